@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Which suites run, and how did they do? The test program's command line and its count.
+ */
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_log.h>
+#include <rte_random.h>
+
+#include "test.h"
+
+static struct test_suite *suites;
+static char skip_reason[256];
+static uint64_t seed;
+static FILE *log_stream;
+static char *log_text;
+static size_t log_len;
+
+struct counts {
+	unsigned int passed, failed, skipped;
+};
+
+void
+test_suite_register(struct test_suite *suite)
+{
+	struct test_suite **at = &suites;
+
+	while (*at != NULL && strcmp((*at)->name, suite->name) < 0)
+		at = &(*at)->next;
+	suite->next = *at;
+	*at = suite;
+}
+
+int
+test_skip(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(skip_reason, sizeof(skip_reason), fmt, ap);
+	va_end(ap);
+	return TEST_SKIPPED;
+}
+
+uint64_t
+test_seed(void)
+{
+	printf("  seed %" PRIu64 " (repeat with --seed %" PRIu64 ")\n", seed, seed);
+	return seed;
+}
+
+void
+test_log_begin(void)
+{
+	free(log_text);
+	log_text = NULL;
+	log_stream = open_memstream(&log_text, &log_len);
+	if (log_stream != NULL)
+		rte_openlog_stream(log_stream);
+}
+
+const char *
+test_log_end(void)
+{
+	rte_openlog_stream(NULL);
+	if (log_stream == NULL)
+		return "";
+	fclose(log_stream);
+	log_stream = NULL;
+	return log_text;
+}
+
+static void
+run_case(const struct test_suite *suite, const struct test_case *tc, struct counts *counts)
+{
+	int rc = suite->setup != NULL ? suite->setup() : TEST_SUCCESS;
+
+	if (rc == TEST_SUCCESS)
+		rc = tc->run();
+	if (rc != TEST_SKIPPED && log_stream != NULL)
+		fputs(test_log_end(), stderr);
+	if (suite->teardown != NULL)
+		suite->teardown();
+
+	if (rc == TEST_SUCCESS) {
+		counts->passed++;
+		printf("ok      %s: %s\n", suite->name, tc->name);
+	} else if (rc == TEST_SKIPPED) {
+		counts->skipped++;
+		printf("skipped %s: %s (%s)\n", suite->name, tc->name, skip_reason);
+	} else {
+		counts->failed++;
+		printf("FAILED  %s: %s\n", suite->name, tc->name);
+	}
+	fflush(stdout);
+}
+
+/** The EAL as a test needs it: nothing of this host is touched. */
+static int
+start_eal(void)
+{
+	static bool started;
+	char *argv[] = {"gantry-test", "--no-pci", "--no-huge", "-m", "64", "--in-memory",
+		"--no-telemetry", "-l", "0", NULL};
+
+	if (started)
+		return 0;
+	if (rte_eal_init(RTE_DIM(argv) - 1, argv) < 0) {
+		fprintf(stderr, "gantry-test: the EAL does not start\n");
+		return -1;
+	}
+	started = true;
+	return 0;
+}
+
+static int
+run_suite(const struct test_suite *suite, const char *only, struct counts *counts)
+{
+	unsigned int i, ran = 0;
+
+	if (suite->needs_eal && start_eal() < 0) {
+		counts->failed++;
+		return 1;
+	}
+	for (i = 0; i < suite->n_cases; i++) {
+		if (only != NULL && strstr(suite->cases[i].name, only) == NULL)
+			continue;
+		run_case(suite, &suite->cases[i], counts);
+		ran++;
+	}
+	return ran;
+}
+
+static const struct test_suite *
+find_suite(const char *name)
+{
+	const struct test_suite *s;
+
+	for (s = suites; s != NULL; s = s->next)
+		if (strcmp(s->name, name) == 0)
+			return s;
+	return NULL;
+}
+
+static void
+usage(FILE *out)
+{
+	fprintf(out, "usage: gantry-test [--list] [--kind fast|vm] [--case TEXT] [--seed N] "
+		     "[SUITE...]\n");
+}
+
+static void
+list_suites(void)
+{
+	const struct test_suite *s;
+
+	for (s = suites; s != NULL; s = s->next)
+		printf("%-4s %-20s %u cases\n", s->kind == TEST_FAST ? "fast" : "vm", s->name,
+			s->n_cases);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"list", no_argument, NULL, 'l'}, {"kind", required_argument, NULL, 'k'},
+		{"case", required_argument, NULL, 'c'}, {"seed", required_argument, NULL, 's'},
+		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	const char *kind = NULL, *only = NULL;
+	struct counts counts = {0};
+	const struct test_suite *s;
+	int opt, ran = 0;
+
+	seed = rte_rand();
+	while ((opt = getopt_long(argc, argv, "lk:c:s:h", options, NULL)) != -1) {
+		switch (opt) {
+		case 'l':
+			list_suites();
+			return EXIT_SUCCESS;
+		case 'k':
+			kind = optarg;
+			break;
+		case 'c':
+			only = optarg;
+			break;
+		case 's':
+			seed = strtoull(optarg, NULL, 0);
+			break;
+		case 'h':
+			usage(stdout);
+			return EXIT_SUCCESS;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (kind != NULL && strcmp(kind, "fast") != 0 && strcmp(kind, "vm") != 0) {
+		fprintf(stderr, "gantry-test: no such kind: %s (fast or vm)\n", kind);
+		return 2;
+	}
+
+	for (; optind < argc; optind++) {
+		s = find_suite(argv[optind]);
+		if (s == NULL) {
+			fprintf(stderr, "gantry-test: no such suite: %s (see --list)\n",
+				argv[optind]);
+			return 2;
+		}
+		ran += run_suite(s, only, &counts);
+		kind = kind == NULL ? "" : kind;
+	}
+	if (ran == 0 && (kind == NULL || kind[0] != '\0')) {
+		for (s = suites; s != NULL; s = s->next)
+			if (kind == NULL || (s->kind == TEST_FAST) == (strcmp(kind, "fast") == 0))
+				ran += run_suite(s, only, &counts);
+	}
+	if (ran == 0) {
+		fprintf(stderr, "gantry-test: no case was run\n");
+		return 2;
+	}
+	free(log_text);
+	printf("%u passed, %u failed, %u skipped\n", counts.passed, counts.failed, counts.skipped);
+	return counts.failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

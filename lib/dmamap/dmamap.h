@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ */
+
+#ifndef DMAMAP_H
+#define DMAMAP_H
+
+/**
+ * @file
+ * libdmamap: one IOVA address space for many devices.
+ *
+ * A *container* is one IOVA address space. Devices are attached to it, memory is mapped into it,
+ * and every mapping is present in every *domain* (set of IOMMU page tables) that the container
+ * holds, or in none. How many domains there are is the container's business: it opens another one
+ * when the kernel refuses to put a device's group into those it has, and replays all mappings.
+ *
+ * Common to all functions, unless one says otherwise:
+ * - `int` results are 0 or a negative errno value, and a failed call changed nothing.
+ * - Lengths are in bytes. Ranges are inclusive: `[start, last]`.
+ * - Functions that change a container may be called by any thread; they serialise on the
+ *   container's lock and may sleep. None may be called from a signal handler.
+ * - dmamap_va2iova() and dmamap_iova2va() take no lock, make no system call and allocate nothing.
+ * - One line is logged (type `lib.dmamap`) for a failure: what failed, on which object, what to do.
+ * - `rte_eal_init()` need not have been called.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_common.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct rte_rcu_qsbr;
+struct dmamap_container;
+struct dmamap_device;
+struct dmamap_zone;
+struct dmamap_model;
+
+/** Longest name of a container, a device or an owner, with its terminating zero. */
+#define DMAMAP_NAME_MAX 64
+
+/** An inclusive range of IOVAs. */
+struct dmamap_range {
+	rte_iova_t start; /**< first IOVA */
+	rte_iova_t last;  /**< last IOVA, not below start */
+};
+
+/** Every IOVA: the `within` of a caller who does not care. */
+#define DMAMAP_ANYWHERE ((struct dmamap_range){0, UINT64_MAX})
+
+/** Which kernel interface (or the software model) is below a container. */
+enum dmamap_backend {
+	DMAMAP_BACKEND_AUTO,	/**< iommufd, else type1; never noiommu */
+	DMAMAP_BACKEND_TYPE1,	/**< /dev/vfio/vfio, type1 v2 */
+	DMAMAP_BACKEND_IOMMUFD, /**< /dev/iommu and VFIO character devices */
+	DMAMAP_BACKEND_NOIOMMU, /**< no translation, no protection: physical addresses */
+	DMAMAP_BACKEND_MODEL,	/**< the software model (dmamap_model.h), for tests without hardware */
+};
+
+/** Whether groups share domains. */
+enum dmamap_sharing {
+	DMAMAP_SHARE,	/**< as few domains as the kernel agrees to */
+	DMAMAP_ISOLATE, /**< a domain for each group */
+};
+
+/** @name Flags of mappings and zones */
+/**@{*/
+#define DMAMAP_READ  UINT32_C(0x01) /**< devices may read */
+#define DMAMAP_WRITE UINT32_C(0x02) /**< devices may write */
+#define DMAMAP_FIXED UINT32_C(0x04) /**< map exactly at the IOVA passed in */
+#define DMAMAP_LOW32 UINT32_C(0x08) /**< IOVAs below 4 GiB only */
+/**
+ * A further IOVA for memory that is mapped already: dmamap_iova2va() knows it,
+ * dmamap_va2iova() keeps answering the first mapping's IOVA.
+ */
+#define DMAMAP_ALIAS UINT32_C(0x10)
+/** Readable and writable by devices: what 0 access flags mean for a zone. */
+#define DMAMAP_RW (DMAMAP_READ | DMAMAP_WRITE)
+/**@}*/
+
+/** How a container is to be made. All zeroes is a good default. */
+struct dmamap_container_conf {
+	const char *name;	     /**< unique in the process; NULL: "dmamap<number>" */
+	enum dmamap_backend backend; /**< AUTO: see there */
+	enum dmamap_sharing sharing;
+	/**
+	 * Readers of the translation that are to be waited for before an unmap reaches the IOMMU.
+	 * Optional: without it, the caller of dmamap_unmap() and dmamap_zone_free() makes sure that
+	 * no thread still uses the address. Owned by the caller, outlives the container.
+	 */
+	struct rte_rcu_qsbr *rcu;
+	struct dmamap_model *model; /**< for DMAMAP_BACKEND_MODEL only; outlives the container */
+};
+
+/**
+ * Make a container without devices. Mappings may be added at once: they are replayed
+ * when a device is attached. Until then only reserved ranges that this host reports for any group
+ * are avoided, and IOVAs stay below 2^39.
+ *
+ * @return
+ *   - 0: *c is the container, to be given back with dmamap_container_destroy().
+ *   - -EINVAL: a value in conf makes no sense.
+ *   - -EEXIST: the name is taken.
+ *   - -ENODEV, -ENOENT: this kernel has no such backend.
+ *   - -ENOMEM.
+ */
+int dmamap_container_create(const struct dmamap_container_conf *conf, struct dmamap_container **c);
+
+/**
+ * Undo all mappings, free all zones and the container. Pointers to its zones are dead then.
+ *
+ * @return 0, or -EBUSY while a device is attached.
+ */
+int dmamap_container_destroy(struct dmamap_container *c);
+
+/** The container's name; valid as long as the container. */
+const char *dmamap_container_name(const struct dmamap_container *c);
+
+/**
+ * Find a container of this process by name, or by a device that is attached to it.
+ * @return the container, or NULL. Nothing keeps it alive but its owner.
+ */
+struct dmamap_container *dmamap_container_by_name(const char *name);
+/** @see dmamap_container_by_name() */
+struct dmamap_container *dmamap_container_by_device(const char *dev);
+
+/**
+ * Attach a device: its group joins a domain of the container, or a new one into which all mappings
+ * are replayed, in order. On failure the container, its mappings and the kernel are as before.
+ *
+ * @param dev
+ *   A PCI address ("0000:01:00.0"), for a VF that wants a token followed by " vf_token=UUID", or
+ *   the name of one of the model's devices.
+ * @param d
+ *   The attached device, to be given back with dmamap_container_detach().
+ * @return
+ *   - 0
+ *   - -ENODEV: no such device, or no IOMMU is in charge of it.
+ *   - -EPERM: the group is not viable (another member is held by a host driver), or the platform
+ *     does not isolate its interrupts, or access to its file is denied.
+ *   - -EBUSY: the device is not bound to a VFIO driver, or its group is used by another process or
+ *     container.
+ *   - -EADDRINUSE: a live mapping or a taken range lies in a range that is reserved for this device or
+ *     beyond what its IOMMU can translate. The log names the mapping, the range and its owner.
+ *   - -EALREADY: the device is attached to this container already.
+ *   - the error of the replay.
+ */
+int dmamap_container_attach(struct dmamap_container *c, const char *dev, struct dmamap_device **d);
+
+/**
+ * Detach a device. Mappings stay in the container, and in the domains of its other devices.
+ * The device must not do DMA any more: its bus has reset it.
+ *
+ * @return 0, or -EBUSY while the device is marked as running (dmamap_device_hold()).
+ */
+int dmamap_container_detach(struct dmamap_device *d);
+
+/**
+ * Say that a device is running, so that it cannot be detached; undone by dmamap_device_release().
+ * A driver holds its device from start to stop. Counted; any thread.
+ */
+void dmamap_device_hold(struct dmamap_device *d);
+/** @see dmamap_device_hold() */
+void dmamap_device_release(struct dmamap_device *d);
+
+/** The VFIO device's file descriptor, owned by the library; -1 for one of the model's devices. */
+int dmamap_device_fd(const struct dmamap_device *d);
+/** The NUMA node the device is on, or -1 where the platform does not say. */
+int dmamap_device_node(const struct dmamap_device *d);
+/** The number of the device's IOMMU group. */
+int dmamap_device_group(const struct dmamap_device *d);
+/** The name it was attached by; valid as long as the device. */
+const char *dmamap_device_name(const struct dmamap_device *d);
+/** The container that the device is attached to. */
+struct dmamap_container *dmamap_device_container(const struct dmamap_device *d);
+
+/**
+ * Say which addresses the device can put on the bus: all below 2^bits. From then on, and until
+ * the device is detached, the container gives out no IOVA beyond (FIXED mappings are the caller's word).
+ * What is mapped already stays; a line is logged if some of it is out of the device's reach.
+ *
+ * @param bits  from 12 to 64.
+ * @return 0, or -EINVAL.
+ */
+int dmamap_device_dma_mask(struct dmamap_device *d, unsigned int bits);
+
+/** What a container is made of, as of the call. */
+struct dmamap_container_info {
+	enum dmamap_backend backend;
+	unsigned int n_domains;
+	unsigned int n_groups;
+	unsigned int n_devices;
+	uint64_t page_sizes;	/**< bitmap: what every domain can map */
+	uint64_t n_mappings;	/**< live mappings */
+	uint64_t mapped_len;	/**< bytes in live mappings */
+	uint64_t taken_len;	/**< bytes of IOVA taken without a mapping */
+	uint64_t fenced_len;	/**< bytes of IOVA withdrawn for good after a failed undo */
+	uint64_t entries_left;	/**< maps the tightest domain still takes; UINT64_MAX: no limit known */
+	uint64_t map_calls;	/**< map calls issued to the backend so far, over all domains */
+	uint64_t unmap_calls;	/**< the same for unmap calls */
+	bool coherent;		/**< every domain enforces cache coherency */
+	unsigned int n_ranges;	/**< usable ranges in all; more than fit below if above RTE_DIM */
+	struct dmamap_range ranges[32]; /**< usable ranges, ascending, without reserved ones */
+};
+
+/** Describe a container. @return 0, or -EINVAL. */
+int dmamap_container_info(const struct dmamap_container *c, struct dmamap_container_info *info);
+
+/**
+ * Map memory into all domains of a container.
+ *
+ * The pages are pinned by the kernel as long as the mapping lives. The memory stays the caller's,
+ * who must not unmap it from the process before dmamap_unmap().
+ *
+ * @param va     start of the memory, a multiple of the system's page size.
+ * @param len    bytes, a multiple of the smallest page size of all domains, not 0.
+ * @param flags  DMAMAP_READ and/or DMAMAP_WRITE, and others; at least one of these two.
+ * @param iova   in: the wanted IOVA if DMAMAP_FIXED is given. Out: where it was mapped.
+ * @return
+ *   - 0
+ *   - -EINVAL: a null pointer, length or flags make no sense, or an address or length is no page multiple.
+ *   - -EEXIST: FIXED, and overlaps a live mapping or a taken range; or the memory is mapped
+ *     already in part or whole (see DMAMAP_ALIAS).
+ *   - -EADDRINUSE: FIXED, and touches a reserved range; the log names it and its owner.
+ *   - -ERANGE: FIXED, and beyond the aperture.
+ *   - -ENOSPC: no IOVA is free, or a domain has no entry left.
+ *   - -ENOMEM: RLIMIT_MEMLOCK would be passed (the log says how much is needed), or out of memory.
+ *   - -EFAULT: the memory cannot be pinned.
+ */
+int dmamap_map(struct dmamap_container *c, void *va, size_t len, uint32_t flags, rte_iova_t *iova);
+
+/**
+ * Unmap from all domains. `[iova, iova + len - 1]` must consist of whole mappings of
+ * dmamap_map(), without holes.
+ *
+ * @return
+ *   - 0
+ *   - -EINVAL: the range does not begin and end with a mapping, or is part of a zone.
+ *   - -ENOENT: nothing is mapped there, or there is a hole.
+ *   - -EIO: a domain unmapped another size than asked for; the range is fenced off for good.
+ */
+int dmamap_unmap(struct dmamap_container *c, rte_iova_t iova, size_t len);
+
+/**
+ * Take IOVAs without mapping anything there; dmamap_map() with DMAMAP_FIXED may use them afterwards.
+ *
+ * @param len     bytes, a multiple of 4096, not 0.
+ * @param align   power of two, or 0 for 4096.
+ * @param within  where to look.
+ * @return 0, -EINVAL, or -ENOSPC.
+ */
+int dmamap_iova_take(struct dmamap_container *c, size_t len, size_t align,
+	struct dmamap_range within, rte_iova_t *iova);
+
+/**
+ * Give back exactly what dmamap_iova_take() gave.
+ * @return 0, -ENOENT: not taken; -EINVAL: another length was taken; -EBUSY: something is mapped there.
+ */
+int dmamap_iova_give(struct dmamap_container *c, rte_iova_t iova, size_t len);
+
+/** Why a range is reserved. */
+enum dmamap_reserved_type {
+	DMAMAP_RESERVED_PAGE0,	  /**< page 0: a null pointer must fault */
+	DMAMAP_RESERVED_MSI,	  /**< interrupt window */
+	DMAMAP_RESERVED_DIRECT,	  /**< identity-mapped for firmware (RMRR, unity map) */
+	DMAMAP_RESERVED_RELAXABLE, /**< direct, but no longer needed once a driver owns the device */
+	DMAMAP_RESERVED_BUS,	  /**< other: PCI windows, holes of the IOMMU */
+	DMAMAP_RESERVED_APERTURE, /**< outside of what a domain can translate */
+};
+
+/** A reserved range and whose it is. */
+struct dmamap_reserved {
+	struct dmamap_range range;
+	enum dmamap_reserved_type type;
+	char owner[DMAMAP_NAME_MAX]; /**< "group 3 (0000:01:00.0)", "domain 0", "gantry" */
+};
+
+/**
+ * List reserved ranges, ascending by start; ranges of different owners may overlap.
+ *
+ * @param out  room for n entries, may be NULL if n is 0.
+ * @return how many there are, which may be more than n; or -EINVAL.
+ */
+int dmamap_reserved(const struct dmamap_container *c, struct dmamap_reserved *out, unsigned int n);
+
+/** What a zone is to be. Zeroes mean: no wish. */
+struct dmamap_zone_conf {
+	size_t len;	  /**< bytes, not 0; rounded up to whole pages */
+	size_t align;	  /**< of VA and IOVA; power of two, 0: the page size */
+	size_t page_size; /**< 0: the largest that wastes no more than an eighth; else 4 KiB, 2 MiB, 1 GiB */
+	bool any_node;	  /**< any NUMA node will do; else `dev`'s, else `node` */
+	int node;	  /**< NUMA node, used if dev is NULL and any_node is false; -1: any */
+	const struct dmamap_device *dev; /**< the device the memory is for: its node, or NULL */
+	uint32_t flags;	  /**< DMAMAP_READ, DMAMAP_WRITE (none: both), DMAMAP_LOW32 */
+	const char *name; /**< for accounts and messages, copied; NULL: "zone" */
+};
+
+/**
+ * Allocate memory that devices can reach: hugepage-backed, zeroed, placed on the device's NUMA node,
+ * pinned and mapped at one IOVA range. It vanishes with the process, however that ends.
+ *
+ * @return
+ *   - 0: *z, to be given back with dmamap_zone_free() or with its container.
+ *   - -EINVAL: conf makes no sense.
+ *   - -ENOMEM: too few hugepages on the node (the log says how many are needed and free, and how to
+ *     reserve more), or RLIMIT_MEMLOCK.
+ *   - -ENOSPC: see dmamap_map().
+ */
+int dmamap_zone_alloc(struct dmamap_container *c, const struct dmamap_zone_conf *conf,
+	struct dmamap_zone **z);
+/** Unmap and free a zone. @return 0, or the error of the unmap; the zone is gone in any case. */
+int dmamap_zone_free(struct dmamap_zone *z);
+/** First byte of a zone. */
+void *dmamap_zone_va(const struct dmamap_zone *z);
+/** Its IOVA. */
+rte_iova_t dmamap_zone_iova(const struct dmamap_zone *z);
+/** Its length in bytes, a multiple of the page size. */
+size_t dmamap_zone_len(const struct dmamap_zone *z);
+/** The size of its pages in bytes. */
+size_t dmamap_zone_page_size(const struct dmamap_zone *z);
+/** The NUMA node its pages are really on, or -1 if on several. */
+int dmamap_zone_node(const struct dmamap_zone *z);
+
+/**
+ * Translate an address of this process into the IOVA at which the container's devices reach it.
+ * Lock-free, any thread.
+ * @return the IOVA, or RTE_BAD_IOVA if nothing is mapped there.
+ */
+rte_iova_t dmamap_va2iova(const struct dmamap_container *c, const void *va);
+
+/** The way back. @return the address, or NULL if nothing is mapped at that IOVA. */
+void *dmamap_iova2va(const struct dmamap_container *c, rte_iova_t iova);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DMAMAP_H */

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Where do the bytes live? Hugepage-backed memory on a NUMA node, and the limits on it.
+ */
+
+#ifndef DM_PIN_H
+#define DM_PIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** What is wanted. */
+struct dm_pin_conf {
+	size_t len;	  /**< bytes, not 0 */
+	size_t align;	  /**< power of two, or 0: the page size */
+	size_t page_size; /**< 0: the largest available size that wastes at most an eighth of the result */
+	int node;	  /**< NUMA node, strictly; -1: any */
+	const char *name; /**< for messages and the memfd's name; not NULL */
+};
+
+/** Memory that was got. Read-only for others. */
+struct dm_pin {
+	void *va;	  /**< aligned as asked for */
+	size_t len;	  /**< bytes, a multiple of page_size, all faulted in and zero */
+	size_t page_size; /**< bytes */
+	int node;	  /**< where the pages really are; -1: on several nodes */
+};
+
+/**
+ * Allocate. memfd_create(2) with MFD_HUGETLB (an unlinked file on a hugetlbfs mount where the kernel has no hugetlb memfd) for
+ * hugepages, so nothing is left behind however the process ends; anonymous memory for base pages. Strictly on the node (libnuma),
+ * faulted in before return without a SIGBUS (MAP_POPULATE or MADV_POPULATE_WRITE), excluded from fork (MADV_DONTFORK).
+ *
+ * @return 0; -EINVAL; -ENOMEM: too few pages (the log says size, node, needed, free, and the command that reserves more); -ENOENT: this
+ *   system has no pages of that size; -ENODEV: no such node.
+ */
+int dm_pin_alloc(const struct dm_pin_conf *conf, struct dm_pin **pin);
+
+/** Give the memory back. Nobody may use it any more. */
+void dm_pin_free(struct dm_pin *pin);
+
+/**
+ * Would the kernel let this process lock `len` more bytes? Called before the first map call.
+ * Looks at CAP_IPC_LOCK, RLIMIT_MEMLOCK and VmLck/VmPin of /proc/self/status. VFIO charges hugepages too, in base pages
+ * (drivers/vfio/vfio_iommu_type1.c, vfio_lock_acct()).
+ *
+ * @param len    bytes that will be charged (for each kernel container, once).
+ * @param what   the object, for the message.
+ * @return 0; -ENOMEM: the log says how much is needed, what the limit is, and how to raise it.
+ */
+int dm_pin_memlock_check(uint64_t len, const char *what);
+
+#endif /* DM_PIN_H */
