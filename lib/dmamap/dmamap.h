@@ -90,7 +90,8 @@ struct dmamap_container_conf {
 	/**
 	 * Readers of the translation that are to be waited for before an unmap reaches the IOMMU.
 	 * Optional: without it, the caller of dmamap_unmap() and dmamap_zone_free() makes sure that
-	 * no thread still uses the address. Owned by the caller, outlives the container.
+	 * no thread still uses the address. Owned by the caller, outlives the container. A thread that is
+	 * registered in it goes offline before it calls a function that changes the container.
 	 */
 	struct rte_rcu_qsbr *rcu;
 	struct dmamap_model *model; /**< for DMAMAP_BACKEND_MODEL only; outlives the container */
@@ -105,8 +106,10 @@ struct dmamap_container_conf {
  *   - 0: *c is the container, to be given back with dmamap_container_destroy().
  *   - -EINVAL: a value in conf makes no sense.
  *   - -EEXIST: the name is taken.
- *   - -ENODEV, -ENOENT: this kernel has no such backend.
  *   - -ENOMEM.
+ *
+ * The kernel is first asked for something when a device is attached, so a container also works, without
+ * devices, where there is no VFIO.
  */
 int dmamap_container_create(const struct dmamap_container_conf *conf, struct dmamap_container **c);
 
@@ -139,6 +142,7 @@ struct dmamap_container *dmamap_container_by_device(const char *dev);
  *   The attached device, to be given back with dmamap_container_detach().
  * @return
  *   - 0
+ *   - -ENOENT: this kernel or machine lacks the backend.
  *   - -ENODEV: no such device, or no IOMMU is in charge of it.
  *   - -EPERM: the group is not viable (another member is held by a host driver), or the platform
  *     does not isolate its interrupts, or access to its file is denied.
@@ -292,9 +296,9 @@ struct dmamap_zone_conf {
 	size_t len;	  /**< bytes, not 0; rounded up to whole pages */
 	size_t align;	  /**< of VA and IOVA; power of two, 0: the page size */
 	size_t page_size; /**< 0: the largest that wastes no more than an eighth; else 4 KiB, 2 MiB, 1 GiB */
-	bool any_node;	  /**< any NUMA node will do; else `dev`'s, else `node` */
-	int node;	  /**< NUMA node, used if dev is NULL and any_node is false; -1: any */
-	const struct dmamap_device *dev; /**< the device the memory is for: its node, or NULL */
+	const struct dmamap_device *dev; /**< the device the memory is for: on its node; or NULL */
+	bool on_node;	  /**< `node` is a wish; without it, and without dev, any node will do */
+	int node;	  /**< NUMA node, strictly; -1: any */
 	uint32_t flags;	  /**< DMAMAP_READ, DMAMAP_WRITE (none: both), DMAMAP_LOW32 */
 	const char *name; /**< for accounts and messages, copied; NULL: "zone" */
 };

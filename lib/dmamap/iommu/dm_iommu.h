@@ -71,10 +71,11 @@ struct dm_iommu_ops {
 	void (*close)(struct dm_iommu *iommu);
 
 	/**
-	 * Reserved ranges that any group of this host has, for a container without devices; *resv is malloc()ed, the caller frees.
-	 * Optional.
+	 * Reserved ranges that any group of this machine has, for a container without devices; *resv is malloc()ed, the
+	 * caller frees. Called without open(), and silent: a machine without groups has none.
 	 */
-	int (*host_reserved)(struct dm_iommu *iommu, struct dm_iommu_resv **resv, unsigned int *n);
+	int (*host_reserved)(const struct dmamap_container_conf *conf, struct dm_iommu_resv **resv,
+		unsigned int *n);
 
 	/**
 	 * Look a device up and check everything that can be known before anything is opened: that it exists, has a group, is bound to a
