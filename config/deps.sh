@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The Gantry authors
 # What must be on this machine before Gantry can be built and tested, and how does it get there?
 # Packages (config/packages.txt), DPDK's driver headers, the kernel of the emulated machine. Looks before it fetches.
 #
