@@ -64,10 +64,11 @@ const char *test_log_end(void);
 void test_suite_register(struct test_suite *suite);
 
 #define REGISTER_TEST_SUITE(suite)                                                                 \
+	static struct test_suite suite;                                                            \
 	RTE_INIT(register_##suite)                                                                 \
 	{                                                                                          \
 		test_suite_register(&(suite));                                                     \
 	}                                                                                          \
-	struct test_suite suite
+	static struct test_suite suite
 
 #endif /* GANTRY_TEST_H */
