@@ -55,4 +55,7 @@ uint64_t dm_xlate_lookup_run(const struct dm_xlate *x, uint64_t key, uint64_t *l
 /** Bytes of memory that the table uses. */
 uint64_t dm_xlate_memory(const struct dm_xlate *x);
 
+/** From now on an insertion that would make the table use more than this says -ENOMEM. Of the writer. */
+void dm_xlate_limit(struct dm_xlate *x, uint64_t bytes);
+
 #endif /* DM_XLATE_H */
