@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * How does a device call? Vectors as eventfds, and the kernel's wish to have the device back.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <rte_errno.h>
+#include <rte_eal.h>
+#include <rte_epoll.h>
+#include <rte_string_fns.h>
+
+#include "vfio_pci_private.h"
+
+/** What each kind is called in VFIO, in the EAL and by people. */
+static const struct {
+	uint32_t index;
+	enum rte_intr_handle_type type;
+	const char *name;
+} kinds[] = {
+	[VFIO_PCI_INTR_INTX] = {VFIO_PCI_INTX_IRQ_INDEX, RTE_INTR_HANDLE_VFIO_LEGACY, "INTx"},
+	[VFIO_PCI_INTR_MSI] = {VFIO_PCI_MSI_IRQ_INDEX, RTE_INTR_HANDLE_VFIO_MSI, "MSI"},
+	[VFIO_PCI_INTR_MSIX] = {VFIO_PCI_MSIX_IRQ_INDEX, RTE_INTR_HANDLE_VFIO_MSIX, "MSI-X"},
+};
+
+/** VFIO_DEVICE_SET_IRQS: route n vectors to eventfds; 0 of them: none any more. */
+static int
+irqs_set(int fd, uint32_t index, const int *event_fds, unsigned int n)
+{
+	const size_t len = sizeof(struct vfio_irq_set) + n * sizeof(int);
+	struct vfio_irq_set *set;
+	int rc;
+
+	set = calloc(1, len);
+	if (set == NULL)
+		return -ENOMEM;
+	set->argsz = len;
+	set->flags = VFIO_IRQ_SET_ACTION_TRIGGER |
+		(n > 0 ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE);
+	set->index = index;
+	set->count = n;
+	if (n > 0)
+		memcpy(set->data, event_fds, n * sizeof(int));
+	rc = ioctl(fd, VFIO_DEVICE_SET_IRQS, set);
+	if (rc < 0)
+		rc = -errno;
+	else if (rc > 0)
+		rc = -ENOSPC; /* so many vectors the host has left */
+	free(set);
+	return rc;
+}
+
+static int
+eventfds_make(int *fds, unsigned int n)
+{
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < n; i++) {
+		fds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (fds[i] < 0) {
+			rc = -errno;
+			while (i-- > 0)
+				close(fds[i]);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static void
+eventfds_close(const int *fds, unsigned int n)
+{
+	while (n-- > 0)
+		close(fds[n]);
+}
+
+int
+vfio_pci_intr_vectors(const struct vfio_pci_device *dev, enum vfio_pci_intr kind)
+{
+	struct vfio_irq_info info = {.argsz = sizeof(info)};
+
+	if ((unsigned int)kind >= RTE_DIM(kinds))
+		return -EINVAL;
+	info.index = kinds[kind].index;
+	if (ioctl(vfio_pci_fd(dev), VFIO_DEVICE_GET_IRQ_INFO, &info) < 0)
+		return -errno;
+	return (info.flags & VFIO_IRQ_INFO_EVENTFD) != 0 ? (int)info.count : 0;
+}
+
+/**
+ * Show the vectors to the EAL, as its own VFIO code would have laid them out: vector 0 apart, the others for queues. The handle's
+ * type makes the interrupt thread read an eventfd's 8 bytes, and rte_intr_enable() route the same fds again.
+ */
+static int
+handle_fill(struct vfio_pci_device *dev, enum vfio_pci_intr kind, const int *fds, unsigned int n)
+{
+	struct rte_intr_handle *handle = dev->intr_handle;
+	unsigned int i, n_efd = n > 1 ? n - 1 : 1;
+	const int *efd = n > 1 ? fds + 1 : fds;
+
+	if ((unsigned int)rte_intr_nb_intr_get(handle) < n_efd &&
+		rte_intr_event_list_update(handle, n_efd) != 0)
+		return -ENOMEM;
+	for (i = 0; i < n_efd; i++)
+		if (rte_intr_efds_index_set(handle, i, efd[i]) != 0)
+			return -rte_errno;
+	if (rte_intr_nb_efd_set(handle, n_efd) != 0 || rte_intr_max_intr_set(handle, n) != 0 ||
+		rte_intr_fd_set(handle, fds[0]) != 0 ||
+		rte_intr_type_set(handle, kinds[kind].type) != 0)
+		return -rte_errno;
+	return 0;
+}
+
+static void
+handle_clear(struct vfio_pci_device *dev)
+{
+	struct rte_intr_handle *handle = dev->intr_handle;
+
+	rte_intr_free_epoll_fd(handle);
+	rte_intr_nb_efd_set(handle, 0);
+	rte_intr_max_intr_set(handle, 0);
+	rte_intr_fd_set(handle, -1);
+	rte_intr_type_set(handle, RTE_INTR_HANDLE_UNKNOWN);
+}
+
+int
+vfio_pci_intr_enable(struct vfio_pci_device *dev, enum vfio_pci_intr kind, unsigned int n)
+{
+	struct vfio_pci_inner *inner = vfio_pci_inner(dev);
+	int have, rc, *fds;
+
+	if (n == 0 || (unsigned int)kind >= RTE_DIM(kinds))
+		return -EINVAL;
+	if (inner->n_vectors != 0)
+		return -EBUSY;
+	have = vfio_pci_intr_vectors(dev, kind);
+	if (have < 0)
+		return have;
+	if (n > (unsigned int)have)
+		return -ENOTSUP;
+
+	fds = malloc(n * sizeof(*fds));
+	if (fds == NULL)
+		return -ENOMEM;
+	rc = eventfds_make(fds, n);
+	if (rc < 0)
+		goto free_fds;
+	rc = handle_fill(dev, kind, fds, n);
+	if (rc < 0)
+		goto clear;
+	rc = irqs_set(vfio_pci_fd(dev), kinds[kind].index, fds, n);
+	if (rc < 0)
+		goto clear;
+	inner->intr_kind = kind;
+	inner->n_vectors = n;
+	inner->vector_fd = fds;
+	return 0;
+
+clear:
+	handle_clear(dev);
+	eventfds_close(fds, n);
+free_fds:
+	free(fds);
+	return VFIO_PCI_FAIL(-rc, "%s: %u %s vectors cannot be enabled: %s", dev->name, n,
+		kinds[kind].name, rte_strerror(-rc));
+}
+
+void
+vfio_pci_intr_disable(struct vfio_pci_device *dev)
+{
+	struct vfio_pci_inner *inner = vfio_pci_inner(dev);
+
+	if (inner->n_vectors == 0)
+		return;
+	irqs_set(vfio_pci_fd(dev), kinds[inner->intr_kind].index, NULL, 0);
+	handle_clear(dev);
+	eventfds_close(inner->vector_fd, inner->n_vectors);
+	free(inner->vector_fd);
+	inner->vector_fd = NULL;
+	inner->n_vectors = 0;
+}
+
+int
+vfio_pci_intr_fd(const struct vfio_pci_device *dev, unsigned int vector)
+{
+	const struct vfio_pci_inner *inner = vfio_pci_inner(dev);
+
+	return vector < inner->n_vectors ? inner->vector_fd[vector] : -1;
+}
+
+int
+vfio_pci_hot_unplug(struct rte_device *device)
+{
+	struct vfio_pci_device *dev = VFIO_PCI_DEVICE(device);
+	char name[sizeof(dev->name)];
+
+	VFIO_PCI_LOG(NOTICE, "%s: the kernel wants the device back", dev->name);
+	if (dev->driver != NULL && dev->driver->remove_request != NULL)
+		dev->driver->remove_request(dev);
+	/* A callback may remove the device, and its name with it. */
+	strlcpy(name, dev->name, sizeof(name));
+	rte_dev_event_callback_process(name, RTE_DEV_EVENT_REMOVE);
+	return 0;
+}
+
+static void
+request_cb(void *arg)
+{
+	vfio_pci_hot_unplug(arg);
+}
+
+/** Close what the request notifier had; on the interrupt thread, after its last callback has returned. */
+static void
+request_gone(struct rte_intr_handle *handle, void *arg)
+{
+	RTE_SET_USED(arg);
+	close(rte_intr_fd_get(handle));
+}
+
+static int
+request_open(struct vfio_pci_inner *inner)
+{
+	struct rte_intr_handle *handle;
+	int fd, rc;
+
+	rc = eventfds_make(&fd, 1);
+	if (rc < 0)
+		return rc;
+	handle = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
+	if (handle == NULL) {
+		rc = -ENOMEM;
+		goto close_fd;
+	}
+	if (rte_intr_fd_set(handle, fd) != 0 ||
+		rte_intr_type_set(handle, RTE_INTR_HANDLE_VFIO_REQ) != 0) {
+		rc = -rte_errno;
+		goto free_handle;
+	}
+	rc = rte_intr_callback_register(handle, request_cb, &inner->dev.device);
+	if (rc < 0)
+		goto free_handle;
+	rc = irqs_set(vfio_pci_fd(&inner->dev), VFIO_PCI_REQ_IRQ_INDEX, &fd, 1);
+	if (rc < 0)
+		goto unregister;
+	inner->req_handle = handle;
+	return 0;
+
+unregister:
+	rte_intr_callback_unregister_sync(handle, request_cb, &inner->dev.device);
+free_handle:
+	rte_intr_instance_free(handle);
+close_fd:
+	close(fd);
+	return rc;
+}
+
+static void
+request_close(struct vfio_pci_inner *inner)
+{
+	struct rte_intr_handle *handle = inner->req_handle;
+	void *arg = &inner->dev.device;
+
+	irqs_set(vfio_pci_fd(&inner->dev), VFIO_PCI_REQ_IRQ_INDEX, NULL, 0);
+	/* An application may remove the device in its callback, on the very thread that sync() would wait for. */
+	if (rte_thread_is_intr() &&
+		rte_intr_callback_unregister_pending(handle, request_cb, arg, request_gone) > 0) {
+		rte_intr_instance_free(handle);
+	} else {
+		rte_intr_callback_unregister_sync(handle, request_cb, arg);
+		close(rte_intr_fd_get(handle));
+		rte_intr_instance_free(handle);
+	}
+	inner->req_handle = NULL;
+}
+
+int
+vfio_pci_intr_open(struct vfio_pci_inner *inner)
+{
+	struct rte_intr_handle *handle;
+	int rc;
+
+	handle = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
+	if (handle == NULL)
+		return VFIO_PCI_FAIL(ENOMEM, "%s: out of memory", inner->dev.name);
+	rte_intr_fd_set(handle, -1);
+	rte_intr_type_set(handle, RTE_INTR_HANDLE_UNKNOWN);
+	rte_intr_dev_fd_set(handle, vfio_pci_fd(&inner->dev));
+	inner->dev.intr_handle = handle;
+
+	rc = request_open(inner);
+	if (rc < 0) {
+		rte_intr_instance_free(handle);
+		inner->dev.intr_handle = NULL;
+		return VFIO_PCI_FAIL(-rc, "%s: the kernel's removal requests cannot be heard: %s",
+			inner->dev.name, rte_strerror(-rc));
+	}
+	return 0;
+}
+
+void
+vfio_pci_intr_close(struct vfio_pci_inner *inner)
+{
+	vfio_pci_intr_disable(&inner->dev);
+	request_close(inner);
+	rte_intr_instance_free(inner->dev.intr_handle);
+	inner->dev.intr_handle = NULL;
+}
