@@ -316,7 +316,11 @@ struct dmamap_zone_conf {
  */
 int dmamap_zone_alloc(struct dmamap_container *c, const struct dmamap_zone_conf *conf,
 	struct dmamap_zone **z);
-/** Unmap and free a zone. @return 0, or the error of the unmap; the zone is gone in any case. */
+/**
+ * Unmap and free a zone.
+ * @return 0; -EIO as with dmamap_unmap(), and the zone is gone all the same; another error of dmamap_unmap(): nothing
+ *   changed.
+ */
 int dmamap_zone_free(struct dmamap_zone *z);
 /** First byte of a zone. */
 void *dmamap_zone_va(const struct dmamap_zone *z);

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * How does a device enter the address space, and leave it? Join or make a domain, check, replay.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_common.h>
+
+#include "dm_backend.h"
+
+static bool
+is_reserved_for(const struct dm_iommu_dev *dev, struct dmamap_range r, struct dmamap_reserved *hit)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->n_resv; i++) {
+		if (dev->resv[i].type == DMAMAP_RESERVED_RELAXABLE ||
+			!dm_range_overlap(dev->resv[i].range, r))
+			continue;
+		dm_reserved_of_dev(dev, &dev->resv[i], hit);
+		return true;
+	}
+	return false;
+}
+
+/** Does any live mapping lie in a range that is reserved for the newcomer? */
+static int
+check_reserved(const struct dmamap_container *c, const struct dm_iommu_dev *dev)
+{
+	const struct dm_mapping *m;
+	struct dmamap_reserved hit;
+
+	TAILQ_FOREACH(m, &c->mappings, next)
+		if (is_reserved_for(dev, m->range, &hit))
+			return DM_FAIL(EADDRINUSE, "container %s: cannot attach %s: the mapping "
+				DM_RANGE_FMT " lies in " DM_RANGE_FMT " (%s), reserved by %s: "
+				"unmap it, or attach before mapping", c->name, dev->name,
+				DM_RANGE_ARG(m->range), DM_RANGE_ARG(hit.range),
+				dm_reserved_type_name(hit.type), hit.owner);
+	return 0;
+}
+
+/** Can a domain with these properties take every live mapping? */
+static int
+check_domain(const struct dmamap_container *c, const struct dm_domain *d, const char *dev)
+{
+	uint64_t page = d->info.page_sizes & -d->info.page_sizes;
+	const struct dm_mapping *m;
+	unsigned int i;
+
+	TAILQ_FOREACH(m, &c->mappings, next) {
+		for (i = 0; i < d->info.n_ranges; i++)
+			if (dm_range_inside(m->range, d->info.ranges[i]))
+				break;
+		if (i == d->info.n_ranges)
+			return DM_FAIL(EADDRINUSE, "container %s: cannot attach %s: the mapping "
+				DM_RANGE_FMT " is outside what its IOMMU translates (domain %u): "
+				"unmap it, or attach before mapping", c->name, dev,
+				DM_RANGE_ARG(m->range), d->dom->id);
+		if (((m->range.start | dm_range_len(m->range)) & (page - 1)) != 0)
+			return DM_FAIL(EADDRINUSE, "container %s: cannot attach %s: the mapping "
+				DM_RANGE_FMT " is no multiple of the page size of its IOMMU, 0x%"
+				PRIx64, c->name, dev, DM_RANGE_ARG(m->range), page);
+	}
+	return 0;
+}
+
+static int
+read_info(struct dmamap_container *c, struct dm_domain *d)
+{
+	struct dm_iommu_info info = {0};
+	int rc;
+
+	rc = c->iommu->ops->info(d->dom, &info);
+	if (rc < 0)
+		return DM_FAIL(-rc, "container %s: domain %u does not tell its ranges: %s", c->name,
+			d->dom->id, strerror(-rc));
+	free(d->info.ranges);
+	d->info = info;
+	return 0;
+}
+
+/**
+ * Work out anew what all domains have in common, and hand it to the allocator.
+ * @return 0; -EADDRINUSE: something live does not fit, nothing changed; -ENOMEM.
+ */
+static int
+refresh(struct dmamap_container *c, const char *dev)
+{
+	struct dm_range_set usable = {0};
+	struct dmamap_range conflict;
+	struct dmamap_reserved hit;
+	uint64_t page_sizes = UINT64_MAX;
+	const struct dm_domain *d;
+	int rc;
+
+	if (TAILQ_EMPTY(&c->domains))
+		return 0;
+	TAILQ_FOREACH(d, &c->domains, next)
+		page_sizes &= d->info.page_sizes;
+	if (page_sizes == 0)
+		return DM_FAIL(EINVAL, "container %s: the domains have no page size in common",
+			c->name);
+	rc = dm_usable_ranges(c, &usable);
+	if (rc == 0)
+		rc = dm_iova_set_usable(c->space, &usable, page_sizes, &conflict);
+	if (rc == -EADDRINUSE && dm_reserved_hit(c, conflict, &hit))
+		DM_LOG(ERR, "container %s: cannot attach %s: " DM_RANGE_FMT
+			" is taken, and lies in " DM_RANGE_FMT " (%s), reserved by %s", c->name,
+			dev, DM_RANGE_ARG(conflict), DM_RANGE_ARG(hit.range),
+			dm_reserved_type_name(hit.type), hit.owner);
+	if (rc < 0) {
+		dm_range_set_clear(&usable);
+		return rc;
+	}
+	dm_range_set_clear(&c->usable);
+	c->usable = usable;
+	c->page_sizes = page_sizes;
+	return 0;
+}
+
+/** The same after a device has left: what remains can only have grown, so a failure loses nothing. */
+static void
+refresh_after_leave(struct dmamap_container *c, struct dm_domain *d)
+{
+	if (d != NULL)
+		read_info(c, d);
+	if (refresh(c, "") < 0)
+		DM_LOG(WARNING, "container %s: ranges are not widened after a device has left",
+			c->name);
+}
+
+static struct dm_domain *
+domain_of_group(const struct dmamap_container *c, int group)
+{
+	const struct dmamap_device *d;
+
+	TAILQ_FOREACH(d, &c->devices, next)
+		if (d->dev->group == group)
+			return d->domain;
+	return NULL;
+}
+
+static void
+domain_free(struct dmamap_container *c, struct dm_domain *d)
+{
+	c->iommu->ops->domain_destroy(d->dom);
+	free(d->info.ranges);
+	free(d);
+}
+
+/** Put all mappings into a domain that has none, in order. The domain is thrown away if that fails. */
+static int
+replay(struct dmamap_container *c, struct dm_domain *d)
+{
+	const struct dm_mapping *m;
+	int rc;
+
+	if (d->info.entries_left < c->n_mappings)
+		return DM_FAIL(ENOSPC, "container %s: replay needs %" PRIu64 " map entries, domain "
+			"%u has %" PRIu64, c->name, c->n_mappings, d->dom->id,
+			d->info.entries_left);
+	rc = dm_pin_memlock_check(c->mapped_len, c->name);
+	if (rc < 0)
+		return rc;
+	TAILQ_FOREACH(m, &c->mappings, next) {
+		rc = dm_domain_map(c, d, m);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/** Make a domain for a device and bring it to the state of the others. */
+static int
+join_new_domain(struct dmamap_container *c, struct dm_iommu_dev *dev, struct dm_domain **out)
+{
+	const struct dm_iommu_ops *ops = c->iommu->ops;
+	struct dm_domain *d;
+	int rc;
+
+	d = calloc(1, sizeof(*d));
+	if (d == NULL)
+		return -ENOMEM;
+	rc = ops->domain_create(c->iommu, &d->dom);
+	if (rc < 0) {
+		free(d);
+		return DM_FAIL(-rc, "container %s: no further domain can be made: %s", c->name,
+			strerror(-rc));
+	}
+	d->dom->id = c->next_domain_id;
+	rc = ops->attach(d->dom, dev);
+	if (rc < 0)
+		goto free_domain;
+	rc = read_info(c, d);
+	if (rc == 0)
+		rc = check_domain(c, d, dev->name);
+	if (rc == 0)
+		rc = replay(c, d);
+	if (rc < 0)
+		goto detach;
+	c->next_domain_id++;
+	TAILQ_INSERT_TAIL(&c->domains, d, next);
+	*out = d;
+	return 0;
+
+detach:
+	ops->detach(d->dom, dev);
+free_domain:
+	domain_free(c, d);
+	return rc;
+}
+
+/** Find a domain that takes the device, without replay; else make one. */
+static int
+join(struct dmamap_container *c, struct dm_iommu_dev *dev, struct dm_domain **out)
+{
+	struct dm_domain *d = domain_of_group(c, dev->group);
+	int rc;
+
+	*out = d;
+	if (d != NULL)
+		return c->iommu->ops->attach(d->dom, dev);
+	if (c->conf.sharing == DMAMAP_ISOLATE)
+		return join_new_domain(c, dev, out);
+	TAILQ_FOREACH(d, &c->domains, next) {
+		rc = c->iommu->ops->attach(d->dom, dev);
+		*out = d;
+		/* -EINVAL: this domain cannot take it, another may (vfio_iommu_type1.c, attach_group). */
+		if (rc != -EINVAL)
+			return rc;
+		DM_LOG(INFO, "container %s: domain %u cannot take %s", c->name, d->dom->id,
+			dev->name);
+	}
+	return join_new_domain(c, dev, out);
+}
+
+/** Take a device out of its domain, and the domain out of the container if that was the last one. */
+static void
+leave(struct dmamap_container *c, struct dmamap_device *dev)
+{
+	struct dm_domain *d = dev->domain;
+
+	TAILQ_REMOVE(&c->devices, dev, next);
+	c->iommu->ops->detach(d->dom, dev->dev);
+	if (--d->n_devices == 0) {
+		TAILQ_REMOVE(&c->domains, d, next);
+		domain_free(c, d);
+		d = NULL;
+	}
+	refresh_after_leave(c, d);
+}
+
+/** What every device can put on the bus. */
+static void
+refresh_mask(struct dmamap_container *c)
+{
+	const struct dmamap_device *d;
+
+	c->mask_last = UINT64_MAX;
+	TAILQ_FOREACH(d, &c->devices, next)
+		if (d->mask_bits < 64)
+			c->mask_last = RTE_MIN(c->mask_last, (UINT64_C(1) << d->mask_bits) - 1);
+}
+
+static int
+attach_locked(struct dmamap_container *c, const char *name, struct dmamap_device *d)
+{
+	const struct dmamap_device *other;
+	int rc;
+
+	rc = dm_backend_open(c);
+	if (rc < 0)
+		return rc;
+	rc = c->iommu->ops->dev_get(c->iommu, name, &d->dev);
+	if (rc < 0)
+		return rc;
+	TAILQ_FOREACH(other, &c->devices, next)
+		if (strcmp(other->dev->name, d->dev->name) == 0) {
+			rc = DM_FAIL(EALREADY, "container %s: %s is attached already", c->name,
+				d->dev->name);
+			goto put;
+		}
+	rc = check_reserved(c, d->dev);
+	if (rc < 0)
+		goto put;
+	rc = join(c, d->dev, &d->domain);
+	if (rc < 0)
+		goto put;
+	d->domain->n_devices++;
+	TAILQ_INSERT_TAIL(&c->devices, d, next);
+
+	rc = read_info(c, d->domain);
+	if (rc == 0)
+		rc = check_domain(c, d->domain, d->dev->name);
+	if (rc == 0)
+		rc = refresh(c, d->dev->name);
+	if (rc < 0)
+		goto undo;
+	return 0;
+
+undo:
+	leave(c, d);
+put:
+	c->iommu->ops->dev_put(d->dev);
+	return rc;
+}
+
+int
+dmamap_container_attach(struct dmamap_container *c, const char *name, struct dmamap_device **out)
+{
+	struct dmamap_device *d;
+	int rc;
+
+	if (c == NULL || name == NULL || out == NULL)
+		return DM_FAIL(EINVAL, "attach: no container, device or place for the result");
+	d = calloc(1, sizeof(*d));
+	if (d == NULL)
+		return -ENOMEM;
+	d->c = c;
+	d->mask_bits = 64;
+	dm_lock(c);
+	rc = attach_locked(c, name, d);
+	dm_unlock(c);
+	if (rc < 0) {
+		free(d);
+		return rc;
+	}
+	DM_LOG(INFO, "container %s: %s attached, group %d, domain %u", c->name, d->dev->name,
+		d->dev->group, d->domain->dom->id);
+	*out = d;
+	return 0;
+}
+
+int
+dmamap_container_detach(struct dmamap_device *d)
+{
+	struct dmamap_container *c;
+
+	if (d == NULL)
+		return 0;
+	c = d->c;
+	dm_lock(c);
+	if (__atomic_load_n(&d->holds, __ATOMIC_ACQUIRE) != 0) {
+		dm_unlock(c);
+		return DM_FAIL(EBUSY, "container %s: cannot detach %s while it is running: stop it "
+			"first", c->name, d->dev->name);
+	}
+	leave(c, d);
+	refresh_mask(c);
+	c->iommu->ops->dev_put(d->dev);
+	dm_unlock(c);
+	free(d);
+	return 0;
+}
+
+int
+dmamap_device_dma_mask(struct dmamap_device *d, unsigned int bits)
+{
+	struct dmamap_container *c;
+	const struct dm_mapping *m;
+	uint64_t beyond = 0;
+
+	if (d == NULL || bits < 12 || bits > 64)
+		return DM_FAIL(EINVAL, "DMA mask of %u bits: must be 12 to 64", bits);
+	c = d->c;
+	dm_lock(c);
+	d->mask_bits = bits;
+	refresh_mask(c);
+	TAILQ_FOREACH(m, &c->mappings, next)
+		beyond += m->range.last > c->mask_last;
+	dm_unlock(c);
+	if (beyond > 0)
+		DM_LOG(NOTICE, "container %s: %s reaches IOVAs of %u bits; %" PRIu64
+			" mappings lie beyond", c->name, d->dev->name, bits, beyond);
+	return 0;
+}
+
+void
+dmamap_device_hold(struct dmamap_device *d)
+{
+	__atomic_add_fetch(&d->holds, 1, __ATOMIC_ACQ_REL);
+}
+
+void
+dmamap_device_release(struct dmamap_device *d)
+{
+	__atomic_sub_fetch(&d->holds, 1, __ATOMIC_ACQ_REL);
+}
+
+int
+dmamap_device_fd(const struct dmamap_device *d)
+{
+	return d->dev->fd;
+}
+
+int
+dmamap_device_node(const struct dmamap_device *d)
+{
+	return d->dev->node;
+}
+
+int
+dmamap_device_group(const struct dmamap_device *d)
+{
+	return d->dev->group;
+}
+
+const char *
+dmamap_device_name(const struct dmamap_device *d)
+{
+	return d->dev->name;
+}
+
+struct dmamap_container *
+dmamap_device_container(const struct dmamap_device *d)
+{
+	return d->c;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Which backend is below a container? The list of those there are, in the order AUTO tries them.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_common.h>
+
+#include "dm_backend.h"
+
+/** AUTO goes through this list; a backend that is not `automatic` must be asked for. */
+static const struct {
+	enum dmamap_backend kind;
+	const struct dm_iommu_ops *ops;
+	bool automatic;
+} backends[] = {
+	{DMAMAP_BACKEND_TYPE1, &dm_iommu_type1_ops, true},
+};
+
+int
+dm_backend_open(struct dmamap_container *c)
+{
+	int rc = -ENOENT;
+	unsigned int i;
+
+	if (c->iommu != NULL)
+		return 0;
+	for (i = 0; i < RTE_DIM(backends); i++) {
+		if (c->conf.backend != backends[i].kind &&
+			!(c->conf.backend == DMAMAP_BACKEND_AUTO && backends[i].automatic))
+			continue;
+		rc = backends[i].ops->open(&c->conf, &c->iommu);
+		if (rc == 0) {
+			c->backend = backends[i].kind;
+			return 0;
+		}
+	}
+	return rc;
+}
+
+void
+dm_backend_close(struct dmamap_container *c)
+{
+	if (c->iommu != NULL)
+		c->iommu->ops->close(c->iommu);
+	c->iommu = NULL;
+}
+
+int
+dm_backend_host_reserved(struct dmamap_container *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(backends); i++)
+		if ((c->conf.backend == backends[i].kind || c->conf.backend == DMAMAP_BACKEND_AUTO) &&
+			backends[i].ops->host_reserved != NULL)
+			return backends[i].ops->host_reserved(&c->conf, &c->host_resv,
+				&c->n_host_resv);
+	return 0;
+}

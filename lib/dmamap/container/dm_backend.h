@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Which backend is below a container? Opening it when it is first needed.
+ */
+
+#ifndef DM_BACKEND_H
+#define DM_BACKEND_H
+
+#include "dm_container.h"
+
+/** Open the backend that the container asks for, if it is not open yet. @return 0, or the backend's error. */
+int dm_backend_open(struct dmamap_container *c);
+/** Close it, if it is open. */
+void dm_backend_close(struct dmamap_container *c);
+/** Read the reserved ranges of this machine into c->host_resv. @return 0, or -ENOMEM. */
+int dm_backend_host_reserved(struct dmamap_container *c);
+
+#endif /* DM_BACKEND_H */

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * What is a container made of? The structures and steps that the files of this folder share.
+ */
+
+#ifndef DM_CONTAINER_H
+#define DM_CONTAINER_H
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <sys/queue.h>
+
+#include "dmamap.h"
+#include "dm_iommu.h"
+#include "dm_iova.h"
+#include "dm_log.h"
+#include "dm_pin.h"
+#include "dm_xlate.h"
+
+/** How a range is written in messages. */
+#define DM_RANGE_FMT "[0x%" PRIx64 ", 0x%" PRIx64 "]"
+#define DM_RANGE_ARG(r) (r).start, (r).last
+
+/** A live mapping: present in every domain of its container. */
+struct dm_mapping {
+	TAILQ_ENTRY(dm_mapping) next; /**< in the order of mapping, which is the order of replay */
+	struct dmamap_range range;    /**< first, so that it can stand for the mapping as a key */
+	void *va;
+	uint32_t flags;
+	bool owns_iova;		      /**< false: it lies in a range that the user took */
+	struct dmamap_zone *zone;     /**< the zone it backs, or NULL */
+};
+
+/** A range that dmamap_iova_take() gave out. */
+struct dm_taken {
+	struct dmamap_range range; /**< first, as in struct dm_mapping */
+};
+
+struct dm_domain {
+	TAILQ_ENTRY(dm_domain) next;
+	struct dm_iommu_domain *dom;
+	unsigned int n_devices;
+	struct dm_iommu_info info; /**< as of the last attach or detach; entries_left is kept up to date */
+};
+
+struct dmamap_device {
+	TAILQ_ENTRY(dmamap_device) next;
+	struct dmamap_container *c;
+	struct dm_domain *domain;
+	struct dm_iommu_dev *dev;
+	unsigned int mask_bits;
+	unsigned int holds; /**< atomic */
+};
+
+struct dmamap_zone {
+	LIST_ENTRY(dmamap_zone) next;
+	struct dmamap_container *c;
+	struct dm_pin *pin;
+	struct dm_mapping *mapping;
+	char name[DMAMAP_NAME_MAX];
+};
+
+TAILQ_HEAD(dm_mapping_list, dm_mapping);
+TAILQ_HEAD(dm_domain_list, dm_domain);
+
+struct dmamap_container {
+	TAILQ_ENTRY(dmamap_container) next; /**< in the process's list */
+	char name[DMAMAP_NAME_MAX];
+	struct dmamap_container_conf conf;
+	enum dmamap_backend backend; /**< what AUTO came to */
+
+	pthread_mutex_t lock; /**< all below, but for what the translation reads */
+	struct dm_iommu *iommu; /**< NULL until the first attach */
+	struct dm_domain_list domains;
+	TAILQ_HEAD(, dmamap_device) devices;
+	LIST_HEAD(, dmamap_zone) zones;
+	struct dm_mapping_list mappings;
+	void *by_iova; /**< tsearch(3) tree of struct dm_mapping */
+	void *taken;   /**< tsearch(3) tree of struct dm_taken */
+
+	struct dm_iova_space *space;
+	struct dm_range_set usable;	 /**< what every domain translates, without reserved ranges */
+	struct dm_range_set fenced;	 /**< withdrawn for good after a failed undo */
+	struct dm_iommu_resv *host_resv; /**< of any group of this machine, until a device is attached */
+	unsigned int n_host_resv;
+	uint64_t page_sizes;
+	rte_iova_t mask_last; /**< last IOVA that every device can put on the bus */
+	unsigned int next_domain_id;
+
+	struct dm_xlate *va2iova;
+	struct dm_xlate *iova2va;
+
+	uint64_t n_mappings, mapped_len, taken_len, fenced_len;
+	uint64_t map_calls, unmap_calls;
+};
+
+/** IOVAs that a container without devices hands out: what the narrowest VT-d unit translates. */
+#define DM_PROVISIONAL_LAST ((UINT64_C(1) << 39) - 1)
+
+static inline struct dmamap_range
+dm_range(rte_iova_t start, uint64_t len)
+{
+	return (struct dmamap_range){start, start + len - 1};
+}
+
+static inline uint64_t
+dm_range_len(struct dmamap_range r)
+{
+	return r.last - r.start + 1;
+}
+
+static inline bool
+dm_range_overlap(struct dmamap_range a, struct dmamap_range b)
+{
+	return a.start <= b.last && b.start <= a.last;
+}
+
+static inline bool
+dm_range_inside(struct dmamap_range inner, struct dmamap_range outer)
+{
+	return inner.start >= outer.start && inner.last <= outer.last;
+}
+
+/** Order of disjoint ranges, for tsearch(3); overlapping ones are "equal". */
+int dm_range_cmp(const void *a, const void *b);
+
+/** The mapping that overlaps r, any of them if there are several; NULL: none. */
+struct dm_mapping *dm_mapping_find(const struct dmamap_container *c, struct dmamap_range r);
+
+/** The taken range that overlaps r; NULL: none. */
+struct dm_taken *dm_taken_find(const struct dmamap_container *c, struct dmamap_range r);
+
+/** Take the lock; it may be taken to read a container that is const. */
+static inline void
+dm_lock(const struct dmamap_container *c)
+{
+	pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&c->lock);
+}
+
+static inline void
+dm_unlock(const struct dmamap_container *c)
+{
+	pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&c->lock);
+}
+
+/** Smallest page size of all domains. */
+static inline uint64_t
+dm_min_page(const struct dmamap_container *c)
+{
+	return c->page_sizes & -c->page_sizes;
+}
+
+/** @name domains.c: the same in every domain, or in none */
+/**@{*/
+/** Would every domain take n more maps? @return 0, or -ENOSPC (logged). */
+int dm_domains_budget(const struct dmamap_container *c, uint64_t n);
+/** How many domains there are. */
+unsigned int dm_domains_count(const struct dmamap_container *c);
+/** Map into one domain, keeping count. */
+int dm_domain_map(struct dmamap_container *c, struct dm_domain *d, const struct dm_mapping *m);
+/** Map into all domains, or none. *fence: an undo failed, the IOVAs must not be used again. */
+int dm_domains_map(struct dmamap_container *c, const struct dm_mapping *m, bool *fence);
+/**
+ * Unmap n consecutive mappings that make up r from all domains, or from none.
+ * @return 0; an error: all is as before; an error and *fence: some domain has lost its mappings or kept them against
+ *   orders, and the IOVAs must not be used again.
+ */
+int dm_domains_unmap(struct dmamap_container *c, struct dmamap_range r, uint64_t n, bool *fence);
+/**@}*/
+
+/** @name reserved.c: whose is this range? */
+/**@{*/
+/** Find a reserved range (relaxable ones aside) that overlaps r. @return false: none. */
+bool dm_reserved_hit(const struct dmamap_container *c, struct dmamap_range r,
+	struct dmamap_reserved *hit);
+/** Describe a reserved range of a device's group. */
+void dm_reserved_of_dev(const struct dm_iommu_dev *dev, const struct dm_iommu_resv *resv,
+	struct dmamap_reserved *out);
+/** "MSI window", ... */
+const char *dm_reserved_type_name(enum dmamap_reserved_type type);
+/** Work out what is usable in all domains. @return 0, or -ENOMEM; *out is unchanged then. */
+int dm_usable_ranges(const struct dmamap_container *c, struct dm_range_set *out);
+/**@}*/
+
+/** @name map.c */
+/**@{*/
+/** dmamap_map() under the lock, for a zone or for the user. */
+int dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align,
+	uint32_t flags, rte_iova_t *iova, struct dm_mapping **mapping);
+/** Unmap a range of whole mappings, the user's (z is NULL) or a zone's, under the lock. */
+int dm_unmap_locked(struct dmamap_container *c, struct dmamap_range r,
+	const struct dmamap_zone *z);
+/** Forget a mapping without a word to the domains. */
+void dm_mapping_drop(struct dmamap_container *c, struct dm_mapping *m);
+/**@}*/
+
+/** Free all zones; domains are gone. */
+void dm_zones_drop(struct dmamap_container *c);
+
+#endif /* DM_CONTAINER_H */

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * How does memory get an IOVA, and lose it? Take, map everywhere, publish; and back.
+ */
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_rcu_qsbr.h>
+
+#include "dm_container.h"
+
+#define KNOWN_FLAGS (DMAMAP_RW | DMAMAP_FIXED | DMAMAP_LOW32 | DMAMAP_ALIAS)
+
+int
+dm_range_cmp(const void *a, const void *b)
+{
+	const struct dmamap_range *x = a, *y = b;
+
+	return x->last < y->start ? -1 : x->start > y->last;
+}
+
+static int
+mapping_cmp(const void *a, const void *b)
+{
+	const struct dm_mapping *x = a, *y = b;
+
+	return dm_range_cmp(&x->range, &y->range);
+}
+
+struct dm_mapping *
+dm_mapping_find(const struct dmamap_container *c, struct dmamap_range r)
+{
+	const struct dm_mapping key = {.range = r};
+	struct dm_mapping *const *node = tfind(&key, &c->by_iova, mapping_cmp);
+
+	return node != NULL ? *node : NULL;
+}
+
+struct dm_taken *
+dm_taken_find(const struct dmamap_container *c, struct dmamap_range r)
+{
+	struct dm_taken *const *node = tfind(&r, &c->taken, dm_range_cmp);
+
+	return node != NULL ? *node : NULL;
+}
+
+static int
+check_args(const struct dmamap_container *c, const void *va, uint64_t len, uint32_t flags,
+	const rte_iova_t *iova)
+{
+	uint64_t sys_page = sysconf(_SC_PAGESIZE);
+
+	if (c == NULL || va == NULL || iova == NULL)
+		return DM_FAIL(EINVAL, "map: no container, memory or place for the IOVA given");
+	if ((flags & ~KNOWN_FLAGS) != 0 || (flags & DMAMAP_RW) == 0)
+		return DM_FAIL(EINVAL, "container %s: map of %p: flags 0x%x: give DMAMAP_READ, "
+			"DMAMAP_WRITE or both, and no unknown ones", c->name, va, flags);
+	if (len == 0 || len % sys_page != 0 || (uintptr_t)va % sys_page != 0)
+		return DM_FAIL(EINVAL, "container %s: map of %p, 0x%" PRIx64 " bytes: address and "
+			"length must be multiples of the page size, 0x%" PRIx64, c->name, va, len,
+			sys_page);
+	if ((uintptr_t)va + len < (uintptr_t)va)
+		return DM_FAIL(EINVAL, "container %s: map of %p, 0x%" PRIx64 " bytes wraps around",
+			c->name, va, len);
+	return 0;
+}
+
+/** Is part of the memory mapped already, at an IOVA that translation answers? */
+static int
+check_not_mapped(const struct dmamap_container *c, const void *va, uint64_t len)
+{
+	uint64_t at = (uintptr_t)va, end = at + len - 1, iova;
+
+	/* Mappings are at least a page, so looking at each page finds them all. */
+	for (; at <= end && at >= (uintptr_t)va; at += DM_XLATE_GRANULE) {
+		iova = dm_xlate_lookup(c->va2iova, at);
+		if (iova != DM_XLATE_NONE)
+			return DM_FAIL(EEXIST, "container %s: map of %p, 0x%" PRIx64 " bytes: 0x%"
+				PRIx64 " is mapped at IOVA 0x%" PRIx64 " already: use that, or "
+				"DMAMAP_ALIAS", c->name, va, len, at, iova);
+	}
+	return 0;
+}
+
+/** The largest page size of which memory at va, len bytes, holds at least one aligned page. */
+static uint64_t
+best_page(uint64_t page_sizes, uint64_t va, uint64_t len)
+{
+	uint64_t bits = page_sizes, page, first;
+
+	while (bits != 0) {
+		page = UINT64_C(1) << (63 - __builtin_clzll(bits));
+		first = (va + page - 1) & ~(page - 1);
+		if (len >= page && first >= va && first - va <= len - page)
+			return page;
+		bits &= ~page;
+	}
+	return page_sizes & -page_sizes;
+}
+
+static int
+take_fixed(struct dmamap_container *c, struct dm_mapping *m)
+{
+	struct dmamap_reserved hit;
+	const struct dm_mapping *other;
+	const struct dm_taken *taken;
+	struct dmamap_range fenced;
+
+	if (dm_reserved_hit(c, m->range, &hit)) {
+		DM_LOG(ERR, "container %s: map at " DM_RANGE_FMT " touches " DM_RANGE_FMT
+			" (%s), reserved by %s: choose another IOVA",
+			c->name, DM_RANGE_ARG(m->range), DM_RANGE_ARG(hit.range),
+			dm_reserved_type_name(hit.type), hit.owner);
+		return hit.type == DMAMAP_RESERVED_APERTURE ? -ERANGE : -EADDRINUSE;
+	}
+	other = dm_mapping_find(c, m->range);
+	if (other != NULL)
+		return DM_FAIL(EEXIST, "container %s: map at " DM_RANGE_FMT " overlaps the mapping "
+			DM_RANGE_FMT ": unmap that first", c->name, DM_RANGE_ARG(m->range),
+			DM_RANGE_ARG(other->range));
+	if (dm_range_set_overlaps(&c->fenced, m->range, &fenced))
+		return DM_FAIL(EEXIST, "container %s: map at " DM_RANGE_FMT " touches " DM_RANGE_FMT
+			", fenced off after a failed unmap: choose another IOVA", c->name,
+			DM_RANGE_ARG(m->range), DM_RANGE_ARG(fenced));
+	taken = dm_taken_find(c, m->range);
+	if (taken != NULL && dm_range_inside(m->range, taken->range)) {
+		m->owns_iova = false;
+		return 0;
+	}
+	if (taken != NULL)
+		return DM_FAIL(EEXIST, "container %s: map at " DM_RANGE_FMT " reaches beyond the "
+			"taken range " DM_RANGE_FMT, c->name, DM_RANGE_ARG(m->range),
+			DM_RANGE_ARG(taken->range));
+	return dm_iova_take_fixed(c->space, m->range.start, dm_range_len(m->range));
+}
+
+/** Choose and take the IOVA of a mapping. */
+static int
+take_iova(struct dmamap_container *c, struct dm_mapping *m, uint64_t len, uint64_t align,
+	rte_iova_t wanted)
+{
+	struct dmamap_range within = {0, c->mask_last};
+	uint64_t min_page = dm_min_page(c), va = (uintptr_t)m->va;
+	rte_iova_t iova;
+	int rc;
+
+	if (len % min_page != 0 || va % min_page != 0)
+		return DM_FAIL(EINVAL, "container %s: map of %p, 0x%" PRIx64 " bytes: address and "
+			"length must be multiples of the IOMMU's page size, 0x%" PRIx64, c->name,
+			m->va, len, min_page);
+	m->owns_iova = true;
+	if (m->flags & DMAMAP_FIXED) {
+		if (wanted % min_page != 0 || wanted + len - 1 < wanted)
+			return DM_FAIL(EINVAL, "container %s: map at IOVA 0x%" PRIx64 ", 0x%" PRIx64
+				" bytes: no multiple of the IOMMU's page size, 0x%" PRIx64
+				", or wraps around", c->name, wanted, len, min_page);
+		m->range = dm_range(wanted, len);
+		return take_fixed(c, m);
+	}
+	if (m->flags & DMAMAP_LOW32)
+		within.last = RTE_MIN(within.last, (rte_iova_t)UINT32_MAX);
+	/* IOVA and VA alike modulo the page size, or the IOMMU cannot use that page size. */
+	align = RTE_MAX(align, best_page(c->page_sizes, va, len));
+	rc = dm_iova_take(c->space, len, align, va & (align - 1), within, &iova);
+	if (rc < 0)
+		return DM_FAIL(-rc, "container %s: no IOVA range of 0x%" PRIx64 " bytes, aligned to "
+			"0x%" PRIx64 ", is free in " DM_RANGE_FMT ": %s", c->name, len, align,
+			DM_RANGE_ARG(within), strerror(-rc));
+	m->range = dm_range(iova, len);
+	return 0;
+}
+
+static void
+give_iova(struct dmamap_container *c, const struct dm_mapping *m, bool fence)
+{
+	if (!fence) {
+		if (m->owns_iova)
+			dm_iova_give(c->space, m->range.start, dm_range_len(m->range));
+		return;
+	}
+	/* The allocator keeps it as live; the set is for maps into a range that the user took. */
+	c->fenced_len += dm_range_len(m->range);
+	if (dm_range_set_add(&c->fenced, m->range) < 0)
+		DM_LOG(ERR, "container %s: no memory to remember that " DM_RANGE_FMT " is fenced off",
+			c->name, DM_RANGE_ARG(m->range));
+}
+
+/** Let readers see a mapping. @return 0, -EEXIST or -ENOMEM; nothing is visible then. */
+static int
+publish(struct dmamap_container *c, const struct dm_mapping *m)
+{
+	uint64_t len = dm_range_len(m->range);
+	int rc;
+
+	rc = dm_xlate_insert(c->iova2va, m->range.start, (uintptr_t)m->va, len);
+	if (rc < 0 || (m->flags & DMAMAP_ALIAS))
+		return rc;
+	rc = dm_xlate_insert(c->va2iova, (uintptr_t)m->va, m->range.start, len);
+	if (rc < 0)
+		dm_xlate_remove(c->iova2va, m->range.start, len);
+	return rc;
+}
+
+static void
+withdraw(struct dmamap_container *c, const struct dm_mapping *m)
+{
+	uint64_t len = dm_range_len(m->range);
+
+	if (!(m->flags & DMAMAP_ALIAS))
+		dm_xlate_remove(c->va2iova, (uintptr_t)m->va, len);
+	dm_xlate_remove(c->iova2va, m->range.start, len);
+}
+
+int
+dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align, uint32_t flags,
+	rte_iova_t *iova, struct dm_mapping **mapping)
+{
+	struct dm_mapping *m;
+	bool fence = false;
+	int rc;
+
+	if (!(flags & DMAMAP_ALIAS)) {
+		rc = check_not_mapped(c, va, len);
+		if (rc < 0)
+			return rc;
+	}
+	rc = dm_domains_budget(c, 1);
+	if (rc < 0)
+		return rc;
+	rc = dm_pin_memlock_check(len * dm_domains_count(c), c->name);
+	if (rc < 0)
+		return rc;
+
+	m = calloc(1, sizeof(*m));
+	if (m == NULL)
+		return -ENOMEM;
+	m->va = va;
+	m->flags = flags;
+	rc = take_iova(c, m, len, align, *iova);
+	if (rc < 0)
+		goto free_mapping;
+	if (tsearch(m, &c->by_iova, mapping_cmp) == NULL) {
+		rc = -ENOMEM;
+		goto give;
+	}
+	rc = dm_domains_map(c, m, &fence);
+	if (rc < 0)
+		goto forget;
+	rc = publish(c, m);
+	if (rc < 0)
+		goto unmap;
+
+	TAILQ_INSERT_TAIL(&c->mappings, m, next);
+	c->n_mappings++;
+	c->mapped_len += len;
+	*iova = m->range.start;
+	if (mapping != NULL)
+		*mapping = m;
+	return 0;
+
+unmap:
+	dm_domains_unmap(c, m->range, 1, &fence);
+forget:
+	tdelete(m, &c->by_iova, mapping_cmp);
+give:
+	give_iova(c, m, fence);
+free_mapping:
+	free(m);
+	return rc;
+}
+
+/** Check that r consists of whole mappings of the user (or of zone z), without holes; count them. */
+static int
+check_whole(const struct dmamap_container *c, struct dmamap_range r, const struct dmamap_zone *z,
+	uint64_t *n)
+{
+	struct dmamap_range at = {r.start, r.start};
+	const struct dm_mapping *m;
+
+	for (*n = 1;; (*n)++) {
+		m = dm_mapping_find(c, at);
+		if (m == NULL)
+			return DM_FAIL(ENOENT, "container %s: unmap of " DM_RANGE_FMT
+				": nothing is mapped at 0x%" PRIx64, c->name, DM_RANGE_ARG(r),
+				at.start);
+		if (m->range.start != at.start || m->range.last > r.last)
+			return DM_FAIL(EINVAL, "container %s: unmap of " DM_RANGE_FMT
+				" would cut the mapping " DM_RANGE_FMT ": unmap whole mappings",
+				c->name, DM_RANGE_ARG(r), DM_RANGE_ARG(m->range));
+		if (m->zone != z)
+			return DM_FAIL(EINVAL, "container %s: unmap of " DM_RANGE_FMT
+				": zone %s is there: use dmamap_zone_free()", c->name,
+				DM_RANGE_ARG(r), m->zone->name);
+		if (m->range.last == r.last)
+			return 0;
+		at.start = at.last = m->range.last + 1;
+	}
+}
+
+/** Call a function for each of the mappings that make up r; it may free its mapping. */
+static void
+each_mapping(struct dmamap_container *c, struct dmamap_range r,
+	void (*fn)(struct dmamap_container *c, struct dm_mapping *m, bool fence), bool fence)
+{
+	rte_iova_t at = r.start, last;
+	struct dm_mapping *m;
+
+	do {
+		m = dm_mapping_find(c, (struct dmamap_range){at, at});
+		last = m->range.last;
+		fn(c, m, fence);
+		at = last + 1;
+	} while (last != r.last);
+}
+
+static void
+withdraw_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
+{
+	withdraw(c, m);
+}
+
+static void
+publish_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
+{
+	/* Its place in the tables is still there: what was withdrawn a moment ago goes back in. */
+	if (publish(c, m) < 0)
+		DM_LOG(ERR, "container %s: no memory to translate " DM_RANGE_FMT
+			" again: it stays mapped, but is not found", c->name,
+			DM_RANGE_ARG(m->range));
+}
+
+static void
+forget_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
+{
+	tdelete(m, &c->by_iova, mapping_cmp);
+	TAILQ_REMOVE(&c->mappings, m, next);
+	c->n_mappings--;
+	c->mapped_len -= dm_range_len(m->range);
+	give_iova(c, m, fence);
+	free(m);
+}
+
+void
+dm_mapping_drop(struct dmamap_container *c, struct dm_mapping *m)
+{
+	withdraw(c, m);
+	forget_one(c, m, false);
+}
+
+int
+dm_unmap_locked(struct dmamap_container *c, struct dmamap_range r, const struct dmamap_zone *z)
+{
+	bool fence = false;
+	uint64_t n;
+	int rc;
+
+	rc = check_whole(c, r, z, &n);
+	if (rc < 0)
+		return rc;
+	each_mapping(c, r, withdraw_one, false);
+	if (c->conf.rcu != NULL)
+		rte_rcu_qsbr_synchronize(c->conf.rcu, RTE_QSBR_THRID_INVALID);
+	rc = dm_domains_unmap(c, r, n, &fence);
+	if (rc < 0 && !fence) {
+		each_mapping(c, r, publish_one, false);
+		return rc;
+	}
+	each_mapping(c, r, forget_one, fence);
+	return rc;
+}
+
+int
+dmamap_map(struct dmamap_container *c, void *va, size_t len, uint32_t flags, rte_iova_t *iova)
+{
+	int rc;
+
+	rc = check_args(c, va, len, flags, iova);
+	if (rc < 0)
+		return rc;
+	dm_lock(c);
+	rc = dm_map_locked(c, va, len, 0, flags, iova, NULL);
+	dm_unlock(c);
+	return rc;
+}
+
+int
+dmamap_unmap(struct dmamap_container *c, rte_iova_t iova, size_t len)
+{
+	int rc;
+
+	if (c == NULL || len == 0 || iova + (len - 1) < iova)
+		return DM_FAIL(EINVAL, "unmap at IOVA 0x%" PRIx64 ", 0x%zx bytes: no container, no "
+			"length, or it wraps around", iova, len);
+	dm_lock(c);
+	rc = dm_unmap_locked(c, dm_range(iova, len), NULL);
+	dm_unlock(c);
+	return rc;
+}
+
+rte_iova_t
+dmamap_va2iova(const struct dmamap_container *c, const void *va)
+{
+	return dm_xlate_lookup(c->va2iova, (uintptr_t)va);
+}
+
+void *
+dmamap_iova2va(const struct dmamap_container *c, rte_iova_t iova)
+{
+	uint64_t va = dm_xlate_lookup(c->iova2va, iova);
+
+	return va == DM_XLATE_NONE ? NULL : (void *)(uintptr_t)va;
+}
