@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The Gantry authors
+#
+# Does what is installed build and run a user's program? Installs the build $1 into a folder of its own,
+# and builds $2 with nothing but pkg-config's answer, against the shared and the static library.
+set -eu
+
+build=$1
+source=$2
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+passed=0
+
+step() {
+    echo "ok      install: $1"
+    passed=$((passed + 1))
+}
+trap 'rc=$?; rm -rf "$dir"; [ $rc -eq 0 ] || echo "$passed passed, 1 failed, 0 skipped"' EXIT
+
+DESTDIR="$dir" meson install -C "$build" --no-rebuild --quiet
+pc=$(find "$dir" -name libdmamap.pc)
+prefix=$(sed -n 's/^prefix=//p' "$pc")
+export PKG_CONFIG_PATH="${pc%/*}"
+libdir=$(dirname "$PKG_CONFIG_PATH")
+step "the pkg-config file is there"
+
+# LSAN and friends come from the flags of the build.
+# shellcheck disable=SC2086
+cc ${3:-} -o "$dir/hello" "$source" \
+    $(pkg-config --define-variable=prefix="$dir$prefix" --cflags --libs libdmamap)
+step "a program builds with it"
+LD_LIBRARY_PATH="$libdir" "$dir/hello"
+step "it maps, translates and unmaps with the shared library"
+
+# shellcheck disable=SC2086
+cc ${3:-} -o "$dir/hello-static" "$source" $(pkg-config --cflags libdmamap \
+    --define-variable=prefix="$dir$prefix") "$libdir/libdmamap.a" \
+    $(pkg-config --libs libdpdk) -lnuma
+"$dir/hello-static"
+step "and with the static one"
+
+undocumented=$(nm -D --defined-only "$libdir/libdmamap.so" | awk '{print $3}' | sed 's/@.*//' |
+    grep -v -E '^(dmamap_|DMAMAP_)' || true)
+[ -z "$undocumented" ] || { echo "exported, but not of the public face: $undocumented"; exit 1; }
+step "only public names are exported"
+
+echo "$passed passed, 0 failed, 0 skipped"
