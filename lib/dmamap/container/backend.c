@@ -11,6 +11,8 @@
 
 #include "dm_backend.h"
 
+extern const struct dm_iommu_ops dm_iommu_type1_ops __attribute__((weak));
+
 /** AUTO goes through this list; a backend that is not `automatic` must be asked for. */
 static const struct {
 	enum dmamap_backend kind;
@@ -29,6 +31,8 @@ dm_backend_open(struct dmamap_container *c)
 	if (c->iommu != NULL)
 		return 0;
 	for (i = 0; i < RTE_DIM(backends); i++) {
+		if (backends[i].ops == NULL)
+			continue;
 		if (c->conf.backend != backends[i].kind &&
 			!(c->conf.backend == DMAMAP_BACKEND_AUTO && backends[i].automatic))
 			continue;
@@ -55,7 +59,8 @@ dm_backend_host_reserved(struct dmamap_container *c)
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(backends); i++)
-		if ((c->conf.backend == backends[i].kind || c->conf.backend == DMAMAP_BACKEND_AUTO) &&
+		if (backends[i].ops != NULL &&
+			(c->conf.backend == backends[i].kind || c->conf.backend == DMAMAP_BACKEND_AUTO) &&
 			backends[i].ops->host_reserved != NULL)
 			return backends[i].ops->host_reserved(&c->conf, &c->host_resv,
 				&c->n_host_resv);
