@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * What does a backend do with a kernel that answers oddly? A fake one, small, behind dm_kernel.
+ */
+
+#include <errno.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/vfio.h>
+
+#include <rte_common.h>
+#include <rte_string_fns.h>
+
+#include "dm_kernel.h"
+#include "fake_vfio.h"
+
+#define FIRST_FD 1000
+#define FILES 32
+
+enum kind { FREE, CONTAINER, GROUP, DEVICE };
+
+struct file {
+	enum kind kind;
+	int number;	    /**< of a group */
+	struct file *inside; /**< a group's container, a device's group */
+	unsigned int members; /**< groups of a container, devices of a group */
+	bool type_set;
+};
+
+struct fake_vfio fake_vfio;
+static struct file files[FILES];
+static const struct dm_kernel *before;
+static char root[PATH_MAX];
+
+/** Is it this call's turn to fail? */
+static bool
+must_fail(void)
+{
+	return ++fake_vfio.calls == fake_vfio.fail_at;
+}
+
+static int
+new_file(enum kind kind, int number)
+{
+	unsigned int i;
+
+	for (i = 0; i < FILES; i++) {
+		if (files[i].kind != FREE)
+			continue;
+		files[i] = (struct file){.kind = kind, .number = number};
+		fake_vfio.open_files++;
+		return FIRST_FD + i;
+	}
+	return -EMFILE;
+}
+
+static struct file *
+file_of(int fd)
+{
+	if (fd < FIRST_FD || fd >= FIRST_FD + FILES || files[fd - FIRST_FD].kind == FREE)
+		return NULL;
+	return &files[fd - FIRST_FD];
+}
+
+static int
+fake_open(const char *path, int flags)
+{
+	int number;
+	unsigned int i;
+
+	if (must_fail())
+		return -fake_vfio.fail_errno;
+	if (fake_vfio.no_file != NULL && strcmp(path, fake_vfio.no_file) == 0)
+		return -fake_vfio.no_file_errno;
+	if (strcmp(path, "/dev/vfio/vfio") == 0)
+		return new_file(CONTAINER, -1);
+	if (sscanf(path, "/dev/vfio/%d", &number) != 1)
+		return -ENOENT;
+	for (i = 0; i < FILES; i++)
+		if (files[i].kind == GROUP && files[i].number == number)
+			return -EBUSY;
+	return new_file(GROUP, number);
+}
+
+static void
+leave(struct file *group)
+{
+	if (--group->inside->members == 0)
+		group->inside->type_set = false;
+	group->inside = NULL;
+}
+
+static int
+fake_close(int fd)
+{
+	struct file *f = file_of(fd);
+
+	if (f == NULL)
+		return -EBADF;
+	if (f->kind == DEVICE)
+		f->inside->members--;
+	if (f->kind == GROUP && f->inside != NULL)
+		leave(f);
+	f->kind = FREE;
+	fake_vfio.open_files--;
+	return 0;
+}
+
+static int
+set_container(struct file *group, const int *fd)
+{
+	struct file *c = file_of(*fd);
+
+	if (c == NULL || c->kind != CONTAINER)
+		return -EBADF;
+	if (group->inside != NULL)
+		return -EINVAL;
+	if (fake_vfio.not_viable)
+		return -EPERM;
+	if (fake_vfio.set_container_errno != 0)
+		return -fake_vfio.set_container_errno;
+	group->inside = c;
+	c->members++;
+	return 0;
+}
+
+static int
+get_device(struct file *group, const char *name)
+{
+	int fd;
+
+	rte_strlcpy(fake_vfio.device_name, name, sizeof(fake_vfio.device_name));
+	if (group->inside == NULL || !group->inside->type_set)
+		return -EINVAL;
+	if (fake_vfio.get_device_errno != 0)
+		return -fake_vfio.get_device_errno;
+	fd = new_file(DEVICE, -1);
+	if (fd >= 0) {
+		file_of(fd)->inside = group;
+		group->members++;
+	}
+	return fd;
+}
+
+static int
+group_ioctl(struct file *group, unsigned long request, void *arg)
+{
+	struct vfio_group_status *status = arg;
+
+	switch (request) {
+	case VFIO_GROUP_GET_STATUS:
+		status->flags = fake_vfio.not_viable ? 0 : VFIO_GROUP_FLAGS_VIABLE;
+		return 0;
+	case VFIO_GROUP_SET_CONTAINER:
+		return set_container(group, arg);
+	case VFIO_GROUP_UNSET_CONTAINER:
+		if (group->inside == NULL)
+			return -EINVAL;
+		if (group->members > 0)
+			return -EBUSY;
+		leave(group);
+		return 0;
+	case VFIO_GROUP_GET_DEVICE_FD:
+		return get_device(group, arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int
+set_iommu(struct file *c, uintptr_t type)
+{
+	fake_vfio.set_iommu_calls++;
+	if (c->members == 0 || c->type_set || type != VFIO_TYPE1v2_IOMMU)
+		return -EINVAL;
+	if (fake_vfio.set_iommu_errno != 0)
+		return -fake_vfio.set_iommu_errno;
+	c->type_set = true;
+	return 0;
+}
+
+/** As Linux: an argsz that is too small is no error, there is just nothing behind the head. */
+static int
+get_info(uint32_t *argsz)
+{
+	uint32_t room = *argsz, said;
+	const uint32_t no_caps = 0;
+
+	fake_vfio.answer_len += fake_vfio.argsz_grows;
+	memcpy(argsz, fake_vfio.answer, RTE_MIN(room, (uint32_t)FAKE_ANSWER_MAX));
+	said = fake_vfio.argsz_grows > 0 ? fake_vfio.answer_len : *argsz;
+	*argsz = said;
+	if (room < said)
+		memcpy(RTE_PTR_ADD(argsz, offsetof(struct vfio_iommu_type1_info, cap_offset)),
+			&no_caps, sizeof(no_caps));
+	return 0;
+}
+
+static int
+container_ioctl(struct file *c, unsigned long request, uintptr_t arg)
+{
+	struct vfio_iommu_type1_dma_unmap *unmap;
+	const struct vfio_iommu_type1_dma_map *map;
+
+	switch (request) {
+	case VFIO_GET_API_VERSION:
+		return fake_vfio.version;
+	case VFIO_CHECK_EXTENSION:
+		return arg == VFIO_TYPE1v2_IOMMU ? !fake_vfio.no_type1v2 :
+			arg == VFIO_DMA_CC_IOMMU && c->type_set && fake_vfio.coherent;
+	case VFIO_SET_IOMMU:
+		return set_iommu(c, arg);
+	}
+	if (!c->type_set)
+		return -EINVAL;
+	switch (request) {
+	case VFIO_IOMMU_GET_INFO:
+		return get_info((uint32_t *)arg);
+	case VFIO_IOMMU_MAP_DMA:
+		map = (const struct vfio_iommu_type1_dma_map *)arg;
+		fake_vfio.map_flags = map->flags;
+		fake_vfio.map_iova = map->iova;
+		fake_vfio.map_len = map->size;
+		fake_vfio.map_vaddr = map->vaddr;
+		return 0;
+	case VFIO_IOMMU_UNMAP_DMA:
+		unmap = (struct vfio_iommu_type1_dma_unmap *)arg;
+		unmap->size -= fake_vfio.unmap_short;
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int
+fake_ioctl(int fd, unsigned long request, uintptr_t arg)
+{
+	struct file *f = file_of(fd);
+
+	if (must_fail())
+		return -fake_vfio.fail_errno;
+	if (f == NULL)
+		return -EBADF;
+	if (f->kind == GROUP)
+		return group_ioctl(f, request, (void *)arg);
+	return f->kind == CONTAINER ? container_ioctl(f, request, arg) : -ENOTTY;
+}
+
+static struct dm_kernel fake_kernel = {
+	.open = fake_open,
+	.ioctl = fake_ioctl,
+	.close = fake_close,
+};
+
+/** Make the folders on the way to a path. */
+static void
+make_folders(char *path)
+{
+	char *slash;
+
+	for (slash = strchr(path + strlen(root) + 1, '/'); slash != NULL;
+			slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		mkdir(path, 0755);
+		*slash = '/';
+	}
+}
+
+int
+fake_vfio_file(const char *name, const char *text)
+{
+	char path[PATH_MAX + 256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	make_folders(path);
+	f = fopen(path, "w");
+	if (f == NULL)
+		return -errno;
+	fputs(text, f);
+	return fclose(f) == 0 ? 0 : -errno;
+}
+
+static int
+link_file(const char *target, const char *name)
+{
+	char path[PATH_MAX + 256];
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	make_folders(path);
+	return symlink(target, path) == 0 ? 0 : -errno;
+}
+
+int
+fake_vfio_device(const char *bdf, int group, const char *driver)
+{
+	char name[256], target[256];
+	int rc;
+
+	snprintf(name, sizeof(name), "bus/pci/devices/%s/numa_node", bdf);
+	rc = fake_vfio_file(name, "1\n");
+	if (rc == 0 && driver != NULL) {
+		snprintf(name, sizeof(name), "bus/pci/devices/%s/driver", bdf);
+		snprintf(target, sizeof(target), "../../drivers/%s", driver);
+		rc = link_file(target, name);
+	}
+	if (rc < 0 || group < 0)
+		return rc;
+	snprintf(name, sizeof(name), "bus/pci/devices/%s/iommu_group", bdf);
+	snprintf(target, sizeof(target), "../../../../kernel/iommu_groups/%d", group);
+	rc = link_file(target, name);
+	if (rc < 0)
+		return rc;
+	snprintf(name, sizeof(name), "kernel/iommu_groups/%d/devices/%s", group, bdf);
+	snprintf(target, sizeof(target), "../../../../bus/pci/devices/%s", bdf);
+	return link_file(target, name);
+}
+
+int
+fake_vfio_begin(void)
+{
+	memset(&fake_vfio, 0, sizeof(fake_vfio));
+	memset(files, 0, sizeof(files));
+	strcpy(root, "/tmp/gantry-sysfs-XXXXXX");
+	if (mkdtemp(root) == NULL)
+		return -errno;
+	fake_kernel.sysfs = root;
+	before = dm_kernel;
+	dm_kernel = &fake_kernel;
+	return 0;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+void
+fake_vfio_end(void)
+{
+	dm_kernel = before;
+	nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
