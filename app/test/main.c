@@ -110,7 +110,7 @@ static int
 start_eal(void)
 {
 	static bool started;
-	char *argv[] = {"gantry-test", "--no-pci", "--no-huge", "-m", "64", "--in-memory",
+	char *argv[] = {"gantry-test", "--no-pci", "--no-huge", "-m", "64", "--no-shconf",
 		"--no-telemetry", "-l", "0", NULL};
 
 	if (started)
