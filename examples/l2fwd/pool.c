@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Where do the packet buffers live? In a container, when a port's device is on one, so that each mbuf
+ * carries an IOVA that the device can use; all ports share one pool, since packets go from port to port.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_bus.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#include <dmamap.h>
+#include <dmamap_mbuf.h>
+
+#include "l2fwd.h"
+
+#define POOL_NAME "l2fwd"
+#define POOL_CACHE 256
+
+/* Containers that the ports are on: the first holds the pool, the others share it. */
+static struct dmamap_container *containers[L2FWD_MAX_PORTS];
+static unsigned int n_containers, n_shared;
+
+static void
+note_container(struct dmamap_container *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < n_containers; i++)
+		if (containers[i] == c)
+			return;
+	containers[n_containers++] = c;
+}
+
+/* A port whose driver copies by virtual address can take any buffer; another bus's hardware cannot. */
+static bool
+takes_any_buffer(const struct rte_device *dev)
+{
+	const struct rte_bus *bus = rte_dev_bus(dev);
+
+	return bus != NULL && strcmp(rte_bus_name(bus), "vdev") == 0;
+}
+
+static int
+find_containers(struct l2fwd_app *app)
+{
+	const struct rte_device *stranger = NULL;
+	struct dmamap_container *c;
+	struct rte_eth_dev_info info;
+	unsigned int i;
+	int rc;
+
+	n_containers = 0;
+	for (i = 0; i < app->plan.n_lanes; i++) {
+		rc = rte_eth_dev_info_get(app->plan.lane[i].src, &info);
+		if (rc < 0 || info.device == NULL) {
+			snprintf(app->err.line, sizeof(app->err.line), "port %u does not answer: %s",
+				app->plan.lane[i].src, strerror(-rc));
+			return rc < 0 ? rc : -ENODEV;
+		}
+		c = dmamap_container_by_device(rte_dev_name(info.device));
+		if (c != NULL)
+			note_container(c);
+		else if (!takes_any_buffer(info.device))
+			stranger = info.device;
+	}
+	if (n_containers > 0 && stranger != NULL) {
+		snprintf(app->err.line, sizeof(app->err.line),
+			"%s is in no container and cannot take packets from ports that are; bind it to"
+			" vfio-pci and name it with -a vfio_pci:%s, or leave it out of -p",
+			rte_dev_name(stranger), rte_dev_name(stranger));
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+static unsigned int
+pool_size(const struct l2fwd_app *app)
+{
+	unsigned int n = app->plan.n_lanes * (app->nb_rxd + app->nb_txd + 2 * L2FWD_BURST) +
+		rte_lcore_count() * 2 * POOL_CACHE;
+
+	return rte_align32pow2(n) - 1;
+}
+
+/* The container's pool is mapped at the same IOVAs in the other containers, or not used at all. */
+static int
+share_pool(struct l2fwd_app *app)
+{
+	int rc;
+
+	for (n_shared = 1; n_shared < n_containers; n_shared++) {
+		rc = dmamap_pktmbuf_pool_share(app->pool, containers[n_shared]);
+		if (rc < 0) {
+			snprintf(app->err.line, sizeof(app->err.line),
+				"packets cannot go from container %s to container %s: the pool's IOVAs"
+				" are not free there (%s); put the devices into one container",
+				dmamap_container_name(containers[0]),
+				dmamap_container_name(containers[n_shared]), strerror(-rc));
+			return rc;
+		}
+	}
+	return 0;
+}
+
+int
+l2fwd_pool_create(struct l2fwd_app *app)
+{
+	unsigned int n = pool_size(app);
+	int rc = find_containers(app);
+
+	if (rc < 0)
+		return rc;
+	if (n_containers > 0)
+		app->pool = dmamap_pktmbuf_pool_create(containers[0], POOL_NAME, n, POOL_CACHE, 0,
+			RTE_MBUF_DEFAULT_BUF_SIZE, rte_eth_dev_socket_id(app->plan.lane[0].src));
+	else
+		app->pool = rte_pktmbuf_pool_create(POOL_NAME, n, POOL_CACHE, 0,
+			RTE_MBUF_DEFAULT_BUF_SIZE, rte_eth_dev_socket_id(app->plan.lane[0].src));
+	if (app->pool == NULL) {
+		rc = -rte_errno;
+		snprintf(app->err.line, sizeof(app->err.line),
+			"no memory for %u packet buffers (%zu MiB): %s; reserve more hugepages, or give"
+			" the EAL more with -m", n,
+			(n * (size_t)(RTE_MBUF_DEFAULT_BUF_SIZE + 256)) >> 20, strerror(-rc));
+		return rc;
+	}
+	rc = share_pool(app);
+	if (rc < 0)
+		l2fwd_pool_free(app);
+	return rc;
+}
+
+void
+l2fwd_pool_free(struct l2fwd_app *app)
+{
+	if (app->pool == NULL)
+		return;
+	while (n_shared > 1)
+		dmamap_pktmbuf_pool_unshare(app->pool, containers[--n_shared]);
+	rte_mempool_free(app->pool);
+	app->pool = NULL;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * How are the ports brought up and down? One receive and one transmit queue each.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+
+#include "l2fwd.h"
+
+#define LINK_WAIT_MS 100
+#define LINK_WAIT_TRIES 50
+
+static int
+fail(struct l2fwd_app *app, uint16_t port, const char *what, int rc)
+{
+	snprintf(app->err.line, sizeof(app->err.line), "port %u: %s failed: %s", port, what,
+		strerror(-rc));
+	return rc;
+}
+
+/* The port is going away under our feet: stop while its driver still answers. */
+static int
+on_removal(uint16_t port, enum rte_eth_event_type type, void *arg, void *ret)
+{
+	if (!l2fwd_stopped())
+		l2fwd_complain("port %u is being removed, so forwarding ends", port);
+	l2fwd_stop();
+	return 0;
+}
+
+static int
+setup_queues(struct l2fwd_app *app, uint16_t port, const struct rte_eth_dev_info *info,
+	const struct rte_eth_conf *conf)
+{
+	struct rte_eth_rxconf rxconf = info->default_rxconf;
+	struct rte_eth_txconf txconf = info->default_txconf;
+	uint16_t nb_rxd = app->nb_rxd, nb_txd = app->nb_txd;
+	int node = rte_eth_dev_socket_id(port), rc;
+
+	rc = rte_eth_dev_adjust_nb_rx_tx_desc(port, &nb_rxd, &nb_txd);
+	if (rc < 0)
+		return fail(app, port, "the number of descriptors", rc);
+	rxconf.offloads = conf->rxmode.offloads;
+	rc = rte_eth_rx_queue_setup(port, 0, nb_rxd, node, &rxconf, app->pool);
+	if (rc < 0)
+		return fail(app, port, "the receive queue", rc);
+	txconf.offloads = conf->txmode.offloads;
+	rc = rte_eth_tx_queue_setup(port, 0, nb_txd, node, &txconf);
+	if (rc < 0)
+		return fail(app, port, "the transmit queue", rc);
+	return 0;
+}
+
+static int
+start_port(struct l2fwd_app *app, uint16_t port)
+{
+	struct rte_eth_conf conf = {0};
+	struct rte_eth_dev_info info;
+	int rc;
+
+	rc = rte_eth_dev_info_get(port, &info);
+	if (rc < 0)
+		return fail(app, port, "asking for its abilities", rc);
+	/* All mbufs are of one pool and nobody else refers to them. */
+	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+
+	app->opened |= RTE_BIT64(port);
+	rc = rte_eth_dev_configure(port, 1, 1, &conf);
+	if (rc < 0)
+		return fail(app, port, "configuring", rc);
+	rc = setup_queues(app, port, &info, &conf);
+	if (rc < 0)
+		return rc;
+	rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_RMV, on_removal, NULL);
+	rc = rte_eth_dev_start(port);
+	if (rc < 0)
+		return fail(app, port, "starting", rc);
+	app->started |= RTE_BIT64(port);
+
+	if (app->opt.promiscuous) {
+		rc = rte_eth_promiscuous_enable(port);
+		if (rc < 0)
+			return fail(app, port, "promiscuous mode", rc);
+	}
+	return 0;
+}
+
+int
+l2fwd_ports_start(struct l2fwd_app *app)
+{
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < app->plan.n_lanes; i++) {
+		rc = start_port(app, app->plan.lane[i].src);
+		if (rc < 0) {
+			l2fwd_ports_stop(app);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static unsigned int
+count_down(const struct l2fwd_app *app)
+{
+	struct rte_eth_link link;
+	unsigned int i, down = 0;
+
+	for (i = 0; i < app->plan.n_lanes; i++)
+		if (rte_eth_link_get_nowait(app->plan.lane[i].src, &link) < 0 ||
+				link.link_status == RTE_ETH_LINK_DOWN)
+			down++;
+	return down;
+}
+
+void
+l2fwd_ports_wait_link(const struct l2fwd_app *app)
+{
+	char text[RTE_ETH_LINK_MAX_STR_LEN];
+	struct rte_eth_link link;
+	unsigned int i;
+
+	for (i = 0; i < LINK_WAIT_TRIES && count_down(app) > 0 && !l2fwd_stopped(); i++)
+		rte_delay_ms(LINK_WAIT_MS);
+	for (i = 0; i < app->plan.n_lanes; i++) {
+		uint16_t port = app->plan.lane[i].src;
+
+		if (rte_eth_link_get_nowait(port, &link) < 0)
+			continue;
+		rte_eth_link_to_str(text, sizeof(text), &link);
+		printf("port %u: %s\n", port, text);
+	}
+}
+
+void
+l2fwd_ports_stop(struct l2fwd_app *app)
+{
+	uint16_t port;
+	int rc;
+
+	/* First all are silenced, as their mbufs may be in each other's rings. */
+	for (port = 0; port < L2FWD_MAX_PORTS; port++) {
+		if (!(app->started & RTE_BIT64(port)))
+			continue;
+		rc = rte_eth_dev_stop(port);
+		if (rc < 0)
+			l2fwd_complain("port %u: stopping failed: %s", port, strerror(-rc));
+	}
+	app->started = 0;
+	for (port = 0; port < L2FWD_MAX_PORTS; port++) {
+		if (!(app->opened & RTE_BIT64(port)) || !rte_eth_dev_is_valid_port(port))
+			continue;
+		rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_RMV, on_removal, NULL);
+		rc = rte_eth_dev_close(port);
+		if (rc < 0)
+			l2fwd_complain("port %u: closing failed: %s", port, strerror(-rc));
+	}
+	app->opened = 0;
+}

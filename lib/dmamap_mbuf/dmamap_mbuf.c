@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * How do packet buffers come to lie in a zone? A mempool is made empty, given the zone as its only chunk
+ * of memory together with the zone's IOVA, and gives it back when it is freed.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_errno.h>
+#include <rte_log.h>
+#include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
+#include <rte_mempool.h>
+
+#include <dmamap.h>
+#include "dmamap_mbuf.h"
+
+RTE_LOG_REGISTER(dmamap_mbuf_logtype, lib.dmamap.mbuf, NOTICE);
+
+#define MBUF_LOG(level, fmt, ...)                                                                  \
+	rte_log(RTE_LOG_##level, dmamap_mbuf_logtype, "dmamap_mbuf: " fmt "\n", ##__VA_ARGS__)
+
+/* The pool is being freed: no mbuf is in use, so no device knows an address in the zone. */
+static void
+free_zone(struct rte_mempool_memhdr *memhdr, void *zone)
+{
+	dmamap_zone_free(zone);
+}
+
+/* Bytes that n objects take in one piece, as this pool's handler counts. */
+static ssize_t
+pool_len(const struct rte_mempool *mp, size_t *align)
+{
+	const struct rte_mempool_ops *ops = rte_mempool_get_ops(mp->ops_index);
+	size_t min_chunk;
+
+	/* A page shift of 0: the objects may cross pages, as the zone is one run of IOVAs. */
+	if (ops->calc_mem_size == NULL)
+		return rte_mempool_op_calc_mem_size_default(mp, mp->size, 0, &min_chunk, align);
+	return ops->calc_mem_size(mp, mp->size, 0, &min_chunk, align);
+}
+
+/* Give the pool its memory. On failure it has none. */
+static int
+populate(struct rte_mempool *mp, struct dmamap_container *c, int node)
+{
+	struct dmamap_zone_conf conf = {.node = node, .on_node = node >= 0, .name = mp->name};
+	struct dmamap_zone *zone;
+	size_t align;
+	ssize_t len;
+	int rc;
+
+	len = pool_len(mp, &align);
+	if (len < 0)
+		return len;
+	conf.len = len;
+	rc = dmamap_zone_alloc(c, &conf, &zone);
+	if (rc < 0)
+		return rc;
+
+	rc = rte_mempool_populate_iova(mp, dmamap_zone_va(zone), dmamap_zone_iova(zone),
+		dmamap_zone_len(zone), free_zone, zone);
+	if (rc <= 0) {
+		dmamap_zone_free(zone);
+		return rc < 0 ? rc : -ENOMEM;
+	}
+	/* From here on the zone belongs to the pool. */
+	return (unsigned int)rc == mp->size ? 0 : -ENOMEM;
+}
+
+static int
+check_args(const struct dmamap_container *c, const char *name, uint16_t priv_size,
+	uint16_t data_room_size)
+{
+	if (c == NULL || name == NULL) {
+		MBUF_LOG(ERR, "a pool needs a container and a name");
+		return -EINVAL;
+	}
+	if (RTE_ALIGN(priv_size, RTE_MBUF_PRIV_ALIGN) != priv_size) {
+		MBUF_LOG(ERR, "pool %s: the private area of %u bytes is no multiple of %u", name,
+			priv_size, RTE_MBUF_PRIV_ALIGN);
+		return -EINVAL;
+	}
+	if (data_room_size != 0 && data_room_size < RTE_PKTMBUF_HEADROOM) {
+		MBUF_LOG(ERR, "pool %s: buffers of %u bytes do not hold the headroom of %u", name,
+			data_room_size, RTE_PKTMBUF_HEADROOM);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+struct rte_mempool *
+dmamap_pktmbuf_pool_create(struct dmamap_container *c, const char *name, unsigned int n,
+	unsigned int cache_size, uint16_t priv_size, uint16_t data_room_size, int node)
+{
+	struct rte_pktmbuf_pool_private priv = {
+		.mbuf_data_room_size = data_room_size,
+		.mbuf_priv_size = priv_size,
+	};
+	const char *ops = rte_mbuf_best_mempool_ops();
+	struct rte_mempool *mp;
+	int rc;
+
+	rc = check_args(c, name, priv_size, data_room_size);
+	if (rc < 0)
+		goto fail;
+
+	mp = rte_mempool_create_empty(name, n, sizeof(struct rte_mbuf) + priv_size + data_room_size,
+		cache_size, sizeof(priv), node, 0);
+	if (mp == NULL) {
+		rc = -rte_errno;
+		MBUF_LOG(ERR, "pool %s of %u mbufs cannot be made: %s", name, n, strerror(-rc));
+		goto fail;
+	}
+	if (rte_mempool_set_ops_byname(mp, ops, NULL) < 0) {
+		rc = -ENOENT;
+		MBUF_LOG(ERR, "pool %s: no mempool handler \"%s\" is loaded; is librte_mempool_ring"
+			" in the plugin folder of the EAL?", name, ops);
+		goto fail_free;
+	}
+	rte_pktmbuf_pool_init(mp, &priv);
+
+	rc = populate(mp, c, node);
+	if (rc < 0) {
+		MBUF_LOG(ERR, "pool %s of %u mbufs finds no memory in container %s: %s", name, n,
+			dmamap_container_name(c), strerror(-rc));
+		goto fail_free;
+	}
+	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	return mp;
+
+fail_free:
+	rte_mempool_free(mp);
+fail:
+	rte_errno = -rc;
+	return NULL;
+}
+
+/* Ours have one chunk of memory, given back by free_zone(). */
+static const struct rte_mempool_memhdr *
+only_chunk(const struct rte_mempool *mp)
+{
+	const struct rte_mempool_memhdr *chunk;
+
+	if (mp == NULL || mp->nb_mem_chunks != 1)
+		return NULL;
+	chunk = STAILQ_FIRST(&mp->mem_list);
+	return chunk->free_cb == free_zone ? chunk : NULL;
+}
+
+int
+dmamap_pktmbuf_pool_share(struct rte_mempool *mp, struct dmamap_container *c)
+{
+	const struct rte_mempool_memhdr *chunk = only_chunk(mp);
+	rte_iova_t iova;
+	int rc;
+
+	if (chunk == NULL || c == NULL) {
+		MBUF_LOG(ERR, "only a pool of dmamap_pktmbuf_pool_create() can be shared");
+		return -EINVAL;
+	}
+	iova = chunk->iova;
+	rc = dmamap_map(c, chunk->addr, chunk->len, DMAMAP_RW | DMAMAP_FIXED, &iova);
+	if (rc < 0)
+		MBUF_LOG(ERR, "pool %s cannot be shared with container %s: IOVA 0x%" PRIx64
+			" to 0x%" PRIx64 " is not free there: %s", mp->name, dmamap_container_name(c),
+			chunk->iova, chunk->iova + chunk->len - 1, strerror(-rc));
+	return rc;
+}
+
+int
+dmamap_pktmbuf_pool_unshare(struct rte_mempool *mp, struct dmamap_container *c)
+{
+	const struct rte_mempool_memhdr *chunk = only_chunk(mp);
+
+	if (chunk == NULL || c == NULL)
+		return -EINVAL;
+	return dmamap_unmap(c, chunk->iova, chunk->len);
+}
