@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * How fast is the IOVA allocator, how far does it fill a tight aperture, how does it grow?
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_lcore.h>
+
+#include "dm_iova.h"
+#include "perf.h"
+#include "ref_treap.h"
+
+#define PAGE DM_IOVA_GRANULE
+#define LIVE 100000u
+#define LENS 8192u /* a power of two */
+
+/** Which allocator: ours, or the reference. */
+struct subject {
+	struct dm_iova_space *ours;
+	struct ref_treap *ref;
+};
+
+static int
+subject_take(const struct subject *s, uint64_t len, uint64_t align, rte_iova_t *iova)
+{
+	return s->ours != NULL ? dm_iova_take(s->ours, len, align, 0, DMAMAP_ANYWHERE, iova) :
+				 ref_treap_take(s->ref, len, align, iova);
+}
+
+static int
+subject_give(const struct subject *s, rte_iova_t iova, uint64_t len)
+{
+	return s->ours != NULL ? dm_iova_give(s->ours, iova, len) : ref_treap_give(s->ref, iova, len);
+}
+
+static void
+subject_destroy(struct subject *s)
+{
+	dm_iova_destroy(s->ours);
+	ref_treap_destroy(s->ref);
+}
+
+/** A 48 bit aperture with 16 reserved holes in its lower part, where they are met all the time. */
+static int
+wide_aperture(struct dm_range_set *usable)
+{
+	unsigned int i;
+	int rc = dm_range_set_add(usable, (struct dmamap_range){PAGE, (UINT64_C(1) << 48) - 1});
+
+	for (i = 0; i < 16 && rc == 0; i++) {
+		uint64_t at = (UINT64_C(3) << 30) + i * (UINT64_C(21) << 30) + i * UINT64_C(0x123000);
+
+		rc = dm_range_set_del(usable, (struct dmamap_range){at, at + (64u << 20) - 1});
+	}
+	return rc;
+}
+
+static int
+subject_create(struct subject *s, const struct dm_range_set *usable, bool ours)
+{
+	int rc;
+
+	*s = (struct subject){0};
+	if (!ours) {
+		s->ref = ref_treap_create(usable);
+		return s->ref != NULL ? 0 : -ENOMEM;
+	}
+	rc = dm_iova_create(0, &s->ours);
+	if (rc == 0)
+		rc = dm_iova_set_usable(s->ours, usable, 0, NULL);
+	return rc;
+}
+
+/** The lengths of a workload. */
+enum mix {
+	MIX_4K,	   /* one page */
+	MIX_POW2,  /* powers of two from 4 KiB to 1 GiB, each as often: what zones and rings ask for */
+	MIX_PAGES, /* any number of pages from 1 to 1 GiB, spread evenly over the powers of two */
+};
+
+/** A workload on one allocator: live ranges, of which random ones are given back and taken anew. */
+struct churn {
+	struct subject s;
+	struct dm_range_set usable;
+	uint64_t lens[LENS];
+	struct live {
+		rte_iova_t iova;
+		uint64_t len;
+	} *live;
+	uint32_t n;
+	uint64_t random;
+	unsigned int next_len;
+	struct perf_tail *tail;
+	bool may_fail;
+	uint64_t refused;
+};
+
+static void
+make_lens(struct churn *c, enum mix mix)
+{
+	uint64_t x = UINT64_C(0x243f6a8885a308d3);
+	unsigned int i;
+
+	for (i = 0; i < LENS; i++) {
+		uint64_t pages = UINT64_C(1) << perf_random(&x) % 19;
+
+		if (mix == MIX_PAGES && pages > 1)
+			pages -= perf_random(&x) % (pages / 2);
+		c->lens[i] = mix == MIX_4K ? PAGE : pages * PAGE;
+	}
+}
+
+/** As a mapper asks: page classes of the IOMMU where the length reaches them. */
+static uint64_t
+align_of(uint64_t len)
+{
+	return len >= (1u << 30) ? 1u << 30 : len >= (2u << 20) ? 2u << 20 : PAGE;
+}
+
+static uint64_t
+take_one(struct churn *c, struct live *at)
+{
+	uint64_t len = c->lens[c->next_len++ & (LENS - 1)];
+
+	at->len = len;
+	if (likely(subject_take(&c->s, len, align_of(len), &at->iova) == 0))
+		return 0;
+	at->len = 0;
+	c->refused++;
+	return !c->may_fail;
+}
+
+static uint64_t
+churn_round(void *arg, uint64_t ops)
+{
+	struct churn *c = arg;
+	uint64_t errors = 0, t0 = 0;
+
+	while (ops-- > 0) {
+		struct live *at = &c->live[(perf_random(&c->random) >> 32) * c->n >> 32];
+
+		if (c->tail != NULL)
+			t0 = rte_rdtsc_precise();
+		if (at->len != 0)
+			errors += subject_give(&c->s, at->iova, at->len) != 0;
+		errors += take_one(c, at);
+		if (c->tail != NULL)
+			perf_tail_add(c->tail, rte_rdtsc_precise() - t0);
+	}
+	return errors;
+}
+
+static int
+compare_live(const void *a, const void *b)
+{
+	const struct live *x = a, *y = b;
+
+	return (x->iova > y->iova) - (x->iova < y->iova);
+}
+
+/** Are the live ranges usable, aligned and disjoint? Sorts them. */
+static uint64_t
+churn_check(struct churn *c)
+{
+	uint64_t errors = 0, last = 0;
+	unsigned int i, seen = 0;
+
+	qsort(c->live, c->n, sizeof(*c->live), compare_live);
+	for (i = 0; i < c->n; i++) {
+		const struct live *at = &c->live[i];
+		struct dmamap_range r = {at->iova, at->iova + at->len - 1};
+
+		if (at->len == 0)
+			continue;
+		errors += !dm_range_set_contains(&c->usable, r) || at->iova % align_of(at->len) != 0;
+		errors += seen++ > 0 && r.start <= last;
+		last = r.last;
+	}
+	return errors;
+}
+
+/** Highest address in use; after churn_check(). */
+static uint64_t
+churn_top(const struct churn *c)
+{
+	return c->live[c->n - 1].iova + c->live[c->n - 1].len;
+}
+
+static int
+churn_init(struct churn *c, bool ours, enum mix mix, uint32_t n, int (*aperture)(struct dm_range_set *))
+{
+	uint32_t i;
+	int rc;
+
+	*c = (struct churn){.n = n, .random = 88172645463325252};
+	make_lens(c, mix);
+	c->live = calloc(n, sizeof(*c->live));
+	rc = c->live != NULL ? aperture(&c->usable) : -ENOMEM;
+	if (rc == 0)
+		rc = subject_create(&c->s, &c->usable, ours);
+	for (i = 0; i < n && rc == 0; i++)
+		rc = take_one(c, &c->live[i]) == 0 ? 0 : -ENOSPC;
+	return rc;
+}
+
+static void
+churn_fini(struct churn *c)
+{
+	subject_destroy(&c->s);
+	dm_range_set_clear(&c->usable);
+	free(c->live);
+}
+
+/** The tail row that belongs to a throughput row. */
+static int
+report_tail(struct churn *c, const char *name)
+{
+	struct perf_row row = PERF_ROW_INIT;
+	struct perf_tail tail;
+	int rc = perf_tail_init(&tail, 2000000);
+
+	if (rc < 0)
+		return rc;
+	c->tail = &tail;
+	row.errors = churn_round(c, tail.cap);
+	c->tail = NULL;
+	row.name = name;
+	row.peer = "its own median";
+	row.repeats = 1;
+	row.target = 50;
+	row.stretch = 20;
+	row.better = PERF_AT_MOST;
+	row.p99_9 = perf_tail_ns(&tail, 0.999);
+	row.median = row.peer_median = perf_tail_ns(&tail, 0.5);
+	row.figure = row.p99_9 / row.median;
+	perf_report(&row);
+	perf_tail_fini(&tail);
+	return 0;
+}
+
+static int
+compare_churn(const char *name, const char *tail_name, enum mix mix, double target, double stretch)
+{
+	struct perf_row row = PERF_ROW_INIT;
+	static struct churn a, b;
+	struct perf_side sa = {churn_round, &a, 200000}, sb = {churn_round, &b, 200000};
+	int rc = churn_init(&a, true, mix, LIVE, wide_aperture);
+
+	if (rc == 0)
+		rc = churn_init(&b, false, mix, LIVE, wide_aperture);
+	else
+		b = (struct churn){0};
+	if (rc < 0)
+		goto out;
+	row.name = name;
+	row.peer = "treap, first fit";
+	row.target = target;
+	row.stretch = stretch;
+	perf_compare(&sa, &sb, &row);
+	row.errors += churn_check(&a) + churn_check(&b);
+	perf_report(&row);
+	printf("%34s highest address in use: %.2f TiB, treap %.2f TiB\n", "",
+		churn_top(&a) / 1099511627776.0, churn_top(&b) / 1099511627776.0);
+	rc = report_tail(&a, tail_name);
+out:
+	churn_fini(&a);
+	churn_fini(&b);
+	return rc;
+}
+
+static int
+bench_mixed(void)
+{
+	return compare_churn("iova/mixed", "iova/mixed p99.9", MIX_POW2, 5, 16);
+}
+
+static int
+bench_pages(void)
+{
+	return compare_churn("iova/mixed-any-pages", "iova/mixed-any-pages p99.9", MIX_PAGES, 5, 16);
+}
+
+static int
+bench_4k(void)
+{
+	return compare_churn("iova/4k", "iova/4k p99.9", MIX_4K, 5, 9);
+}
+
+REGISTER_PERF(mixed) = {
+	.name = "iova/mixed",
+	.what = "take + give, powers of two from 4 KiB to 1 GiB, 100,000 live, 16 holes",
+	.run = bench_mixed,
+};
+
+REGISTER_PERF(pages) = {
+	.name = "iova/mixed-any-pages",
+	.what = "the same, any number of pages up to 1 GiB",
+	.run = bench_pages,
+};
+
+REGISTER_PERF(only_4k) = {
+	.name = "iova/4k",
+	.what = "the same, 4 KiB only",
+	.run = bench_4k,
+};
