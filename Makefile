@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The Gantry authors
+# What can one do here? A thin front: each target is one command, which can also be called by itself.
+
+PREFIX ?= /usr/local
+MESON_ARGS ?=
+
+.PHONY: help deps build test install clean
+
+help:
+	@echo 'make deps     install packages, fetch DPDK driver headers, prepare the emulated machine'
+	@echo 'make build    build everything into build/'
+	@echo 'make test     all tests: this host, sanitizers, the emulated machine'
+	@echo 'make install  install into PREFIX=$(PREFIX), below DESTDIR if that is set'
+	@echo 'make clean    remove the build folders'
+
+deps:
+	@config/deps.sh
+
+build/build.ninja:
+	meson setup --prefix=$(abspath $(PREFIX)) $(MESON_ARGS) build
+
+build: build/build.ninja
+	ninja -C build
+
+test: deps
+	@config/test
+
+install: build
+	meson configure build --prefix=$(abspath $(PREFIX))
+	meson install -C build
+
+clean:
+	rm -rf build build-asan build-clang
