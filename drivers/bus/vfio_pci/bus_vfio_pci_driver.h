@@ -193,10 +193,12 @@ int vfio_pci_intr_fd(const struct vfio_pci_device *dev, unsigned int vector);
 	}
 /** Export name, ids and parameters (a string literal without quotes in it, "" for none). */
 #define VFIO_PCI_PMD_INFO(nm, ids, params)                                                         \
-	static const struct vfio_pci_pmd_info {                                                    \
+	struct vfio_pci_pmd_info {                                                                 \
 		char head[sizeof(VFIO_PCI_PMD_INFO_HEAD_(nm, params)) - 1];                        \
 		ids(VFIO_PCI_PMD_INFO_FIELD_) char tail[sizeof("]}")];                             \
-	} __rte_used vfio_pci_pmd_info_##nm = {.head = VFIO_PCI_PMD_INFO_HEAD_(nm, params),        \
+	};                                                                                         \
+	static const struct vfio_pci_pmd_info vfio_pci_pmd_info_##nm __rte_used = {                \
+		.head = VFIO_PCI_PMD_INFO_HEAD_(nm, params),                                       \
 		ids(VFIO_PCI_PMD_INFO_VALUE_).tail = "]}"}
 /**@}*/
 

@@ -32,7 +32,10 @@ vfio_pci_parse_name(const char *name, bool bare, struct rte_pci_addr *addr)
 	/* A sign or blanks would pass the library's strtoul(). */
 	if (name[strspn(name, "0123456789abcdefABCDEF:.")] != '\0')
 		return -EINVAL;
-	return rte_pci_addr_parse(name, addr) == 0 ? 0 : -EINVAL;
+	if (rte_pci_addr_parse(name, addr) < 0)
+		return -EINVAL;
+	/* PCI Local Bus 3.0, 3.2.2.3.4: 32 devices a bus, 8 functions a device. */
+	return addr->devid < 32 && addr->function < 8 ? 0 : -EINVAL;
 }
 
 /** Read one number of a device's folder; def if the file is not there. */
