@@ -20,7 +20,18 @@ static const struct {
 	bool automatic;
 } backends[] = {
 	{DMAMAP_BACKEND_TYPE1, &dm_iommu_type1_ops, true},
+	{DMAMAP_BACKEND_MODEL, &dm_iommu_model_ops, false},
 };
+
+/** Is backend i one that the container asks for? */
+static bool
+is_candidate(const struct dmamap_container *c, unsigned int i)
+{
+	if (backends[i].ops == NULL)
+		return false;
+	return c->conf.backend == backends[i].kind ||
+		(c->conf.backend == DMAMAP_BACKEND_AUTO && backends[i].automatic);
+}
 
 int
 dm_backend_open(struct dmamap_container *c)
@@ -31,10 +42,7 @@ dm_backend_open(struct dmamap_container *c)
 	if (c->iommu != NULL)
 		return 0;
 	for (i = 0; i < RTE_DIM(backends); i++) {
-		if (backends[i].ops == NULL)
-			continue;
-		if (c->conf.backend != backends[i].kind &&
-			!(c->conf.backend == DMAMAP_BACKEND_AUTO && backends[i].automatic))
+		if (!is_candidate(c, i))
 			continue;
 		rc = backends[i].ops->open(&c->conf, &c->iommu);
 		if (rc == 0) {
@@ -59,9 +67,7 @@ dm_backend_host_reserved(struct dmamap_container *c)
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(backends); i++)
-		if (backends[i].ops != NULL &&
-			(c->conf.backend == backends[i].kind || c->conf.backend == DMAMAP_BACKEND_AUTO) &&
-			backends[i].ops->host_reserved != NULL)
+		if (is_candidate(c, i) && backends[i].ops->host_reserved != NULL)
 			return backends[i].ops->host_reserved(&c->conf, &c->host_resv,
 				&c->n_host_resv);
 	return 0;

@@ -25,8 +25,8 @@
 /** A live mapping: present in every domain of its container. */
 struct dm_mapping {
 	TAILQ_ENTRY(dm_mapping) next; /**< in the order of mapping, which is the order of replay */
-	struct dmamap_range range;    /**< first, so that it can stand for the mapping as a key */
-	void *va;
+	struct dmamap_range range;    /**< of IOVAs */
+	struct dmamap_range vas;      /**< of the memory's addresses in this process */
 	uint32_t flags;
 	bool owns_iova;		      /**< false: it lies in a range that the user took */
 	struct dmamap_zone *zone;     /**< the zone it backs, or NULL */
@@ -77,6 +77,7 @@ struct dmamap_container {
 	LIST_HEAD(, dmamap_zone) zones;
 	struct dm_mapping_list mappings;
 	void *by_iova; /**< tsearch(3) tree of struct dm_mapping */
+	void *by_va;   /**< the same for those that va2iova answers: without aliases */
 	void *taken;   /**< tsearch(3) tree of struct dm_taken */
 
 	struct dm_iova_space *space;
@@ -124,6 +125,12 @@ dm_range_inside(struct dmamap_range inner, struct dmamap_range outer)
 
 /** Order of disjoint ranges, for tsearch(3); overlapping ones are "equal". */
 int dm_range_cmp(const void *a, const void *b);
+
+static inline void *
+dm_mapping_va(const struct dm_mapping *m)
+{
+	return (void *)(uintptr_t)m->vas.start;
+}
 
 /** The mapping that overlaps r, any of them if there are several; NULL: none. */
 struct dm_mapping *dm_mapping_find(const struct dmamap_container *c, struct dmamap_range r);

@@ -47,13 +47,14 @@ dm_domain_map(struct dmamap_container *c, struct dm_domain *d, const struct dm_m
 	int rc;
 
 	c->map_calls++;
-	rc = c->iommu->ops->map(d->dom, m->range.start, m->va, dm_range_len(m->range),
-		m->flags & DMAMAP_RW);
+	rc = c->iommu->ops->map(d->dom, m->range.start, dm_mapping_va(m),
+		dm_range_len(m->range), m->flags & DMAMAP_RW);
 	if (rc == 0)
 		entries_add(d, -1);
 	else
 		DM_LOG(ERR, "container %s: domain %u refuses to map %p at " DM_RANGE_FMT ": %s",
-			c->name, d->dom->id, m->va, DM_RANGE_ARG(m->range), strerror(-rc));
+			c->name, d->dom->id, dm_mapping_va(m), DM_RANGE_ARG(m->range),
+			strerror(-rc));
 	return rc;
 }
 

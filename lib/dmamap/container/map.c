@@ -32,6 +32,14 @@ mapping_cmp(const void *a, const void *b)
 	return dm_range_cmp(&x->range, &y->range);
 }
 
+static int
+va_cmp(const void *a, const void *b)
+{
+	const struct dm_mapping *x = a, *y = b;
+
+	return dm_range_cmp(&x->vas, &y->vas);
+}
+
 struct dm_mapping *
 dm_mapping_find(const struct dmamap_container *c, struct dmamap_range r)
 {
@@ -72,19 +80,16 @@ check_args(const struct dmamap_container *c, const void *va, uint64_t len, uint3
 
 /** Is part of the memory mapped already, at an IOVA that translation answers? */
 static int
-check_not_mapped(const struct dmamap_container *c, const void *va, uint64_t len)
+check_not_mapped(const struct dmamap_container *c, struct dmamap_range vas)
 {
-	uint64_t at = (uintptr_t)va, end = at + len - 1, iova;
+	const struct dm_mapping key = {.vas = vas};
+	struct dm_mapping *const *node = tfind(&key, &c->by_va, va_cmp);
 
-	/* Mappings are at least a page, so looking at each page finds them all. */
-	for (; at <= end && at >= (uintptr_t)va; at += DM_XLATE_GRANULE) {
-		iova = dm_xlate_lookup(c->va2iova, at);
-		if (iova != DM_XLATE_NONE)
-			return DM_FAIL(EEXIST, "container %s: map of %p, 0x%" PRIx64 " bytes: 0x%"
-				PRIx64 " is mapped at IOVA 0x%" PRIx64 " already: use that, or "
-				"DMAMAP_ALIAS", c->name, va, len, at, iova);
-	}
-	return 0;
+	if (node == NULL)
+		return 0;
+	return DM_FAIL(EEXIST, "container %s: map of memory " DM_RANGE_FMT ": " DM_RANGE_FMT
+		" is mapped at IOVA 0x%" PRIx64 " already: use that, or DMAMAP_ALIAS", c->name,
+		DM_RANGE_ARG(vas), DM_RANGE_ARG((*node)->vas), (*node)->range.start);
 }
 
 /** The largest page size of which memory at va, len bytes, holds at least one aligned page. */
@@ -145,14 +150,14 @@ take_iova(struct dmamap_container *c, struct dm_mapping *m, uint64_t len, uint64
 	rte_iova_t wanted)
 {
 	struct dmamap_range within = {0, c->mask_last};
-	uint64_t min_page = dm_min_page(c), va = (uintptr_t)m->va;
+	uint64_t min_page = dm_min_page(c), va = m->vas.start;
 	rte_iova_t iova;
 	int rc;
 
 	if (len % min_page != 0 || va % min_page != 0)
 		return DM_FAIL(EINVAL, "container %s: map of %p, 0x%" PRIx64 " bytes: address and "
 			"length must be multiples of the IOMMU's page size, 0x%" PRIx64, c->name,
-			m->va, len, min_page);
+			dm_mapping_va(m), len, min_page);
 	m->owns_iova = true;
 	if (m->flags & DMAMAP_FIXED) {
 		if (wanted % min_page != 0 || wanted + len - 1 < wanted)
@@ -197,10 +202,10 @@ publish(struct dmamap_container *c, const struct dm_mapping *m)
 	uint64_t len = dm_range_len(m->range);
 	int rc;
 
-	rc = dm_xlate_insert(c->iova2va, m->range.start, (uintptr_t)m->va, len);
+	rc = dm_xlate_insert(c->iova2va, m->range.start, m->vas.start, len);
 	if (rc < 0 || (m->flags & DMAMAP_ALIAS))
 		return rc;
-	rc = dm_xlate_insert(c->va2iova, (uintptr_t)m->va, m->range.start, len);
+	rc = dm_xlate_insert(c->va2iova, m->vas.start, m->range.start, len);
 	if (rc < 0)
 		dm_xlate_remove(c->iova2va, m->range.start, len);
 	return rc;
@@ -212,42 +217,69 @@ withdraw(struct dmamap_container *c, const struct dm_mapping *m)
 	uint64_t len = dm_range_len(m->range);
 
 	if (!(m->flags & DMAMAP_ALIAS))
-		dm_xlate_remove(c->va2iova, (uintptr_t)m->va, len);
+		dm_xlate_remove(c->va2iova, m->vas.start, len);
 	dm_xlate_remove(c->iova2va, m->range.start, len);
+}
+
+/** Enter a mapping in the trees, or in none. */
+static int
+index_add(struct dmamap_container *c, struct dm_mapping *m)
+{
+	if (tsearch(m, &c->by_iova, mapping_cmp) == NULL)
+		return -ENOMEM;
+	if (!(m->flags & DMAMAP_ALIAS) && tsearch(m, &c->by_va, va_cmp) == NULL) {
+		tdelete(m, &c->by_iova, mapping_cmp);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void
+index_del(struct dmamap_container *c, struct dm_mapping *m)
+{
+	tdelete(m, &c->by_iova, mapping_cmp);
+	if (!(m->flags & DMAMAP_ALIAS))
+		tdelete(m, &c->by_va, va_cmp);
+}
+
+/** Everything that can be known before the first domain is asked. */
+static int
+preflight(const struct dmamap_container *c, struct dmamap_range vas, uint32_t flags)
+{
+	int rc = 0;
+
+	if (!(flags & DMAMAP_ALIAS))
+		rc = check_not_mapped(c, vas);
+	if (rc == 0)
+		rc = dm_domains_budget(c, 1);
+	if (rc == 0)
+		rc = dm_pin_memlock_check(dm_range_len(vas) * dm_domains_count(c), c->name);
+	return rc;
 }
 
 int
 dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align, uint32_t flags,
 	rte_iova_t *iova, struct dm_mapping **mapping)
 {
+	struct dmamap_range vas = dm_range((uintptr_t)va, len);
 	struct dm_mapping *m;
 	bool fence = false;
 	int rc;
 
-	if (!(flags & DMAMAP_ALIAS)) {
-		rc = check_not_mapped(c, va, len);
-		if (rc < 0)
-			return rc;
-	}
-	rc = dm_domains_budget(c, 1);
+	rc = preflight(c, vas, flags);
 	if (rc < 0)
 		return rc;
-	rc = dm_pin_memlock_check(len * dm_domains_count(c), c->name);
-	if (rc < 0)
-		return rc;
-
 	m = calloc(1, sizeof(*m));
 	if (m == NULL)
 		return -ENOMEM;
-	m->va = va;
+	m->vas = vas;
 	m->flags = flags;
 	rc = take_iova(c, m, len, align, *iova);
 	if (rc < 0)
 		goto free_mapping;
-	if (tsearch(m, &c->by_iova, mapping_cmp) == NULL) {
-		rc = -ENOMEM;
+	rc = index_add(c, m);
+	if (rc < 0)
 		goto give;
-	}
 	rc = dm_domains_map(c, m, &fence);
 	if (rc < 0)
 		goto forget;
@@ -266,7 +298,7 @@ dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align
 unmap:
 	dm_domains_unmap(c, m->range, 1, &fence);
 forget:
-	tdelete(m, &c->by_iova, mapping_cmp);
+	index_del(c, m);
 give:
 	give_iova(c, m, fence);
 free_mapping:
@@ -337,7 +369,7 @@ publish_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 static void
 forget_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 {
-	tdelete(m, &c->by_iova, mapping_cmp);
+	index_del(c, m);
 	TAILQ_REMOVE(&c->mappings, m, next);
 	c->n_mappings--;
 	c->mapped_len -= dm_range_len(m->range);

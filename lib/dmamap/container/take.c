@@ -33,8 +33,10 @@ dmamap_iova_take(struct dmamap_container *c, size_t len, size_t align, struct dm
 
 	dm_lock(c);
 	within.last = RTE_MIN(within.last, c->mask_last);
-	rc = dm_iova_take(c->space, len, RTE_MAX(align, DM_IOVA_GRANULE), 0, within,
-		&t->range.start);
+	rc = -ENOSPC;
+	if (within.last >= within.start)
+		rc = dm_iova_take(c->space, len, RTE_MAX(align, DM_IOVA_GRANULE), 0, within,
+			&t->range.start);
 	if (rc < 0)
 		goto unlock;
 	t->range = dm_range(t->range.start, len);
