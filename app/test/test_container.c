@@ -592,7 +592,7 @@ read_all_the_time(void *arg)
 }
 
 static int
-an_unmap_waits_for_readers(void)
+readers_see_a_mapping_whole_or_none(void)
 {
 	struct dmamap_container_conf conf = {.name = "rcu", .backend = DMAMAP_BACKEND_MODEL,
 		.model = model};
@@ -626,6 +626,66 @@ an_unmap_waits_for_readers(void)
 	return machine_make_container(DMAMAP_SHARE);
 }
 
+/* An unmap in a thread of its own, and what it found when it came to the clients. */
+struct late_unmap {
+	rte_iova_t iova;
+	bool reader_done; /**< set by the reader before it reports its quiescent state */
+	bool in_order;	  /**< whether it was set when the unmap went on */
+	int rc;
+};
+
+static void
+note_order(void *arg, struct dmamap_range range)
+{
+	struct late_unmap *u = arg;
+
+	u->in_order = __atomic_load_n(&u->reader_done, __ATOMIC_ACQUIRE);
+}
+
+static void *
+unmap_late(void *arg)
+{
+	struct late_unmap *u = arg;
+
+	u->rc = dmamap_unmap(c, u->iova, MB2);
+	return NULL;
+}
+
+static int
+nothing_is_unmapped_before_readers_are_quiescent(void)
+{
+	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_MODEL, .model = model};
+	struct rte_rcu_qsbr *rcu = aligned_alloc(RTE_CACHE_LINE_SIZE, rte_rcu_qsbr_get_memsize(1));
+	struct late_unmap u = {0};
+	struct dmamap_client_conf client_conf = {.unmap = note_order, .arg = &u};
+	struct dmamap_client *client;
+	pthread_t thread;
+
+	TEST_ASSERT_SUCCESS(rte_rcu_qsbr_init(rcu, 1), "rcu");
+	TEST_ASSERT_SUCCESS(rte_rcu_qsbr_thread_register(rcu, 0), "register");
+	TEST_ASSERT_SUCCESS(dmamap_container_destroy(c), "destroy");
+	conf.rcu = rcu;
+	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &c), "create");
+	TEST_ASSERT_SUCCESS(dmamap_client_attach(c, &client_conf, &client), "client");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, MB2, DMAMAP_RW, &u.iova), "map");
+
+	rte_rcu_qsbr_thread_online(rcu, 0);
+	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, unmap_late, &u), "thread");
+	while (dmamap_va2iova(c, buf) != RTE_BAD_IOVA)
+		;
+	__atomic_store_n(&u.reader_done, true, __ATOMIC_RELEASE);
+	rte_rcu_qsbr_quiescent(rcu, 0);
+	pthread_join(thread, NULL);
+	rte_rcu_qsbr_thread_offline(rcu, 0);
+
+	TEST_ASSERT_SUCCESS(u.rc, "unmap");
+	TEST_ASSERT(u.in_order, "the unmap went on while a reader could hold the address");
+	dmamap_client_detach(client);
+	TEST_ASSERT_SUCCESS(dmamap_container_destroy(c), "destroy");
+	free(rcu);
+	return machine_make_container(DMAMAP_SHARE);
+}
+
 static const struct test_case cases[] = {
 	{"maps before the first device are replayed", maps_before_the_first_device_are_replayed},
 	{"devices of one IOMMU share a domain", devices_of_one_iommu_share_a_domain},
@@ -654,7 +714,9 @@ static const struct test_case cases[] = {
 	{"zones are reached and freed as one", zones_are_reached_and_freed_as_one},
 	{"containers are found by name and device", containers_are_found_by_name_and_device},
 	{"reserved ranges name their owners", reserved_ranges_name_their_owners},
-	{"an unmap waits for readers", an_unmap_waits_for_readers},
+	{"readers see a mapping whole, or none", readers_see_a_mapping_whole_or_none},
+	{"nothing is unmapped before readers are quiescent",
+		nothing_is_unmapped_before_readers_are_quiescent},
 };
 
 REGISTER_TEST_SUITE(container) = {
