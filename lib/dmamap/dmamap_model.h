@@ -129,6 +129,9 @@ int dmamap_model_bind(struct dmamap_model *model, const char *name, const char *
 /** Change RLIMIT_MEMLOCK from now on, in bytes; 0: no limit. What is locked stays. */
 void dmamap_model_set_memlock(struct dmamap_model *model, uint64_t memlock);
 
+/** Change the limit of entries of containers that get their type from now on; 0: Linux's default. */
+void dmamap_model_set_entry_limit(struct dmamap_model *model, unsigned int entry_limit);
+
 /**
  * A device reads memory.
  *

@@ -49,15 +49,6 @@ dm_mapping_find(const struct dmamap_container *c, struct dmamap_range r)
 	return node != NULL ? *node : NULL;
 }
 
-struct dm_mapping *
-dm_mapping_find_va(const struct dmamap_container *c, struct dmamap_range vas)
-{
-	const struct dm_mapping key = {.vas = vas};
-	struct dm_mapping *const *node = tfind(&key, &c->by_va, va_cmp);
-
-	return node != NULL ? *node : NULL;
-}
-
 struct dm_taken *
 dm_taken_find(const struct dmamap_container *c, struct dmamap_range r)
 {
@@ -66,8 +57,8 @@ dm_taken_find(const struct dmamap_container *c, struct dmamap_range r)
 	return node != NULL ? *node : NULL;
 }
 
-int
-dm_map_check_args(const struct dmamap_container *c, const void *va, uint64_t len, uint32_t flags,
+static int
+check_args(const struct dmamap_container *c, const void *va, uint64_t len, uint32_t flags,
 	const rte_iova_t *iova)
 {
 	uint64_t sys_page = sysconf(_SC_PAGESIZE);
@@ -91,13 +82,14 @@ dm_map_check_args(const struct dmamap_container *c, const void *va, uint64_t len
 static int
 check_not_mapped(const struct dmamap_container *c, struct dmamap_range vas)
 {
-	const struct dm_mapping *m = dm_mapping_find_va(c, vas);
+	const struct dm_mapping key = {.vas = vas};
+	struct dm_mapping *const *node = tfind(&key, &c->by_va, va_cmp);
 
-	if (m == NULL)
+	if (node == NULL)
 		return 0;
 	return DM_FAIL(EEXIST, "container %s: map of memory " DM_RANGE_FMT ": " DM_RANGE_FMT
 		" is mapped at IOVA 0x%" PRIx64 " already: use that, or DMAMAP_ALIAS", c->name,
-		DM_RANGE_ARG(vas), DM_RANGE_ARG(m->vas), m->range.start);
+		DM_RANGE_ARG(vas), DM_RANGE_ARG((*node)->vas), (*node)->range.start);
 }
 
 /** The largest page size of which memory at va, len bytes, holds at least one aligned page. */
@@ -203,8 +195,9 @@ give_iova(struct dmamap_container *c, const struct dm_mapping *m, bool fence)
 			c->name, DM_RANGE_ARG(m->range));
 }
 
-int
-dm_publish(struct dmamap_container *c, const struct dm_mapping *m)
+/** Let readers see a mapping. @return 0, -EEXIST or -ENOMEM; nothing is visible then. */
+static int
+publish(struct dmamap_container *c, const struct dm_mapping *m)
 {
 	uint64_t len = dm_range_len(m->range);
 	int rc;
@@ -218,8 +211,8 @@ dm_publish(struct dmamap_container *c, const struct dm_mapping *m)
 	return rc;
 }
 
-void
-dm_withdraw(struct dmamap_container *c, const struct dm_mapping *m)
+static void
+withdraw(struct dmamap_container *c, const struct dm_mapping *m)
 {
 	uint64_t len = dm_range_len(m->range);
 
@@ -228,8 +221,9 @@ dm_withdraw(struct dmamap_container *c, const struct dm_mapping *m)
 	dm_xlate_remove(c->iova2va, m->range.start, len);
 }
 
-int
-dm_index_add(struct dmamap_container *c, struct dm_mapping *m)
+/** Enter a mapping in the trees, or in none. */
+static int
+index_add(struct dmamap_container *c, struct dm_mapping *m)
 {
 	if (tsearch(m, &c->by_iova, mapping_cmp) == NULL)
 		return -ENOMEM;
@@ -240,8 +234,8 @@ dm_index_add(struct dmamap_container *c, struct dm_mapping *m)
 	return 0;
 }
 
-void
-dm_index_del(struct dmamap_container *c, struct dm_mapping *m)
+static void
+index_del(struct dmamap_container *c, struct dm_mapping *m)
 {
 	tdelete(m, &c->by_iova, mapping_cmp);
 	if (!(m->flags & DMAMAP_ALIAS))
@@ -283,13 +277,13 @@ dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align
 	rc = take_iova(c, m, len, align, *iova);
 	if (rc < 0)
 		goto free_mapping;
-	rc = dm_index_add(c, m);
+	rc = index_add(c, m);
 	if (rc < 0)
 		goto give;
 	rc = dm_domains_map(c, m, &fence);
 	if (rc < 0)
 		goto forget;
-	rc = dm_publish(c, m);
+	rc = publish(c, m);
 	if (rc < 0)
 		goto unmap;
 
@@ -304,7 +298,7 @@ dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align
 unmap:
 	dm_domains_unmap(c, m->range, 1, &fence);
 forget:
-	dm_index_del(c, m);
+	index_del(c, m);
 give:
 	give_iova(c, m, fence);
 free_mapping:
@@ -359,14 +353,14 @@ each_mapping(struct dmamap_container *c, struct dmamap_range r,
 static void
 withdraw_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 {
-	dm_withdraw(c, m);
+	withdraw(c, m);
 }
 
 static void
 publish_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 {
 	/* Its place in the tables is still there: what was withdrawn a moment ago goes back in. */
-	if (dm_publish(c, m) < 0)
+	if (publish(c, m) < 0)
 		DM_LOG(ERR, "container %s: no memory to translate " DM_RANGE_FMT
 			" again: it stays mapped, but is not found", c->name,
 			DM_RANGE_ARG(m->range));
@@ -375,7 +369,7 @@ publish_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 static void
 forget_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 {
-	dm_index_del(c, m);
+	index_del(c, m);
 	TAILQ_REMOVE(&c->mappings, m, next);
 	c->n_mappings--;
 	c->mapped_len -= dm_range_len(m->range);
@@ -386,7 +380,7 @@ forget_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 void
 dm_mapping_drop(struct dmamap_container *c, struct dm_mapping *m)
 {
-	dm_withdraw(c, m);
+	withdraw(c, m);
 	forget_one(c, m, false);
 }
 
@@ -403,7 +397,6 @@ dm_unmap_locked(struct dmamap_container *c, struct dmamap_range r, const struct 
 	each_mapping(c, r, withdraw_one, false);
 	if (c->conf.rcu != NULL)
 		rte_rcu_qsbr_synchronize(c->conf.rcu, RTE_QSBR_THRID_INVALID);
-	dm_clients_unmap(c, r);
 	rc = dm_domains_unmap(c, r, n, &fence);
 	if (rc < 0 && !fence) {
 		each_mapping(c, r, publish_one, false);
@@ -418,7 +411,7 @@ dmamap_map(struct dmamap_container *c, void *va, size_t len, uint32_t flags, rte
 {
 	int rc;
 
-	rc = dm_map_check_args(c, va, len, flags, iova);
+	rc = check_args(c, va, len, flags, iova);
 	if (rc < 0)
 		return rc;
 	dm_lock(c);

@@ -351,6 +351,14 @@ dmamap_model_set_memlock(struct dmamap_model *m, uint64_t memlock)
 	pthread_mutex_unlock(&m->lock);
 }
 
+void
+dmamap_model_set_entry_limit(struct dmamap_model *m, unsigned int entry_limit)
+{
+	pthread_mutex_lock(&m->lock);
+	m->conf.entry_limit = entry_limit;
+	pthread_mutex_unlock(&m->lock);
+}
+
 uint64_t
 dmamap_model_locked(struct dmamap_model *m)
 {

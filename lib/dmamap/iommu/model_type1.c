@@ -590,6 +590,7 @@ remove_maps(struct dmamap_model *m, struct mk_container *c, struct dmamap_range 
 {
 	bool shortened = m->short_nth != 0 && --m->short_nth == 0;
 	bool by_process = m->conf.linux_version < DMAMAP_MODEL_LINUX(6, 1);
+	bool misses_top = m->conf.linux_version < DMAMAP_MODEL_LINUX(6, 18);
 	uint64_t done = 0;
 	size_t at;
 
@@ -602,6 +603,9 @@ remove_maps(struct dmamap_model *m, struct mk_container *c, struct dmamap_range 
 		if (c->type == VFIO_TYPE1_IOMMU && r.start > map->iova.start)
 			break;
 		if (by_process && map->process != m->process)
+			break;
+		/* Older kernels compute with one past the last address, which is 0 here. */
+		if (misses_top && map->iova.last == UINT64_MAX)
 			break;
 		if (short_unmap_stops(m, shortened, done, len))
 			break;

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * How is the Linux that runs this process put to the test? System calls, sysfs, tracefs.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+
+#include <rte_string_fns.h>
+
+#include "conformance.h"
+#include "test.h"
+
+#define TRACING "/sys/kernel/tracing/"
+#define ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
+
+static int
+linux_open(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int
+linux_close(int fd)
+{
+	return close(fd) < 0 ? -errno : 0;
+}
+
+static int
+linux_ioctl(int fd, unsigned long request, unsigned long arg)
+{
+	int rc = ioctl(fd, request, arg);
+
+	return rc < 0 ? -errno : rc;
+}
+
+/* Devices */
+
+/** The last part of what a link of sysfs points at. */
+static bool
+link_name(const char *path, char *name, size_t room)
+{
+	char target[512];
+	ssize_t len = readlink(path, target, sizeof(target) - 1);
+
+	if (len < 0)
+		return false;
+	target[len] = '\0';
+	strlcpy(name, basename(target), room);
+	return true;
+}
+
+static void
+read_reserved(struct place *place)
+{
+	char path[128], type[64];
+	struct dmamap_range r;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/reserved_regions", place->group);
+	in = fopen(path, "r");
+	if (in == NULL)
+		return;
+	while (place->n_resv < PLACE_RESV &&
+		fscanf(in, "%" SCNx64 " %" SCNx64 " %63s", &r.start, &r.last, type) == 3) {
+		struct dmamap_reserved *resv = &place->resv[place->n_resv++];
+
+		resv->range = r;
+		resv->type = strcmp(type, "direct-relaxable") == 0 ? DMAMAP_RESERVED_RELAXABLE :
+			strcmp(type, "direct") == 0 ? DMAMAP_RESERVED_DIRECT :
+			strcmp(type, "msi") == 0 ? DMAMAP_RESERVED_MSI : DMAMAP_RESERVED_BUS;
+	}
+	fclose(in);
+}
+
+static int
+describe(const char *name, struct place *place)
+{
+	char path[256], group[32];
+
+	*place = (struct place){0};
+	strlcpy(place->name, name, sizeof(place->name));
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", name);
+	if (!link_name(path, group, sizeof(group)))
+		return -ENOENT;
+	place->group = atoi(group);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu", name);
+	link_name(path, place->iommu, sizeof(place->iommu));
+	read_reserved(place);
+	return 0;
+}
+
+static int
+describe_noiommu(unsigned int i, struct place *place)
+{
+	glob_t found;
+	int rc = -ENOENT;
+
+	if (glob("/dev/vfio/noiommu-*", 0, NULL, &found) == 0) {
+		if (i < found.gl_pathc) {
+			*place = (struct place){.noiommu = true,
+				.group = atoi(strrchr(found.gl_pathv[i], '-') + 1)};
+			rc = 0;
+		}
+		globfree(&found);
+	}
+	return rc;
+}
+
+/** The i-th of the devices that the runner names, then those in noiommu mode. */
+static int
+linux_device(unsigned int i, struct place *place)
+{
+	const char *list = getenv("GANTRY_DEVICES");
+	char text[1024], *word, *rest = text;
+
+	strlcpy(text, list != NULL ? list : "", sizeof(text));
+	while ((word = strsep(&rest, " ,\n")) != NULL)
+		if (word[0] != '\0' && i-- == 0)
+			return describe(word, place);
+	return describe_noiommu(i, place);
+}
+
+/* Limits */
+
+static uint64_t
+linux_locked(void)
+{
+	char line[256];
+	uint64_t kib = 0;
+	FILE *in = fopen("/proc/self/status", "r");
+
+	if (in == NULL)
+		return 0;
+	while (fgets(line, sizeof(line), in) != NULL)
+		if (sscanf(line, "VmLck: %" SCNu64, &kib) == 1)
+			break;
+	fclose(in);
+	return kib * 1024;
+}
+
+/** Have CAP_IPC_LOCK in effect, or keep it for later. */
+static int
+set_capable(bool capable)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &head, data) < 0)
+		return -errno;
+	if (capable)
+		data[0].effective |= data[0].permitted & 1u << CAP_IPC_LOCK;
+	else
+		data[0].effective &= ~(1u << CAP_IPC_LOCK);
+	return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
+}
+
+static int
+linux_limit_memory(uint64_t bytes, bool capable)
+{
+	static struct rlimit at_start;
+	static bool known;
+	struct rlimit limit;
+
+	if (!known && getrlimit(RLIMIT_MEMLOCK, &at_start) < 0)
+		return -ENOTSUP;
+	known = true;
+	limit = at_start;
+	if (bytes != 0)
+		limit.rlim_cur = bytes;
+	if (limit.rlim_cur > limit.rlim_max || setrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		return -ENOTSUP;
+	return set_capable(capable) < 0 ? -ENOTSUP : 0;
+}
+
+static int
+write_file(const char *path, const char *text, int flags)
+{
+	int fd = open(path, O_WRONLY | flags), rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+static int
+linux_limit_entries(unsigned int n)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%u", n != 0 ? n : 65535);
+	return write_file(ENTRY_LIMIT, text, 0) < 0 ? -ENOTSUP : 0;
+}
+
+/* Another process */
+
+static int
+linux_ioctl_elsewhere(int fd, unsigned long request, void *arg, size_t len)
+{
+	struct {
+		int rc;
+		uint8_t arg[256];
+	} *shared;
+	int status, rc = -ENOTSUP;
+	pid_t child;
+
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		0);
+	if (shared == MAP_FAILED || len > sizeof(shared->arg))
+		return -ENOTSUP;
+	memcpy(shared->arg, arg, len);
+	child = fork();
+	if (child == 0) {
+		shared->rc = linux_ioctl(fd, request, (unsigned long)shared->arg);
+		_exit(0);
+	}
+	if (child > 0 && waitpid(child, &status, 0) == child && status == 0) {
+		rc = shared->rc;
+		memcpy(arg, shared->arg, len);
+	}
+	munmap(shared, sizeof(*shared));
+	return rc;
+}
+
+/* What the kernel did: its own account of it */
+
+static bool tracing;
+
+static bool
+start_tracing(void)
+{
+	if (access(TRACING "events", F_OK) < 0)
+		mount("tracefs", TRACING, "tracefs", 0, NULL);
+	write_file(TRACING "trace", "", O_TRUNC);
+	return write_file(TRACING "events/iommu/map/enable", "1", 0) == 0;
+}
+
+/** Entries into any IOMMU's tables since the case began, or -1 where the kernel does not tell. */
+static int64_t
+linux_map_events(void)
+{
+	char line[512];
+	int64_t n = 0;
+	FILE *in;
+
+	if (!tracing)
+		return -1;
+	in = fopen(TRACING "trace", "r");
+	if (in == NULL)
+		return -1;
+	while (fgets(line, sizeof(line), in) != NULL)
+		n += strstr(line, " map: IOMMU") != NULL;
+	fclose(in);
+	return n;
+}
+
+static const struct kernel kernel_linux = {
+	.name = "Linux",
+	.open = linux_open,
+	.close = linux_close,
+	.ioctl = linux_ioctl,
+	.device = linux_device,
+	.locked = linux_locked,
+	.limit_memory = linux_limit_memory,
+	.limit_entries = linux_limit_entries,
+	.ioctl_elsewhere = linux_ioctl_elsewhere,
+	.map_events = linux_map_events,
+};
+
+int
+conformance_linux(const struct kernel **kernel)
+{
+	static bool told;
+	struct place place;
+	struct utsname name;
+
+	if (access("/dev/vfio/vfio", R_OK | W_OK) < 0)
+		return test_skip("/dev/vfio/vfio: %s", strerror(errno));
+	if (linux_device(0, &place) < 0)
+		return test_skip("GANTRY_DEVICES names no device with a group");
+	if (!told && uname(&name) == 0)
+		printf("  kernel Linux %s %s, IOMMU %s\n", name.release, name.machine, place.iommu);
+	told = true;
+	tracing = start_tracing();
+	*kernel = &kernel_linux;
+	return TEST_SUCCESS;
+}
