@@ -37,17 +37,15 @@ die()
     exit 1
 }
 
-# Runs a command quietly; its output is shown only if it fails.
+# Runs a command quietly; what a failed one said is kept in a file, which messages name.
 quietly()
 {
-    local log
-    log=$(mktemp "${TMPDIR:-/tmp}/gantry-deps.XXXXXX")
-    if ! "$@" >"$log" 2>&1; then
-        tail -n 20 "$log" >&2
-        rm -f "$log"
+    if "$@" >"$CACHE/.output" 2>&1; then
+        rm -f "$CACHE/.output"
+    else
+        mv "$CACHE/.output" "$SAID"
         return 1
     fi
-    rm -f "$log"
 }
 
 as_root()
@@ -68,7 +66,7 @@ check_system()
         version=$(. /etc/os-release && echo "${VERSION_ID:-}")
     fi
     [ "$id" = debian ] && [ "$version" = 12 ] ||
-        die "this is ${id:-an unknown system} ${version}, but set-up knows Debian 12 only; install by hand what config/packages.txt lists"
+        die "this is ${id:-an unknown system}${version:+ $version}, but set-up knows Debian 12 only; install by hand what config/packages.txt lists"
     command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
         die "apt-get and dpkg are missing, so no Debian package can be installed"
     arch=$(dpkg --print-architecture)
@@ -87,7 +85,7 @@ update_lists()
     say "packages: reading the archive's lists (apt-get update)"
     [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
         die "apt's package lists must be read, which needs root: start this as root or install sudo"
-    quietly as_root apt-get -q update || say "packages: apt-get update complained (above); going on with what it got"
+    quietly as_root apt-get -q update || say "packages: apt-get update failed ($SAID); going on with the lists that are there"
     LISTS_READ=yes
 }
 
@@ -133,9 +131,9 @@ do_packages()
     need_lists
     say "packages: installing ${missing[*]}"
     # Lists that are old name files that the archive no longer has: read them anew, then try once more.
-    if ! install_missing "${missing[@]}" 2>/dev/null; then
+    if ! install_missing "${missing[@]}"; then
         update_lists
-        install_missing "${missing[@]}" || die "apt-get could not install: ${missing[*]} (its last lines are above)"
+        install_missing "${missing[@]}" || die "apt-get could not install ${missing[*]}; is there a network? (apt's words are in $SAID)"
     fi
 }
 
@@ -191,17 +189,20 @@ do_headers()
     tmp=$(mktemp -d "$CACHE/.tmp.XXXXXX")
     say "headers: fetching the source package dpdk $package"
     private_source_lists "$tmp"
-    quietly apt-get "${APT_PRIVATE[@]}" update || say "headers: apt-get update complained (above); going on with what it got"
+    # One source that fails is none of our business if another has the package.
+    quietly apt-get "${APT_PRIVATE[@]}" update || :
+    compgen -G "$tmp/lists/*_Sources*" >/dev/null ||
+        die "headers: the archive's lists of sources could not be read; is there a network?"
     (cd "$tmp" && quietly apt-get "${APT_PRIVATE[@]}" --download-only source --only-source "dpdk=$package") ||
-        die "headers: the archive has no source package dpdk $package (the installed version); apt-get upgrade may help"
+        die "headers: apt-get could not get the source package dpdk $package, which matches the installed one (apt's words are in $SAID)"
     # apt has checked the files against the archive's signed lists.
-    (cd "$tmp" && quietly dpkg-source --no-check -x dpdk_*.dsc src) || die "headers: dpkg-source could not unpack dpdk $package"
+    (cd "$tmp" && quietly dpkg-source --no-check -x dpdk_*.dsc src) || die "headers: dpkg-source could not unpack dpdk $package (its words are in $SAID)"
 
     mkdir -p "$tmp/new/include"
     for header in "${DRIVER_HEADERS[@]}"; do
         find "$tmp/src/lib" "$tmp/src/drivers/bus" -name "$header" -exec cp {} "$tmp/new/include/" \;
     done
-    quietly headers_compile "$tmp/new/include" || die "headers: the driver headers of dpdk $package do not compile here (above)"
+    quietly headers_compile "$tmp/new/include" || die "headers: the driver headers of dpdk $package do not compile here (gcc's words are in $SAID)"
     rm -rf "$CACHE/dpdk-$version"
     mv "$tmp/new" "$CACHE/dpdk-$version"
     rm -rf "$tmp"
@@ -249,7 +250,7 @@ do_machine()
     (cd "$tmp" && quietly apt-get -q -o APT::Sandbox::User=root download "$package") || {
         update_lists
         (cd "$tmp" && quietly apt-get -q -o APT::Sandbox::User=root download "$package") ||
-            die "machine: apt-get could not download $package (its last lines are above)"
+            die "machine: apt-get could not download $package; is there a network? (apt's words are in $SAID)"
     }
     for part in "${UNUSED_MODULES[@]}"; do
         exclude+=("--exclude=./lib/modules/*/kernel/$part")
@@ -281,10 +282,11 @@ main()
 
     check_system
     CACHE=$("$HERE/cache-dir")
+    SAID=$CACHE/deps.log            # what the last command that failed said
     # One set-up at a time in a cache; what a killed one left is swept away by the next.
     exec 9>"$CACHE/.lock"
     flock 9
-    rm -rf "$CACHE"/.tmp.*
+    rm -rf "$CACHE"/.tmp.* "$SAID"
     trap 'rm -rf "$CACHE"/.tmp.*' EXIT
     trap 'die "the step at line $LINENO of config/deps.sh failed: $BASH_COMMAND"' ERR
     for step; do
