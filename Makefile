@@ -5,12 +5,14 @@
 PREFIX ?= /usr/local
 MESON_ARGS ?=
 
-.PHONY: help deps build test install clean
+.PHONY: help deps build demo test bench install clean
 
 help:
 	@echo 'make deps     install packages, fetch DPDK driver headers, prepare the emulated machine'
 	@echo 'make build    build everything into build/'
+	@echo 'make demo     l2fwd forwards between two assigned NICs, in the emulated machine'
 	@echo 'make test     all tests: this host, sanitizers, the emulated machine'
+	@echo 'make bench    all benchmarks, on this host'
 	@echo 'make install  install into PREFIX=$(PREFIX), below DESTDIR if that is set'
 	@echo 'make clean    remove the build folders'
 
@@ -23,8 +25,15 @@ build/build.ninja:
 build: build/build.ninja
 	ninja -C build
 
+demo: deps
+	@$(MAKE) --no-print-directory build
+	@config/demo/run build
+
 test: deps
 	@config/test
+
+bench: build
+	build/app/perf/gantry-perf
 
 install: build
 	meson configure build --prefix=$(abspath $(PREFIX))
