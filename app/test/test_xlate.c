@@ -28,6 +28,8 @@ struct span {
 	uint64_t key, val, len;
 };
 
+static uint64_t rng;
+
 static struct rte_rcu_qsbr *
 rcu_new(void)
 {
@@ -233,15 +235,78 @@ no_memory_changes_nothing(void)
 	struct dm_xlate *x;
 	unsigned int i;
 
-	TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
 	for (i = 0; i < RTE_DIM(spans); i++) {
+		TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
 		if (sweep_memory(x, &spans[i]) != TEST_SUCCESS) {
 			printf("  span %u\n", i);
 			return TEST_FAILED;
 		}
+		dm_xlate_destroy(x);
+	}
+	return TEST_SUCCESS;
+}
+
+/** Slots of a node of which some hold mappings; what is asked of each must be so. */
+static int
+check_slots(const struct dm_xlate *x, uint64_t base, uint64_t size, const bool *live)
+{
+	unsigned int i, end;
+
+	for (i = 0; i < 512; i++) {
+		uint64_t key = base + i * size, last = key + size - 1;
+		uint64_t val = live[i] ? (i + 1) * T : DM_XLATE_NONE;
+
+		TEST_ASSERT_EQUAL(dm_xlate_lookup(x, key), val, "slot %u", i);
+		TEST_ASSERT_EQUAL(dm_xlate_lookup(x, last), (live[i] ? val + size - 1 : val), "slot %u's end", i);
+		TEST_ASSERT_EQUAL(run(x, key, T), (live[i] ? size : 0), "slot %u's run", i);
+	}
+	end = live[511] ? 1 : 0;
+	TEST_ASSERT_EQUAL(run(x, base + 512 * size - 1, 2), end, "the end");
+	return TEST_SUCCESS;
+}
+
+/** From none to 512 mappings below one slot and back, in random order: a node takes all its shapes. */
+static int
+fill_and_empty(struct dm_xlate *x, uint64_t base, uint64_t size)
+{
+	bool live[512] = {false};
+	unsigned int n, i, step = 1 + 2 * (rng % 256);
+
+	for (n = 0; n < 1024; n++) {
+		i = (n * step + 77) % 512;
+		if (n < 512)
+			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, base + i * size, (i + 1) * T, size), "insert");
+		else
+			dm_xlate_remove(x, base + i * size, size);
+		live[i] = n < 512;
+		if ((n < 32 || n % 20 == 0 || n > 1000) &&
+			check_slots(x, base, size, live) != TEST_SUCCESS) {
+			printf("  after %u changes\n", n);
+			return TEST_FAILED;
+		}
+		TEST_ASSERT_EQUAL(dm_xlate_insert(x, base + i * size, 0, size), (n < 512 ? -EEXIST : 0),
+			"what is live is known");
+		if (n >= 512)
+			dm_xlate_remove(x, base + i * size, size);
+	}
+	return TEST_SUCCESS;
+}
+
+static int
+a_node_takes_all_its_shapes(void)
+{
+	struct dm_xlate *x;
+	unsigned int i;
+	int rc = TEST_SUCCESS;
+
+	rng = test_seed() | 1;
+	TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
+	for (i = 0; i < 3 && rc == TEST_SUCCESS; i++) {
+		rng += 12345;
+		rc = fill_and_empty(x, 6 * G + 4 * M, PAGE) || fill_and_empty(x, 9 * G, 2 * M);
 	}
 	dm_xlate_destroy(x);
-	return TEST_SUCCESS;
+	return rc;
 }
 
 /** The same work again and again, in moving places, must not take ever more memory. */
@@ -281,6 +346,111 @@ churn_takes_no_more_memory(void)
 	return rc == TEST_SUCCESS ? churn_stays_within(NULL, 100) : rc;
 }
 
+/** What a full node lost, one mapping over several slots may take. */
+static int
+wide_in_full_node(struct dm_xlate *x, uint64_t base, uint64_t size)
+{
+	bool live[512] = {false};
+	unsigned int i;
+
+	for (i = 0; i < 512; i++) {
+		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, base + i * size, (i + 1) * T, size), "insert");
+		live[i] = true;
+	}
+	for (i = 100; i < 110; i++) {
+		dm_xlate_remove(x, base + i * size, size);
+		live[i] = false;
+	}
+	TEST_ASSERT_SUCCESS(dm_xlate_insert(x, base + 101 * size, 3 * G, 8 * size), "wide");
+	TEST_ASSERT_EQUAL(run(x, base + 101 * size, T), 8 * size, "wide run");
+	TEST_ASSERT_EQUAL(dm_xlate_lookup(x, base + 108 * size), 3 * G + 7 * size, "wide end");
+	dm_xlate_remove(x, base + 101 * size, 8 * size);
+	return check_slots(x, base, size, live);
+}
+
+static int
+a_full_node_takes_a_wide_mapping(void)
+{
+	struct dm_xlate *x;
+	int rc;
+
+	TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
+	rc = wide_in_full_node(x, 6 * G + 4 * M, PAGE) || wide_in_full_node(x, 9 * G, 2 * M);
+	dm_xlate_destroy(x);
+	return rc;
+}
+
+/** Change one place so often that memory of removed nodes is used again. */
+static int
+churn_place(struct dm_xlate *x, uint64_t key, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, key + i % 500 * PAGE, 77 * T, 2 * PAGE), "insert");
+		dm_xlate_remove(x, key + i % 500 * PAGE, 2 * PAGE);
+	}
+	return TEST_SUCCESS;
+}
+
+/** A reader that stopped between its first and its second load answers what is true when it goes on. */
+static int
+a_late_reader_notices(void)
+{
+	static const uint64_t neighbours[] = {1, 3, 20, 450};
+	struct dm_xlate *x;
+	uint64_t key = 5 * G + 9 * PAGE, word, epoch;
+	unsigned int i, j;
+
+	for (i = 0; i < RTE_DIM(neighbours); i++) {
+		TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
+		for (j = 0; j < neighbours[i]; j++)
+			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, 5 * G + j * 2 * M + 9 * PAGE, (j + 1) * T,
+				PAGE), "insert");
+		epoch = dm_xlate_epoch(x);
+		word = x->low[5];
+		for (j = 0; j < neighbours[i]; j++)
+			dm_xlate_remove(x, 5 * G + j * 2 * M + 9 * PAGE, PAGE);
+		if (churn_place(x, 40 * G, 30000) != TEST_SUCCESS)
+			return TEST_FAILED;
+		TEST_ASSERT(dm_xlate_epoch(x) != epoch, "memory was used again");
+		TEST_ASSERT_EQUAL(dm_xlate_lookup_below(x, key, word, epoch), DM_XLATE_NONE, "gone");
+		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, key, 99 * T, PAGE), "insert");
+		TEST_ASSERT_EQUAL(dm_xlate_lookup_below(x, key, word, epoch), 99 * T, "the new one");
+		dm_xlate_destroy(x);
+	}
+	return TEST_SUCCESS;
+}
+
+static int
+memory_waits_for_readers(void)
+{
+	struct rte_rcu_qsbr *rcu = rcu_new();
+	struct dm_xlate *x;
+	uint64_t epoch, memory;
+
+	TEST_ASSERT_NOT_NULL(rcu, "rcu");
+	rte_rcu_qsbr_thread_register(rcu, 0);
+	rte_rcu_qsbr_thread_online(rcu, 0);
+	TEST_ASSERT_SUCCESS(dm_xlate_create(rcu, &x), "create");
+	epoch = dm_xlate_epoch(x);
+	if (churn_place(x, 5 * G, 5000) != TEST_SUCCESS)
+		return TEST_FAILED;
+	TEST_ASSERT_EQUAL(dm_xlate_epoch(x), epoch, "a reader may be inside");
+	rte_rcu_qsbr_thread_offline(rcu, 0);
+	rte_rcu_qsbr_thread_unregister(rcu, 0);
+	if (churn_place(x, 5 * G, 5000) != TEST_SUCCESS)
+		return TEST_FAILED;
+	TEST_ASSERT(dm_xlate_epoch(x) != epoch, "no reader is inside any more");
+	memory = dm_xlate_memory(x);
+	if (churn_place(x, 5 * G, 5000) != TEST_SUCCESS)
+		return TEST_FAILED;
+	TEST_ASSERT_EQUAL(dm_xlate_memory(x), memory, "so no more memory is taken");
+	dm_xlate_destroy(x);
+	free(rcu);
+	return TEST_SUCCESS;
+}
+
 /* Random histories against a list. */
 
 #define MODEL_MAX 400
@@ -289,8 +459,6 @@ struct model {
 	struct span span[MODEL_MAX];
 	unsigned int n;
 };
-
-static uint64_t rng;
 
 static uint64_t
 rnd(void)
@@ -457,7 +625,7 @@ random_histories_match_a_list(void)
 /* Readers beside a writer. */
 
 /** What may be mapped while readers look; overlapping ones are never mapped at the same time. */
-static const struct span rivals[] = {
+static struct span rivals[17 + 512] = {
 	{0, 1 * T, G}, {0, 2 * T, 2 * M}, {PAGE, 3 * T, PAGE}, {2 * M - PAGE, 4 * T, 2 * PAGE},
 	{G - PAGE, 5 * T, 2 * PAGE}, {G, 6 * T, G}, {G + 2 * M, 7 * T, 4 * M},
 	{G + 3 * PAGE, 8 * T, 5 * M}, {2 * G - 2 * M, 9 * T, 4 * M}, {2 * G, 10 * T, PAGE},
@@ -465,6 +633,18 @@ static const struct span rivals[] = {
 	{2 * G + 7 * PAGE, 14 * T, 600 * PAGE}, {7 * PAGE, 15 * T, 3 * PAGE},
 	{4 * PAGE, 16 * T, 20 * PAGE}, {256 * T - PAGE, 17 * T, 2 * PAGE},
 };
+
+#define FIRST_PAGE_RIVAL 17u
+
+/** Many pages side by side, so that a node of every shape is there. */
+static void
+make_page_rivals(void)
+{
+	unsigned int i;
+
+	for (i = FIRST_PAGE_RIVAL; i < RTE_DIM(rivals); i++)
+		rivals[i] = (struct span){3 * G + (i - FIRST_PAGE_RIVAL) * PAGE, (20 + i) * T, PAGE};
+}
 
 struct race {
 	struct dm_xlate *x;
@@ -507,7 +687,7 @@ race_reader(void *arg)
 		const struct span *s;
 
 		state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
-		s = &rivals[(state >> 40) % RTE_DIM(rivals)];
+		s = &rivals[(state >> 40) % (state >> 63 != 0 ? FIRST_PAGE_RIVAL : RTE_DIM(rivals))];
 		key = s->key + (state >> 20) % s->len;
 		val = dm_xlate_lookup(race->x, key);
 		r->seen += val != DM_XLATE_NONE;
@@ -530,7 +710,10 @@ race_writer(struct dm_xlate *x, unsigned int steps)
 	int rc, want;
 
 	for (step = 0; step < steps; step++) {
-		i = rnd() % RTE_DIM(rivals);
+		i = rnd() % 2 != 0 ? rnd() % FIRST_PAGE_RIVAL : rnd() % RTE_DIM(rivals);
+		/* The pages in waves: nearly all, nearly none. */
+		if (i >= FIRST_PAGE_RIVAL && live[i] == (step / 4000 % 2 == 0))
+			continue;
 		if (live[i]) {
 			dm_xlate_remove(x, rivals[i].key, rivals[i].len);
 			live[i] = false;
@@ -557,6 +740,7 @@ race_once(struct rte_rcu_qsbr *rcu, unsigned int steps)
 	unsigned int i;
 	int rc;
 
+	make_page_rivals();
 	TEST_ASSERT_SUCCESS(dm_xlate_create(rcu, &race.x), "create");
 	for (i = 0; i < RTE_DIM(r); i++)
 		TEST_ASSERT_SUCCESS(pthread_create(&thread[i], NULL, race_reader, &r[i]), "thread");
@@ -593,6 +777,10 @@ static const struct test_case cases[] = {
 	{"an overlap is refused and changes nothing", an_overlap_changes_nothing},
 	{"a run ends where the value jumps", a_run_ends_where_the_value_jumps},
 	{"no memory is an error and changes nothing", no_memory_changes_nothing},
+	{"a node takes all its shapes", a_node_takes_all_its_shapes},
+	{"a full node takes a wide mapping", a_full_node_takes_a_wide_mapping},
+	{"a late reader notices", a_late_reader_notices},
+	{"memory waits for readers", memory_waits_for_readers},
 	{"churn takes no more memory", churn_takes_no_more_memory},
 	{"random histories match a list", random_histories_match_a_list},
 	{"readers beside a writer see old, new or none", readers_see_old_new_or_none},

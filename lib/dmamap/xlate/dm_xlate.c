@@ -3,9 +3,13 @@
  *
  * How is a key found? A radix tree whose leaves lie at every page class; readers only load.
  *
- * A slot is one 8-byte word: nothing, a leaf (value minus key, so one formula serves all classes), or a pointer
- * to the node below. Slots cover 256 TiB, 1 GiB, 2 MiB or 4 KiB of keys. The two upper levels are flat arrays
- * whose pages the kernel supplies when they are first written: three loads reach any 4 KiB page below 2^48.
+ * A slot is one 8-byte word: nothing, a leaf (value minus key, so one formula serves all classes), or a node below.
+ * Slots cover 256 TiB, 1 GiB, 2 MiB or 4 KiB of keys. The two upper levels are flat arrays whose pages the kernel
+ * supplies when they are first written; the nodes below have a shape that suits what is in them (dm_xlate_node.h).
+ *
+ * A removal stores zeroes and unlinks empty nodes, so it needs no memory. An insertion stores to words that are
+ * there, or makes a copy of the nodes concerned, children first, and one store publishes it. Unlinked nodes go to
+ * dm_xlate_pool.h, which says how a reader that is late finds out.
  */
 
 #include <errno.h>
@@ -14,11 +18,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <rte_bitops.h>
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
-#include <rte_rcu_qsbr.h>
 
 #include "dm_xlate.h"
+#include "dm_xlate_node.h"
+#include "dm_xlate_pool.h"
 
 #define GRANULE_MASK (DM_XLATE_GRANULE - 1)
 #define HOST_PAGE UINT64_C(4096)
@@ -26,20 +32,7 @@
 /** Levels from the top; a slot of level l covers 1 << level_shift[l] keys. */
 enum level { LEVEL_256T, LEVEL_1G, LEVEL_2M, LEVEL_4K };
 static const uint8_t level_shift[] = {48, 30, 21, 12};
-static const uint32_t level_slots[] = {1 << 16, 1 << 18, 1 << 9, 1 << 9};
-
-/** A slot's kinds; the bits above say the rest. 0 is nothing. */
-#define WORD_LEAF UINT64_C(1)
-#define WORD_NODE UINT64_C(2)
-#define WORD_KIND UINT64_C(3)
-
-/** A node of level 2M or 4K. The slots come first, so that they lie on cache lines of their own. */
-struct table {
-	uint64_t slot[512];
-	uint16_t live;	    /**< slots that are not 0; the writer's */
-	uint64_t token;	    /**< readers that may still be inside */
-	struct table *next; /**< in a list of retired or free tables */
-} __rte_cache_aligned;
+static const uint32_t level_slots[] = {1 << 16, 1 << 18, DM_XLATE_FANOUT, DM_XLATE_FANOUT};
 
 /** A node of level 1G: 2 MiB of address space, of which only written pages take memory. */
 struct block {
@@ -48,46 +41,20 @@ struct block {
 	struct block *next;
 };
 
-/** Tables in the order in which they were unlinked. */
-struct table_list {
-	struct table *first, **end;
-};
-
-struct dm_xlate {
-	uint64_t *low;	/**< slots of the block for keys below 2^48, which nearly all keys are */
-	uint64_t *root; /**< slots of level 256T */
-	struct rte_rcu_qsbr *rcu;
-
-	/* The writer's. */
-	struct table *free;
-	struct table_list retired;
+/** A table, as the writer sees it; what readers need lies apart from what changes often. */
+struct writer {
+	struct dm_xlate x;
+	struct dm_xlate_pool pool __rte_cache_aligned;
 	struct block *blocks;
 	uint64_t root_pages_written[2];
-	uint64_t memory, limit;
+	uint64_t flat_memory; /**< all that is not the pool's */
+	uint64_t limit;
 };
 
-/** What an insertion takes before it changes anything: a border needs at most one node a level. */
-struct reserve {
-	struct table *tables;
-	struct block *blocks;
-};
-
-static inline uint64_t
-slot_load(const uint64_t *slot)
+static struct writer *
+writer_of(const struct dm_xlate *x)
 {
-	return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-}
-
-static inline void
-slot_store(uint64_t *slot, uint64_t word)
-{
-	__atomic_store_n(slot, word, __ATOMIC_RELEASE);
-}
-
-static inline uint64_t *
-word_node(uint64_t word)
-{
-	return (uint64_t *)(uintptr_t)(word & ~WORD_KIND);
+	return (struct writer *)(uintptr_t)x;
 }
 
 static inline uint32_t
@@ -96,87 +63,107 @@ slot_index(enum level level, uint64_t key)
 	return (key >> level_shift[level]) & (level_slots[level] - 1);
 }
 
-/** The slots below a slot of `level` for `key`, or NULL if there is no node. */
-static inline uint64_t *
-child_of(const uint64_t *slots, enum level level, uint64_t key)
+static inline uint64_t
+slot_mask(enum level level)
 {
-	uint64_t word = slot_load(&slots[slot_index(level, key)]);
-
-	return (word & WORD_KIND) == WORD_NODE ? word_node(word) : NULL;
+	return RTE_BIT64(level_shift[level]) - 1;
 }
 
 /* Readers. */
 
-/** The leaf that covers key, or 0; *level is where it lies or where there is nothing. */
-static inline uint64_t
-find_leaf(const struct dm_xlate *x, uint64_t key, enum level *level)
+/**
+ * The word that covers key in the lowest flat array; *level is that of its slot. Flat arrays stay, so this holds
+ * whatever the epoch is.
+ */
+static __rte_always_inline uint64_t
+flat_lookup(const struct dm_xlate *x, uint64_t key, enum level *level)
 {
 	const uint64_t *slots = x->low;
 	uint64_t word;
 
-	*level = LEVEL_1G;
 	if (unlikely(key >> 48 != 0)) {
-		word = slot_load(&x->root[key >> 48]);
-		if ((word & WORD_KIND) != WORD_NODE) {
-			*level = LEVEL_256T;
+		word = dm_xlate_word_load(&x->root[key >> 48]);
+		*level = LEVEL_256T;
+		if (!dm_xlate_is_node(word))
 			return word;
-		}
-		slots = word_node(word);
+		slots = dm_xlate_node(word);
 	}
-	word = slot_load(&slots[slot_index(LEVEL_1G, key)]);
-	if ((word & WORD_KIND) != WORD_NODE)
-		return word;
-	*level = LEVEL_2M;
-	word = slot_load(&word_node(word)[slot_index(LEVEL_2M, key)]);
-	if ((word & WORD_KIND) != WORD_NODE)
-		return word;
-	*level = LEVEL_4K;
-	return slot_load(&word_node(word)[slot_index(LEVEL_4K, key)]);
+	*level = LEVEL_1G;
+	return dm_xlate_word_load(&slots[slot_index(LEVEL_1G, key)]);
+}
+
+/** The word of a leaf, or 0, and up to which key it is the same leaf. */
+static uint64_t
+find(const struct dm_xlate *x, uint64_t key, uint64_t *last)
+{
+	enum level level;
+	uint64_t epoch, node, word;
+	uint32_t i;
+
+again:
+	epoch = dm_xlate_epoch(x);
+	word = flat_lookup(x, key, &level);
+	*last = key | slot_mask(level);
+	while (dm_xlate_is_node(word)) {
+		node = word;
+		i = slot_index(++level, key);
+		word = dm_xlate_node_lookup(node, i);
+		if (dm_xlate_epoch(x) != epoch)
+			goto again;
+		if ((node & DM_XLATE_KIND) != DM_XLATE_TABLE)
+			i = RTE_MAX(i, (uint32_t)dm_xlate_word_last(word));
+		*last = (key & ~slot_mask(level - 1)) + ((i + UINT64_C(1)) << level_shift[level]) - 1;
+	}
+	return word;
 }
 
 uint64_t
-dm_xlate_lookup(const struct dm_xlate *x, uint64_t key)
+dm_xlate_lookup_slow(const struct dm_xlate *x, uint64_t key)
 {
-	enum level level;
-	uint64_t word = find_leaf(x, key, &level);
+	uint64_t last, word = find(x, key, &last);
 
-	return likely(word != 0) ? key + (word & ~GRANULE_MASK) : DM_XLATE_NONE;
+	return word != 0 ? key + (word & DM_XLATE_PAYLOAD) : DM_XLATE_NONE;
+}
+
+uint64_t
+dm_xlate_lookup_below(const struct dm_xlate *x, uint64_t key, uint64_t word, uint64_t epoch)
+{
+	if (likely(dm_xlate_is_node(word))) {
+		word = dm_xlate_large_lookup(word, slot_index(LEVEL_2M, key));
+		/* A pointer may be followed, and an answer given, only if no node was used again meanwhile. */
+		if (unlikely(dm_xlate_epoch(x) != epoch))
+			return dm_xlate_lookup_slow(x, key);
+	}
+	if (dm_xlate_is_node(word)) {
+		word = dm_xlate_node_lookup(word, slot_index(LEVEL_4K, key));
+		if (unlikely(dm_xlate_epoch(x) != epoch))
+			return dm_xlate_lookup_slow(x, key);
+	}
+	return likely(word != 0) ? key + (word & DM_XLATE_PAYLOAD) : DM_XLATE_NONE;
 }
 
 uint64_t
 dm_xlate_lookup_run(const struct dm_xlate *x, uint64_t key, uint64_t *len)
 {
-	enum level level;
-	uint64_t word = find_leaf(x, key, &level), first = word, at = key, slot_last;
 	uint64_t last = *len - 1 > UINT64_MAX - key ? UINT64_MAX : key + *len - 1;
+	uint64_t at, word = find(x, key, &at), payload = word & DM_XLATE_PAYLOAD;
 
 	if (word == 0 || *len == 0) {
 		*len = 0;
-		return word == 0 ? DM_XLATE_NONE : key + (word & ~GRANULE_MASK);
+		return word == 0 ? DM_XLATE_NONE : key + payload;
 	}
-	while (word == first) {
-		slot_last = at | (RTE_BIT64(level_shift[level]) - 1);
-		if (slot_last >= last) {
-			*len = last - key + 1;
-			return key + (first & ~GRANULE_MASK);
-		}
-		at = slot_last + 1;
-		word = find_leaf(x, at, &level);
+	while (at < last) {
+		uint64_t next_last, next = find(x, at + 1, &next_last);
+
+		if (next == 0 || (next & DM_XLATE_PAYLOAD) != payload)
+			break;
+		at = next_last;
 	}
-	*len = at - key;
-	return key + (first & ~GRANULE_MASK);
+	*len = RTE_MIN(at, last) - key + 1;
+	return key + payload;
 }
 
-/* Memory. */
-
-static bool
-charge(struct dm_xlate *x, uint64_t len)
-{
-	if (len > x->limit || x->memory > x->limit - len)
-		return false;
-	x->memory += len;
-	return true;
-}
+/* The flat levels. */
 
 /** Address space that reads as zeroes and takes memory page by page, when written. */
 static uint64_t *
@@ -193,98 +180,34 @@ sparse_array(uint32_t slots)
 }
 
 static struct block *
-block_alloc(struct dm_xlate *x)
+block_alloc(struct writer *x)
 {
 	struct block *b;
 
-	if (!charge(x, sizeof(*b)))
+	if (x->flat_memory + x->pool.used + sizeof(*b) > x->limit)
 		return NULL;
 	b = calloc(1, sizeof(*b));
 	if (b == NULL)
-		goto uncharge;
+		return NULL;
 	b->slot = sparse_array(level_slots[LEVEL_1G]);
-	if (b->slot == NULL)
-		goto free_block;
+	if (b->slot == NULL) {
+		free(b);
+		return NULL;
+	}
+	x->flat_memory += sizeof(*b);
 	return b;
-
-free_block:
-	free(b);
-uncharge:
-	x->memory -= sizeof(*b);
-	return NULL;
 }
 
 static void
-block_free(struct dm_xlate *x, struct block *b)
+block_free(struct writer *x, struct block *b)
 {
 	munmap(b->slot, level_slots[LEVEL_1G] * sizeof(uint64_t));
 	free(b);
-	x->memory -= sizeof(*b);
-}
-
-/** Move tables that no reader can be inside any more to the free list. */
-static void
-reclaim(struct dm_xlate *x)
-{
-	struct table *t;
-
-	while ((t = x->retired.first) != NULL && rte_rcu_qsbr_check(x->rcu, t->token, false) == 1) {
-		x->retired.first = t->next;
-		if (t->next == NULL)
-			x->retired.end = &x->retired.first;
-		t->next = x->free;
-		x->free = t;
-	}
-}
-
-/** A table of nothing. */
-static struct table *
-table_alloc(struct dm_xlate *x)
-{
-	struct table *t;
-
-	if (x->free == NULL)
-		reclaim(x);
-	t = x->free;
-	if (t != NULL) {
-		x->free = t->next;
-		return t;
-	}
-	if (!charge(x, sizeof(*t)))
-		return NULL;
-	t = aligned_alloc(RTE_CACHE_LINE_SIZE, sizeof(*t));
-	if (t == NULL) {
-		x->memory -= sizeof(*t);
-		return NULL;
-	}
-	memset(t, 0, sizeof(*t));
-	return t;
-}
-
-/** An unlinked table, all of whose slots are 0, waits until readers have left it. */
-static void
-table_retire(struct dm_xlate *x, struct table *t)
-{
-	t->token = rte_rcu_qsbr_start(x->rcu);
-	t->next = NULL;
-	*x->retired.end = t;
-	x->retired.end = &t->next;
-}
-
-/** Count the page of a flat array that a slot lies in, when it is first written. */
-static void
-count_page(struct dm_xlate *x, uint64_t *written, uint32_t slot)
-{
-	uint32_t page = slot / (HOST_PAGE / sizeof(uint64_t));
-
-	if ((written[page / 64] & RTE_BIT64(page % 64)) == 0) {
-		written[page / 64] |= RTE_BIT64(page % 64);
-		x->memory += HOST_PAGE;
-	}
+	x->flat_memory -= sizeof(*b);
 }
 
 static struct block *
-block_of(const struct dm_xlate *x, const uint64_t *slots)
+block_of(const struct writer *x, const uint64_t *slots)
 {
 	struct block *b = x->blocks;
 
@@ -293,287 +216,484 @@ block_of(const struct dm_xlate *x, const uint64_t *slots)
 	return b;
 }
 
-/** Write a slot and keep the books of the node that it lies in. */
+/* Planning an insertion: all that can fail comes before anything that a reader can see. */
+
+/** Words that will be stored. */
+struct edit {
+	uint64_t *at, n, word;
+	uint64_t node;	   /**< that they lie in, or 0: a flat array */
+	uint64_t *written; /**< of the flat array: its pages */
+	uint32_t index;	   /**< of the flat array: of at */
+};
+
+/** A range has two ends, in at most two 1 GiB slots of at most two blocks; see where each is filled. */
+struct plan {
+	struct edit edit[20];
+	uint64_t made[6], replaced[6];
+	struct block *blocks[2];
+	unsigned int n_edits, n_made, n_replaced, n_blocks;
+	uint32_t root_first, root_end; /**< slots of the root that are filled whole */
+};
+
 static void
-slot_write(struct dm_xlate *x, uint64_t *slots, enum level level, uint32_t i, uint64_t word)
+plan_edit(struct plan *p, const struct edit *e)
 {
-	if (level == LEVEL_256T)
-		count_page(x, x->root_pages_written, i);
-	else if (level == LEVEL_1G)
-		count_page(x, block_of(x, slots)->pages_written, i);
-	else
-		((struct table *)slots)->live += (word != 0) - (slots[i] != 0);
-	slot_store(&slots[i], word);
+	p->edit[p->n_edits++] = *e;
 }
 
-/* The writer. Each walk visits the slots of one node that [key, last] touches. */
+/**
+ * Plan entries of a node.
+ * @param node  its word; 0: there is none yet
+ * @return the word of the node that will have them, which is `node` if it can have them itself; 0: no memory.
+ */
+static uint64_t
+plan_entries(struct writer *x, struct plan *p, uint64_t node, const struct dm_xlate_entry *e,
+	unsigned int n, enum level level)
+{
+	bool in_place = node != 0, table = (node & DM_XLATE_KIND) == DM_XLATE_TABLE;
+	unsigned int i;
+	uint64_t made;
 
-/** Does a part of [key, last] translate to something? */
+	for (i = 0; i < n && in_place; i++)
+		in_place = dm_xlate_node_fits(node, &e[i]);
+	if (in_place) {
+		for (i = 0; i < n; i++)
+			plan_edit(p, &(struct edit){
+				.at = dm_xlate_node_place(node, e[i].first).at, .word = e[i].word,
+				.n = table ? e[i].last - e[i].first + 1 : 1, .node = node});
+		return node;
+	}
+	made = dm_xlate_node_make(&x->pool, node, e, n, level == LEVEL_4K);
+	if (made == 0)
+		return 0;
+	p->made[p->n_made++] = made;
+	if (node != 0)
+		p->replaced[p->n_replaced++] = node;
+	return made;
+}
+
+/** An entry of slots [first, last]; the word's other bits are those of `word`. */
+static struct dm_xlate_entry
+entry(uint32_t first, uint32_t last, uint64_t word)
+{
+	word &= ~((uint64_t)(DM_XLATE_FANOUT - 1) << DM_XLATE_LAST_SHIFT);
+	return (struct dm_xlate_entry){first, last, word | (uint64_t)last << DM_XLATE_LAST_SHIFT};
+}
+
+/** Plan a part of a 2 MiB slot. @return false: no memory. *e is only to be made if *changed. */
 static bool
-overlaps(const uint64_t *slots, enum level level, uint64_t key, uint64_t last)
+plan_part(struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_t last,
+	uint64_t leaf, struct dm_xlate_entry *e, bool *changed)
+{
+	uint32_t i = slot_index(LEVEL_2M, key);
+	uint64_t child = node == 0 ? 0 : dm_xlate_node_lookup(node, i), made;
+	struct dm_xlate_entry part = entry(slot_index(LEVEL_4K, key), slot_index(LEVEL_4K, last), leaf);
+
+	made = plan_entries(x, p, child, &part, 1, LEVEL_4K);
+	*changed = made != child;
+	*e = entry(i, i, made);
+	return made != 0;
+}
+
+/** Plan [key, last], part of the 1 GiB slot whose word is `node`. @return as plan_entries(). */
+static uint64_t
+plan_gig(struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_t last,
+	uint64_t leaf)
+{
+	const uint64_t mask = slot_mask(LEVEL_2M);
+	struct dm_xlate_entry e[3], tail;
+	bool changed, tail_changed = false;
+	unsigned int n = 0;
+	uint64_t end;
+
+	if ((key & mask) != 0 || last < (key | mask)) {
+		end = RTE_MIN(key | mask, last);
+		if (!plan_part(x, p, node, key, end, leaf, &e[0], &changed))
+			return 0;
+		n = changed ? 1 : 0;
+		if (end == last)
+			return n == 0 ? node : plan_entries(x, p, node, e, n, LEVEL_2M);
+		key = end + 1;
+	}
+	if ((last & mask) != mask) {
+		if (!plan_part(x, p, node, last & ~mask, last, leaf, &tail, &tail_changed))
+			return 0;
+		end = (last & ~mask) - 1;
+	} else {
+		end = last;
+	}
+	if (key <= end)
+		e[n++] = entry(slot_index(LEVEL_2M, key), slot_index(LEVEL_2M, end), leaf);
+	if (tail_changed)
+		e[n++] = tail;
+	return n == 0 ? node : plan_entries(x, p, node, e, n, LEVEL_2M);
+}
+
+/** Plan one slot of a block of which [key, last] is a part. */
+static bool
+plan_slot(struct writer *x, struct plan *p, struct block *b, uint64_t key, uint64_t last,
+	uint64_t leaf)
+{
+	uint32_t i = slot_index(LEVEL_1G, key);
+	uint64_t node = b->slot[i], made = plan_gig(x, p, node, key, last, leaf);
+
+	if (made == 0)
+		return false;
+	if (made != node)
+		plan_edit(p, &(struct edit){
+			.at = &b->slot[i], .n = 1, .word = made, .written = b->pages_written, .index = i});
+	return true;
+}
+
+/** Plan [key, last], which lies in one block. */
+static bool
+plan_block(struct writer *x, struct plan *p, struct block *b, uint64_t key, uint64_t last,
+	uint64_t leaf)
+{
+	const uint64_t mask = slot_mask(LEVEL_1G);
+	uint64_t end = last;
+	uint32_t i;
+
+	if ((key & mask) != 0 || last < (key | mask)) {
+		end = RTE_MIN(key | mask, last);
+		if (!plan_slot(x, p, b, key, end, leaf))
+			return false;
+		if (end == last)
+			return true;
+		key = end + 1;
+		end = last;
+	}
+	if ((last & mask) != mask) {
+		if (!plan_slot(x, p, b, last & ~mask, last, leaf))
+			return false;
+		if (key == (last & ~mask))
+			return true;
+		end = (last & ~mask) - 1;
+	}
+	i = slot_index(LEVEL_1G, key);
+	plan_edit(p, &(struct edit){.at = &b->slot[i], .n = slot_index(LEVEL_1G, end) - i + 1,
+		.word = leaf, .written = b->pages_written, .index = i});
+	return true;
+}
+
+/** Plan one slot of the root of which [key, last] is a part; the block is made if there is none. */
+static bool
+plan_root_slot(struct writer *x, struct plan *p, uint64_t key, uint64_t last, uint64_t leaf)
+{
+	uint32_t i = slot_index(LEVEL_256T, key);
+	struct block *b;
+
+	if (x->x.root[i] != 0)
+		return plan_block(x, p, block_of(x, dm_xlate_node(x->x.root[i])), key, last, leaf);
+	b = block_alloc(x);
+	if (b == NULL)
+		return false;
+	p->blocks[p->n_blocks++] = b;
+	if (!plan_block(x, p, b, key, last, leaf))
+		return false;
+	plan_edit(p, &(struct edit){.at = &x->x.root[i], .n = 1, .word = dm_xlate_node_word(b->slot, DM_XLATE_TABLE),
+		.written = x->root_pages_written, .index = i});
+	return true;
+}
+
+/** Plan the two ends, and note the whole slots of the root between them. */
+static bool
+plan_ends(struct writer *x, struct plan *p, uint64_t key, uint64_t last, uint64_t leaf)
+{
+	const uint64_t mask = slot_mask(LEVEL_256T);
+	uint64_t end = RTE_MIN(key | mask, last);
+
+	if ((key & mask) != 0 || end != (key | mask)) {
+		if (!plan_root_slot(x, p, key, end, leaf))
+			return false;
+		if (end == last)
+			return true;
+		key = end + 1;
+	}
+	if ((last & mask) != mask) {
+		if (!plan_root_slot(x, p, last & ~mask, last, leaf))
+			return false;
+		if (key == (last & ~mask))
+			return true;
+		last = (last & ~mask) - 1;
+	}
+	p->root_first = slot_index(LEVEL_256T, key);
+	p->root_end = slot_index(LEVEL_256T, last) + 1;
+	return true;
+}
+
+static void
+plan_abandon(struct writer *x, const struct plan *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->n_made; i++)
+		dm_xlate_pool_free(&x->pool, dm_xlate_node(p->made[i]), dm_xlate_node_units(p->made[i]));
+	for (i = 0; i < p->n_blocks; i++)
+		block_free(x, p->blocks[i]);
+}
+
+/* Changing what readers see. */
+
+/** Count the pages of a flat array that are written for the first time. */
+static void
+count_pages(struct writer *x, uint64_t *written, uint32_t first, uint64_t n)
+{
+	const uint32_t per_page = HOST_PAGE / sizeof(uint64_t);
+	uint32_t page;
+
+	for (page = first / per_page; page <= (first + n - 1) / per_page; page++) {
+		if ((written[page / 64] & RTE_BIT64(page % 64)) != 0)
+			continue;
+		written[page / 64] |= RTE_BIT64(page % 64);
+		x->flat_memory += HOST_PAGE;
+	}
+}
+
+static void
+edit_make(struct writer *x, const struct edit *e)
+{
+	uint64_t i, live = 0;
+
+	if (e->node == 0)
+		count_pages(x, e->written, e->index, e->n);
+	for (i = 0; i < e->n; i++) {
+		live += e->at[i] == 0;
+		dm_xlate_word_store(&e->at[i], e->word);
+	}
+	if (e->node != 0)
+		dm_xlate_node_live_set(e->node, dm_xlate_node_live(e->node) + live);
+}
+
+/** Fill a whole slot of the root. */
+static void
+fill_root_slot(struct writer *x, uint32_t i, uint64_t leaf)
+{
+	struct block *b;
+
+	if (x->x.root[i] == 0) {
+		edit_make(x, &(struct edit){.at = &x->x.root[i], .n = 1, .word = leaf,
+			.written = x->root_pages_written, .index = i});
+		return;
+	}
+	/* A block stays when it has become empty. */
+	b = block_of(x, dm_xlate_node(x->x.root[i]));
+	edit_make(x, &(struct edit){.at = b->slot, .n = level_slots[LEVEL_1G], .word = leaf,
+		.written = b->pages_written});
+}
+
+static void
+plan_carry_out(struct writer *x, const struct plan *p, uint64_t leaf)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->n_blocks; i++) {
+		p->blocks[i]->next = x->blocks;
+		x->blocks = p->blocks[i];
+	}
+	/* Nodes come before what points to them. */
+	for (i = 0; i < p->n_edits; i++)
+		edit_make(x, &p->edit[i]);
+	for (i = p->root_first; i < p->root_end; i++)
+		fill_root_slot(x, i, leaf);
+	for (i = 0; i < p->n_replaced; i++)
+		dm_xlate_pool_retire(&x->pool, dm_xlate_node(p->replaced[i]),
+			dm_xlate_node_units(p->replaced[i]));
+}
+
+/** Does a slot of a node, at or below it, hold a leaf in [key, last]? */
+static bool
+node_busy(uint64_t node, enum level level, uint64_t key, uint64_t last)
 {
 	uint32_t i, end = slot_index(level, last);
-	uint64_t word, slot_last;
+	uint64_t base = key & ~slot_mask(level - 1), start, stop;
+	struct dm_xlate_place p;
 
-	for (i = slot_index(level, key); i <= end; i++, key = slot_last + 1) {
-		slot_last = key | (RTE_BIT64(level_shift[level]) - 1);
-		word = slots[i];
-		if (word == 0)
+	for (i = slot_index(level, key); i <= end; i = p.end) {
+		p = dm_xlate_node_place(node, i);
+		if (p.at == NULL || *p.at == 0)
 			continue;
-		if ((word & WORD_KIND) == WORD_LEAF)
+		if (!dm_xlate_is_node(*p.at))
 			return true;
-		if (overlaps(word_node(word), level + 1, key, RTE_MIN(slot_last, last)))
+		start = base + ((uint64_t)i << level_shift[level]);
+		stop = start | slot_mask(level);
+		if (node_busy(*p.at, level + 1, RTE_MAX(start, key), RTE_MIN(stop, last)))
 			return true;
 	}
 	return false;
 }
 
-/** Translate [key, last], where nothing is translated; nodes that are wanting come from r. */
-static void
-fill(struct dm_xlate *x, struct reserve *r, uint64_t *slots, enum level level, uint64_t key,
-	uint64_t last, uint64_t delta)
+static bool
+flat_busy(const uint64_t *slots, enum level level, uint64_t key, uint64_t last)
 {
 	uint32_t i, end = slot_index(level, last);
-	uint64_t word, slot_last, *child;
+	uint64_t word, stop;
+	bool busy;
 
-	for (i = slot_index(level, key); i <= end; i++, key = slot_last + 1) {
-		slot_last = key | (RTE_BIT64(level_shift[level]) - 1);
+	for (i = slot_index(level, key); i <= end; i++, key = stop + 1) {
 		word = slots[i];
-		if (word != 0) {
-			fill(x, r, word_node(word), level + 1, key, RTE_MIN(slot_last, last), delta);
-			continue;
-		}
-		if ((key & (RTE_BIT64(level_shift[level]) - 1)) == 0 && slot_last <= last) {
-			slot_write(x, slots, level, i, delta | WORD_LEAF);
-			continue;
-		}
-		if (level == LEVEL_256T) {
-			struct block *b = r->blocks;
-
-			r->blocks = b->next;
-			b->next = x->blocks;
-			x->blocks = b;
-			child = b->slot;
-		} else {
-			child = r->tables->slot;
-			r->tables = r->tables->next;
-		}
-		/* Whole before it can be seen. */
-		fill(x, r, child, level + 1, key, RTE_MIN(slot_last, last), delta);
-		slot_write(x, slots, level, i, (uintptr_t)child | WORD_NODE);
-	}
-}
-
-/** Translate nothing of [key, last]. Tables left empty go, if there is a way to know when readers have gone. */
-static void
-clear(struct dm_xlate *x, uint64_t *slots, enum level level, uint64_t key, uint64_t last)
-{
-	uint32_t i, end = slot_index(level, last);
-	uint64_t word, slot_last;
-	struct table *t;
-
-	for (i = slot_index(level, key); i <= end; i++, key = slot_last + 1) {
-		slot_last = key | (RTE_BIT64(level_shift[level]) - 1);
-		word = slots[i];
-		if ((word & WORD_KIND) == WORD_LEAF) {
-			slot_write(x, slots, level, i, 0);
-			continue;
-		}
+		stop = key | slot_mask(level);
 		if (word == 0)
 			continue;
-		clear(x, word_node(word), level + 1, key, RTE_MIN(slot_last, last));
-		t = (struct table *)word_node(word);
-		if (level != LEVEL_256T && x->rcu != NULL && t->live == 0) {
-			slot_write(x, slots, level, i, 0);
-			table_retire(x, t);
-		}
-	}
-}
-
-static bool
-take_block(struct dm_xlate *x, struct reserve *r)
-{
-	struct block *b = block_alloc(x);
-
-	if (b == NULL)
-		return false;
-	b->next = r->blocks;
-	r->blocks = b;
-	return true;
-}
-
-static bool
-take_table(struct dm_xlate *x, struct reserve *r)
-{
-	struct table *t = table_alloc(x);
-
-	if (t == NULL)
-		return false;
-	t->next = r->tables;
-	r->tables = t;
-	return true;
-}
-
-/**
- * Take the nodes that one border needs: below each slot that [key, last] covers only in part, where none is.
- * @param at     key or last, the end that is looked at
- * @param other  the other end if its nodes were taken already, else at itself
- */
-static bool
-reserve_border(struct dm_xlate *x, struct reserve *r, uint64_t key, uint64_t last, uint64_t at,
-	uint64_t other)
-{
-	const uint64_t *slots = x->root;
-	enum level level;
-
-	for (level = LEVEL_256T; level < LEVEL_4K; level++) {
-		uint64_t mask = RTE_BIT64(level_shift[level]) - 1;
-		bool whole = (at & ~mask) >= key && (at | mask) <= last;
-
-		if (slots != NULL)
-			slots = child_of(slots, level, at);
-		if (slots != NULL)
-			continue;
-		/* Of a slot that both ends lie in, the first end took the node. */
-		if (whole)
+		if (!dm_xlate_is_node(word))
 			return true;
-		if (other != at && (other & ~mask) == (at & ~mask))
-			continue;
-		if (!(level == LEVEL_256T ? take_block(x, r) : take_table(x, r)))
-			return false;
+		busy = level == LEVEL_256T ?
+			flat_busy(dm_xlate_node(word), LEVEL_1G, key, RTE_MIN(stop, last)) :
+			node_busy(word, LEVEL_2M, key, RTE_MIN(stop, last));
+		if (busy)
+			return true;
 	}
-	return true;
-}
-
-static void
-reserve_undo(struct dm_xlate *x, struct reserve *r)
-{
-	struct table *t;
-	struct block *b;
-
-	while ((t = r->tables) != NULL) {
-		r->tables = t->next;
-		t->next = x->free;
-		x->free = t;
-	}
-	while ((b = r->blocks) != NULL) {
-		r->blocks = b->next;
-		block_free(x, b);
-	}
+	return false;
 }
 
 int
-dm_xlate_insert(struct dm_xlate *x, uint64_t key, uint64_t val, uint64_t len)
+dm_xlate_insert(struct dm_xlate *table, uint64_t key, uint64_t val, uint64_t len)
 {
-	uint64_t last = key + len - 1;
-	struct reserve r = {0};
+	struct writer *x = writer_of(table);
+	uint64_t last = key + len - 1, leaf = (val - key) | DM_XLATE_LEAF;
+	struct plan p;
 
 	if (len == 0 || ((key | val | len) & GRANULE_MASK) != 0 || last < key ||
 		val + len - 1 < val)
 		return -EINVAL;
-	if (overlaps(x->root, LEVEL_256T, key, last))
+	if (flat_busy(x->x.root, LEVEL_256T, key, last))
 		return -EEXIST;
-	if (!reserve_border(x, &r, key, last, key, key) ||
-		!reserve_border(x, &r, key, last, last, key)) {
-		reserve_undo(x, &r);
+	p.n_edits = p.n_made = p.n_replaced = p.n_blocks = 0;
+	p.root_first = p.root_end = 0;
+	if (!plan_ends(x, &p, key, last, leaf)) {
+		plan_abandon(x, &p);
 		return -ENOMEM;
 	}
-	fill(x, &r, x->root, LEVEL_256T, key, last, val - key);
+	plan_carry_out(x, &p, leaf);
 	return 0;
 }
 
-void
-dm_xlate_remove(struct dm_xlate *x, uint64_t key, uint64_t len)
+static void
+node_unlinked(struct writer *x, uint64_t node)
 {
-	clear(x, x->root, LEVEL_256T, key, key + len - 1);
+	dm_xlate_pool_retire(&x->pool, dm_xlate_node(node), dm_xlate_node_units(node));
+}
+
+/** Clear [key, last] of a node. @return whether it is empty now. */
+static bool
+node_clear(struct writer *x, uint64_t node, enum level level, uint64_t key, uint64_t last)
+{
+	uint32_t i, end = slot_index(level, last);
+	uint64_t word, base = key & ~slot_mask(level - 1), start, stop, cleared = 0;
+	struct dm_xlate_place p;
+
+	for (i = slot_index(level, key); i <= end; i = p.end) {
+		p = dm_xlate_node_place(node, i);
+		if (p.at == NULL || *p.at == 0)
+			continue;
+		word = *p.at;
+		if (dm_xlate_is_node(word)) {
+			start = base + ((uint64_t)i << level_shift[level]);
+			stop = start | slot_mask(level);
+			if (!node_clear(x, word, level + 1, RTE_MAX(start, key),
+				RTE_MIN(stop, last)))
+				continue;
+		}
+		dm_xlate_word_store(p.at, 0);
+		cleared++;
+		if (dm_xlate_is_node(word))
+			node_unlinked(x, word);
+	}
+	cleared = dm_xlate_node_live(node) - cleared;
+	dm_xlate_node_live_set(node, cleared);
+	return cleared == 0;
+}
+
+static void
+flat_clear(struct writer *x, uint64_t *slots, enum level level, uint64_t key, uint64_t last)
+{
+	uint32_t i, end = slot_index(level, last);
+	uint64_t word, stop;
+
+	for (i = slot_index(level, key); i <= end; i++, key = stop + 1) {
+		word = slots[i];
+		stop = key | slot_mask(level);
+		if (!dm_xlate_is_node(word)) {
+			if (word != 0)
+				dm_xlate_word_store(&slots[i], 0);
+		} else if (level == LEVEL_256T) {
+			flat_clear(x, dm_xlate_node(word), LEVEL_1G, key, RTE_MIN(stop, last));
+		} else if (node_clear(x, word, LEVEL_2M, key, RTE_MIN(stop, last))) {
+			dm_xlate_word_store(&slots[i], 0);
+			node_unlinked(x, word);
+		}
+	}
+}
+
+void
+dm_xlate_remove(struct dm_xlate *table, uint64_t key, uint64_t len)
+{
+	struct writer *x = writer_of(table);
+
+	flat_clear(x, x->x.root, LEVEL_256T, key, key + len - 1);
 }
 
 int
-dm_xlate_create(struct rte_rcu_qsbr *rcu, struct dm_xlate **out)
+dm_xlate_create(struct rte_rcu_qsbr *rcu, struct dm_xlate **table)
 {
-	struct dm_xlate *x = calloc(1, sizeof(*x));
+	struct writer *x = aligned_alloc(RTE_CACHE_LINE_SIZE, sizeof(*x));
 
 	if (x == NULL)
 		return -ENOMEM;
-	x->rcu = rcu;
-	x->retired.end = &x->retired.first;
+	memset(x, 0, sizeof(*x));
+	dm_xlate_pool_init(&x->pool, rcu, &x->x.epoch);
 	x->limit = UINT64_MAX;
-	x->memory = sizeof(*x);
-	x->root = sparse_array(level_slots[LEVEL_256T]);
-	if (x->root == NULL)
+	x->flat_memory = sizeof(*x);
+	x->x.root = sparse_array(level_slots[LEVEL_256T]);
+	if (x->x.root == NULL)
 		goto free_x;
 	/* The block of the low keys is always there, so that a look-up need not ask. */
 	x->blocks = block_alloc(x);
 	if (x->blocks == NULL)
 		goto unmap_root;
-	x->low = x->blocks->slot;
-	slot_write(x, x->root, LEVEL_256T, 0, (uintptr_t)x->low | WORD_NODE);
-	*out = x;
+	x->x.low = x->blocks->slot;
+	edit_make(x, &(struct edit){.at = x->x.root, .n = 1, .word = dm_xlate_node_word(x->x.low, DM_XLATE_TABLE),
+		.written = x->root_pages_written});
+	*table = &x->x;
 	return 0;
 
 unmap_root:
-	munmap(x->root, level_slots[LEVEL_256T] * sizeof(uint64_t));
+	munmap(x->x.root, level_slots[LEVEL_256T] * sizeof(uint64_t));
 free_x:
 	free(x);
 	return -ENOMEM;
 }
 
-/** Free the tables below a node of level 1G or 2M. */
-static void
-free_below(uint64_t *slots, enum level level, uint32_t first, uint32_t n)
-{
-	uint32_t i;
-
-	for (i = first; i < first + n; i++) {
-		if ((slots[i] & WORD_KIND) != WORD_NODE)
-			continue;
-		if (level == LEVEL_1G)
-			free_below(word_node(slots[i]), LEVEL_2M, 0, level_slots[LEVEL_2M]);
-		free(word_node(slots[i]));
-	}
-}
-
-static void
-free_list(struct table *t)
-{
-	struct table *next;
-
-	for (; t != NULL; t = next) {
-		next = t->next;
-		free(t);
-	}
-}
-
 void
-dm_xlate_destroy(struct dm_xlate *x)
+dm_xlate_destroy(struct dm_xlate *table)
 {
-	const uint32_t per_page = HOST_PAGE / sizeof(uint64_t);
+	struct writer *x = writer_of(table);
 	struct block *b;
-	uint32_t page;
 
-	if (x == NULL)
+	if (table == NULL)
 		return;
 	while ((b = x->blocks) != NULL) {
-		for (page = 0; page < level_slots[LEVEL_1G] / per_page; page++)
-			if ((b->pages_written[page / 64] & RTE_BIT64(page % 64)) != 0)
-				free_below(b->slot, LEVEL_1G, page * per_page, per_page);
 		x->blocks = b->next;
 		block_free(x, b);
 	}
-	free_list(x->retired.first);
-	free_list(x->free);
-	munmap(x->root, level_slots[LEVEL_256T] * sizeof(uint64_t));
+	munmap(x->x.root, level_slots[LEVEL_256T] * sizeof(uint64_t));
+	dm_xlate_pool_fini(&x->pool);
 	free(x);
 }
 
 uint64_t
-dm_xlate_memory(const struct dm_xlate *x)
+dm_xlate_memory(const struct dm_xlate *table)
 {
-	return x->memory;
+	const struct writer *x = writer_of(table);
+
+	return x->flat_memory + x->pool.used;
 }
 
 void
-dm_xlate_limit(struct dm_xlate *x, uint64_t bytes)
+dm_xlate_limit(struct dm_xlate *table, uint64_t bytes)
 {
+	struct writer *x = writer_of(table);
+
 	x->limit = bytes;
+	x->pool.limit = bytes > x->flat_memory ? bytes - x->flat_memory : 0;
 }

@@ -9,14 +9,22 @@
 
 #include <stdint.h>
 
+#include <rte_branch_prediction.h>
+
 #include "dmamap.h"
+#include "dm_xlate_node.h"
 
 /** Keys and values are multiples of this, and so are lengths. */
 #define DM_XLATE_GRANULE UINT64_C(4096)
 /** What a look-up says of an address that is not there. Equal to RTE_BAD_IOVA. */
 #define DM_XLATE_NONE UINT64_MAX
 
-struct dm_xlate;
+/** What a reader needs of a table; it is made by dm_xlate_create() only. */
+struct dm_xlate {
+	uint64_t *low;	/**< a word for each GiB of keys below 2^48 */
+	uint64_t *root; /**< a word for each 2^48 keys */
+	uint64_t epoch; /**< see dm_xlate_pool.h */
+};
 
 /**
  * Make an empty table.
@@ -42,8 +50,39 @@ int dm_xlate_insert(struct dm_xlate *x, uint64_t key, uint64_t val, uint64_t len
  */
 void dm_xlate_remove(struct dm_xlate *x, uint64_t key, uint64_t len);
 
-/** Translate. Lock-free, any thread. @return the value, or DM_XLATE_NONE. */
-uint64_t dm_xlate_lookup(const struct dm_xlate *x, uint64_t key);
+/** dm_xlate_lookup() for all keys, from the beginning. */
+uint64_t dm_xlate_lookup_slow(const struct dm_xlate *x, uint64_t key);
+/** dm_xlate_lookup() for a key whose GiB has this word; the epoch was read before it. */
+uint64_t dm_xlate_lookup_below(const struct dm_xlate *x, uint64_t key, uint64_t word, uint64_t epoch);
+
+/** The epoch now. */
+static inline uint64_t
+dm_xlate_epoch(const struct dm_xlate *x)
+{
+	return __atomic_load_n(&x->epoch, __ATOMIC_ACQUIRE);
+}
+
+/** Translate. Lock-free, any thread, registered with the RCU variable or not. @return the value, or DM_XLATE_NONE. */
+static inline uint64_t
+dm_xlate_lookup(const struct dm_xlate *x, uint64_t key)
+{
+	uint64_t epoch = dm_xlate_epoch(x), word, leaf;
+
+	if (unlikely(key >> 48 != 0))
+		return dm_xlate_lookup_slow(x, key);
+	word = dm_xlate_word_load(&x->low[key >> 30]);
+	/* Here: 1 GiB pages, and a GiB full of 2 MiB pages. */
+	if ((word & DM_XLATE_KIND) == DM_XLATE_TABLE) {
+		const struct dm_xlate_table *t = dm_xlate_node(word);
+
+		leaf = dm_xlate_word_load(&t->word[key >> 21 & (DM_XLATE_FANOUT - 1)]);
+		if (likely((leaf & DM_XLATE_KIND) == DM_XLATE_LEAF && dm_xlate_epoch(x) == epoch))
+			return key + (leaf & DM_XLATE_PAYLOAD);
+	} else if ((word & DM_XLATE_KIND) == DM_XLATE_LEAF) {
+		return key + (word & DM_XLATE_PAYLOAD);
+	}
+	return dm_xlate_lookup_below(x, key, word, epoch);
+}
 
 /**
  * Translate a run.

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * What does a node of a translation look like? Here: what only the writer does. See dm_xlate_node.h.
+ */
+
+#include <stddef.h>
+
+#include <rte_bitops.h>
+#include <rte_common.h>
+
+#include "dm_xlate_node.h"
+
+#define FANOUT DM_XLATE_FANOUT
+#define GROUPS (FANOUT / 64)
+/** With so many entries a table is hardly larger than runs, and quicker. */
+#define RUNS_MAX 400u
+
+_Static_assert(sizeof(struct dm_xlate_table) == DM_XLATE_POOL_MAX * DM_XLATE_POOL_UNIT,
+	"a table is the largest node");
+_Static_assert(sizeof(struct dm_xlate_runs) + FANOUT * 8 <= DM_XLATE_POOL_TAIL,
+	"a reader that finds rubbish stays near");
+_Static_assert(offsetof(struct dm_xlate_mini, first) == 8 && sizeof(struct dm_xlate_mini) == 40,
+	"dm_xlate_mini_words() knows where they are");
+
+/** Entries that a kind of mini has room for. */
+static const uint8_t mini_room[] = {5, 11, 16};
+
+uint64_t
+dm_xlate_node_live(uint64_t node)
+{
+	const struct dm_xlate_pool_head *h = dm_xlate_node(node);
+
+	return h->bits;
+}
+
+void
+dm_xlate_node_live_set(uint64_t node, uint64_t live)
+{
+	dm_xlate_pool_head_set(dm_xlate_node(node), live);
+}
+
+static unsigned int
+runs_units(unsigned int n)
+{
+	size_t len = sizeof(struct dm_xlate_runs) + n * sizeof(uint64_t);
+
+	return (len + DM_XLATE_POOL_UNIT - 1) / DM_XLATE_POOL_UNIT;
+}
+
+unsigned int
+dm_xlate_node_units(uint64_t node)
+{
+	const struct dm_xlate_runs *runs = dm_xlate_node(node);
+
+	if ((node & DM_XLATE_KIND) == DM_XLATE_TABLE)
+		return DM_XLATE_POOL_MAX;
+	if ((node & DM_XLATE_KIND) == DM_XLATE_RUNS)
+		return runs_units(runs->rank[GROUPS - 1] + __builtin_popcountll(runs->begin[GROUPS - 1]));
+	return (node & DM_XLATE_KIND) - DM_XLATE_MINI + 1;
+}
+
+/** The first slot above i at which an entry of runs begins, or 512. */
+static uint32_t
+runs_next(const struct dm_xlate_runs *n, uint32_t i)
+{
+	uint32_t g = i / 64;
+	/* Shifted twice, for a shift by 64 does nothing. */
+	uint64_t begin = n->begin[g] & (~UINT64_C(0) << (i % 64) << 1);
+
+	while (begin == 0) {
+		if (++g == GROUPS)
+			return FANOUT;
+		begin = n->begin[g];
+	}
+	return g * 64 + __builtin_ctzll(begin);
+}
+
+/** The last slot at or below i at which an entry of runs begins; there is one. */
+static uint32_t
+runs_first(const struct dm_xlate_runs *n, uint32_t i)
+{
+	uint32_t g = i / 64;
+	uint64_t begin = n->begin[g] << (63 - i % 64) >> (63 - i % 64);
+
+	while (begin == 0)
+		begin = n->begin[--g];
+	return g * 64 + 63 - __builtin_clzll(begin);
+}
+
+struct dm_xlate_place
+dm_xlate_node_place(uint64_t node, uint32_t i)
+{
+	const uint64_t kind = node & DM_XLATE_KIND;
+	struct dm_xlate_place p = {NULL, i, FANOUT, FANOUT};
+	int n;
+
+	if (kind == DM_XLATE_TABLE) {
+		struct dm_xlate_table *table = dm_xlate_node(node);
+
+		return (struct dm_xlate_place){&table->word[i], i, i + 1, i + 1};
+	}
+	if (kind == DM_XLATE_RUNS) {
+		struct dm_xlate_runs *runs = dm_xlate_node(node);
+
+		n = dm_xlate_runs_count(runs, i);
+		p.next = runs_next(runs, i);
+		if (n > 0) {
+			p.at = runs->word + n - 1;
+			p.first = runs_first(runs, i);
+		}
+	} else {
+		struct dm_xlate_mini *mini = dm_xlate_node(node);
+
+		n = dm_xlate_mini_count(mini, kind, i);
+		if (n < mini_room[kind - DM_XLATE_MINI])
+			p.next = RTE_MIN((uint32_t)mini->first[n], FANOUT);
+		if (n > 0) {
+			p.at = dm_xlate_mini_words(mini, kind) + n - 1;
+			p.first = mini->first[n - 1];
+		}
+	}
+	p.end = p.next;
+	if (p.at != NULL && *p.at != 0) {
+		p.end = dm_xlate_word_last(*p.at) + 1;
+		if (p.end <= i)
+			p = (struct dm_xlate_place){NULL, i, p.next, p.next};
+	}
+	return p;
+}
+
+bool
+dm_xlate_node_fits(uint64_t node, const struct dm_xlate_entry *e)
+{
+	struct dm_xlate_place p;
+
+	if ((node & DM_XLATE_KIND) == DM_XLATE_TABLE)
+		return true;
+	p = dm_xlate_node_place(node, e->first);
+	return p.at != NULL && p.first == e->first && e->last < p.next;
+}
+
+/** The entries of a node that is being made. */
+struct draft {
+	unsigned int n;
+	struct dm_xlate_entry e[FANOUT];
+};
+
+/** Entries of `node` that are live and begin in [at, end). */
+static void
+draft_copy(struct draft *d, uint64_t node, uint32_t at, uint32_t end)
+{
+	struct dm_xlate_place p;
+
+	for (; node != 0 && at < end; at = p.end) {
+		p = dm_xlate_node_place(node, at);
+		if (p.at == NULL || *p.at == 0)
+			continue;
+		d->e[d->n++] = (struct dm_xlate_entry){p.first, p.end - 1, *p.at};
+	}
+}
+
+static uint64_t
+mini_make(struct dm_xlate_pool *pool, const struct draft *d)
+{
+	unsigned int i, which = d->n <= mini_room[0] ? 0 : d->n <= mini_room[1] ? 1 : 2;
+	struct dm_xlate_mini *n = dm_xlate_pool_alloc(pool, which + 1);
+	uint64_t *word;
+
+	if (n == NULL)
+		return 0;
+	word = dm_xlate_mini_words(n, DM_XLATE_MINI + which);
+	for (i = 0; i < d->n; i++) {
+		__atomic_store_n(&n->first[i], d->e[i].first, __ATOMIC_RELEASE);
+		dm_xlate_word_store(&word[i], d->e[i].word);
+	}
+	for (; i < (which == 0 ? 8 : 16); i++)
+		__atomic_store_n(&n->first[i], DM_XLATE_NO_SLOT, __ATOMIC_RELEASE);
+	return dm_xlate_node_word(n, DM_XLATE_MINI + which);
+}
+
+static uint64_t
+runs_make(struct dm_xlate_pool *pool, const struct draft *d)
+{
+	struct dm_xlate_runs *n = dm_xlate_pool_alloc(pool, runs_units(d->n));
+	uint64_t begin[GROUPS] = {0};
+	unsigned int i, rank = 0;
+
+	if (n == NULL)
+		return 0;
+	for (i = 0; i < d->n; i++) {
+		begin[d->e[i].first / 64] |= RTE_BIT64(d->e[i].first % 64);
+		dm_xlate_word_store(&n->word[i], d->e[i].word);
+	}
+	for (i = 0; i < GROUPS; i++) {
+		__atomic_store_n(&n->rank[i], rank, __ATOMIC_RELEASE);
+		dm_xlate_word_store(&n->begin[i], begin[i]);
+		rank += __builtin_popcountll(begin[i]);
+	}
+	return dm_xlate_node_word(n, DM_XLATE_RUNS);
+}
+
+static uint64_t
+table_make(struct dm_xlate_pool *pool, const struct draft *d, uint64_t *live)
+{
+	struct dm_xlate_table *n = dm_xlate_pool_alloc(pool, DM_XLATE_POOL_MAX);
+	uint32_t i = 0, j;
+
+	if (n == NULL)
+		return 0;
+	*live = 0;
+	for (j = 0; j < d->n; j++) {
+		for (; i < d->e[j].first; i++)
+			dm_xlate_word_store(&n->word[i], 0);
+		*live += d->e[j].last - i + 1;
+		for (; i <= d->e[j].last; i++)
+			dm_xlate_word_store(&n->word[i], d->e[j].word);
+	}
+	for (; i < FANOUT; i++)
+		dm_xlate_word_store(&n->word[i], 0);
+	return dm_xlate_node_word(n, DM_XLATE_TABLE);
+}
+
+uint64_t
+dm_xlate_node_make(struct dm_xlate_pool *pool, uint64_t node, const struct dm_xlate_entry *more,
+	unsigned int n_more, bool may_be_mini)
+{
+	const unsigned int mini_max = mini_room[RTE_DIM(mini_room) - 1];
+	uint32_t at = 0;
+	struct draft d;
+	unsigned int i;
+	uint64_t live, made;
+
+	d.n = 0;
+	for (i = 0; i < n_more; i++) {
+		draft_copy(&d, node, at, more[i].first);
+		d.e[d.n++] = more[i];
+		at = more[i].last + 1;
+	}
+	draft_copy(&d, node, at, FANOUT);
+	live = d.n;
+	made = may_be_mini && d.n <= mini_max ? mini_make(pool, &d) :
+		d.n <= RUNS_MAX ? runs_make(pool, &d) : table_make(pool, &d, &live);
+	if (made != 0)
+		dm_xlate_node_live_set(made, live);
+	return made;
+}
