@@ -82,7 +82,7 @@ setup(void)
 	if (mkdtemp(sysfs) == NULL)
 		return test_skip("no temporary folder can be made: %s", strerror(errno));
 	make_device(DEV_A, "0x8086\n", "0x10d3\n", "1\n");
-	make_device(DEV_B, "0x1234\n", "0x11e8\n", "-1\n");
+	make_device(DEV_B, "0x1234\n", "0xdead\n", "-1\n");
 	real_sysfs = vfio_pci_sysfs;
 	vfio_pci_sysfs = sysfs;
 	n_probes = 0;
@@ -564,7 +564,7 @@ hotplug_refuses_and_leaves_nothing(void)
 		bool stays; /* an unprobed device stays on the bus, as DPDK has it */
 	} cases[] = {
 		{"vfio_pci:" DEV_ABSENT, -ENODEV, "no such device", false},
-		{"vfio_pci:" DEV_B, -ENOTSUP, "no driver for 1234:11e8", true},
+		{"vfio_pci:" DEV_B, -ENOTSUP, "no driver for 1234:dead", true},
 		{"vfio_pci:" DEV_A ",driver=other", -ENOTSUP, "no driver other for 8086:10d3", true},
 		{"vfio_pci:" DEV_A ",colour=red", -EINVAL, "knows the argument \"colour\"", true},
 		{"vfio_pci:" DEV_A ",isolate=yes", -EINVAL, "it takes 0 or 1", true},

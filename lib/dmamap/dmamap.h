@@ -192,6 +192,50 @@ struct dmamap_container *dmamap_device_container(const struct dmamap_device *d);
  */
 int dmamap_device_dma_mask(struct dmamap_device *d, unsigned int bits);
 
+/**
+ * Make one address space of two: all devices, mappings, zones and taken ranges of `from` come to
+ * `into`, and each device reaches all of them. `from` is left without any, still its owner's.
+ * Everything keeps its IOVA. A domain stays what it is, and gets the other container's mappings.
+ *
+ * @return
+ *   - 0
+ *   - -EINVAL: the same container twice, or backends of different kinds.
+ *   - -EADDRINUSE: a mapping or taken range of one is in the way of the other's, or in a range that the
+ *     other's devices cannot reach; the log names both.
+ *   - -EEXIST: the same memory is mapped in both, at different IOVAs.
+ *   - -ENOSPC, -ENOMEM, and the errors of the maps: as with dmamap_map().
+ */
+int dmamap_container_merge(struct dmamap_container *into, struct dmamap_container *from);
+
+/**
+ * Move a device, alone in its group or at least the only one of it that is attached, to another
+ * container: it sees exactly that one's address space afterwards. Its file is closed and opened
+ * anew, so dmamap_device_fd() changes, and mappings of the old one (BARs, interrupts) are void.
+ *
+ * @return
+ *   - 0
+ *   - -EBUSY: the device is running (dmamap_device_hold()), or another device of its group is attached.
+ *   - -EINVAL: it is there already.
+ *   - the errors of dmamap_container_attach(); the device is back where it was then.
+ *   - -ENODEV: it could not be put back either. It is in no container; only dmamap_container_detach() may
+ *     be called on it, to free it.
+ */
+int dmamap_device_move(struct dmamap_device *d, struct dmamap_container *to);
+
+/**
+ * Which of a container's domains serves a device?
+ * @param dev  name of an attached device, as it was attached.
+ * @return the number of the domain, as messages name it; -ENODEV: not attached here.
+ */
+int dmamap_domain_by_device(const struct dmamap_container *c, const char *dev);
+
+/**
+ * The same by what the device puts on the bus.
+ * @param segment       PCI segment (domain, in Linux's words).
+ * @param requester_id  bus << 8 | device << 3 | function (PCI Express Base 5.0, 2.2.6.2).
+ */
+int dmamap_domain_by_rid(const struct dmamap_container *c, uint16_t segment, uint16_t requester_id);
+
 /** What a container is made of, as of the call. */
 struct dmamap_container_info {
 	enum dmamap_backend backend;
@@ -265,6 +309,58 @@ int dmamap_iova_take(struct dmamap_container *c, size_t len, size_t align,
  * @return 0, -ENOENT: not taken; -EINVAL: another length was taken; -EBUSY: something is mapped there.
  */
 int dmamap_iova_give(struct dmamap_container *c, rte_iova_t iova, size_t len);
+
+/** A piece of memory, for dmamap_map_sg(). */
+struct dmamap_piece {
+	void *va;   /**< a multiple of the system's page size */
+	size_t len; /**< bytes, a multiple of the smallest page size of all domains */
+};
+
+/**
+ * Map scattered pieces of memory side by side: one contiguous IOVA range. Pieces that also follow each
+ * other in memory become one mapping. Give it back with one dmamap_unmap() over all of it.
+ *
+ * @param pieces  n of them, n not 0.
+ * @param flags   as for dmamap_map(); without DMAMAP_FIXED the range is chosen.
+ * @param iova    in: the wanted IOVA if DMAMAP_FIXED; out: where the first piece is.
+ * @return as dmamap_map().
+ */
+int dmamap_map_sg(struct dmamap_container *c, const struct dmamap_piece *pieces, unsigned int n,
+	uint32_t flags, rte_iova_t *iova);
+
+/** @name Software devices
+ * A client is a device without hardware: it reads and writes memory at IOVAs, as a device would, with the
+ * same permissions, and is told before a mapping goes.
+ */
+/**@{*/
+struct dmamap_client;
+
+/** How a client is to be made. */
+struct dmamap_client_conf {
+	const char *name; /**< for messages, copied; NULL: "client" */
+	/**
+	 * Called before an unmap of `range` completes: the client lets go of every address in it that it
+	 * looked up before it returns. Any thread that unmaps; no function of this library may be
+	 * called from within. May be NULL.
+	 */
+	void (*unmap)(void *arg, struct dmamap_range range);
+	void *arg; /**< passed to unmap */
+};
+
+/** Attach a client. @return 0: *client, to be given back; -EINVAL; -ENOMEM. */
+int dmamap_client_attach(struct dmamap_container *c, const struct dmamap_client_conf *conf,
+	struct dmamap_client **client);
+/** Detach it; its callback is not called any more after the return. */
+void dmamap_client_detach(struct dmamap_client *client);
+
+/**
+ * Read len bytes at an IOVA, across mappings if they are adjacent.
+ * @return 0; -EFAULT: some of it is not mapped, or not for reading; nothing was copied then.
+ */
+int dmamap_client_read(struct dmamap_client *client, rte_iova_t iova, void *dst, size_t len);
+/** Write. @see dmamap_client_read() */
+int dmamap_client_write(struct dmamap_client *client, rte_iova_t iova, const void *src, size_t len);
+/**@}*/
 
 /** Why a range is reserved. */
 enum dmamap_reserved_type {

@@ -5,6 +5,7 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,9 +45,8 @@ check_reserved(const struct dmamap_container *c, const struct dm_iommu_dev *dev)
 	return 0;
 }
 
-/** Can a domain with these properties take every live mapping? */
-static int
-check_domain(const struct dmamap_container *c, const struct dm_domain *d, const char *dev)
+int
+dm_check_domain(const struct dmamap_container *c, const struct dm_domain *d, const char *who)
 {
 	uint64_t page = d->info.page_sizes & -d->info.page_sizes;
 	const struct dm_mapping *m;
@@ -59,12 +59,12 @@ check_domain(const struct dmamap_container *c, const struct dm_domain *d, const 
 		if (i == d->info.n_ranges)
 			return DM_FAIL(EADDRINUSE, "container %s: cannot attach %s: the mapping "
 				DM_RANGE_FMT " is outside what its IOMMU translates (domain %u): "
-				"unmap it, or attach before mapping", c->name, dev,
+				"unmap it, or attach before mapping", c->name, who,
 				DM_RANGE_ARG(m->range), d->dom->id);
 		if (((m->range.start | dm_range_len(m->range)) & (page - 1)) != 0)
 			return DM_FAIL(EADDRINUSE, "container %s: cannot attach %s: the mapping "
 				DM_RANGE_FMT " is no multiple of the page size of its IOMMU, 0x%"
-				PRIx64, c->name, dev, DM_RANGE_ARG(m->range), page);
+				PRIx64, c->name, who, DM_RANGE_ARG(m->range), page);
 	}
 	return 0;
 }
@@ -75,7 +75,7 @@ read_info(struct dmamap_container *c, struct dm_domain *d)
 	struct dm_iommu_info info = {0};
 	int rc;
 
-	rc = c->iommu->ops->info(d->dom, &info);
+	rc = d->dom->iommu->ops->info(d->dom, &info);
 	if (rc < 0)
 		return DM_FAIL(-rc, "container %s: domain %u does not tell its ranges: %s", c->name,
 			d->dom->id, strerror(-rc));
@@ -84,12 +84,8 @@ read_info(struct dmamap_container *c, struct dm_domain *d)
 	return 0;
 }
 
-/**
- * Work out anew what all domains have in common, and hand it to the allocator.
- * @return 0; -EADDRINUSE: something live does not fit, nothing changed; -ENOMEM.
- */
-static int
-refresh(struct dmamap_container *c, const char *dev)
+int
+dm_refresh(struct dmamap_container *c, const char *who)
 {
 	struct dm_range_set usable = {0};
 	struct dmamap_range conflict;
@@ -111,7 +107,7 @@ refresh(struct dmamap_container *c, const char *dev)
 	if (rc == -EADDRINUSE && dm_reserved_hit(c, conflict, &hit))
 		DM_LOG(ERR, "container %s: cannot attach %s: " DM_RANGE_FMT
 			" is taken, and lies in " DM_RANGE_FMT " (%s), reserved by %s", c->name,
-			dev, DM_RANGE_ARG(conflict), DM_RANGE_ARG(hit.range),
+			who, DM_RANGE_ARG(conflict), DM_RANGE_ARG(hit.range),
 			dm_reserved_type_name(hit.type), hit.owner);
 	if (rc < 0) {
 		dm_range_set_clear(&usable);
@@ -129,7 +125,7 @@ refresh_after_leave(struct dmamap_container *c, struct dm_domain *d)
 {
 	if (d != NULL)
 		read_info(c, d);
-	if (refresh(c, "") < 0)
+	if (dm_refresh(c, "") < 0)
 		DM_LOG(WARNING, "container %s: ranges are not widened after a device has left",
 			c->name);
 }
@@ -146,16 +142,15 @@ domain_of_group(const struct dmamap_container *c, int group)
 }
 
 static void
-domain_free(struct dmamap_container *c, struct dm_domain *d)
+domain_free(struct dm_domain *d)
 {
-	c->iommu->ops->domain_destroy(d->dom);
+	d->dom->iommu->ops->domain_destroy(d->dom);
 	free(d->info.ranges);
 	free(d);
 }
 
-/** Put all mappings into a domain that has none, in order. The domain is thrown away if that fails. */
-static int
-replay(struct dmamap_container *c, struct dm_domain *d)
+int
+dm_replay(struct dmamap_container *c, struct dm_domain *d)
 {
 	const struct dm_mapping *m;
 	int rc;
@@ -177,82 +172,85 @@ replay(struct dmamap_container *c, struct dm_domain *d)
 
 /** Make a domain for a device and bring it to the state of the others. */
 static int
-join_new_domain(struct dmamap_container *c, struct dm_iommu_dev *dev, struct dm_domain **out)
+join_new_domain(struct dmamap_container *c, struct dmamap_device *dev)
 {
-	const struct dm_iommu_ops *ops = c->iommu->ops;
+	const struct dm_iommu_ops *ops = dev->dev->iommu->ops;
 	struct dm_domain *d;
 	int rc;
 
 	d = calloc(1, sizeof(*d));
 	if (d == NULL)
 		return -ENOMEM;
-	rc = ops->domain_create(c->iommu, &d->dom);
+	rc = ops->domain_create(dev->dev->iommu, &d->dom);
 	if (rc < 0) {
 		free(d);
 		return DM_FAIL(-rc, "container %s: no further domain can be made: %s", c->name,
 			strerror(-rc));
 	}
 	d->dom->id = c->next_domain_id;
-	rc = ops->attach(d->dom, dev);
+	rc = ops->attach(d->dom, dev->dev);
 	if (rc < 0)
 		goto free_domain;
 	rc = read_info(c, d);
 	if (rc == 0)
-		rc = check_domain(c, d, dev->name);
+		rc = dm_check_domain(c, d, dev->dev->name);
 	if (rc == 0)
-		rc = replay(c, d);
+		rc = dm_replay(c, d);
 	if (rc < 0)
 		goto detach;
 	c->next_domain_id++;
 	TAILQ_INSERT_TAIL(&c->domains, d, next);
-	*out = d;
+	dev->domain = d;
 	return 0;
 
 detach:
-	ops->detach(d->dom, dev);
+	ops->detach(d->dom, dev->dev);
 free_domain:
-	domain_free(c, d);
+	domain_free(d);
+	return rc;
+}
+
+/** Let a device join a domain, which may be one that came with a merge, of another backend instance. */
+static int
+join_domain(struct dmamap_device *d, struct dm_domain *domain)
+{
+	const struct dm_iommu_ops *ops = domain->dom->iommu->ops;
+	struct dm_iommu_dev *again;
+	int rc;
+
+	if (d->dev->iommu != domain->dom->iommu) {
+		rc = ops->dev_get(domain->dom->iommu, d->spec, &again);
+		if (rc < 0)
+			return rc;
+		ops->dev_put(d->dev);
+		d->dev = again;
+	}
+	rc = ops->attach(domain->dom, d->dev);
+	if (rc == 0)
+		d->domain = domain;
 	return rc;
 }
 
 /** Find a domain that takes the device, without replay; else make one. */
 static int
-join(struct dmamap_container *c, struct dm_iommu_dev *dev, struct dm_domain **out)
+join(struct dmamap_container *c, struct dmamap_device *d)
 {
-	struct dm_domain *d = domain_of_group(c, dev->group);
+	struct dm_domain *domain = domain_of_group(c, d->dev->group);
 	int rc;
 
-	*out = d;
-	if (d != NULL)
-		return c->iommu->ops->attach(d->dom, dev);
+	if (domain != NULL)
+		return join_domain(d, domain);
 	if (c->conf.sharing == DMAMAP_ISOLATE)
-		return join_new_domain(c, dev, out);
-	TAILQ_FOREACH(d, &c->domains, next) {
-		rc = c->iommu->ops->attach(d->dom, dev);
-		*out = d;
+		return join_new_domain(c, d);
+	TAILQ_FOREACH(domain, &c->domains, next) {
+		rc = join_domain(d, domain);
 		/* -EINVAL: this domain cannot take it, another may (vfio_iommu_type1.c, attach_group). */
 		if (rc != -EINVAL)
 			return rc;
-		DM_LOG(INFO, "container %s: domain %u cannot take %s", c->name, d->dom->id,
-			dev->name);
+		DM_LOG(INFO, "container %s: domain %u cannot take %s", c->name,
+			domain->dom->id, d->dev->name);
 	}
-	return join_new_domain(c, dev, out);
-}
-
-/** Take a device out of its domain, and the domain out of the container if that was the last one. */
-static void
-leave(struct dmamap_container *c, struct dmamap_device *dev)
-{
-	struct dm_domain *d = dev->domain;
-
-	TAILQ_REMOVE(&c->devices, dev, next);
-	c->iommu->ops->detach(d->dom, dev->dev);
-	if (--d->n_devices == 0) {
-		TAILQ_REMOVE(&c->domains, d, next);
-		domain_free(c, d);
-		d = NULL;
-	}
-	refresh_after_leave(c, d);
+	return join_new_domain(c, d);
 }
 
 /** What every device can put on the bus. */
@@ -267,8 +265,24 @@ refresh_mask(struct dmamap_container *c)
 			c->mask_last = RTE_MIN(c->mask_last, (UINT64_C(1) << d->mask_bits) - 1);
 }
 
-static int
-attach_locked(struct dmamap_container *c, const char *name, struct dmamap_device *d)
+/** Take a device out of its domain, and the domain out of the container if that was the last one. */
+static void
+leave(struct dmamap_container *c, struct dmamap_device *dev)
+{
+	struct dm_domain *d = dev->domain;
+
+	TAILQ_REMOVE(&c->devices, dev, next);
+	d->dom->iommu->ops->detach(d->dom, dev->dev);
+	if (--d->n_devices == 0) {
+		TAILQ_REMOVE(&c->domains, d, next);
+		domain_free(d);
+		d = NULL;
+	}
+	refresh_after_leave(c, d);
+}
+
+int
+dm_attach_locked(struct dmamap_container *c, struct dmamap_device *d)
 {
 	const struct dmamap_device *other;
 	int rc;
@@ -276,7 +290,7 @@ attach_locked(struct dmamap_container *c, const char *name, struct dmamap_device
 	rc = dm_backend_open(c);
 	if (rc < 0)
 		return rc;
-	rc = c->iommu->ops->dev_get(c->iommu, name, &d->dev);
+	rc = c->iommu->ops->dev_get(c->iommu, d->spec, &d->dev);
 	if (rc < 0)
 		return rc;
 	TAILQ_FOREACH(other, &c->devices, next)
@@ -288,26 +302,38 @@ attach_locked(struct dmamap_container *c, const char *name, struct dmamap_device
 	rc = check_reserved(c, d->dev);
 	if (rc < 0)
 		goto put;
-	rc = join(c, d->dev, &d->domain);
+	rc = join(c, d);
 	if (rc < 0)
 		goto put;
 	d->domain->n_devices++;
+	d->c = c;
 	TAILQ_INSERT_TAIL(&c->devices, d, next);
 
 	rc = read_info(c, d->domain);
 	if (rc == 0)
-		rc = check_domain(c, d->domain, d->dev->name);
+		rc = dm_check_domain(c, d->domain, d->dev->name);
 	if (rc == 0)
-		rc = refresh(c, d->dev->name);
+		rc = dm_refresh(c, d->dev->name);
 	if (rc < 0)
 		goto undo;
+	refresh_mask(c);
 	return 0;
 
 undo:
 	leave(c, d);
 put:
-	c->iommu->ops->dev_put(d->dev);
+	d->dev->iommu->ops->dev_put(d->dev);
+	d->dev = NULL;
 	return rc;
+}
+
+void
+dm_detach_locked(struct dmamap_device *d)
+{
+	leave(d->c, d);
+	refresh_mask(d->c);
+	d->dev->iommu->ops->dev_put(d->dev);
+	d->dev = NULL;
 }
 
 int
@@ -316,15 +342,16 @@ dmamap_container_attach(struct dmamap_container *c, const char *name, struct dma
 	struct dmamap_device *d;
 	int rc;
 
-	if (c == NULL || name == NULL || out == NULL)
-		return DM_FAIL(EINVAL, "attach: no container, device or place for the result");
+	if (c == NULL || name == NULL || out == NULL || strlen(name) >= sizeof(d->spec))
+		return DM_FAIL(EINVAL, "attach: no container, device or place for the result, or too "
+			"long a name");
 	d = calloc(1, sizeof(*d));
 	if (d == NULL)
 		return -ENOMEM;
-	d->c = c;
+	snprintf(d->spec, sizeof(d->spec), "%s", name);
 	d->mask_bits = 64;
 	dm_lock(c);
-	rc = attach_locked(c, name, d);
+	rc = dm_attach_locked(c, d);
 	dm_unlock(c);
 	if (rc < 0) {
 		free(d);
@@ -344,16 +371,17 @@ dmamap_container_detach(struct dmamap_device *d)
 	if (d == NULL)
 		return 0;
 	c = d->c;
+	if (c == NULL)
+		goto free_device; /* lost in dmamap_device_move() */
 	dm_lock(c);
 	if (__atomic_load_n(&d->holds, __ATOMIC_ACQUIRE) != 0) {
 		dm_unlock(c);
 		return DM_FAIL(EBUSY, "container %s: cannot detach %s while it is running: stop it "
 			"first", c->name, d->dev->name);
 	}
-	leave(c, d);
-	refresh_mask(c);
-	c->iommu->ops->dev_put(d->dev);
+	dm_detach_locked(d);
 	dm_unlock(c);
+free_device:
 	free(d);
 	return 0;
 }

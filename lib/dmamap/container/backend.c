@@ -5,13 +5,12 @@
  */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <rte_common.h>
 
 #include "dm_backend.h"
-
-extern const struct dm_iommu_ops dm_iommu_type1_ops __attribute__((weak));
 
 /** AUTO goes through this list; a backend that is not `automatic` must be asked for. */
 static const struct {
@@ -27,8 +26,6 @@ static const struct {
 static bool
 is_candidate(const struct dmamap_container *c, unsigned int i)
 {
-	if (backends[i].ops == NULL)
-		return false;
 	return c->conf.backend == backends[i].kind ||
 		(c->conf.backend == DMAMAP_BACKEND_AUTO && backends[i].automatic);
 }
@@ -56,6 +53,13 @@ dm_backend_open(struct dmamap_container *c)
 void
 dm_backend_close(struct dmamap_container *c)
 {
+	struct dm_merged *m;
+
+	while ((m = LIST_FIRST(&c->merged)) != NULL) {
+		LIST_REMOVE(m, next);
+		m->iommu->ops->close(m->iommu);
+		free(m);
+	}
 	if (c->iommu != NULL)
 		c->iommu->ops->close(c->iommu);
 	c->iommu = NULL;

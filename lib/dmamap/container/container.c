@@ -121,6 +121,8 @@ dmamap_container_create(const struct dmamap_container_conf *conf, struct dmamap_
 	TAILQ_INIT(&c->devices);
 	TAILQ_INIT(&c->mappings);
 	LIST_INIT(&c->zones);
+	LIST_INIT(&c->clients);
+	LIST_INIT(&c->merged);
 	c->conf = *conf;
 	c->conf.name = c->name;
 	c->backend = conf->backend;
@@ -150,12 +152,13 @@ dmamap_container_destroy(struct dmamap_container *c)
 	if (c == NULL)
 		return 0;
 	dm_lock(c);
-	if (!TAILQ_EMPTY(&c->devices)) {
-		const char *dev = TAILQ_FIRST(&c->devices)->dev->name;
+	if (!TAILQ_EMPTY(&c->devices) || !LIST_EMPTY(&c->clients)) {
+		const char *who = TAILQ_EMPTY(&c->devices) ? LIST_FIRST(&c->clients)->name :
+							     TAILQ_FIRST(&c->devices)->dev->name;
 
 		dm_unlock(c);
 		return DM_FAIL(EBUSY, "container %s: %s is still attached: detach it first",
-			c->name, dev);
+			c->name, who);
 	}
 	dm_unlock(c);
 	pthread_mutex_lock(&containers_lock);
@@ -218,6 +221,32 @@ dmamap_container_by_device(const char *dev)
 			break;
 	pthread_mutex_unlock(&containers_lock);
 	return c;
+}
+
+int
+dmamap_domain_by_device(const struct dmamap_container *c, const char *dev)
+{
+	const struct dmamap_device *d;
+	int id = -ENODEV;
+
+	if (c == NULL || dev == NULL)
+		return -EINVAL;
+	dm_lock(c);
+	TAILQ_FOREACH(d, &c->devices, next)
+		if (strcmp(d->dev->name, dev) == 0)
+			id = d->domain->dom->id;
+	dm_unlock(c);
+	return id;
+}
+
+int
+dmamap_domain_by_rid(const struct dmamap_container *c, uint16_t segment, uint16_t requester_id)
+{
+	char name[DMAMAP_NAME_MAX];
+
+	snprintf(name, sizeof(name), "%04x:%02x:%02x.%x", segment, requester_id >> 8,
+		requester_id >> 3 & 0x1f, requester_id & 7);
+	return dmamap_domain_by_device(c, name);
 }
 
 static void

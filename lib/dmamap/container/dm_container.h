@@ -49,6 +49,7 @@ struct dmamap_device {
 	struct dmamap_container *c;
 	struct dm_domain *domain;
 	struct dm_iommu_dev *dev;
+	char spec[2 * DMAMAP_NAME_MAX]; /**< what the user attached, with options */
 	unsigned int mask_bits;
 	unsigned int holds; /**< atomic */
 };
@@ -59,6 +60,20 @@ struct dmamap_zone {
 	struct dm_pin *pin;
 	struct dm_mapping *mapping;
 	char name[DMAMAP_NAME_MAX];
+};
+
+struct dmamap_client {
+	LIST_ENTRY(dmamap_client) next;
+	struct dmamap_container *c;
+	void (*unmap)(void *arg, struct dmamap_range range);
+	void *arg;
+	char name[DMAMAP_NAME_MAX];
+};
+
+/** A backend instance of a container that was merged into this one; its domains live on. */
+struct dm_merged {
+	LIST_ENTRY(dm_merged) next;
+	struct dm_iommu *iommu;
 };
 
 TAILQ_HEAD(dm_mapping_list, dm_mapping);
@@ -75,6 +90,8 @@ struct dmamap_container {
 	struct dm_domain_list domains;
 	TAILQ_HEAD(, dmamap_device) devices;
 	LIST_HEAD(, dmamap_zone) zones;
+	LIST_HEAD(, dmamap_client) clients;
+	LIST_HEAD(, dm_merged) merged;
 	struct dm_mapping_list mappings;
 	void *by_iova; /**< tsearch(3) tree of struct dm_mapping */
 	void *by_va;   /**< the same for those that va2iova answers: without aliases */
@@ -135,6 +152,9 @@ dm_mapping_va(const struct dm_mapping *m)
 /** The mapping that overlaps r, any of them if there are several; NULL: none. */
 struct dm_mapping *dm_mapping_find(const struct dmamap_container *c, struct dmamap_range r);
 
+/** The mapping, no alias, whose memory overlaps vas; NULL: none. */
+struct dm_mapping *dm_mapping_find_va(const struct dmamap_container *c, struct dmamap_range vas);
+
 /** The taken range that overlaps r; NULL: none. */
 struct dm_taken *dm_taken_find(const struct dmamap_container *c, struct dmamap_range r);
 
@@ -190,8 +210,39 @@ const char *dm_reserved_type_name(enum dmamap_reserved_type type);
 int dm_usable_ranges(const struct dmamap_container *c, struct dm_range_set *out);
 /**@}*/
 
+/** @name attach.c */
+/**@{*/
+/** Attach d->spec. @return as dmamap_container_attach(); d->dev and d->domain are set on success only. */
+int dm_attach_locked(struct dmamap_container *c, struct dmamap_device *d);
+/** Take an attached device out; d lives on, outside. */
+void dm_detach_locked(struct dmamap_device *d);
+/** Work out anew what all domains have in common. @return 0; -EADDRINUSE (logged, names `who`); -ENOMEM. */
+int dm_refresh(struct dmamap_container *c, const char *who);
+/** Can a domain with these properties take every mapping of c? Logs the first that it cannot, and `who`. */
+int dm_check_domain(const struct dmamap_container *c, const struct dm_domain *d, const char *who);
+/** Put all mappings of c into a domain, in order, one map call each. Undoes nothing on failure. */
+int dm_replay(struct dmamap_container *c, struct dm_domain *d);
+/**@}*/
+
+/** @name client.c */
+/**@{*/
+/** Tell every client that a range goes. */
+void dm_clients_unmap(struct dmamap_container *c, struct dmamap_range r);
+/**@}*/
+
 /** @name map.c */
 /**@{*/
+/** Check what dmamap_map() is given. @return 0, or -EINVAL (logged). */
+int dm_map_check_args(const struct dmamap_container *c, const void *va, uint64_t len,
+	uint32_t flags, const rte_iova_t *iova);
+/** Enter a mapping in the trees, or in none. @return 0 or -ENOMEM. */
+int dm_index_add(struct dmamap_container *c, struct dm_mapping *m);
+/** Undo dm_index_add(). */
+void dm_index_del(struct dmamap_container *c, struct dm_mapping *m);
+/** Let readers see a mapping. @return 0, -EEXIST or -ENOMEM; nothing is visible then. */
+int dm_publish(struct dmamap_container *c, const struct dm_mapping *m);
+/** Undo dm_publish(). */
+void dm_withdraw(struct dmamap_container *c, const struct dm_mapping *m);
 /** dmamap_map() under the lock, for a zone or for the user. */
 int dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align,
 	uint32_t flags, rte_iova_t *iova, struct dm_mapping **mapping);

@@ -47,7 +47,7 @@ dm_domain_map(struct dmamap_container *c, struct dm_domain *d, const struct dm_m
 	int rc;
 
 	c->map_calls++;
-	rc = c->iommu->ops->map(d->dom, m->range.start, dm_mapping_va(m),
+	rc = d->dom->iommu->ops->map(d->dom, m->range.start, dm_mapping_va(m),
 		dm_range_len(m->range), m->flags & DMAMAP_RW);
 	if (rc == 0)
 		entries_add(d, -1);
@@ -69,7 +69,7 @@ domain_unmap(struct dmamap_container *c, struct dm_domain *d, struct dmamap_rang
 	int rc;
 
 	c->unmap_calls++;
-	rc = c->iommu->ops->unmap(d->dom, r.start, dm_range_len(r), &done);
+	rc = d->dom->iommu->ops->unmap(d->dom, r.start, dm_range_len(r), &done);
 	if (rc == 0 && done == dm_range_len(r)) {
 		entries_add(d, n);
 		return 0;
@@ -150,7 +150,7 @@ dm_domains_unmap(struct dmamap_container *c, struct dmamap_range r, uint64_t n, 
 		uint64_t done;
 
 		c->unmap_calls++;
-		if (c->iommu->ops->unmap(d->dom, r.start, dm_range_len(r), &done) == 0)
+		if (d->dom->iommu->ops->unmap(d->dom, r.start, dm_range_len(r), &done) == 0)
 			entries_add(d, done == dm_range_len(r) ? (int64_t)n : 0);
 	}
 	return -EIO;

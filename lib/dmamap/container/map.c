@@ -49,6 +49,15 @@ dm_mapping_find(const struct dmamap_container *c, struct dmamap_range r)
 	return node != NULL ? *node : NULL;
 }
 
+struct dm_mapping *
+dm_mapping_find_va(const struct dmamap_container *c, struct dmamap_range vas)
+{
+	const struct dm_mapping key = {.vas = vas};
+	struct dm_mapping *const *node = tfind(&key, &c->by_va, va_cmp);
+
+	return node != NULL ? *node : NULL;
+}
+
 struct dm_taken *
 dm_taken_find(const struct dmamap_container *c, struct dmamap_range r)
 {
@@ -57,8 +66,8 @@ dm_taken_find(const struct dmamap_container *c, struct dmamap_range r)
 	return node != NULL ? *node : NULL;
 }
 
-static int
-check_args(const struct dmamap_container *c, const void *va, uint64_t len, uint32_t flags,
+int
+dm_map_check_args(const struct dmamap_container *c, const void *va, uint64_t len, uint32_t flags,
 	const rte_iova_t *iova)
 {
 	uint64_t sys_page = sysconf(_SC_PAGESIZE);
@@ -82,14 +91,13 @@ check_args(const struct dmamap_container *c, const void *va, uint64_t len, uint3
 static int
 check_not_mapped(const struct dmamap_container *c, struct dmamap_range vas)
 {
-	const struct dm_mapping key = {.vas = vas};
-	struct dm_mapping *const *node = tfind(&key, &c->by_va, va_cmp);
+	const struct dm_mapping *m = dm_mapping_find_va(c, vas);
 
-	if (node == NULL)
+	if (m == NULL)
 		return 0;
 	return DM_FAIL(EEXIST, "container %s: map of memory " DM_RANGE_FMT ": " DM_RANGE_FMT
 		" is mapped at IOVA 0x%" PRIx64 " already: use that, or DMAMAP_ALIAS", c->name,
-		DM_RANGE_ARG(vas), DM_RANGE_ARG((*node)->vas), (*node)->range.start);
+		DM_RANGE_ARG(vas), DM_RANGE_ARG(m->vas), m->range.start);
 }
 
 /** The largest page size of which memory at va, len bytes, holds at least one aligned page. */
@@ -195,9 +203,8 @@ give_iova(struct dmamap_container *c, const struct dm_mapping *m, bool fence)
 			c->name, DM_RANGE_ARG(m->range));
 }
 
-/** Let readers see a mapping. @return 0, -EEXIST or -ENOMEM; nothing is visible then. */
-static int
-publish(struct dmamap_container *c, const struct dm_mapping *m)
+int
+dm_publish(struct dmamap_container *c, const struct dm_mapping *m)
 {
 	uint64_t len = dm_range_len(m->range);
 	int rc;
@@ -211,8 +218,8 @@ publish(struct dmamap_container *c, const struct dm_mapping *m)
 	return rc;
 }
 
-static void
-withdraw(struct dmamap_container *c, const struct dm_mapping *m)
+void
+dm_withdraw(struct dmamap_container *c, const struct dm_mapping *m)
 {
 	uint64_t len = dm_range_len(m->range);
 
@@ -221,9 +228,8 @@ withdraw(struct dmamap_container *c, const struct dm_mapping *m)
 	dm_xlate_remove(c->iova2va, m->range.start, len);
 }
 
-/** Enter a mapping in the trees, or in none. */
-static int
-index_add(struct dmamap_container *c, struct dm_mapping *m)
+int
+dm_index_add(struct dmamap_container *c, struct dm_mapping *m)
 {
 	if (tsearch(m, &c->by_iova, mapping_cmp) == NULL)
 		return -ENOMEM;
@@ -234,8 +240,8 @@ index_add(struct dmamap_container *c, struct dm_mapping *m)
 	return 0;
 }
 
-static void
-index_del(struct dmamap_container *c, struct dm_mapping *m)
+void
+dm_index_del(struct dmamap_container *c, struct dm_mapping *m)
 {
 	tdelete(m, &c->by_iova, mapping_cmp);
 	if (!(m->flags & DMAMAP_ALIAS))
@@ -277,13 +283,13 @@ dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align
 	rc = take_iova(c, m, len, align, *iova);
 	if (rc < 0)
 		goto free_mapping;
-	rc = index_add(c, m);
+	rc = dm_index_add(c, m);
 	if (rc < 0)
 		goto give;
 	rc = dm_domains_map(c, m, &fence);
 	if (rc < 0)
 		goto forget;
-	rc = publish(c, m);
+	rc = dm_publish(c, m);
 	if (rc < 0)
 		goto unmap;
 
@@ -298,7 +304,7 @@ dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align
 unmap:
 	dm_domains_unmap(c, m->range, 1, &fence);
 forget:
-	index_del(c, m);
+	dm_index_del(c, m);
 give:
 	give_iova(c, m, fence);
 free_mapping:
@@ -353,14 +359,14 @@ each_mapping(struct dmamap_container *c, struct dmamap_range r,
 static void
 withdraw_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 {
-	withdraw(c, m);
+	dm_withdraw(c, m);
 }
 
 static void
 publish_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 {
 	/* Its place in the tables is still there: what was withdrawn a moment ago goes back in. */
-	if (publish(c, m) < 0)
+	if (dm_publish(c, m) < 0)
 		DM_LOG(ERR, "container %s: no memory to translate " DM_RANGE_FMT
 			" again: it stays mapped, but is not found", c->name,
 			DM_RANGE_ARG(m->range));
@@ -369,7 +375,7 @@ publish_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 static void
 forget_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 {
-	index_del(c, m);
+	dm_index_del(c, m);
 	TAILQ_REMOVE(&c->mappings, m, next);
 	c->n_mappings--;
 	c->mapped_len -= dm_range_len(m->range);
@@ -380,7 +386,7 @@ forget_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 void
 dm_mapping_drop(struct dmamap_container *c, struct dm_mapping *m)
 {
-	withdraw(c, m);
+	dm_withdraw(c, m);
 	forget_one(c, m, false);
 }
 
@@ -397,6 +403,7 @@ dm_unmap_locked(struct dmamap_container *c, struct dmamap_range r, const struct 
 	each_mapping(c, r, withdraw_one, false);
 	if (c->conf.rcu != NULL)
 		rte_rcu_qsbr_synchronize(c->conf.rcu, RTE_QSBR_THRID_INVALID);
+	dm_clients_unmap(c, r);
 	rc = dm_domains_unmap(c, r, n, &fence);
 	if (rc < 0 && !fence) {
 		each_mapping(c, r, publish_one, false);
@@ -411,7 +418,7 @@ dmamap_map(struct dmamap_container *c, void *va, size_t len, uint32_t flags, rte
 {
 	int rc;
 
-	rc = check_args(c, va, len, flags, iova);
+	rc = dm_map_check_args(c, va, len, flags, iova);
 	if (rc < 0)
 		return rc;
 	dm_lock(c);

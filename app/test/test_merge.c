@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Do devices see exactly their new address space, and the old one if they could not get it?
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "machine.h"
+#include "test.h"
+
+static struct dmamap_container *other;
+
+static int
+setup(void)
+{
+	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_MODEL};
+	int rc = machine_setup();
+
+	if (rc != 0)
+		return rc;
+	conf.model = model;
+	return dmamap_container_create(&conf, &other);
+}
+
+static void
+teardown(void)
+{
+	dmamap_container_destroy(other);
+	machine_teardown();
+}
+
+static struct dmamap_device *
+attach_to_other(const char *name)
+{
+	struct dmamap_device *d = NULL;
+
+	dmamap_container_attach(other, name, &d);
+	return d;
+}
+
+static int
+a_merge_lets_all_devices_reach_everything(void)
+{
+	struct dmamap_device *d0 = machine_attach("nic0"), *d1 = attach_to_other("nic1"), *twin0,
+			     *twin1;
+	struct dmamap_zone_conf zone_conf = {.len = KB4, .page_size = KB4};
+	rte_iova_t a = 0x100000, b = 0x200000, taken, late = 0;
+	struct dmamap_zone *zone;
+
+	twin0 = attach_to_other("twin0");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &a), "map");
+	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2, KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
+	TEST_ASSERT_SUCCESS(dmamap_iova_take(other, MB2, MB2,
+		(struct dmamap_range){0x40000000, 0x4fffffff}, &taken), "take");
+	/* A zone of the other, at an IOVA that is free here. */
+	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(other, &zone_conf, &zone), "zone");
+	TEST_ASSERT_SUCCESS(dmamap_container_merge(c, other), "merge");
+
+	TEST_ASSERT_EQUAL(machine_info().n_domains, 2, "domains");
+	TEST_ASSERT_EQUAL(machine_info().n_devices, 3, "devices");
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, 3, "mappings");
+	TEST_ASSERT_EQUAL(machine_info().taken_len, MB2, "taken");
+	TEST_ASSERT(machine_reaches("nic0", b, buf + MB2, KB4), "nic0 does not reach the other's");
+	TEST_ASSERT(machine_reaches("nic1", a, buf, KB4), "nic1 does not reach the first's");
+	TEST_ASSERT(machine_reaches("nic0", dmamap_zone_iova(zone), dmamap_zone_va(zone), KB4),
+		"nic0 does not reach the zone");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf + MB2), b, "translation");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(other, buf + MB2), RTE_BAD_IOVA, "translation of the other");
+	TEST_ASSERT(dmamap_device_container(d1) == c, "the device's container");
+
+	twin1 = machine_attach("twin1");
+	TEST_ASSERT_NOT_NULL(twin1, "a group that came with the merge takes another device");
+	TEST_ASSERT_EQUAL(machine_info().n_domains, 2, "in its own domain");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + 2 * MB2, MB2, DMAMAP_RW, &late), "map");
+	TEST_ASSERT(machine_reaches("twin1", late, buf + 2 * MB2, MB2) &&
+		machine_reaches("nic0", late, buf + 2 * MB2, MB2), "a late map");
+	TEST_ASSERT_SUCCESS(dmamap_zone_free(zone), "zone");
+	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, taken, MB2), "give");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d1), "detach");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(twin0), "detach");
+	return dmamap_container_detach(twin1);
+}
+
+/** A merge that must fail with an errno, and without a trace. */
+static int
+merge_refused(int err, const char *text)
+{
+	char *before = dmamap_model_dump(model), *after;
+	struct dmamap_container_info i = machine_info(), j;
+	const char *said;
+	int rc, same;
+
+	test_log_begin();
+	rc = dmamap_container_merge(c, other);
+	said = test_log_end();
+	TEST_ASSERT_EQUAL(rc, err, "merge gave %d: %s", rc, said);
+	TEST_ASSERT_NOT_NULL(strstr(said, text), "'%s' does not say '%s'", said, text);
+	after = dmamap_model_dump(model);
+	same = strcmp(before, after);
+	free(before);
+	free(after);
+	TEST_ASSERT_EQUAL(same, 0, "the kernel's state changed");
+	j = machine_info();
+	j.map_calls = i.map_calls;
+	j.unmap_calls = i.unmap_calls;
+	TEST_ASSERT_EQUAL(memcmp(&i, &j, sizeof(i)), 0, "the container changed");
+	return 0;
+}
+
+static int
+a_merge_that_would_break_a_mapping_is_refused(void)
+{
+	struct dmamap_device *d0 = machine_attach("nic0"), *d1 = attach_to_other("narrow0");
+	rte_iova_t a = 0x100000, b = 0x100000, high = UINT64_C(1) << 33;
+
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, 2 * KB4, DMAMAP_RW | DMAMAP_FIXED, &a), "map");
+	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2, KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
+	TEST_ASSERT_SUCCESS(merge_refused(-EADDRINUSE, "overlaps"), "the same IOVA");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(other, b, KB4), "unmap");
+
+	b = 0x200000;
+	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
+	TEST_ASSERT_SUCCESS(merge_refused(-EEXIST, "mapped in both"), "the same memory");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(other, b, KB4), "unmap");
+
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + MB2, KB4, DMAMAP_RW | DMAMAP_FIXED, &high), "map");
+	TEST_ASSERT_SUCCESS(merge_refused(-EADDRINUSE, "out of reach"), "beyond the other's reach");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, high, KB4), "unmap");
+
+	TEST_ASSERT_SUCCESS(dmamap_container_merge(c, other), "merge");
+	TEST_ASSERT_EQUAL(dmamap_container_merge(c, c), -EINVAL, "with itself");
+	TEST_ASSERT(machine_reaches("narrow0", a, buf, 2 * KB4), "not reached");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
+	return dmamap_container_detach(d1);
+}
+
+static int
+a_merge_that_fails_half_way_is_undone(void)
+{
+	struct dmamap_device *d0 = machine_attach("nic0"), *d1 = attach_to_other("nic1");
+	rte_iova_t a[2] = {0x100000, 0x200000}, b[2] = {0x300000, 0x400000};
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		TEST_ASSERT_SUCCESS(dmamap_map(c, buf + i * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED,
+			&a[i]), "map");
+		TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2 + i * KB4, KB4,
+			DMAMAP_RW | DMAMAP_FIXED, &b[i]), "map");
+	}
+	for (i = 1; i <= 4; i++) {
+		dmamap_model_fail(model, 1u << DMAMAP_MODEL_MAP, i, ENOMEM);
+		TEST_ASSERT_SUCCESS(merge_refused(-ENOMEM, "refuses to map"), "failure %u", i);
+		TEST_ASSERT_EQUAL(dmamap_va2iova(other, buf + MB2), b[0], "translation");
+	}
+	TEST_ASSERT_SUCCESS(dmamap_container_merge(c, other), "retry");
+	TEST_ASSERT(machine_reaches("nic0", b[1], buf + MB2 + KB4, KB4), "not reached");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
+	return dmamap_container_detach(d1);
+}
+
+static int
+a_moved_device_sees_exactly_its_new_space(void)
+{
+	struct dmamap_device *d0 = machine_attach("nic0"), *d1 = machine_attach("nic1");
+	rte_iova_t a = 0x100000, b = 0x100000;
+	char byte;
+
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &a), "map");
+	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2, KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
+	TEST_ASSERT_SUCCESS(dmamap_device_move(d1, other), "move");
+	TEST_ASSERT(dmamap_device_container(d1) == other, "container");
+	TEST_ASSERT(machine_reaches("nic1", b, buf + MB2, KB4), "the new space");
+	TEST_ASSERT(machine_reaches("nic0", a, buf, KB4), "the one that stayed");
+	TEST_ASSERT_EQUAL(dmamap_device_move(d1, other), -EINVAL, "moved to where it is");
+	dmamap_device_hold(d1);
+	TEST_ASSERT_EQUAL(dmamap_device_move(d1, c), -EBUSY, "moved while running");
+	dmamap_device_release(d1);
+	TEST_ASSERT_SUCCESS(dmamap_device_move(d1, c), "and back");
+	TEST_ASSERT(machine_reaches("nic1", a, buf, KB4), "the old space again");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, a, KB4), "unmap");
+	TEST_ASSERT_EQUAL(dmamap_model_dma_read(model, "nic1", a, &byte, 1), -EFAULT, "stale");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
+	return dmamap_container_detach(d1);
+}
+
+static int
+a_move_that_fails_puts_the_device_back(void)
+{
+	struct dmamap_device *d1 = machine_attach("nic1"), *t0, *t1;
+	rte_iova_t a = 0x100000, b = 0x100000;
+
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &a), "map");
+	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2, KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
+	dmamap_model_fail(model, 1u << DMAMAP_MODEL_MAP, 1, ENOMEM);
+	TEST_ASSERT_EQUAL(dmamap_device_move(d1, other), -ENOMEM, "move");
+	TEST_ASSERT(dmamap_device_container(d1) == c, "container");
+	TEST_ASSERT(machine_reaches("nic1", a, buf, KB4), "not put back");
+	dmamap_model_fail_all(model, 1u << DMAMAP_MODEL_MAP, ENOMEM);
+	TEST_ASSERT_EQUAL(dmamap_device_move(d1, other), -ENODEV, "lost");
+	dmamap_model_fail_all(model, 1u << DMAMAP_MODEL_MAP, 0);
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d1), "a lost device is freed");
+
+	t0 = machine_attach("twin0");
+	t1 = machine_attach("twin1");
+	TEST_ASSERT_EQUAL(dmamap_device_move(t0, other), -EBUSY, "half a group");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(t1), "detach");
+	TEST_ASSERT_SUCCESS(dmamap_device_move(t0, other), "the only one of its group");
+	return dmamap_container_detach(t0);
+}
+
+static int
+domains_are_found_by_device_and_requester(void)
+{
+	static const struct dmamap_model_group_conf group = {.iommu = 0};
+	struct dmamap_device *d0 = machine_attach("nic0"), *d1;
+
+	TEST_ASSERT_SUCCESS(dmamap_model_add_device(model, dmamap_model_add_group(model, &group),
+		"0001:3a:1f.7", 0, "vfio-pci"), "add");
+	dmamap_model_fail(model, 1u << DMAMAP_MODEL_SET_CONTAINER, 1, EINVAL);
+	d1 = machine_attach("0001:3a:1f.7");
+	TEST_ASSERT_EQUAL(dmamap_domain_by_device(c, "nic0"), 0, "nic0");
+	TEST_ASSERT_EQUAL(dmamap_domain_by_device(c, "nic1"), -ENODEV, "nic1");
+	TEST_ASSERT_EQUAL(dmamap_domain_by_rid(c, 1, 0x3a << 8 | 0x1f << 3 | 7), 1, "by rid");
+	TEST_ASSERT_EQUAL(dmamap_domain_by_rid(c, 0, 0x3a << 8 | 0x1f << 3 | 7), -ENODEV,
+		"another segment");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
+	return dmamap_container_detach(d1);
+}
+
+static const struct test_case cases[] = {
+	{"a merge lets all devices reach everything", a_merge_lets_all_devices_reach_everything},
+	{"a merge that would break a mapping is refused",
+		a_merge_that_would_break_a_mapping_is_refused},
+	{"a merge that fails half-way is undone", a_merge_that_fails_half_way_is_undone},
+	{"a moved device sees exactly its new space", a_moved_device_sees_exactly_its_new_space},
+	{"a move that fails puts the device back", a_move_that_fails_puts_the_device_back},
+	{"domains are found by device and requester", domains_are_found_by_device_and_requester},
+};
+
+REGISTER_TEST_SUITE(merge) = {
+	.name = "merge",
+	.kind = TEST_FAST,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = setup,
+	.teardown = teardown,
+};

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Do scattered pieces become one IOVA range, all of them or none?
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "machine.h"
+#include "test.h"
+
+static int
+pieces_lie_side_by_side(void)
+{
+	struct dmamap_piece pieces[] = {{buf + 8 * KB4, KB4}, {buf, 2 * KB4},
+		{buf + 2 * KB4, KB4}, {buf + 20 * KB4, 4 * KB4}};
+	struct dmamap_device *d = machine_attach("nic0");
+	rte_iova_t iova = 0;
+	char text[2] = "";
+
+	TEST_ASSERT_SUCCESS(dmamap_map_sg(c, pieces, RTE_DIM(pieces), DMAMAP_RW, &iova), "map");
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, 3, "adjacent pieces are one mapping");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf + 8 * KB4), iova, "first");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf), iova + KB4, "second");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf + 20 * KB4), iova + 4 * KB4, "fourth");
+	buf[9 * KB4 - 1] = 'a';
+	buf[0] = 'b';
+	TEST_ASSERT_SUCCESS(dmamap_model_dma_read(model, "nic0", iova + KB4 - 1, text, 2), "DMA");
+	TEST_ASSERT_EQUAL(memcmp(text, "ab", 2), 0, "DMA across pieces");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, 8 * KB4), "unmap");
+	TEST_ASSERT_EQUAL(machine_info().unmap_calls, 1, "one call for all");
+	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, 8 * KB4, KB4,
+		(struct dmamap_range){iova, iova + 8 * KB4 - 1}, &iova), "IOVAs were not given back");
+	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova, 8 * KB4), "give");
+	return dmamap_container_detach(d);
+}
+
+static int
+a_list_that_fails_half_way_leaves_nothing(void)
+{
+	struct dmamap_piece pieces[] = {{buf + 8 * KB4, KB4}, {buf, 2 * KB4},
+		{buf + 20 * KB4, 4 * KB4}};
+	struct dmamap_device *d = machine_attach("nic0");
+	rte_iova_t iova = 0;
+
+	dmamap_model_fail(model, 1u << DMAMAP_MODEL_MAP, 3, ENOMEM);
+	TEST_ASSERT_EQUAL(dmamap_map_sg(c, pieces, RTE_DIM(pieces), DMAMAP_RW, &iova), -ENOMEM,
+		"map");
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, 0, "mappings are left");
+	TEST_ASSERT_EQUAL(dmamap_model_locked(model), 0, "memory is pinned");
+	pieces[2].va = buf + KB4;
+	TEST_ASSERT_EQUAL(dmamap_map_sg(c, pieces, RTE_DIM(pieces), DMAMAP_RW, &iova), -EEXIST,
+		"the same memory twice");
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, 0, "mappings are left");
+	pieces[2].len = 5;
+	TEST_ASSERT_EQUAL(dmamap_map_sg(c, pieces, RTE_DIM(pieces), DMAMAP_RW, &iova), -EINVAL,
+		"no page multiple");
+	TEST_ASSERT_EQUAL(dmamap_map_sg(c, pieces, 0, DMAMAP_RW, &iova), -EINVAL, "empty");
+	return dmamap_container_detach(d);
+}
+
+static const struct test_case cases[] = {
+	{"pieces lie side by side", pieces_lie_side_by_side},
+	{"a list that fails half-way leaves nothing", a_list_that_fails_half_way_leaves_nothing},
+};
+
+REGISTER_TEST_SUITE(sg) = {
+	.name = "sg",
+	.kind = TEST_FAST,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = machine_setup,
+	.teardown = machine_teardown,
+};

@@ -1,0 +1,799 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * How does the chip become an Ethernet port of DPDK? Probe and remove, start and stop, filters, link and
+ * interrupts; the table of operations and the registration come last.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_interrupts.h>
+#include <rte_malloc.h>
+
+#include <bus_vfio_pci_driver.h>
+#include <dmamap.h>
+
+#include "e1000e.h"
+
+#define DRIVER_NAME "net_gantry_e1000e"
+
+/* MSI-X vectors: link and errors, then one a receive queue. */
+#define VECTOR_OTHER 0
+#define VECTOR_RXQ(q) (RTE_INTR_VEC_RXTX_OFFSET + (q))
+
+#define LINK_WAIT_MS 100
+#define LINK_WAIT_TRIES 90
+
+#define DEFAULT_FREE_THRESH 32
+
+RTE_LOG_REGISTER(e1000e_logtype, pmd.net.gantry_e1000e, NOTICE);
+
+static const uint8_t default_rss_key[E1000E_RSSRK_LEN] = {
+	0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
+	0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
+	0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
+};
+
+/* The receive filters' bits, as the port's state wants them (7.1.1). */
+static uint32_t
+filter_bits(const struct rte_eth_dev_data *data)
+{
+	uint32_t bits = E1000E_RCTL_BAM;
+
+	if (data->promiscuous)
+		return bits | E1000E_RCTL_UPE | E1000E_RCTL_MPE;
+	if (data->all_multicast)
+		bits |= E1000E_RCTL_MPE;
+	if (data->dev_conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_FILTER)
+		bits |= E1000E_RCTL_VFE;
+	return bits;
+}
+
+/* Let a running port's filters follow its state; a stopped one's are written when it starts. */
+static int
+apply_filters(struct rte_eth_dev *eth)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+
+	if (port->rctl & E1000E_RCTL_EN)
+		e1000e_write(&port->hw, E1000E_RCTL, port->rctl | filter_bits(eth->data));
+	return 0;
+}
+
+static int
+dev_configure(struct rte_eth_dev *eth)
+{
+	const struct rte_eth_conf *conf = &eth->data->dev_conf;
+	struct e1000e_port *port = eth->data->dev_private;
+	unsigned int i;
+
+	if (conf->link_speeds & RTE_ETH_LINK_SPEED_FIXED) {
+		E1000E_LOG(ERR, port->hw.name, "the link is always negotiated; leave link_speeds at"
+			" RTE_ETH_LINK_SPEED_AUTONEG");
+		return -EINVAL;
+	}
+	if ((conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) &&
+			!(conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP)) {
+		E1000E_LOG(ERR, port->hw.name, "VLAN insertion needs VLAN stripping: the chip has one"
+			" switch for both (CTRL.VME)");
+		return -EINVAL;
+	}
+	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE && conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS) {
+		E1000E_LOG(ERR, port->hw.name, "of the multi-queue modes there is only RSS");
+		return -EINVAL;
+	}
+	port->rss_hf = 0;
+	if (conf->rxmode.mq_mode == RTE_ETH_MQ_RX_RSS && eth->data->nb_rx_queues > 0) {
+		port->rss_hf = conf->rx_adv_conf.rss_conf.rss_hf & E1000E_RSS_TYPES;
+		if (conf->rx_adv_conf.rss_conf.rss_key != NULL)
+			memcpy(port->rss_key, conf->rx_adv_conf.rss_conf.rss_key,
+				sizeof(port->rss_key));
+		for (i = 0; i < E1000E_RETA_ENTRIES; i++)
+			port->reta[i] = i % eth->data->nb_rx_queues;
+	}
+	return 0;
+}
+
+/* 4.6.5: how frames are stored, and how the receive function must put them together. */
+static uint32_t
+rx_mode(struct rte_eth_dev *eth)
+{
+	uint32_t min_len = UINT32_MAX, hw_len, rctl = E1000E_RCTL_SECRC, max_frame;
+	uint16_t i;
+
+	for (i = 0; i < eth->data->nb_rx_queues; i++) {
+		const struct e1000e_rxq *q = eth->data->rx_queues[i];
+
+		min_len = RTE_MIN(min_len, (uint32_t)q->buf_len);
+	}
+	rctl |= e1000e_rctl_bufsize(min_len, &hw_len);
+	if (eth->data->mtu + E1000E_OVERHEAD > E1000E_MAX_FRAME_NO_LPE) {
+		/* With LPE the chip lets any frame in that the wire can carry. */
+		rctl |= E1000E_RCTL_LPE;
+		max_frame = UINT16_MAX;
+	} else {
+		max_frame = E1000E_MAX_FRAME_NO_LPE;
+	}
+	eth->data->scattered_rx = hw_len < max_frame;
+	eth->rx_pkt_burst = eth->data->scattered_rx ? e1000e_rx_burst_scattered : e1000e_rx_burst;
+	return rctl;
+}
+
+static void
+rx_init(struct rte_eth_dev *eth)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+	uint64_t offloads = eth->data->dev_conf.rxmode.offloads;
+	uint32_t rxcsum = 0;
+	unsigned int i;
+
+	for (i = 1; i < E1000E_RAR_ENTRIES; i++)
+		e1000e_hw_mac_clear(&port->hw, i);
+	e1000e_hw_mac_write(&port->hw, 0, &eth->data->mac_addrs[0]);
+	e1000e_hw_mc_write(&port->hw, port->mc, port->n_mc);
+	for (i = 0; i < E1000E_VFTA_WORDS; i++)
+		e1000e_write(&port->hw, E1000E_VFTA(i), port->vfta[i]);
+	e1000e_hw_vlan_strip(&port->hw, offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
+
+	/* 7.1.4, 7.1.10, 7.1.11 */
+	e1000e_write(&port->hw, E1000E_RFCTL, E1000E_RFCTL_EXSTEN | E1000E_RFCTL_ISCSI_DIS |
+		E1000E_RFCTL_NFSW_DIS | E1000E_RFCTL_NFSR_DIS | E1000E_RFCTL_ACK_DIS);
+	if (offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM)
+		rxcsum |= E1000E_RXCSUM_IPOFLD;
+	if (offloads & (RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM))
+		rxcsum |= E1000E_RXCSUM_TUOFLD;
+	e1000e_write(&port->hw, E1000E_RXCSUM, rxcsum | E1000E_RXCSUM_PCSD);
+	e1000e_hw_rss_write(&port->hw, port->rss_key, port->reta, port->rss_hf);
+}
+
+/* 4.6.6: inter-packet gap and collision distances as the data sheet gives them for copper. */
+static void
+tx_init(const struct e1000e_hw *hw)
+{
+	e1000e_write(hw, E1000E_TIPG,
+		E1000E_TIPG_IPGT(8) | E1000E_TIPG_IPGR1(8) | E1000E_TIPG_IPGR2(6));
+	e1000e_write(hw, E1000E_TCTL, E1000E_TCTL_EN | E1000E_TCTL_PSP | E1000E_TCTL_CT(0x0F) |
+		E1000E_TCTL_COLD(0x3F) | E1000E_TCTL_MULR);
+}
+
+static int
+link_update(struct rte_eth_dev *eth, int wait)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+	struct rte_eth_link link;
+	unsigned int i;
+
+	e1000e_hw_link_get(&port->hw, &link);
+	for (i = 0; wait && link.link_status == RTE_ETH_LINK_DOWN && i < LINK_WAIT_TRIES; i++) {
+		rte_delay_ms(LINK_WAIT_MS);
+		e1000e_hw_link_get(&port->hw, &link);
+	}
+	return rte_eth_linkstatus_set(eth, &link);
+}
+
+/* Vector 0: the link has changed, or there is an error that nobody asked for. */
+static void
+on_other_interrupt(void *arg)
+{
+	struct rte_eth_dev *eth = arg;
+	struct e1000e_port *port = eth->data->dev_private;
+	uint32_t icr = e1000e_read(&port->hw, E1000E_ICR);
+
+	if (icr == UINT32_MAX) {
+		rte_eth_dev_callback_process(eth, RTE_ETH_EVENT_INTR_RMV, NULL);
+		return;
+	}
+	/* 7.4: with MSI-X causes are cleared by writing ones; those of the queues are not ours. */
+	icr &= E1000E_INTR_LSC | E1000E_INTR_OTHER;
+	e1000e_write(&port->hw, E1000E_ICR, icr);
+	if ((icr & E1000E_INTR_LSC) && link_update(eth, 0) == 0)
+		rte_eth_dev_callback_process(eth, RTE_ETH_EVENT_INTR_LSC, NULL);
+	e1000e_write(&port->hw, E1000E_IMS, E1000E_INTR_LSC | E1000E_INTR_OTHER);
+}
+
+/* Vectors of MSI-X for the receive queues, entered where ethdev looks for them. */
+static int
+give_vectors(struct rte_eth_dev *eth)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+	uint16_t q;
+
+	if (rte_intr_vec_list_alloc(eth->intr_handle, DRIVER_NAME, eth->data->nb_rx_queues) < 0)
+		return -ENOMEM;
+	for (q = 0; q < eth->data->nb_rx_queues; q++)
+		rte_intr_vec_list_index_set(eth->intr_handle, q, VECTOR_RXQ(q));
+	port->intr_rxq = true;
+	return 0;
+}
+
+static void
+intr_stop(struct rte_eth_dev *eth)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+
+	if (!port->intr_on)
+		return;
+	port->intr_on = false;
+	e1000e_write(&port->hw, E1000E_IMC, UINT32_MAX);
+	e1000e_write(&port->hw, E1000E_IVAR, 0);
+	rte_intr_callback_unregister_sync(eth->intr_handle, on_other_interrupt, eth);
+	if (port->intr_rxq)
+		rte_intr_vec_list_free(eth->intr_handle);
+	port->intr_rxq = false;
+	vfio_pci_intr_disable(port->dev);
+}
+
+/* 7.4.2: MSI-X with a vector for each cause that is wanted. */
+static int
+intr_start(struct rte_eth_dev *eth)
+{
+	const struct rte_eth_intr_conf *conf = &eth->data->dev_conf.intr_conf;
+	struct e1000e_port *port = eth->data->dev_private;
+	uint16_t n_rxq = conf->rxq ? eth->data->nb_rx_queues : 0, q;
+	uint32_t ivar = E1000E_IVAR_OTHER(VECTOR_OTHER), eiac = 0;
+	int rc;
+
+	if (!conf->lsc && !conf->rxq)
+		return 0;
+	rc = vfio_pci_intr_enable(port->dev, VFIO_PCI_INTR_MSIX, 1 + n_rxq);
+	if (rc < 0) {
+		E1000E_LOG(ERR, port->hw.name, "no %u MSI-X vectors: %s", 1 + n_rxq, strerror(-rc));
+		return rc;
+	}
+	rc = rte_intr_callback_register(eth->intr_handle, on_other_interrupt, eth);
+	if (rc < 0)
+		goto disable;
+	if (n_rxq > 0) {
+		rc = give_vectors(eth);
+		if (rc < 0)
+			goto unregister;
+	}
+	for (q = 0; q < n_rxq; q++) {
+		ivar |= E1000E_IVAR_RXQ(q, VECTOR_RXQ(q));
+		eiac |= E1000E_INTR_RXQ(q);
+	}
+	/* A receive vector clears its own cause and masks itself, until rx_queue_intr_enable(). */
+	e1000e_write(&port->hw, E1000E_EIAC, eiac);
+	e1000e_write(&port->hw, E1000E_IVAR, ivar);
+	e1000e_write(&port->hw, E1000E_CTRL_EXT,
+		e1000e_read(&port->hw, E1000E_CTRL_EXT) | E1000E_CTRL_EXT_PBA_CLR);
+	if (conf->lsc)
+		e1000e_write(&port->hw, E1000E_IMS, E1000E_INTR_LSC | E1000E_INTR_OTHER);
+	port->intr_on = true;
+	return 0;
+
+unregister:
+	rte_intr_callback_unregister_sync(eth->intr_handle, on_other_interrupt, eth);
+disable:
+	vfio_pci_intr_disable(port->dev);
+	return rc;
+}
+
+/* 4.6, step by step. */
+static int
+dev_start(struct rte_eth_dev *eth)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+	uint32_t rctl;
+	uint16_t i;
+	int rc;
+
+	rc = e1000e_hw_reset(&port->hw);			/* 4.6.1, 4.6.2 */
+	if (rc < 0)
+		return rc;
+	e1000e_hw_own(&port->hw, true);
+	e1000e_hw_link_setup(&port->hw);			/* 4.6.3 */
+	e1000e_stats_read(&port->hw, &port->stats);		/* 4.6.4: they go on counting */
+	rx_init(eth);						/* 4.6.5 */
+	rctl = rx_mode(eth);
+	rc = e1000e_queues_start(eth);				/* 4.6.5, 4.6.6: the rings */
+	if (rc < 0)
+		goto disown;
+	rc = intr_start(eth);
+	if (rc < 0)
+		goto stop_queues;
+	rc = vfio_pci_bus_master(port->dev, true);
+	if (rc < 0)
+		goto stop_intr;
+
+	tx_init(&port->hw);					/* 4.6.6 */
+	port->rctl = rctl | E1000E_RCTL_EN;
+	apply_filters(eth);
+	for (i = 0; i < eth->data->nb_rx_queues; i++) {
+		const struct e1000e_rxq *q = eth->data->rx_queues[i];
+
+		e1000e_write(&port->hw, E1000E_RDT(i), q->n_desc - 1);
+	}
+	link_update(eth, 0);
+	return 0;
+
+stop_intr:
+	intr_stop(eth);
+stop_queues:
+	e1000e_queues_stop(eth);
+disown:
+	e1000e_hw_own(&port->hw, false);
+	return rc;
+}
+
+static int
+dev_stop(struct rte_eth_dev *eth)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+	struct rte_eth_link down = {.link_autoneg = RTE_ETH_LINK_AUTONEG};
+
+	e1000e_stats_read(&port->hw, &port->stats);
+	port->rctl = 0;
+	e1000e_hw_quiesce(&port->hw);
+	vfio_pci_bus_master(port->dev, false);
+	intr_stop(eth);
+	e1000e_hw_own(&port->hw, false);
+	/* Nothing does DMA any more: the buffers are ours. */
+	e1000e_queues_stop(eth);
+	rte_eth_linkstatus_set(eth, &down);
+	eth->data->dev_started = 0;
+	return 0;
+}
+
+static int
+dev_close(struct rte_eth_dev *eth)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+	uint16_t i;
+
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return 0;
+	if (eth->data->dev_started)
+		dev_stop(eth);
+	for (i = 0; i < eth->data->nb_rx_queues; i++)
+		e1000e_rx_queue_release(eth, i);
+	for (i = 0; i < eth->data->nb_tx_queues; i++)
+		e1000e_tx_queue_release(eth, i);
+	rte_free(port->mc);
+	port->mc = NULL;
+	port->n_mc = 0;
+	return 0;
+}
+
+static int
+dev_reset(struct rte_eth_dev *eth)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+	int rc = vfio_pci_reset(port->dev);
+
+	/* A chip without function-level reset still has its own. */
+	if (rc < 0 && rc != -ENOTSUP)
+		return rc;
+	return e1000e_hw_reset(&port->hw);
+}
+
+static int
+is_removed(struct rte_eth_dev *eth)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+
+	return e1000e_hw_gone(&port->hw);
+}
+
+/* Both modes are read from eth->data, which ethdev sets after the call; so they are set here first. */
+static int
+set_mode(struct rte_eth_dev *eth, bool promiscuous, bool all_multicast)
+{
+	eth->data->promiscuous = promiscuous;
+	eth->data->all_multicast = all_multicast;
+	return apply_filters(eth);
+}
+
+static int
+promiscuous_enable(struct rte_eth_dev *eth)
+{
+	return set_mode(eth, true, eth->data->all_multicast);
+}
+
+static int
+promiscuous_disable(struct rte_eth_dev *eth)
+{
+	return set_mode(eth, false, eth->data->all_multicast);
+}
+
+static int
+allmulticast_enable(struct rte_eth_dev *eth)
+{
+	return set_mode(eth, eth->data->promiscuous, true);
+}
+
+static int
+allmulticast_disable(struct rte_eth_dev *eth)
+{
+	return set_mode(eth, eth->data->promiscuous, false);
+}
+
+static int
+mac_addr_add(struct rte_eth_dev *eth, struct rte_ether_addr *mac, uint32_t index, uint32_t pool)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+
+	if (index >= E1000E_RAR_ENTRIES)
+		return -EINVAL;
+	e1000e_hw_mac_write(&port->hw, index, mac);
+	return 0;
+}
+
+static void
+mac_addr_remove(struct rte_eth_dev *eth, uint32_t index)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+
+	if (index < E1000E_RAR_ENTRIES)
+		e1000e_hw_mac_clear(&port->hw, index);
+}
+
+static int
+mac_addr_set(struct rte_eth_dev *eth, struct rte_ether_addr *mac)
+{
+	return mac_addr_add(eth, mac, 0, 0);
+}
+
+static int
+set_mc_addr_list(struct rte_eth_dev *eth, struct rte_ether_addr *list, uint32_t n)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+	struct rte_ether_addr *copy = NULL;
+
+	if (n > 0) {
+		copy = rte_malloc("e1000e multicast", n * sizeof(*copy), 0);
+		if (copy == NULL)
+			return -ENOMEM;
+		memcpy(copy, list, n * sizeof(*copy));
+	}
+	rte_free(port->mc);
+	port->mc = copy;
+	port->n_mc = n;
+	e1000e_hw_mc_write(&port->hw, copy, n);
+	return 0;
+}
+
+static int
+mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+	bool lpe = mtu + E1000E_OVERHEAD > E1000E_MAX_FRAME_NO_LPE;
+
+	if (!eth->data->dev_started)
+		return 0;
+	if (lpe && !eth->data->scattered_rx && !(port->rctl & E1000E_RCTL_LPE)) {
+		E1000E_LOG(ERR, port->hw.name, "an MTU of %u needs another receive function; stop the"
+			" port first", mtu);
+		return -EBUSY;
+	}
+	port->rctl = lpe ? port->rctl | E1000E_RCTL_LPE : port->rctl & ~E1000E_RCTL_LPE;
+	return apply_filters(eth);
+}
+
+static int
+vlan_filter_set(struct rte_eth_dev *eth, uint16_t vlan, int on)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+	uint32_t *word = &port->vfta[vlan / 32];
+
+	*word = on ? *word | RTE_BIT32(vlan % 32) : *word & ~RTE_BIT32(vlan % 32);
+	e1000e_write(&port->hw, E1000E_VFTA(vlan / 32), *word);
+	return 0;
+}
+
+static int
+vlan_offload_set(struct rte_eth_dev *eth, int mask)
+{
+	const struct rte_eth_conf *conf = &eth->data->dev_conf;
+	struct e1000e_port *port = eth->data->dev_private;
+	bool strip = conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+
+	if (mask & RTE_ETH_VLAN_STRIP_MASK) {
+		if (!strip && (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT)) {
+			E1000E_LOG(ERR, port->hw.name, "VLAN stripping cannot end while insertion is"
+				" on: the chip has one switch for both (CTRL.VME)");
+			return -EBUSY;
+		}
+		e1000e_hw_vlan_strip(&port->hw, strip);
+	}
+	if (mask & RTE_ETH_VLAN_FILTER_MASK)
+		apply_filters(eth);
+	return 0;
+}
+
+static int
+rx_queue_intr_enable(struct rte_eth_dev *eth, uint16_t id)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+
+	if (!port->intr_rxq)
+		return -ENOTSUP;
+	/* What came while it was masked is pending, and interrupts at once. */
+	e1000e_write(&port->hw, E1000E_IMS, E1000E_INTR_RXQ(id));
+	return 0;
+}
+
+static int
+rx_queue_intr_disable(struct rte_eth_dev *eth, uint16_t id)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+
+	if (!port->intr_rxq)
+		return -ENOTSUP;
+	e1000e_write(&port->hw, E1000E_IMC, E1000E_INTR_RXQ(id));
+	return 0;
+}
+
+static int
+rss_hash_update(struct rte_eth_dev *eth, struct rte_eth_rss_conf *conf)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+
+	/* RSS is turned on when configuring: the buffers of queue 1 must be there. */
+	if (port->rss_hf == 0 && conf->rss_hf != 0)
+		return -EINVAL;
+	port->rss_hf = conf->rss_hf & E1000E_RSS_TYPES;
+	if (conf->rss_key != NULL)
+		memcpy(port->rss_key, conf->rss_key, sizeof(port->rss_key));
+	e1000e_hw_rss_write(&port->hw, port->rss_key, port->reta, port->rss_hf);
+	return 0;
+}
+
+static int
+rss_hash_conf_get(struct rte_eth_dev *eth, struct rte_eth_rss_conf *conf)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+
+	conf->rss_hf = port->rss_hf;
+	conf->rss_key_len = sizeof(port->rss_key);
+	if (conf->rss_key != NULL)
+		memcpy(conf->rss_key, port->rss_key, sizeof(port->rss_key));
+	return 0;
+}
+
+static int
+reta_update(struct rte_eth_dev *eth, struct rte_eth_rss_reta_entry64 *reta, uint16_t size)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+	uint16_t i;
+
+	if (size != E1000E_RETA_ENTRIES)
+		return -EINVAL;
+	for (i = 0; i < size; i++)
+		if (reta[i / RTE_ETH_RETA_GROUP_SIZE].mask &
+				RTE_BIT64(i % RTE_ETH_RETA_GROUP_SIZE))
+			port->reta[i] = reta[i / RTE_ETH_RETA_GROUP_SIZE]
+						.reta[i % RTE_ETH_RETA_GROUP_SIZE];
+	e1000e_hw_rss_write(&port->hw, port->rss_key, port->reta, port->rss_hf);
+	return 0;
+}
+
+static int
+reta_query(struct rte_eth_dev *eth, struct rte_eth_rss_reta_entry64 *reta, uint16_t size)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+	uint16_t i;
+
+	if (size != E1000E_RETA_ENTRIES)
+		return -EINVAL;
+	for (i = 0; i < size; i++)
+		if (reta[i / RTE_ETH_RETA_GROUP_SIZE].mask &
+				RTE_BIT64(i % RTE_ETH_RETA_GROUP_SIZE))
+			reta[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE] =
+				port->reta[i];
+	return 0;
+}
+
+static const uint32_t *
+supported_ptypes(struct rte_eth_dev *eth)
+{
+	static const uint32_t ptypes[] = {RTE_PTYPE_L2_ETHER, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN,
+		RTE_PTYPE_L3_IPV6_EXT_UNKNOWN, RTE_PTYPE_L4_TCP, RTE_PTYPE_L4_UDP,
+		RTE_PTYPE_TUNNEL_IP, RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN, RTE_PTYPE_UNKNOWN};
+
+	return ptypes;
+}
+
+static int
+fw_version_get(struct rte_eth_dev *eth, char *text, size_t len)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+	uint16_t word;
+	int rc;
+
+	rc = e1000e_hw_nvm_read(&port->hw, E1000E_NVM_VERSION, &word);
+	if (rc < 0)
+		return rc;
+	rc = snprintf(text, len, "%u.%u.%u", word >> 12, (word >> 4) & 0xFF, word & 0xF);
+	return (size_t)rc >= len ? rc + 1 : 0;
+}
+
+static int
+dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
+{
+	const struct rte_eth_desc_lim lim = {
+		.nb_max = E1000E_MAX_DESC,
+		.nb_min = E1000E_MIN_DESC,
+		.nb_align = E1000E_DESC_MULTIPLE,
+		.nb_seg_max = E1000E_MAX_TX_SEGS,
+		.nb_mtu_seg_max = E1000E_MAX_TX_SEGS,
+	};
+
+	info->min_rx_bufsize = 256;
+	info->max_rx_pktlen = E1000E_MAX_FRAME;
+	info->min_mtu = RTE_ETHER_MIN_MTU;
+	info->max_mtu = E1000E_MAX_MTU;
+	info->max_rx_queues = E1000E_QUEUES;
+	info->max_tx_queues = E1000E_QUEUES;
+	info->max_mac_addrs = E1000E_RAR_ENTRIES;
+	info->rx_offload_capa = E1000E_RX_OFFLOADS;
+	info->tx_offload_capa = E1000E_TX_OFFLOADS;
+	info->reta_size = E1000E_RETA_ENTRIES;
+	info->hash_key_size = E1000E_RSSRK_LEN;
+	info->flow_type_rss_offloads = E1000E_RSS_TYPES;
+	info->rx_desc_lim = lim;
+	info->tx_desc_lim = lim;
+	info->speed_capa = RTE_ETH_LINK_SPEED_10M_HD | RTE_ETH_LINK_SPEED_10M |
+		RTE_ETH_LINK_SPEED_100M_HD | RTE_ETH_LINK_SPEED_100M | RTE_ETH_LINK_SPEED_1G;
+	info->default_rxconf = (struct rte_eth_rxconf){
+		.rx_thresh = {.pthresh = 8, .hthresh = 8, .wthresh = 0},
+		.rx_free_thresh = DEFAULT_FREE_THRESH,
+	};
+	info->default_txconf = (struct rte_eth_txconf){
+		.tx_thresh = {.pthresh = 31, .hthresh = 1, .wthresh = 0},
+		.tx_free_thresh = DEFAULT_FREE_THRESH,
+		.tx_rs_thresh = DEFAULT_FREE_THRESH,
+	};
+	info->default_rxportconf.burst_size = 32;
+	info->default_txportconf.burst_size = 32;
+	info->default_rxportconf.nb_queues = 1;
+	info->default_txportconf.nb_queues = 1;
+	info->default_rxportconf.ring_size = 512;
+	info->default_txportconf.ring_size = 512;
+	return 0;
+}
+
+static const struct eth_dev_ops ops = {
+	.dev_configure = dev_configure,
+	.dev_start = dev_start,
+	.dev_stop = dev_stop,
+	.dev_close = dev_close,
+	.dev_reset = dev_reset,
+	.is_removed = is_removed,
+	.link_update = link_update,
+	.promiscuous_enable = promiscuous_enable,
+	.promiscuous_disable = promiscuous_disable,
+	.allmulticast_enable = allmulticast_enable,
+	.allmulticast_disable = allmulticast_disable,
+	.mac_addr_add = mac_addr_add,
+	.mac_addr_remove = mac_addr_remove,
+	.mac_addr_set = mac_addr_set,
+	.set_mc_addr_list = set_mc_addr_list,
+	.mtu_set = mtu_set,
+	.stats_get = e1000e_stats_get,
+	.stats_reset = e1000e_stats_reset,
+	.xstats_get = e1000e_xstats_get,
+	.xstats_reset = e1000e_xstats_reset,
+	.xstats_get_names = e1000e_xstats_get_names,
+	.dev_infos_get = dev_infos_get,
+	.rxq_info_get = e1000e_rxq_info_get,
+	.txq_info_get = e1000e_txq_info_get,
+	.fw_version_get = fw_version_get,
+	.dev_supported_ptypes_get = supported_ptypes,
+	.vlan_filter_set = vlan_filter_set,
+	.vlan_offload_set = vlan_offload_set,
+	.rx_queue_setup = e1000e_rx_queue_setup,
+	.rx_queue_release = e1000e_rx_queue_release,
+	.rx_queue_intr_enable = rx_queue_intr_enable,
+	.rx_queue_intr_disable = rx_queue_intr_disable,
+	.tx_queue_setup = e1000e_tx_queue_setup,
+	.tx_queue_release = e1000e_tx_queue_release,
+	.tx_done_cleanup = e1000e_tx_done_cleanup,
+	.rss_hash_update = rss_hash_update,
+	.rss_hash_conf_get = rss_hash_conf_get,
+	.reta_update = reta_update,
+	.reta_query = reta_query,
+};
+
+static int
+port_init(struct rte_eth_dev *eth, void *arg)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+	struct vfio_pci_device *dev = arg;
+	int rc;
+
+	if (dev->bar[0].addr == NULL || dev->bar[0].len < 0x20000) {
+		E1000E_LOG(ERR, dev->name, "BAR 0 cannot be mapped, so its registers are out of reach");
+		return -ENODEV;
+	}
+	port->hw = (struct e1000e_hw){.regs = dev->bar[0].addr, .name = dev->name};
+	port->dev = dev;
+	port->data = eth->data;
+	memcpy(port->rss_key, default_rss_key, sizeof(port->rss_key));
+
+	rc = dmamap_device_dma_mask(dev->dma, 64);
+	if (rc < 0)
+		return rc;
+	rc = e1000e_hw_reset(&port->hw);
+	if (rc < 0)
+		return rc;
+
+	eth->data->mac_addrs = rte_zmalloc("e1000e mac", E1000E_RAR_ENTRIES * RTE_ETHER_ADDR_LEN, 0);
+	if (eth->data->mac_addrs == NULL)
+		return -ENOMEM;
+	rc = e1000e_hw_mac_read(&port->hw, &eth->data->mac_addrs[0]);
+	if (rc < 0) {
+		E1000E_LOG(ERR, dev->name, "the NVM holds no MAC address");
+		return rc; /* ethdev frees mac_addrs with the port */
+	}
+	e1000e_hw_link_setup(&port->hw);
+
+	eth->dev_ops = &ops;
+	eth->rx_pkt_burst = e1000e_rx_burst;
+	eth->tx_pkt_burst = e1000e_tx_burst;
+	eth->tx_pkt_prepare = e1000e_tx_prepare;
+	eth->rx_queue_count = e1000e_rx_queue_count;
+	eth->rx_descriptor_status = e1000e_rx_descriptor_status;
+	eth->tx_descriptor_status = e1000e_tx_descriptor_status;
+	eth->intr_handle = dev->intr_handle;
+	eth->data->numa_node = dev->device.numa_node;
+	eth->data->dev_flags |= RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_INTR_RMV |
+		RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
+	return 0;
+}
+
+static int
+e1000e_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
+{
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
+		E1000E_LOG(ERR, dev->name, "only a primary process can drive it");
+		return -ENOTSUP;
+	}
+	return rte_eth_dev_create(&dev->device, dev->name, sizeof(struct e1000e_port), NULL, NULL,
+		port_init, dev);
+}
+
+static int
+e1000e_remove(struct vfio_pci_device *dev)
+{
+	struct rte_eth_dev *eth = rte_eth_dev_allocated(dev->name);
+
+	/* An application may have closed the port already. */
+	if (eth == NULL)
+		return 0;
+	if (eth->data->dev_started && !is_removed(eth)) {
+		E1000E_LOG(ERR, dev->name, "port %u is running; stop it before its device is taken away",
+			eth->data->port_id);
+		return -EBUSY;
+	}
+	dev_close(eth);
+	return rte_eth_dev_release_port(eth);
+}
+
+static void
+e1000e_remove_request(struct vfio_pci_device *dev)
+{
+	struct rte_eth_dev *eth = rte_eth_dev_allocated(dev->name);
+
+	if (eth != NULL)
+		rte_eth_dev_callback_process(eth, RTE_ETH_EVENT_INTR_RMV, NULL);
+}
+
+/* The 82574L. */
+#define E1000E_IDS(ID) ID(0x8086, 0x10d3)
+
+static const struct rte_pci_id ids[] = VFIO_PCI_ID_TABLE(E1000E_IDS);
+
+static struct vfio_pci_driver driver = {
+	.id_table = ids,
+	.probe = e1000e_probe,
+	.remove = e1000e_remove,
+	.remove_request = e1000e_remove_request,
+};
+
+RTE_PMD_REGISTER_VFIO_PCI(net_gantry_e1000e, driver);
+VFIO_PCI_PMD_INFO(net_gantry_e1000e, E1000E_IDS, "");

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * How is the chip brought to a known state and told what to take? Section 4.6 of the data sheet, in its
+ * order, and the filters of 7.1. Nothing here knows of queues or of DPDK's ports.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+
+#include "e1000e.h"
+
+#define RESET_WAIT_US 1000
+#define MASTER_WAIT_US 100
+#define MASTER_WAIT_TRIES 800
+#define NVM_WAIT_US 50
+#define NVM_WAIT_TRIES 200
+
+/* Packet buffer for reception, in KiB; transmission has the rest of the 40 (10.2.2). */
+#define PBA_RX_KIB 20
+/* Interrupts are at least 195 * 256 ns apart: 20,000 a second (10.2.4). */
+#define EITR_INTERVAL 195
+
+static int
+wait_for(const struct e1000e_hw *hw, uint32_t reg, uint32_t bit, bool set, unsigned int us,
+	unsigned int tries)
+{
+	for (; tries > 0; tries--) {
+		if (!(e1000e_read(hw, reg) & bit) == !set)
+			return 0;
+		rte_delay_us(us);
+	}
+	return -ETIMEDOUT;
+}
+
+bool
+e1000e_hw_gone(const struct e1000e_hw *hw)
+{
+	/* A read that nobody answers gives all ones; the status register has zeroes in it. */
+	return e1000e_read(hw, E1000E_STATUS) == UINT32_MAX;
+}
+
+void
+e1000e_hw_quiesce(const struct e1000e_hw *hw)
+{
+	unsigned int q;
+
+	/* 4.6.1: no interrupts. */
+	e1000e_write(hw, E1000E_IMC, UINT32_MAX);
+	e1000e_write(hw, E1000E_RCTL, 0);
+	e1000e_write(hw, E1000E_TCTL, E1000E_TCTL_PSP);
+	/* Writes are posted; a read pushes them out. Then what is under way may end. */
+	e1000e_read(hw, E1000E_STATUS);
+	rte_delay_us(RESET_WAIT_US);
+	for (q = 0; q < E1000E_QUEUES; q++) {
+		e1000e_write(hw, E1000E_RDLEN(q), 0);
+		e1000e_write(hw, E1000E_TDLEN(q), 0);
+	}
+	e1000e_read(hw, E1000E_ICR);
+}
+
+/* Registers that a software reset may leave as they were, at least in emulation. */
+static void
+clear_leftovers(const struct e1000e_hw *hw)
+{
+	unsigned int i;
+
+	for (i = 1; i < E1000E_RAR_ENTRIES; i++)
+		e1000e_hw_mac_clear(hw, i);
+	for (i = 0; i < E1000E_MTA_WORDS; i++)
+		e1000e_write(hw, E1000E_MTA(i), 0);
+	for (i = 0; i < E1000E_VFTA_WORDS; i++)
+		e1000e_write(hw, E1000E_VFTA(i), 0);
+	e1000e_write(hw, E1000E_IVAR, 0);
+	e1000e_write(hw, E1000E_EIAC, 0);
+	e1000e_write(hw, E1000E_IAM, 0);
+	e1000e_write(hw, E1000E_MRQC, 0);
+	e1000e_write(hw, E1000E_RXCSUM, 0);
+	e1000e_write(hw, E1000E_RDTR, 0);
+	e1000e_write(hw, E1000E_RADV, 0);
+	e1000e_write(hw, E1000E_TIDV, 0);
+	e1000e_write(hw, E1000E_TADV, 0);
+	e1000e_write(hw, E1000E_FCRTL, 0);
+	e1000e_write(hw, E1000E_FCRTH, 0);
+	for (i = 0; i < E1000E_MSIX_VECTORS; i++)
+		e1000e_write(hw, E1000E_EITR(i), EITR_INTERVAL);
+}
+
+int
+e1000e_hw_reset(const struct e1000e_hw *hw)
+{
+	uint32_t ctrl;
+
+	if (e1000e_hw_gone(hw)) {
+		E1000E_LOG(ERR, hw->name, "the device does not answer; was it unplugged?");
+		return -ENODEV;
+	}
+	/* 4.6.1, 4.6.2: interrupts off, then a global reset, then interrupts off again. */
+	e1000e_hw_quiesce(hw);
+	/* CTRL.GIO_MASTER_DISABLE (10.2.2): requests under way end before the reset. */
+	ctrl = e1000e_read(hw, E1000E_CTRL);
+	e1000e_write(hw, E1000E_CTRL, ctrl | E1000E_CTRL_GIO_MASTER_DISABLE);
+	if (wait_for(hw, E1000E_STATUS, E1000E_STATUS_GIO_MASTER, false, MASTER_WAIT_US,
+			MASTER_WAIT_TRIES) < 0)
+		E1000E_LOG(WARNING, hw->name, "requests are still pending; it is reset all the same");
+	e1000e_write(hw, E1000E_CTRL, ctrl | E1000E_CTRL_RST);
+	rte_delay_us(RESET_WAIT_US);
+	/* The chip reads its NVM after a reset (4.2). QEMU's shows neither this nor a failure. */
+	wait_for(hw, E1000E_EEC, E1000E_EEC_AUTO_RD, true, NVM_WAIT_US, NVM_WAIT_TRIES);
+	e1000e_write(hw, E1000E_IMC, UINT32_MAX);
+	e1000e_read(hw, E1000E_ICR);
+
+	clear_leftovers(hw);
+	e1000e_write(hw, E1000E_PBA, PBA_RX_KIB);
+	return 0;
+}
+
+int
+e1000e_hw_nvm_read(const struct e1000e_hw *hw, uint16_t word, uint16_t *value)
+{
+	/* 10.2.2, EERD: address and start go in, data comes out with done. */
+	e1000e_write(hw, E1000E_EERD, E1000E_EERD_ADDR(word) | E1000E_EERD_START);
+	if (wait_for(hw, E1000E_EERD, E1000E_EERD_DONE, true, NVM_WAIT_US, NVM_WAIT_TRIES) < 0)
+		return -EIO;
+	*value = E1000E_EERD_DATA(e1000e_read(hw, E1000E_EERD));
+	return 0;
+}
+
+int
+e1000e_hw_mac_read(const struct e1000e_hw *hw, struct rte_ether_addr *mac)
+{
+	uint32_t low = e1000e_read(hw, E1000E_RAL(0)), high = e1000e_read(hw, E1000E_RAH(0));
+	uint16_t word;
+	unsigned int i;
+
+	/* 4.6.2: the reset loads entry 0 from the NVM. */
+	for (i = 0; i < 4; i++)
+		mac->addr_bytes[i] = low >> (8 * i);
+	for (i = 0; i < 2; i++)
+		mac->addr_bytes[4 + i] = high >> (8 * i);
+	if ((high & E1000E_RAH_AV) && rte_is_valid_assigned_ether_addr(mac))
+		return 0;
+
+	for (i = 0; i < 3; i++) {
+		if (e1000e_hw_nvm_read(hw, E1000E_NVM_MAC + i, &word) < 0)
+			return -EIO;
+		mac->addr_bytes[2 * i] = word & 0xFF;
+		mac->addr_bytes[2 * i + 1] = word >> 8;
+	}
+	return rte_is_valid_assigned_ether_addr(mac) ? 0 : -EIO;
+}
+
+void
+e1000e_hw_mac_write(const struct e1000e_hw *hw, unsigned int i, const struct rte_ether_addr *mac)
+{
+	const uint8_t *b = mac->addr_bytes;
+
+	/* The low half first: the entry is valid once the high half is there. */
+	e1000e_write(hw, E1000E_RAH(i), 0);
+	e1000e_write(hw, E1000E_RAL(i), b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
+		(uint32_t)b[3] << 24);
+	e1000e_write(hw, E1000E_RAH(i), b[4] | (uint32_t)b[5] << 8 | E1000E_RAH_AV);
+}
+
+void
+e1000e_hw_mac_clear(const struct e1000e_hw *hw, unsigned int i)
+{
+	e1000e_write(hw, E1000E_RAH(i), 0);
+	e1000e_write(hw, E1000E_RAL(i), 0);
+}
+
+unsigned int
+e1000e_mta_bit(const struct rte_ether_addr *mac)
+{
+	/* RCTL.MO = 00b: bits 47:36 of the address. */
+	return (mac->addr_bytes[4] >> 4 | (unsigned int)mac->addr_bytes[5] << 4) & 0xFFF;
+}
+
+void
+e1000e_hw_mc_write(const struct e1000e_hw *hw, const struct rte_ether_addr *mc, unsigned int n)
+{
+	uint32_t mta[E1000E_MTA_WORDS] = {0};
+	unsigned int i, bit;
+
+	for (i = 0; i < n; i++) {
+		bit = e1000e_mta_bit(&mc[i]);
+		mta[bit / 32] |= RTE_BIT32(bit % 32);
+	}
+	for (i = 0; i < E1000E_MTA_WORDS; i++)
+		e1000e_write(hw, E1000E_MTA(i), mta[i]);
+}
+
+void
+e1000e_hw_link_setup(const struct e1000e_hw *hw)
+{
+	uint32_t ctrl = e1000e_read(hw, E1000E_CTRL);
+
+	/* 4.6.3: the PHY negotiates, and the MAC takes speed and duplex from it. */
+	ctrl &= ~(E1000E_CTRL_FRCSPD | E1000E_CTRL_FRCDPX | E1000E_CTRL_ASDE |
+		E1000E_CTRL_GIO_MASTER_DISABLE);
+	ctrl |= E1000E_CTRL_SLU | E1000E_CTRL_FD;
+	e1000e_write(hw, E1000E_CTRL, ctrl);
+}
+
+void
+e1000e_hw_link_get(const struct e1000e_hw *hw, struct rte_eth_link *link)
+{
+	static const uint32_t speeds[] = {RTE_ETH_SPEED_NUM_10M, RTE_ETH_SPEED_NUM_100M,
+		RTE_ETH_SPEED_NUM_1G, RTE_ETH_SPEED_NUM_1G};
+	uint32_t status = e1000e_read(hw, E1000E_STATUS);
+
+	memset(link, 0, sizeof(*link));
+	link->link_autoneg = RTE_ETH_LINK_AUTONEG;
+	if (status == UINT32_MAX || !(status & E1000E_STATUS_LU))
+		return;
+	link->link_status = RTE_ETH_LINK_UP;
+	link->link_speed = speeds[E1000E_STATUS_SPEED(status)];
+	link->link_duplex = status & E1000E_STATUS_FD ? RTE_ETH_LINK_FULL_DUPLEX :
+							RTE_ETH_LINK_HALF_DUPLEX;
+}
+
+void
+e1000e_hw_vlan_strip(const struct e1000e_hw *hw, bool on)
+{
+	uint32_t ctrl = e1000e_read(hw, E1000E_CTRL);
+
+	/* 7.5: one switch for stripping and for insertion. */
+	e1000e_write(hw, E1000E_VET, RTE_ETHER_TYPE_VLAN);
+	e1000e_write(hw, E1000E_CTRL, on ? ctrl | E1000E_CTRL_VME : ctrl & ~E1000E_CTRL_VME);
+}
+
+void
+e1000e_hw_rss_write(const struct e1000e_hw *hw, const uint8_t *key, const uint8_t *reta,
+	uint64_t rss_hf)
+{
+	uint32_t mrqc = E1000E_MRQC_RSS, word;
+	unsigned int i, j;
+
+	/* 7.1.11: the key byte by byte, the redirection table four entries a register. */
+	for (i = 0; i < E1000E_RSSRK_LEN / 4; i++) {
+		for (word = 0, j = 0; j < 4; j++)
+			word |= (uint32_t)key[4 * i + j] << (8 * j);
+		e1000e_write(hw, E1000E_RSSRK(i), word);
+	}
+	for (i = 0; i < E1000E_RETA_ENTRIES / 4; i++) {
+		for (word = 0, j = 0; j < 4; j++)
+			word |= (uint32_t)reta[4 * i + j] << (8 * j + E1000E_RETA_QUEUE_SHIFT);
+		e1000e_write(hw, E1000E_RETA(i), word);
+	}
+	mrqc |= rss_hf & RTE_ETH_RSS_IPV4 ? E1000E_MRQC_IPV4 : 0;
+	mrqc |= rss_hf & RTE_ETH_RSS_NONFRAG_IPV4_TCP ? E1000E_MRQC_TCPIPV4 : 0;
+	mrqc |= rss_hf & RTE_ETH_RSS_IPV6 ? E1000E_MRQC_IPV6 : 0;
+	mrqc |= rss_hf & RTE_ETH_RSS_IPV6_EX ? E1000E_MRQC_IPV6EX : 0;
+	mrqc |= rss_hf & RTE_ETH_RSS_NONFRAG_IPV6_TCP ? E1000E_MRQC_TCPIPV6 : 0;
+	e1000e_write(hw, E1000E_MRQC, rss_hf != 0 ? mrqc : 0);
+}
+
+void
+e1000e_hw_own(const struct e1000e_hw *hw, bool own)
+{
+	uint32_t ext = e1000e_read(hw, E1000E_CTRL_EXT);
+
+	/* 10.2.2, CTRL_EXT.DRV_LOAD: tells the chip's firmware that a driver is there. */
+	e1000e_write(hw, E1000E_CTRL_EXT,
+		own ? ext | E1000E_CTRL_EXT_DRV_LOAD : ext & ~E1000E_CTRL_EXT_DRV_LOAD);
+}

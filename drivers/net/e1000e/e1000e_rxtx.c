@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * How do packets come in and go out? The fast path: no lock, no system call, no allocation but from the
+ * pool, no register read; a doorbell serves many descriptors, and a report many packets.
+ */
+
+#include <errno.h>
+
+#include <rte_ip.h>
+#include <rte_mempool.h>
+#include <rte_net.h>
+#include <rte_prefetch.h>
+#include <rte_tcp.h>
+#include <rte_udp.h>
+
+#include "e1000e.h"
+
+/* mbufs that go back to their pool at once */
+#define FREE_BULK 64
+
+/* From a key of the checksum unit: l2_len in bits 6:0, l3_len in 15:7, then flags. */
+#define KEY_L3_SHIFT 7
+#define KEY_IP RTE_BIT32(16)
+#define KEY_TCP RTE_BIT32(17)
+#define KEY_UDP RTE_BIT32(18)
+#define KEY_IPV4 RTE_BIT32(19)
+
+#define TX_UNSUPPORTED                                                                             \
+	(RTE_MBUF_F_TX_OFFLOAD_MASK &                                                              \
+		~(RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IPV4 |            \
+			RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_VLAN))
+
+uint64_t
+e1000e_rx_flags(uint32_t status, uint32_t mrq)
+{
+	/* Index: L4 checked, IP checked, L4 error, IP error. Unchecked is 0, "unknown". */
+	static const uint64_t checksum[16] = {
+		[0x1] = RTE_MBUF_F_RX_L4_CKSUM_GOOD,
+		[0x2] = RTE_MBUF_F_RX_IP_CKSUM_GOOD,
+		[0x3] = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD,
+		[0x5] = RTE_MBUF_F_RX_L4_CKSUM_BAD,
+		[0x6] = RTE_MBUF_F_RX_IP_CKSUM_GOOD,
+		[0x7] = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_BAD,
+		[0x9] = RTE_MBUF_F_RX_L4_CKSUM_GOOD,
+		[0xA] = RTE_MBUF_F_RX_IP_CKSUM_BAD,
+		[0xB] = RTE_MBUF_F_RX_IP_CKSUM_BAD | RTE_MBUF_F_RX_L4_CKSUM_GOOD,
+		[0xD] = RTE_MBUF_F_RX_L4_CKSUM_BAD,
+		[0xE] = RTE_MBUF_F_RX_IP_CKSUM_BAD,
+		[0xF] = RTE_MBUF_F_RX_IP_CKSUM_BAD | RTE_MBUF_F_RX_L4_CKSUM_BAD,
+	};
+	uint64_t flags = checksum[((status >> 5) & 0x3) | ((status >> 27) & 0xC)];
+
+	if (status & E1000E_RXD_VP)
+		flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+	if (mrq & E1000E_RXD_RSS_TYPE)
+		flags |= RTE_MBUF_F_RX_RSS_HASH;
+	return flags;
+}
+
+uint32_t
+e1000e_rx_ptype(uint32_t status)
+{
+	/* Packet type of the extended status (7.1.4): what the chip parsed. */
+	static const uint32_t l3[16] = {
+		[0x1] = RTE_PTYPE_L3_IPV4_EXT_UNKNOWN,
+		[0x2] = RTE_PTYPE_L3_IPV4_EXT_UNKNOWN,
+		[0x3] = RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_TUNNEL_IP |
+			RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN,
+		[0x4] = RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_TUNNEL_IP |
+			RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN,
+		[0x5] = RTE_PTYPE_L3_IPV6_EXT_UNKNOWN,
+		[0x6] = RTE_PTYPE_L3_IPV6_EXT_UNKNOWN,
+	};
+	uint32_t type = (status >> E1000E_RXD_PKT_TYPE_SHIFT) & 0xF;
+	uint32_t ptype = RTE_PTYPE_L2_ETHER | l3[type];
+
+	/* TCP or UDP is told apart only by which checksum was looked at. */
+	if ((type == 0x2 || type == 0x6) && (status & E1000E_RXD_L4CS))
+		ptype |= status & E1000E_RXD_UDPCS ? RTE_PTYPE_L4_UDP : RTE_PTYPE_L4_TCP;
+	return ptype;
+}
+
+/* Give a run of consumed descriptors new buffers: free_thresh of them, or up to the end of the ring. */
+static bool
+rx_refill_run(struct e1000e_rxq *q)
+{
+	uint16_t at = q->refill, n = RTE_MIN(q->free_thresh, q->n_desc - at), i;
+	struct rte_mbuf **sw = q->sw + at;
+
+	if (unlikely(rte_mempool_get_bulk(q->pool, (void **)sw, n) < 0)) {
+		q->data->rx_mbuf_alloc_failed += n;
+		return false;
+	}
+	for (i = 0; i < n; i++) {
+		q->ring[at + i].read.addr =
+			rte_cpu_to_le_64(rte_mbuf_iova_get(sw[i]) + RTE_PKTMBUF_HEADROOM);
+		q->ring[at + i].read.zero = 0;
+	}
+	at += n;
+	q->refill = at == q->n_desc ? 0 : at;
+	q->hold -= n;
+	return true;
+}
+
+/* Refill, and tell hardware once. */
+static void
+rx_refill(struct e1000e_rxq *q)
+{
+	uint16_t before = q->refill;
+
+	while (q->hold >= q->free_thresh && rx_refill_run(q))
+		;
+	/* The tail is the last one with a buffer; the barrier of rte_write32() is for the descriptors. */
+	if (q->refill != before)
+		rte_write32((q->refill == 0 ? q->n_desc : q->refill) - 1, q->tail_reg);
+}
+
+static inline void
+rx_fill_mbuf(const struct e1000e_rxq *q, struct rte_mbuf *m, const union e1000e_rx_desc *d,
+	uint32_t status)
+{
+	m->ol_flags = e1000e_rx_flags(status, rte_le_to_cpu_32(d->wb.mrq)) & q->flags;
+	m->packet_type = e1000e_rx_ptype(status);
+	m->hash.rss = rte_le_to_cpu_32(d->wb.rss);
+	m->vlan_tci = rte_le_to_cpu_16(d->wb.vlan);
+}
+
+static inline void
+rx_rearm(const struct e1000e_rxq *q, struct rte_mbuf *m)
+{
+	*(uint64_t *)&m->rearm_data = q->rearm;
+}
+
+/* The next descriptor, if hardware is done with it: a copy of it, and its buffer. */
+static inline struct rte_mbuf *
+rx_take(struct e1000e_rxq *q, union e1000e_rx_desc *d, uint32_t *status)
+{
+	volatile union e1000e_rx_desc *at = &q->ring[q->next];
+	struct rte_mbuf *m;
+
+	*status = rte_le_to_cpu_32(at->wb.status);
+	if (!(*status & E1000E_RXD_DD))
+		return NULL;
+	/* The rest was written before the status; it is not to be read before it. */
+	rte_io_rmb();
+	d->wb.mrq = at->wb.mrq;
+	d->wb.rss = at->wb.rss;
+	d->wb.len = at->wb.len;
+	d->wb.vlan = at->wb.vlan;
+
+	m = q->sw[q->next];
+	if (++q->next == q->n_desc)
+		q->next = 0;
+	q->hold++;
+	rte_prefetch0(q->sw[q->next]);
+	rx_rearm(q, m);
+	m->data_len = rte_le_to_cpu_16(d->wb.len);
+	return m;
+}
+
+static inline void
+rx_done(struct e1000e_rxq *q, uint16_t packets, uint64_t bytes)
+{
+	q->packets += packets;
+	q->bytes += bytes;
+	if (q->hold >= q->free_thresh)
+		rx_refill(q);
+}
+
+uint16_t
+e1000e_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct e1000e_rxq *q = queue;
+	union e1000e_rx_desc d;
+	uint64_t bytes = 0;
+	struct rte_mbuf *m;
+	uint32_t status;
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		m = rx_take(q, &d, &status);
+		if (m == NULL)
+			break;
+		m->pkt_len = m->data_len;
+		rx_fill_mbuf(q, m, &d, status);
+		bytes += m->pkt_len;
+		rte_prefetch0(rte_pktmbuf_mtod(m, void *));
+		pkts[i] = m;
+	}
+	rx_done(q, i, bytes);
+	return i;
+}
+
+/* As above, for frames that may be larger than a buffer. */
+uint16_t
+e1000e_rx_burst_scattered(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct e1000e_rxq *q = queue;
+	union e1000e_rx_desc d;
+	uint64_t bytes = 0;
+	uint16_t done = 0;
+	struct rte_mbuf *m;
+	uint32_t status;
+
+	while (done < n) {
+		m = rx_take(q, &d, &status);
+		if (m == NULL)
+			break;
+		if (q->first == NULL) {
+			q->first = m;
+			m->pkt_len = m->data_len;
+		} else {
+			q->last->next = m;
+			q->first->pkt_len += m->data_len;
+			q->first->nb_segs++;
+		}
+		q->last = m;
+		if (!(status & E1000E_RXD_EOP))
+			continue;
+		rx_fill_mbuf(q, q->first, &d, status);
+		bytes += q->first->pkt_len;
+		rte_prefetch0(rte_pktmbuf_mtod(q->first, void *));
+		pkts[done++] = q->first;
+		q->first = NULL;
+	}
+	rx_done(q, done, bytes);
+	return done;
+}
+
+uint32_t
+e1000e_rx_queue_count(void *queue)
+{
+	const struct e1000e_rxq *q = queue;
+	uint16_t at = q->next, n = 0;
+
+	/* The descriptor at the tail is never done, so this ends. */
+	while (rte_le_to_cpu_32(q->ring[at].wb.status) & E1000E_RXD_DD && n < q->n_desc - q->hold) {
+		n++;
+		if (++at == q->n_desc)
+			at = 0;
+	}
+	return n;
+}
+
+int
+e1000e_rx_descriptor_status(void *queue, uint16_t offset)
+{
+	const struct e1000e_rxq *q = queue;
+	uint32_t at = q->next + offset;
+
+	if (offset >= q->n_desc)
+		return -EINVAL;
+	/* The one at the tail and those without a buffer are not hardware's. */
+	if (offset >= q->n_desc - 1 - q->hold)
+		return RTE_ETH_RX_DESC_UNAVAIL;
+	if (at >= q->n_desc)
+		at -= q->n_desc;
+	return rte_le_to_cpu_32(q->ring[at].wb.status) & E1000E_RXD_DD ? RTE_ETH_RX_DESC_DONE :
+									 RTE_ETH_RX_DESC_AVAIL;
+}
+
+uint32_t
+e1000e_tx_ctx_key(const struct rte_mbuf *m)
+{
+	uint64_t flags = m->ol_flags, l4 = flags & RTE_MBUF_F_TX_L4_MASK;
+	uint32_t key;
+
+	if (!(flags & RTE_MBUF_F_TX_IP_CKSUM) && l4 != RTE_MBUF_F_TX_TCP_CKSUM &&
+			l4 != RTE_MBUF_F_TX_UDP_CKSUM)
+		return 0;
+	key = m->l2_len | (uint32_t)m->l3_len << KEY_L3_SHIFT;
+	if (flags & RTE_MBUF_F_TX_IP_CKSUM)
+		key |= KEY_IP;
+	if (flags & (RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM))
+		key |= KEY_IPV4;
+	if (l4 == RTE_MBUF_F_TX_TCP_CKSUM)
+		key |= KEY_TCP;
+	else if (l4 == RTE_MBUF_F_TX_UDP_CKSUM)
+		key |= KEY_UDP;
+	return key;
+}
+
+void
+e1000e_tx_ctx_fill(uint32_t key, union e1000e_tx_desc *desc)
+{
+	uint32_t l2 = key & 0x7F, l3 = (key >> KEY_L3_SHIFT) & 0x1FF;
+	uint32_t cmd = E1000E_TXD_DEXT;
+
+	*desc = (union e1000e_tx_desc){0};
+	if (key & KEY_IPV4) {
+		cmd |= E1000E_TXD_CTX_IPV4;
+		desc->ctx.ipcss = l2;
+		desc->ctx.ipcso = l2 + offsetof(struct rte_ipv4_hdr, hdr_checksum);
+		desc->ctx.ipcse = rte_cpu_to_le_16(l2 + l3 - 1);
+	}
+	if (key & KEY_TCP)
+		cmd |= E1000E_TXD_CTX_TCP;
+	desc->ctx.tucss = l2 + l3;
+	desc->ctx.tucso = l2 + l3 + (key & KEY_TCP ? offsetof(struct rte_tcp_hdr, cksum) :
+						     offsetof(struct rte_udp_hdr, dgram_cksum));
+	desc->ctx.cmd = rte_cpu_to_le_32(cmd);
+}
+
+/* Free the buffers of descriptors [at, at + n), which does not wrap. All are of one pool. */
+static void
+tx_free_fast(struct rte_mbuf **sw, uint16_t n)
+{
+	struct rte_mbuf *bulk[FREE_BULK];
+	unsigned int i, n_bulk = 0;
+
+	for (i = 0; i < n; i++) {
+		if (sw[i] == NULL)
+			continue;
+		bulk[n_bulk++] = sw[i];
+		sw[i] = NULL;
+		if (n_bulk == FREE_BULK) {
+			rte_mempool_put_bulk(bulk[0]->pool, (void **)bulk, n_bulk);
+			n_bulk = 0;
+		}
+	}
+	if (n_bulk > 0)
+		rte_mempool_put_bulk(bulk[0]->pool, (void **)bulk, n_bulk);
+}
+
+/* The same for any mbufs: shared, indirect, of several pools. */
+static void
+tx_free_any(struct rte_mbuf **sw, uint16_t n)
+{
+	struct rte_mbuf *bulk[FREE_BULK], *m;
+	unsigned int i, n_bulk = 0;
+
+	for (i = 0; i < n; i++) {
+		m = sw[i];
+		if (m == NULL)
+			continue;
+		sw[i] = NULL;
+		m = rte_pktmbuf_prefree_seg(m);
+		if (m == NULL)
+			continue;
+		if (n_bulk == FREE_BULK || (n_bulk > 0 && bulk[0]->pool != m->pool)) {
+			rte_mempool_put_bulk(bulk[0]->pool, (void **)bulk, n_bulk);
+			n_bulk = 0;
+		}
+		bulk[n_bulk++] = m;
+	}
+	if (n_bulk > 0)
+		rte_mempool_put_bulk(bulk[0]->pool, (void **)bulk, n_bulk);
+}
+
+static void
+tx_free_range(const struct e1000e_txq *q, uint16_t at, uint16_t n)
+{
+	if (q->fast_free)
+		tx_free_fast(q->sw + at, n);
+	else
+		tx_free_any(q->sw + at, n);
+}
+
+/* Take back the oldest batch if hardware has reported it. @return its number of descriptors; 0: it has not. */
+static uint16_t
+tx_clean_batch(struct e1000e_txq *q)
+{
+	uint16_t last, n, first_part;
+
+	if (q->clean == q->batch)
+		return 0;
+	last = q->last[q->clean];
+	if (!(rte_le_to_cpu_32(q->ring[last].data.status) & E1000E_TXD_DD))
+		return 0;
+
+	n = last >= q->clean ? last - q->clean + 1 : q->n_desc - q->clean + last + 1;
+	first_part = RTE_MIN(n, q->n_desc - q->clean);
+	tx_free_range(q, q->clean, first_part);
+	if (n > first_part)
+		tx_free_range(q, 0, n - first_part);
+	q->clean = last + 1 == q->n_desc ? 0 : last + 1;
+	q->n_free += n;
+	return n;
+}
+
+static inline uint16_t
+tx_next(const struct e1000e_txq *q, uint16_t at)
+{
+	return ++at == q->n_desc ? 0 : at;
+}
+
+/* Ask for a report at descriptor `at`, which ends the batch in the making. */
+static inline void
+tx_close_batch(struct e1000e_txq *q, uint16_t at)
+{
+	q->ring[at].data.cmd |= rte_cpu_to_le_32(E1000E_TXD_RS);
+	q->last[q->batch] = at;
+	q->batch = tx_next(q, at);
+	q->in_batch = 0;
+}
+
+/* Write a packet's context descriptor, if the last one says something else. @return the next descriptor. */
+static inline uint16_t
+tx_put_context(struct e1000e_txq *q, uint32_t key)
+{
+	union e1000e_tx_desc ctx;
+
+	if (key == q->ctx_key)
+		return q->tail;
+	e1000e_tx_ctx_fill(key, &ctx);
+	q->ring[q->tail].data.addr = ctx.data.addr;
+	q->ring[q->tail].data.cmd = ctx.data.cmd;
+	q->ring[q->tail].data.status = ctx.data.status;
+	q->sw[q->tail] = NULL;
+	q->ctx_key = key;
+	return tx_next(q, q->tail);
+}
+
+static inline void
+tx_put_segment(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd, uint32_t status)
+{
+	volatile union e1000e_tx_desc *d = &q->ring[at];
+
+	d->data.addr = rte_cpu_to_le_64(rte_mbuf_data_iova(m));
+	d->data.cmd = rte_cpu_to_le_32(cmd | m->data_len);
+	d->data.status = rte_cpu_to_le_32(status);
+	q->sw[at] = m;
+}
+
+/* All segments of a chain but its first, which is `m`. @return the last descriptor written. */
+static uint16_t
+tx_put_chain(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd, uint32_t status)
+{
+	struct rte_mbuf *next = m->next;
+
+	/* Segments go back to the pool one by one, and there they have no neighbours. */
+	m->next = NULL;
+	m->nb_segs = 1;
+	for (m = next; m != NULL; m = next) {
+		next = m->next;
+		m->next = NULL;
+		m->nb_segs = 1;
+		if (unlikely(m->data_len == 0)) {
+			rte_pktmbuf_free_seg(m);
+			continue;
+		}
+		at = tx_next(q, at);
+		tx_put_segment(q, at, m, cmd, status);
+	}
+	return at;
+}
+
+/* Write a packet's descriptors; there are enough of them. */
+static inline void
+tx_put(struct e1000e_txq *q, struct rte_mbuf *m, uint32_t key)
+{
+	uint32_t cmd = E1000E_TXD_DEXT | E1000E_TXD_DTYP_DATA | E1000E_TXD_IFCS, status = 0;
+	uint16_t at = q->tail, used;
+
+	if (m->ol_flags & RTE_MBUF_F_TX_VLAN) {
+		cmd |= E1000E_TXD_VLE;
+		status |= E1000E_TXD_VLAN(m->vlan_tci);
+	}
+	if (key != 0) {
+		at = tx_put_context(q, key);
+		status |= key & KEY_IP ? E1000E_TXD_IXSM : 0;
+		status |= key & (KEY_TCP | KEY_UDP) ? E1000E_TXD_TXSM : 0;
+	}
+	if (likely(m->nb_segs == 1)) {
+		tx_put_segment(q, at, m, cmd | E1000E_TXD_EOP, status);
+	} else {
+		tx_put_segment(q, at, m, cmd, status);
+		at = tx_put_chain(q, at, m, cmd, status);
+		q->ring[at].data.cmd |= rte_cpu_to_le_32(E1000E_TXD_EOP);
+	}
+
+	used = at >= q->tail ? at - q->tail + 1 : q->n_desc - q->tail + at + 1;
+	q->tail = tx_next(q, at);
+	q->n_free -= used;
+	q->in_batch += used;
+	if (q->in_batch >= q->rs_thresh)
+		tx_close_batch(q, at);
+}
+
+/* A packet that the chip cannot send, ever. */
+static inline bool
+tx_impossible(const struct e1000e_txq *q, const struct rte_mbuf *m, uint16_t need)
+{
+	return need > q->max_need || m->data_len == 0 ||
+		m->pkt_len > E1000E_MAX_FRAME - RTE_ETHER_CRC_LEN;
+}
+
+uint16_t
+e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct e1000e_txq *q = queue;
+	uint16_t i, dropped = 0, tail = q->tail;
+	uint64_t bytes = 0;
+
+	if (q->n_free < q->free_thresh)
+		while (tx_clean_batch(q) > 0)
+			;
+	for (i = 0; i < n; i++) {
+		struct rte_mbuf *m = pkts[i];
+		uint32_t key = e1000e_tx_ctx_key(m);
+		uint16_t need = m->nb_segs + (key != 0 && key != q->ctx_key);
+
+		if (i + 1 < n)
+			rte_prefetch0(pkts[i + 1]);
+		if (unlikely(tx_impossible(q, m, need))) {
+			/* Handing it back would only make the caller try again. */
+			dropped++;
+			rte_pktmbuf_free(m);
+			continue;
+		}
+		while (unlikely(need > q->n_free) && tx_clean_batch(q) > 0)
+			;
+		if (unlikely(need > q->n_free))
+			break;
+		bytes += m->pkt_len;
+		tx_put(q, m, key);
+	}
+	if (q->tail != tail)
+		rte_write32(q->tail, q->tail_reg);
+	q->packets += i - dropped;
+	q->bytes += bytes;
+	q->errors += dropped;
+	return i;
+}
+
+uint16_t
+e1000e_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	const struct e1000e_txq *q = queue;
+	uint16_t i;
+	int rc;
+
+	for (i = 0; i < n; i++) {
+		struct rte_mbuf *m = pkts[i];
+
+		if (tx_impossible(q, m, m->nb_segs + 1)) {
+			rte_errno = EINVAL;
+			break;
+		}
+		if (m->ol_flags & TX_UNSUPPORTED ||
+				(m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_SCTP_CKSUM) {
+			rte_errno = ENOTSUP;
+			break;
+		}
+		/* The chip adds to the sum of the pseudo header, which software puts in. */
+		rc = rte_net_intel_cksum_prepare(m);
+		if (rc != 0) {
+			rte_errno = -rc;
+			break;
+		}
+	}
+	return i;
+}
+
+int
+e1000e_tx_descriptor_status(void *queue, uint16_t offset)
+{
+	const struct e1000e_txq *q = queue;
+	uint32_t used = q->n_desc - 1 - q->n_free, at = q->tail + offset, from_clean, seen = 0;
+	uint16_t batch = q->clean, last;
+
+	if (offset >= q->n_desc)
+		return -EINVAL;
+	at = at >= q->n_desc ? at - q->n_desc : at;
+	from_clean = at >= q->clean ? at - q->clean : at + q->n_desc - q->clean;
+	if (from_clean >= used)
+		return RTE_ETH_TX_DESC_DONE;
+	/* In use: of which batch? */
+	while (batch != q->batch) {
+		last = q->last[batch];
+		seen += last >= batch ? last - batch + 1 : q->n_desc - batch + last + 1;
+		if (from_clean < seen)
+			return rte_le_to_cpu_32(q->ring[last].data.status) & E1000E_TXD_DD ?
+				RTE_ETH_TX_DESC_DONE :
+				RTE_ETH_TX_DESC_FULL;
+		batch = tx_next(q, last);
+	}
+	return RTE_ETH_TX_DESC_FULL;
+}
+
+int
+e1000e_tx_done_cleanup(void *queue, uint32_t n)
+{
+	struct e1000e_txq *q = queue;
+	uint32_t packets = 0, cmd;
+	uint16_t at, freed;
+
+	do {
+		at = q->clean;
+		freed = tx_clean_batch(q);
+		for (; at != q->clean; at = tx_next(q, at)) {
+			cmd = rte_le_to_cpu_32(q->ring[at].data.cmd);
+			packets += (cmd & E1000E_TXD_DTYP_DATA) && (cmd & E1000E_TXD_EOP);
+		}
+	} while (freed > 0 && (n == 0 || packets < n));
+	return packets;
+}
