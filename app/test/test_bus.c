@@ -123,8 +123,9 @@ count_devargs(const char *bus)
 	struct rte_devargs *da;
 	unsigned int n = 0;
 
-	RTE_EAL_DEVARGS_FOREACH(bus, da)
+	RTE_EAL_DEVARGS_FOREACH(bus, da) {
 		n++;
+	}
 	return n;
 }
 
@@ -140,7 +141,7 @@ count_lines(const char *text, const char *what)
 	return n;
 }
 
-/* A driver for DEV_A that never comes so far as to be probed on a host, since there is no such device. */
+/* A driver for DEV_A, which no container can attach; so nothing gets as far as its probe(). */
 static int
 fake_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
 {
@@ -178,7 +179,8 @@ params_are_read(void)
 		{"backend=iommufd", {"default", DMAMAP_BACKEND_IOMMUFD, -1, "", ""}},
 		{"backend=noiommu", {"default", DMAMAP_BACKEND_NOIOMMU, -1, "", ""}},
 		{"vf_token=5A000000-1111-2222-3333-4444444444ff",
-			{"default", DMAMAP_BACKEND_AUTO, -1, "5a000000-1111-2222-3333-4444444444ff", ""}},
+			{"default", DMAMAP_BACKEND_AUTO, -1, "5a000000-1111-2222-3333-4444444444ff",
+				""}},
 		{"driver=net_x,speed=7", {"default", DMAMAP_BACKEND_AUTO, -1, "", "net_x"}},
 		{"container=123456789012345678901234567890123456789012345678901234567890123",
 			{"123456789012345678901234567890123456789012345678901234567890123",
@@ -191,10 +193,10 @@ params_are_read(void)
 	for (i = 0; i < RTE_DIM(cases); i++) {
 		da.args = cases[i].args;
 		memset(&got, 0xa5, sizeof(got));
-		TEST_ASSERT_SUCCESS(vfio_pci_params_parse(&da, fake_params, &got), "\"%s\" is refused",
-			cases[i].args);
-		TEST_ASSERT_EQUAL(strcmp(got.container, cases[i].want.container), 0, "%s: container %s",
-			cases[i].args, got.container);
+		TEST_ASSERT_SUCCESS(vfio_pci_params_parse(&da, fake_params, &got),
+			"\"%s\" is refused", cases[i].args);
+		TEST_ASSERT_EQUAL(strcmp(got.container, cases[i].want.container), 0,
+			"%s: container %s", cases[i].args, got.container);
 		TEST_ASSERT_EQUAL(got.backend, cases[i].want.backend, "%s: backend", cases[i].args);
 		TEST_ASSERT_EQUAL(got.isolate, cases[i].want.isolate, "%s: isolate", cases[i].args);
 		TEST_ASSERT_EQUAL(strcmp(got.vf_token, cases[i].want.vf_token), 0, "%s: token %s",
@@ -228,7 +230,8 @@ wrong_params_are_refused_with_one_line(void)
 		{"addr=" DEV_A, "knows the argument \"addr\""},
 		{"isolate=1,isolate=1", "\"isolate\" is given twice"},
 		{"speed=1,speed=2", "\"speed\" is given twice"},
-		{"a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a", "no list of key=value"},
+		{"a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a",
+			"no list of key=value"},
 		{"container=a=b", "knows the argument \"a\""},
 	};
 	const struct vfio_pci_params untouched = {.container = "before"};
@@ -245,8 +248,10 @@ wrong_params_are_refused_with_one_line(void)
 		rc = vfio_pci_params_parse(&da, fake_params, &got);
 		log = test_log_end();
 		TEST_ASSERT_EQUAL(rc, -EINVAL, "\"%s\" gives %d", cases[i].args, rc);
-		TEST_ASSERT_NOT_NULL(strstr(log, cases[i].line), "\"%s\" logs: %s", cases[i].args, log);
-		TEST_ASSERT_NOT_NULL(strstr(log, DEV_A), "the line does not say which device: %s", log);
+		TEST_ASSERT_NOT_NULL(
+			strstr(log, cases[i].line), "\"%s\" logs: %s", cases[i].args, log);
+		TEST_ASSERT_NOT_NULL(
+			strstr(log, DEV_A), "the line does not say which device: %s", log);
 		TEST_ASSERT_EQUAL(count_lines(log, "vfio_pci: "), 1u, "more than a line: %s", log);
 		TEST_ASSERT_EQUAL(memcmp(&got, &untouched, sizeof(got)), 0, "%s: changed something",
 			cases[i].args);
@@ -282,7 +287,8 @@ both_syntaxes_mean_the_same(void)
 	unsigned int i;
 	int rc;
 
-	TEST_ASSERT_FAIL(vfio_pci_bus.bus.parse(DEV_A, NULL), "a bare address is taken from others");
+	TEST_ASSERT_FAIL(
+		vfio_pci_bus.bus.parse(DEV_A, NULL), "a bare address is taken from others");
 	rte_pci_addr_parse(DEV_A, &want);
 	for (i = 0; i < RTE_DIM(cases); i++) {
 		test_log_begin();
@@ -291,12 +297,12 @@ both_syntaxes_mean_the_same(void)
 		TEST_ASSERT((rc == 0) == (cases[i].rc == 0), "%s gives %d", cases[i].text, rc);
 		if (rc == 0) {
 			TEST_ASSERT(da.bus == &vfio_pci_bus.bus, "%s: another bus", cases[i].text);
-			TEST_ASSERT_SUCCESS(vfio_pci_parse_name(da.name, true, &addr), "%s: name %s",
-				cases[i].text, da.name);
+			TEST_ASSERT_SUCCESS(vfio_pci_parse_name(da.name, true, &addr),
+				"%s: name %s", cases[i].text, da.name);
 			TEST_ASSERT_EQUAL(rte_pci_addr_cmp(&addr, &want), 0, "%s: name %s",
 				cases[i].text, da.name);
-			TEST_ASSERT_SUCCESS(vfio_pci_params_parse(&da, NULL, &params), "%s",
-				cases[i].text);
+			TEST_ASSERT_SUCCESS(
+				vfio_pci_params_parse(&da, NULL, &params), "%s", cases[i].text);
 			TEST_ASSERT(strcmp(params.container, "a") == 0 && params.isolate == 1,
 				"%s: container %s, isolate %d", cases[i].text, params.container,
 				params.isolate);
@@ -318,18 +324,25 @@ capabilities_are_found_and_circles_left(void)
 		uint8_t wanted;
 		int rc;
 	} cases[] = {
-		{"first", PCI_STATUS_CAP_LIST, 0x40, {{0x40, 0x01, 0x50}, {0x50, 0x11, 0}}, 0x01, 0x40},
-		{"last", PCI_STATUS_CAP_LIST, 0x40, {{0x40, 0x01, 0x50}, {0x50, 0x11, 0}}, 0x11, 0x50},
-		{"backwards", PCI_STATUS_CAP_LIST, 0xf0, {{0xf0, 0x01, 0x40}, {0x40, 0x11, 0}}, 0x11, 0x40},
+		{"first", PCI_STATUS_CAP_LIST, 0x40, {{0x40, 0x01, 0x50}, {0x50, 0x11, 0}}, 0x01,
+			0x40},
+		{"last", PCI_STATUS_CAP_LIST, 0x40, {{0x40, 0x01, 0x50}, {0x50, 0x11, 0}}, 0x11,
+			0x50},
+		{"backwards", PCI_STATUS_CAP_LIST, 0xf0, {{0xf0, 0x01, 0x40}, {0x40, 0x11, 0}},
+			0x11, 0x40},
 		{"at the end", PCI_STATUS_CAP_LIST, 0xfc, {{0xfc, 0x11, 0}}, 0x11, 0xfc},
 		{"absent", PCI_STATUS_CAP_LIST, 0x40, {{0x40, 0x01, 0}}, 0x11, 0},
 		{"empty list", PCI_STATUS_CAP_LIST, 0, {{0}}, 0x11, 0},
 		{"no list", 0, 0x40, {{0x40, 0x11, 0}}, 0x11, 0},
-		{"reserved bits", PCI_STATUS_CAP_LIST, 0x43, {{0x40, 0x01, 0x51}, {0x50, 0x11, 0}}, 0x11, 0x50},
+		{"reserved bits", PCI_STATUS_CAP_LIST, 0x43, {{0x40, 0x01, 0x51}, {0x50, 0x11, 0}},
+			0x11, 0x50},
 		{"points at itself", PCI_STATUS_CAP_LIST, 0x40, {{0x40, 0x01, 0x40}}, 0x11, -ELOOP},
-		{"circle of two", PCI_STATUS_CAP_LIST, 0x40, {{0x40, 0x01, 0x50}, {0x50, 0x05, 0x40}}, 0x11, -ELOOP},
-		{"found before the circle", PCI_STATUS_CAP_LIST, 0x40, {{0x40, 0x11, 0x50}, {0x50, 5, 0x40}}, 0x11, 0x40},
-		{"into the header", PCI_STATUS_CAP_LIST, 0x40, {{0x40, 0x01, 0x10}}, 0x11, -EBADMSG},
+		{"circle of two", PCI_STATUS_CAP_LIST, 0x40,
+			{{0x40, 0x01, 0x50}, {0x50, 0x05, 0x40}}, 0x11, -ELOOP},
+		{"found before the circle", PCI_STATUS_CAP_LIST, 0x40,
+			{{0x40, 0x11, 0x50}, {0x50, 5, 0x40}}, 0x11, 0x40},
+		{"into the header", PCI_STATUS_CAP_LIST, 0x40, {{0x40, 0x01, 0x10}}, 0x11,
+			-EBADMSG},
 		{"begins in the header", PCI_STATUS_CAP_LIST, 0x3c, {{0}}, 0x11, -EBADMSG},
 	};
 	uint8_t cfg[VFIO_PCI_CFG_LEN];
@@ -345,8 +358,8 @@ capabilities_are_found_and_circles_left(void)
 			cfg[cases[i].caps[j].at + 1] = cases[i].caps[j].next;
 		}
 		rc = vfio_pci_cap_find(cfg, cases[i].wanted);
-		TEST_ASSERT_EQUAL(rc, cases[i].rc, "%s: %d instead of %d", cases[i].what, rc,
-			cases[i].rc);
+		TEST_ASSERT_EQUAL(
+			rc, cases[i].rc, "%s: %d instead of %d", cases[i].what, rc, cases[i].rc);
 	}
 	return TEST_SUCCESS;
 }
@@ -355,7 +368,7 @@ static int
 bars_are_mapped_around_the_msix_table(void)
 {
 #define K UINT64_C(1024)
-#define TABLE(start, last) .has_table = true, .table = {start, last}
+#define TABLE(start, last) .has_table = true, .table = { start, last }
 	static const struct vfio_pci_area two[] = {{0, 4 * K - 1}, {12 * K, 16 * K - 1}};
 	static const struct vfio_pci_area odd[] = {{100, 9000}};
 	static const struct {
@@ -367,15 +380,17 @@ bars_are_mapped_around_the_msix_table(void)
 		{"no table", {.len = 128 * K, .page = 4 * K}, 1, {{0, 128 * K - 1}}},
 		{"less than a page", {.len = 128, .page = 4 * K}, 1, {{0, 4 * K - 1}}},
 		{"odd length", {.len = 5 * K, .page = 4 * K}, 1, {{0, 8 * K - 1}}},
-		{"table first", {.len = 16 * K, .page = 4 * K, TABLE(0, 79)}, 1, {{4 * K, 16 * K - 1}}},
+		{"table first", {.len = 16 * K, .page = 4 * K, TABLE(0, 79)}, 1,
+			{{4 * K, 16 * K - 1}}},
 		{"table in the middle", {.len = 16 * K, .page = 4 * K, TABLE(8 * K, 8 * K + 79)}, 2,
 			{{0, 8 * K - 1}, {12 * K, 16 * K - 1}}},
 		{"table last", {.len = 16 * K, .page = 4 * K, TABLE(12 * K, 12 * K + 79)}, 1,
 			{{0, 12 * K - 1}}},
-		{"table inside its page", {.len = 16 * K, .page = 4 * K, TABLE(4 * K + 256, 4 * K + 511)}, 2,
+		{"table inside its page",
+			{.len = 16 * K, .page = 4 * K, TABLE(4 * K + 256, 4 * K + 511)}, 2,
 			{{0, 4 * K - 1}, {8 * K, 16 * K - 1}}},
-		{"table over two pages", {.len = 16 * K, .page = 4 * K, TABLE(6 * K, 10 * K - 1)}, 2,
-			{{0, 4 * K - 1}, {12 * K, 16 * K - 1}}},
+		{"table over two pages", {.len = 16 * K, .page = 4 * K, TABLE(6 * K, 10 * K - 1)},
+			2, {{0, 4 * K - 1}, {12 * K, 16 * K - 1}}},
 		{"table ends with its page", {.len = 16 * K, .page = 4 * K, TABLE(0, 4 * K - 1)}, 1,
 			{{4 * K, 16 * K - 1}}},
 		{"nothing but the table", {.len = 4 * K, .page = 4 * K, TABLE(0, 79)}, 0, {{0}}},
@@ -383,28 +398,40 @@ bars_are_mapped_around_the_msix_table(void)
 			{{32 * K, 64 * K - 1}}},
 		{"table beyond the BAR", {.len = 4 * K, .page = 4 * K, TABLE(8 * K, 8 * K + 79)}, 1,
 			{{0, 4 * K - 1}}},
-		{"small pages, kernel allows", {.len = 16 * K, .page = 4 * K, TABLE(0, 79),
-			.table_mappable = true}, 1, {{4 * K, 16 * K - 1}}},
-		{"large pages, kernel allows", {.len = 64 * K, .page = 64 * K, TABLE(4 * K, 5 * K - 1),
-			.table_mappable = true}, 1, {{0, 64 * K - 1}}},
-		{"large pages, kernel refuses", {.len = 128 * K, .page = 64 * K, TABLE(4 * K, 5 * K - 1)}, 1,
+		{"small pages, kernel allows",
+			{.len = 16 * K, .page = 4 * K, TABLE(0, 79), .table_mappable = true}, 1,
+			{{4 * K, 16 * K - 1}}},
+		{"large pages, kernel allows",
+			{.len = 64 * K,
+				.page = 64 * K,
+				TABLE(4 * K, 5 * K - 1),
+				.table_mappable = true},
+			1, {{0, 64 * K - 1}}},
+		{"large pages, kernel refuses",
+			{.len = 128 * K, .page = 64 * K, TABLE(4 * K, 5 * K - 1)}, 1,
 			{{64 * K, 128 * K - 1}}},
-		{"the kernel's list", {.len = 16 * K, .page = 4 * K, .n_sparse = 2, .sparse = two}, 2,
-			{{0, 4 * K - 1}, {12 * K, 16 * K - 1}}},
-		{"list and table", {.len = 16 * K, .page = 4 * K, TABLE(12 * K, 12 * K + 79), .n_sparse = 2,
-			.sparse = two}, 1, {{0, 4 * K - 1}}},
-		{"list off page borders", {.len = 16 * K, .page = 4 * K, .n_sparse = 1, .sparse = odd}, 1,
+		{"the kernel's list", {.len = 16 * K, .page = 4 * K, .n_sparse = 2, .sparse = two},
+			2, {{0, 4 * K - 1}, {12 * K, 16 * K - 1}}},
+		{"list and table",
+			{.len = 16 * K,
+				.page = 4 * K,
+				TABLE(12 * K, 12 * K + 79),
+				.n_sparse = 2,
+				.sparse = two},
+			1, {{0, 4 * K - 1}}},
+		{"list off page borders",
+			{.len = 16 * K, .page = 4 * K, .n_sparse = 1, .sparse = odd}, 1,
 			{{4 * K, 8 * K - 1}}},
-		{"list beyond the BAR", {.len = 4 * K, .page = 4 * K, .n_sparse = 2, .sparse = two}, 1,
-			{{0, 4 * K - 1}}},
+		{"list beyond the BAR", {.len = 4 * K, .page = 4 * K, .n_sparse = 2, .sparse = two},
+			1, {{0, 4 * K - 1}}},
 	};
 	struct vfio_pci_area got[4];
 	unsigned int i, j, n;
 
 	for (i = 0; i < RTE_DIM(cases); i++) {
 		n = vfio_pci_bar_areas(&cases[i].shape, got, RTE_DIM(got));
-		TEST_ASSERT_EQUAL(n, cases[i].n, "%s: %u areas instead of %u", cases[i].what, n,
-			cases[i].n);
+		TEST_ASSERT_EQUAL(
+			n, cases[i].n, "%s: %u areas instead of %u", cases[i].what, n, cases[i].n);
 		for (j = 0; j < n; j++)
 			TEST_ASSERT(got[j].start == cases[i].want[j].start &&
 					got[j].last == cases[i].want[j].last,
@@ -421,8 +448,11 @@ bars_are_mapped_around_the_msix_table(void)
 static int
 ids_match_with_wildcards(void)
 {
-	static const struct rte_pci_id id = {.class_id = 0x020000, .vendor_id = 0x8086,
-		.device_id = 0x10d3, .subsystem_vendor_id = 0x1af4, .subsystem_device_id = 0x1100};
+	static const struct rte_pci_id id = {.class_id = 0x020000,
+		.vendor_id = 0x8086,
+		.device_id = 0x10d3,
+		.subsystem_vendor_id = 0x1af4,
+		.subsystem_device_id = 0x1100};
 	static const struct {
 		struct rte_pci_id row;
 		bool fits;
@@ -452,8 +482,8 @@ static int
 pmd_info_is_one_json_string(void)
 {
 	static const char want[] = "PMD_INFO_STRING= {\"name\": \"test_fake\", \"params\": "
-		"\"speed=<0-9>\", \"kmod\": \"vfio-pci\", \"pci_ids\": "
-		"[ [32902, 4307,65535,65535],[ 6900,    7,65535,65535]]}";
+				   "\"speed=<0-9>\", \"kmod\": \"vfio-pci\", \"pci_ids\": "
+				   "[ [32902, 4307,65535,65535],[ 6900,    7,65535,65535]]}";
 
 	TEST_ASSERT_EQUAL(sizeof(vfio_pci_pmd_info_test_fake), sizeof(want), "length");
 	TEST_ASSERT_EQUAL(memcmp(&vfio_pci_pmd_info_test_fake, want, sizeof(want)), 0, "it is %s",
@@ -471,16 +501,19 @@ only_named_devices_are_scanned(void)
 
 	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "a scan without devargs");
 	TEST_ASSERT(TAILQ_EMPTY(&vfio_pci_bus.devices), "a device that nobody named is on the bus");
-	TEST_ASSERT_EQUAL(vfio_pci_bus.bus.get_iommu_class(), RTE_IOVA_DC, "an empty bus wants something");
+	TEST_ASSERT_EQUAL(
+		vfio_pci_bus.bus.get_iommu_class(), RTE_IOVA_DC, "an empty bus wants something");
 
 	TEST_ASSERT_SUCCESS(rte_devargs_add(RTE_DEVTYPE_ALLOWED, "vfio_pci:" DEV_B), "devargs");
-	TEST_ASSERT_SUCCESS(rte_devargs_add(RTE_DEVTYPE_ALLOWED, "vfio_pci:aa:00.0,container=a"), "devargs");
+	TEST_ASSERT_SUCCESS(
+		rte_devargs_add(RTE_DEVTYPE_ALLOWED, "vfio_pci:aa:00.0,container=a"), "devargs");
 	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "scan");
 	dev = TAILQ_FIRST(&vfio_pci_bus.devices);
-	TEST_ASSERT(dev != NULL && strcmp(dev->name, DEV_A) == 0, "the lowest address is not first");
+	TEST_ASSERT(
+		dev != NULL && strcmp(dev->name, DEV_A) == 0, "the lowest address is not first");
 	TEST_ASSERT(dev->id.vendor_id == 0x8086 && dev->id.device_id == 0x10d3 &&
-			dev->id.subsystem_vendor_id == 0x1af4 && dev->id.subsystem_device_id == 0x1100 &&
-			dev->id.class_id == 0x020000,
+			dev->id.subsystem_vendor_id == 0x1af4 &&
+			dev->id.subsystem_device_id == 0x1100 && dev->id.class_id == 0x020000,
 		"ids are wrong");
 	TEST_ASSERT_EQUAL(dev->device.numa_node, 1, "node %d", dev->device.numa_node);
 	TEST_ASSERT_EQUAL(strcmp(dev->device.devargs->name, DEV_A), 0, "devargs are named %s",
@@ -508,7 +541,8 @@ an_absent_device_has_one_line(void)
 {
 	const char *log;
 
-	TEST_ASSERT_SUCCESS(rte_devargs_add(RTE_DEVTYPE_ALLOWED, "vfio_pci:" DEV_ABSENT), "devargs");
+	TEST_ASSERT_SUCCESS(
+		rte_devargs_add(RTE_DEVTYPE_ALLOWED, "vfio_pci:" DEV_ABSENT), "devargs");
 	test_log_begin();
 	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "scan");
 	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "second scan");
@@ -541,14 +575,15 @@ devices_are_found_and_filtered(void)
 	for (i = 0; i < RTE_DIM(cases); i++) {
 		n = 0;
 		RTE_DEV_FOREACH(dev, cases[i].filter, &it)
-			n++;
+		n++;
 		TEST_ASSERT_EQUAL(n, cases[i].n, "%s: %u devices", cases[i].filter, n);
 	}
 	dev = &on_bus(DEV_A)->device;
 	TEST_ASSERT(rte_bus_find_by_device(dev) == &vfio_pci_bus.bus, "its bus is not found");
 	test_log_begin();
 	TEST_ASSERT_SUCCESS(rte_dev_iterator_init(&it, "bus=vfio_pci,addr=" DEV_A), "init");
-	TEST_ASSERT_NULL(vfio_pci_bus.bus.dev_iterate(NULL, "size=1", &it), "a wrong filter finds something");
+	TEST_ASSERT_NULL(vfio_pci_bus.bus.dev_iterate(NULL, "size=1", &it),
+		"a wrong filter finds something");
 	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "makes no sense"), "no line");
 	TEST_ASSERT_EQUAL(rte_errno, EINVAL, "rte_errno is %d", rte_errno);
 	return TEST_SUCCESS;
@@ -565,7 +600,8 @@ hotplug_refuses_and_leaves_nothing(void)
 	} cases[] = {
 		{"vfio_pci:" DEV_ABSENT, -ENODEV, "no such device", false},
 		{"vfio_pci:" DEV_B, -ENOTSUP, "no driver for 1234:dead", true},
-		{"vfio_pci:" DEV_A ",driver=other", -ENOTSUP, "no driver other for 8086:10d3", true},
+		{"vfio_pci:" DEV_A ",driver=other", -ENOTSUP, "no driver other for 8086:10d3",
+			true},
 		{"vfio_pci:" DEV_A ",colour=red", -EINVAL, "knows the argument \"colour\"", true},
 		{"vfio_pci:" DEV_A ",isolate=yes", -EINVAL, "it takes 0 or 1", true},
 	};
@@ -579,8 +615,8 @@ hotplug_refuses_and_leaves_nothing(void)
 		rc = rte_dev_probe(cases[i].devargs);
 		log = test_log_end();
 		TEST_ASSERT_EQUAL(rc, cases[i].rc, "%s gives %d", cases[i].devargs, rc);
-		TEST_ASSERT_EQUAL(count_lines(log, cases[i].line), 1u, "%s logs: %s", cases[i].devargs,
-			log);
+		TEST_ASSERT_EQUAL(
+			count_lines(log, cases[i].line), 1u, "%s logs: %s", cases[i].devargs, log);
 		TEST_ASSERT_EQUAL(count_devargs("vfio_pci"), cases[i].stays ? 1u : 0u,
 			"%s leaves %u devargs", cases[i].devargs, count_devargs("vfio_pci"));
 		if (cases[i].stays)
@@ -602,7 +638,8 @@ naming_a_device_again_replaces_its_arguments(void)
 	TEST_ASSERT_EQUAL(count_devargs("vfio_pci"), 1u, "%u devargs", count_devargs("vfio_pci"));
 	TEST_ASSERT_EQUAL(strcmp(on_bus(DEV_B)->device.devargs->args, "container=b"), 0, "args %s",
 		on_bus(DEV_B)->device.devargs->args);
-	TEST_ASSERT_EQUAL(rte_dev_probe("bus=vfio_pci,addr=" DEV_B ",container=c"), -ENOTSUP, "no driver");
+	TEST_ASSERT_EQUAL(
+		rte_dev_probe("bus=vfio_pci,addr=" DEV_B ",container=c"), -ENOTSUP, "no driver");
 	test_log_end();
 	TEST_ASSERT_EQUAL(count_devargs("vfio_pci"), 1u, "%u devargs", count_devargs("vfio_pci"));
 	TEST_ASSERT_NOT_NULL(strstr(on_bus(DEV_B)->device.devargs->bus_str, "container=c"), "args");
@@ -662,7 +699,8 @@ pci_bus_cases(void)
 	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "scan");
 	theirs = pci_device.devargs;
 	TEST_ASSERT(theirs != NULL && theirs->policy == RTE_DEV_BLOCKED, "it is not blocked");
-	TEST_ASSERT_EQUAL(pci_bus.conf.scan_mode, RTE_BUS_SCAN_BLOCKLIST, "mode %d", pci_bus.conf.scan_mode);
+	TEST_ASSERT_EQUAL(
+		pci_bus.conf.scan_mode, RTE_BUS_SCAN_BLOCKLIST, "mode %d", pci_bus.conf.scan_mode);
 	TEST_ASSERT_EQUAL(count_devargs("pci"), 1u, "%u devargs", count_devargs("pci"));
 	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "scan");
 	TEST_ASSERT_EQUAL(count_devargs("pci"), 1u, "a second scan blocks again");
@@ -734,7 +772,8 @@ static const struct test_case cases[] = {
 	{"an absent device has one line", an_absent_device_has_one_line},
 	{"devices are found and filtered", devices_are_found_and_filtered},
 	{"hotplug refuses and leaves nothing", hotplug_refuses_and_leaves_nothing},
-	{"naming a device again replaces its arguments", naming_a_device_again_replaces_its_arguments},
+	{"naming a device again replaces its arguments",
+		naming_a_device_again_replaces_its_arguments},
 	{"DPDK's pci bus keeps its hands off", the_pci_bus_keeps_its_hands_off},
 };
 

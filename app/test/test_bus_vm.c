@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does the vfio_pci bus drive real devices? Two 82574L of $GANTRY_DEVICES, on real VFIO. Registers are
- * those of the 82574L data sheet (10.2).
+ * Does the vfio_pci bus drive real devices? Two 82574L of $GANTRY_DEVICES, on real VFIO. Registers
+ * are those of the 82574L data sheet (10.2).
  */
 
 #include <dirent.h>
@@ -79,8 +79,8 @@ nic_remove_request(struct vfio_pci_device *dev)
 	n_requests++;
 }
 
-static const struct rte_pci_id nic_ids[] = {VFIO_PCI_ID(0x8086, 0x10d3), VFIO_PCI_ID(0x1af4, 0x1044),
-	{.vendor_id = 0}};
+static const struct rte_pci_id nic_ids[] = {
+	VFIO_PCI_ID(0x8086, 0x10d3), VFIO_PCI_ID(0x1af4, 0x1044), {.vendor_id = 0}};
 static struct vfio_pci_driver nic_driver = {
 	.driver.name = "bus_test",
 	.id_table = nic_ids,
@@ -113,8 +113,7 @@ setup(void)
 
 	n_devices = 0;
 	copy = strdup(list != NULL ? list : "");
-	for (name = strtok_r(copy, " ,", &save); name != NULL;
-		name = strtok_r(NULL, " ,", &save))
+	for (name = strtok_r(copy, " ,", &save); name != NULL; name = strtok_r(NULL, " ,", &save))
 		if (n_devices < RTE_DIM(device) && has_id(name, "0x10d3\n"))
 			snprintf(device[n_devices++], sizeof(device[0]), "%s", name);
 		else if (has_id(name, "0x1044\n"))
@@ -232,14 +231,15 @@ a_probed_device_is_ready(void)
 	TEST_ASSERT_EQUAL(n_probes, 1u, "%u probes", n_probes);
 	TEST_ASSERT(rte_dev_is_probed(&dev->device), "it does not count as probed");
 	TEST_ASSERT(dev->container != NULL && dev->dma != NULL, "it is in no container");
-	TEST_ASSERT_EQUAL(strcmp(dmamap_container_name(dev->container), "default"), 0, "container %s",
-		dmamap_container_name(dev->container));
-	TEST_ASSERT_EQUAL(dev->bar[0].len, UINT64_C(128) * 1024, "BAR 0 has %" PRIu64, dev->bar[0].len);
+	TEST_ASSERT_EQUAL(strcmp(dmamap_container_name(dev->container), "default"), 0,
+		"container %s", dmamap_container_name(dev->container));
+	TEST_ASSERT_EQUAL(
+		dev->bar[0].len, UINT64_C(128) * 1024, "BAR 0 has %" PRIu64, dev->bar[0].len);
 	TEST_ASSERT_NOT_NULL((const void *)(uintptr_t)dev->bar[0].addr, "BAR 0 is not mapped");
 	TEST_ASSERT_NOT_EQUAL(reg_read(dev, REG_STATUS), UINT32_MAX, "no register answers");
 	TEST_ASSERT(dev->bar[2].len == 32 && dev->bar[2].addr == NULL, "BAR 2, of ports, is wrong");
-	TEST_ASSERT_EQUAL((command(dev) & (PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)), PCI_COMMAND_MEMORY,
-		"command is 0x%x", command(dev));
+	TEST_ASSERT_EQUAL((command(dev) & (PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)),
+		PCI_COMMAND_MEMORY, "command is 0x%x", command(dev));
 	TEST_ASSERT_SUCCESS(vfio_pci_cfg_read(dev, ids, sizeof(ids), PCI_VENDOR_ID), "config");
 	TEST_ASSERT(ids[0] == 0x8086 && ids[1] == 0x10d3, "ids %04x:%04x", ids[0], ids[1]);
 	TEST_ASSERT_EQUAL(vfio_pci_cfg_read(dev, ids, 4, 4096), -EINVAL, "beyond config space");
@@ -265,14 +265,18 @@ the_msix_table_is_not_mapped(void)
 	TEST_ASSERT_EQUAL(vfio_pci_msix_table(dev, &bar, &table), 1, "no table");
 	TEST_ASSERT_EQUAL(table.last - table.start + 1, UINT64_C(5) * 16, "table of %" PRIu64,
 		table.last - table.start + 1);
-	TEST_ASSERT_NOT_NULL((const void *)(uintptr_t)dev->bar[bar].addr, "BAR %u is not mapped", bar);
+	TEST_ASSERT_NOT_NULL(
+		(const void *)(uintptr_t)dev->bar[bar].addr, "BAR %u is not mapped", bar);
 	TEST_ASSERT(!readable(dev->bar[bar].addr + table.start), "the table can be touched");
 	TEST_ASSERT(readable(dev->bar[bar].addr + 0x2000), "what is behind it cannot");
 	TEST_ASSERT(readable(dev->bar[0].addr), "BAR 0 cannot");
-	TEST_ASSERT_SUCCESS(vfio_pci_bar_read(dev, bar, &word, sizeof(word), 0x2000), "file access");
-	TEST_ASSERT_EQUAL(vfio_pci_bar_read(dev, bar, &word, 4, dev->bar[bar].len), -EINVAL, "beyond");
+	TEST_ASSERT_SUCCESS(
+		vfio_pci_bar_read(dev, bar, &word, sizeof(word), 0x2000), "file access");
+	TEST_ASSERT_EQUAL(
+		vfio_pci_bar_read(dev, bar, &word, 4, dev->bar[bar].len), -EINVAL, "beyond");
 	TEST_ASSERT_EQUAL(vfio_pci_bar_read(dev, 6, &word, 4, 0), -EINVAL, "BAR 6");
-	TEST_ASSERT_SUCCESS(vfio_pci_bar_read(dev, 0, &word, sizeof(word), REG_STATUS), "file access");
+	TEST_ASSERT_SUCCESS(
+		vfio_pci_bar_read(dev, 0, &word, sizeof(word), REG_STATUS), "file access");
 	TEST_ASSERT_EQUAL(rte_le_to_cpu_32(word), reg_read(dev, REG_STATUS), "file and map differ");
 	return TEST_SUCCESS;
 }
@@ -304,7 +308,8 @@ bus_mastering_holds_the_device(void)
 	dev = find(0);
 	TEST_ASSERT_SUCCESS(vfio_pci_bus_master(dev, true), "on");
 	TEST_ASSERT_SUCCESS(vfio_pci_bus_master(dev, true), "on again");
-	TEST_ASSERT_EQUAL((command(dev) & PCI_COMMAND_MASTER), PCI_COMMAND_MASTER, "the bit is clear");
+	TEST_ASSERT_EQUAL(
+		(command(dev) & PCI_COMMAND_MASTER), PCI_COMMAND_MASTER, "the bit is clear");
 	test_log_begin();
 	TEST_ASSERT_EQUAL(dmamap_container_detach(dev->dma), -EBUSY, "it can be detached");
 	test_log_end();
@@ -319,7 +324,7 @@ bus_mastering_holds_the_device(void)
 	return TEST_SUCCESS;
 }
 
-/** The device_status register of a virtio device (virtio 1.1, 4.1.4): the capability that says where it is. */
+/** A virtio device's device_status register, by the capability that says where (virtio 1.1, 4.1.4). */
 static volatile uint8_t *
 virtio_status(const struct vfio_pci_device *dev)
 {
@@ -369,13 +374,15 @@ removal_leaves_nothing(void)
 
 	for (i = 0; i < 3; i++) {
 		TEST_ASSERT_SUCCESS(probe(0, "container=c"), "probe %u", i);
-		TEST_ASSERT_SUCCESS(vfio_pci_intr_enable(find(0), VFIO_PCI_INTR_MSIX, 5), "vectors");
+		TEST_ASSERT_SUCCESS(
+			vfio_pci_intr_enable(find(0), VFIO_PCI_INTR_MSIX, 5), "vectors");
 		TEST_ASSERT_NOT_NULL(dmamap_container_by_name("c"), "no container");
 		TEST_ASSERT_SUCCESS(rte_dev_remove(&find(0)->device), "remove %u", i);
 		TEST_ASSERT_NULL(find(0), "it is on the bus still");
 		TEST_ASSERT_NULL(rte_devargs_next("vfio_pci", NULL), "devargs are left");
 		TEST_ASSERT_NULL(dmamap_container_by_name("c"), "the container is left");
-		TEST_ASSERT(i == 0 || count_fds() == fds, "%u files open, %u before", count_fds(), fds);
+		TEST_ASSERT(
+			i == 0 || count_fds() == fds, "%u files open, %u before", count_fds(), fds);
 		fds = count_fds();
 	}
 	TEST_ASSERT(n_probes == 3 && n_removes == 3, "%u probes, %u removes", n_probes, n_removes);
@@ -389,7 +396,8 @@ wait_event(int fd)
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	uint64_t count = 0;
 
-	if (poll(&pfd, 1, GIVE_UP_S * 1000) != 1 || read(fd, &count, sizeof(count)) != sizeof(count))
+	if (poll(&pfd, 1, GIVE_UP_S * 1000) != 1 ||
+		read(fd, &count, sizeof(count)) != sizeof(count))
 		return 0;
 	return count;
 }
@@ -412,8 +420,9 @@ raise_cause(const struct vfio_pci_device *dev, uint32_t cause)
 }
 
 /**
- * QEMU's device starts a throttling timer of 128 us with each interrupt, and aborts the whole machine if the kind of
- * interrupt has changed when it ends. No register shows it; hence the delay, on which no verdict hangs.
+ * QEMU's device starts a throttling timer of 128 us with each interrupt, and aborts the whole
+ * machine if the kind of interrupt has changed when it ends. No register shows it; hence the delay,
+ * on which no verdict hangs.
  */
 static void
 clear_cause(const struct vfio_pci_device *dev)
@@ -481,7 +490,8 @@ check_callback(struct vfio_pci_device *dev, enum vfio_pci_intr kind, uint32_t ca
 
 	sem_init(&called, 0, 0);
 	TEST_ASSERT_SUCCESS(vfio_pci_intr_enable(dev, kind, 1), "enable kind %d", kind);
-	TEST_ASSERT_SUCCESS(rte_intr_callback_register(dev->intr_handle, post, &called), "register");
+	TEST_ASSERT_SUCCESS(
+		rte_intr_callback_register(dev->intr_handle, post, &called), "register");
 	for (i = 0; i < 3; i++) {
 		/* What DPDK's drivers call does no harm. */
 		if (i == 1 && rte_intr_enable(dev->intr_handle) != 0)
@@ -558,15 +568,17 @@ devices_share_containers_by_name(void)
 	TEST_ASSERT_SUCCESS(probe(1, "container=c,isolate=0"), "probe");
 	TEST_ASSERT(find(0)->container == find(1)->container, "two containers");
 	TEST_ASSERT_SUCCESS(dmamap_container_info(find(0)->container, &info), "info");
-	TEST_ASSERT(info.n_devices == 2 && info.n_domains == 1, "%u devices, %u domains", info.n_devices,
-		info.n_domains);
+	TEST_ASSERT(info.n_devices == 2 && info.n_domains == 1, "%u devices, %u domains",
+		info.n_devices, info.n_domains);
 	TEST_ASSERT_SUCCESS(rte_dev_remove(&find(1)->device), "remove");
-	TEST_ASSERT_NOT_NULL(dmamap_container_by_name("c"), "the container went with another's device");
+	TEST_ASSERT_NOT_NULL(
+		dmamap_container_by_name("c"), "the container went with another's device");
 
 	test_log_begin();
 	TEST_ASSERT_EQUAL(probe(1, "container=c,isolate=1"), -EINVAL, "isolate");
 	log = test_log_end();
-	TEST_ASSERT_NOT_NULL(strstr(log, "container c shares domains among its devices"), "%s", log);
+	TEST_ASSERT_NOT_NULL(
+		strstr(log, "container c shares domains among its devices"), "%s", log);
 	test_log_begin();
 	TEST_ASSERT_EQUAL(probe(1, "container=c,backend=noiommu"), -EINVAL, "backend");
 	log = test_log_end();
@@ -589,8 +601,8 @@ isolated_devices_have_domains_of_their_own(void)
 	TEST_ASSERT_NOT_NULL(strstr(log, "container c isolates its devices"), "%s", log);
 	TEST_ASSERT_SUCCESS(probe(1, "container=c"), "probe");
 	TEST_ASSERT_SUCCESS(dmamap_container_info(find(0)->container, &info), "info");
-	TEST_ASSERT(info.n_devices == 2 && info.n_domains == 2, "%u devices, %u domains", info.n_devices,
-		info.n_domains);
+	TEST_ASSERT(info.n_devices == 2 && info.n_domains == 2, "%u devices, %u domains",
+		info.n_devices, info.n_domains);
 	return TEST_SUCCESS;
 }
 
@@ -646,7 +658,8 @@ dma_map_cases(uint8_t *va)
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, va), RTE_BAD_IOVA, "it is mapped still");
 
 	test_log_begin();
-	TEST_ASSERT(rte_dev_dma_map(a, va, UINT64_C(0xfee00000), DMA_LEN) == -1 && rte_errno == EADDRINUSE,
+	TEST_ASSERT(rte_dev_dma_map(a, va, UINT64_C(0xfee00000), DMA_LEN) == -1 &&
+			rte_errno == EADDRINUSE,
 		"mapped over the MSI window: %d", rte_errno);
 	test_log_end();
 
@@ -664,8 +677,8 @@ applications_map_for_devices(void)
 	int rc;
 
 	TEST_ASSERT(va != MAP_FAILED, "no memory");
-	TEST_ASSERT_SUCCESS(rte_extmem_register(va, DMA_LEN, NULL, DMA_LEN / 4096, 4096), "register: %s",
-		rte_strerror(rte_errno));
+	TEST_ASSERT_SUCCESS(rte_extmem_register(va, DMA_LEN, NULL, DMA_LEN / 4096, 4096),
+		"register: %s", rte_strerror(rte_errno));
 	rc = dma_map_cases(va);
 	rte_extmem_unregister(va, DMA_LEN);
 	munmap(va, DMA_LEN);
@@ -728,25 +741,29 @@ on_event(const char *name, enum rte_dev_event_type type, void *arg)
 	sem_post(&removal->told);
 }
 
-/** The kernel wants the device back; the application lets it go, in the callback itself or later. */
+/** The kernel wants the device back; the application lets go, in the callback or later. */
 static int
 check_unbind(bool in_callback)
 {
 	struct removal removal = {.in_callback = in_callback};
 	unsigned int fds = count_fds();
 	pthread_t thread;
+	const char *log;
 	void *unbound;
 
 	sem_init(&removal.told, 0, 0);
 	TEST_ASSERT_SUCCESS(probe(0, ""), "probe");
-	TEST_ASSERT_SUCCESS(rte_dev_event_callback_register(device[0], on_event, &removal), "callback");
+	TEST_ASSERT_SUCCESS(
+		rte_dev_event_callback_register(device[0], on_event, &removal), "callback");
 	test_log_begin();
 	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, unbind, device[0]), "thread");
 	TEST_ASSERT(wait_post(&removal.told), "nobody says that the device is to go");
 	if (!in_callback)
 		removal.rc = rte_dev_remove(&find(0)->device);
 	pthread_join(thread, &unbound);
-	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "the kernel wants the device back"), "no line");
+	log = test_log_end();
+	TEST_ASSERT_NOT_NULL(strstr(log, "the kernel wants the device back"), "no line");
+	TEST_ASSERT_NULL(strstr(log, "reset"), "more than that: %s", log);
 	/* Once the callback is back from where it was called, it can be unregistered. */
 	while (rte_dev_event_callback_unregister(device[0], on_event, &removal) == -EAGAIN)
 		rte_pause();
@@ -801,7 +818,8 @@ a_device_of_the_kernels_is_refused(void)
 	TEST_ASSERT_NOT_NULL(strstr(log, "vfio-pci"), "it does not say what to do: %s", log);
 	TEST_ASSERT_NULL(dmamap_container_by_name("default"), "a container is left");
 	dev = TAILQ_FIRST(&vfio_pci_bus.devices);
-	TEST_ASSERT(dev != NULL && dev->container == NULL && !rte_dev_is_probed(&dev->device), "half open");
+	TEST_ASSERT(dev != NULL && dev->container == NULL && !rte_dev_is_probed(&dev->device),
+		"half open");
 	return TEST_SUCCESS;
 }
 

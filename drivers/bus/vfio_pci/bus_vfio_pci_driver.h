@@ -7,8 +7,9 @@
 
 /**
  * @file
- * The vfio_pci bus as its drivers see it: PCI devices held by vfio-pci, each attached to a container
- * of libdmamap. Control path only; one thread a device at a time, as with every rte_device.
+ * The vfio_pci bus as its drivers see it: PCI devices held by vfio-pci, each attached to a
+ * container of libdmamap. Control path only; one thread a device at a time, as with every
+ * rte_device.
  */
 
 #include <stdbool.h>
@@ -30,12 +31,12 @@ extern "C" {
 #define VFIO_PCI_MAX_BARS 6
 
 /**
- * A BAR. MMIO is mapped but for the pages of the MSI-X table, which the kernel keeps to itself; touching
- * those raises SIGSEGV.
+ * A BAR. MMIO is mapped but for the pages of the MSI-X table, which the kernel keeps to itself;
+ * touching those raises SIGSEGV.
  */
 struct vfio_pci_bar {
-	volatile uint8_t *addr; /**< where it is mapped; NULL: an I/O port BAR, absent, or not mappable */
-	uint64_t len;		/**< bytes; 0: absent */
+	volatile uint8_t *addr; /**< where it is mapped; NULL: of I/O ports, or not mappable */
+	uint64_t len;           /**< bytes; 0: absent */
 };
 
 /** A device on the bus. Owned by the bus. */
@@ -44,12 +45,12 @@ struct vfio_pci_device {
 	struct rte_device device;
 	struct rte_pci_addr addr;
 	struct rte_pci_id id;
-	char name[PCI_PRI_STR_SIZE + 1];      /**< "0000:01:00.0" */
-	struct vfio_pci_driver *driver;	      /**< NULL until probed */
-	struct dmamap_container *container;   /**< what its rings and buffers come from */
-	struct dmamap_device *dma;	      /**< its place in the container */
+	char name[PCI_PRI_STR_SIZE + 1];    /**< "0000:01:00.0" */
+	struct vfio_pci_driver *driver;     /**< NULL until probed */
+	struct dmamap_container *container; /**< what its rings and buffers come from */
+	struct dmamap_device *dma;          /**< its place in the container */
 	struct vfio_pci_bar bar[VFIO_PCI_MAX_BARS];
-	struct rte_intr_handle *intr_handle;  /**< for rte_intr_*(), type VFIO MSI or MSI-X once enabled */
+	struct rte_intr_handle *intr_handle; /**< for rte_intr_*(), see vfio_pci_intr_enable() */
 };
 
 /** The bus's view of an rte_device that is on this bus. */
@@ -60,20 +61,21 @@ struct vfio_pci_device {
 		offsetof(struct vfio_pci_device, device)))
 
 /**
- * Take charge of a device. It was reset, its BARs are mapped, memory decoding is on, bus mastering is off.
- * Called from rte_eal_init() or rte_dev_probe().
+ * Take charge of a device. It was reset, its BARs are mapped, memory decoding is on, bus mastering
+ * is off. Called from rte_eal_init() or rte_dev_probe().
  * @return 0; negative errno: the bus undoes everything; positive: not for this driver.
  */
 typedef int (*vfio_pci_probe_t)(struct vfio_pci_driver *driver, struct vfio_pci_device *dev);
 /**
- * Let a device go: callbacks unregistered, memory given back. The bus turns off what is left: interrupts, bus mastering.
+ * Let a device go: callbacks unregistered, memory given back. The bus turns off what is left:
+ * interrupts, bus mastering.
  * @return 0, or negative errno (it stays).
  */
 typedef int (*vfio_pci_remove_t)(struct vfio_pci_device *dev);
 /**
- * The kernel wants a device back (it is being unbound or unplugged). Called on the EAL's interrupt thread before the
- * application's rte_dev_event callbacks; an ethdev driver passes on RTE_ETH_EVENT_INTR_RMV here. Who removes
- * the device is the application.
+ * The kernel wants a device back (it is being unbound or unplugged). Called on the EAL's interrupt
+ * thread before the application's rte_dev_event callbacks; an ethdev driver passes on
+ * RTE_ETH_EVENT_INTR_RMV here. Who removes the device is the application.
  */
 typedef void (*vfio_pci_remove_request_t)(struct vfio_pci_device *dev);
 
@@ -119,28 +121,31 @@ void vfio_pci_unregister(struct vfio_pci_driver *driver);
  */
 int vfio_pci_cfg_read(const struct vfio_pci_device *dev, void *buf, size_t len, uint32_t off);
 /** Write to config space. @see vfio_pci_cfg_read() */
-int vfio_pci_cfg_write(const struct vfio_pci_device *dev, const void *buf, size_t len, uint32_t off);
+int vfio_pci_cfg_write(
+	const struct vfio_pci_device *dev, const void *buf, size_t len, uint32_t off);
 /**
- * Read a BAR by file access: for I/O port BARs and for pages that are not mapped. One access of 1, 2 or 4 bytes,
- * naturally aligned, reaches the device as such; what the MSI-X table holds is not shown.
+ * Read a BAR by file access: for I/O port BARs and for pages that are not mapped. One access of 1,
+ * 2 or 4 bytes, naturally aligned, reaches the device as such; what the MSI-X table holds is not
+ * shown.
  * @return 0; -EINVAL: no such BAR, or beyond it; -EIO.
  */
-int vfio_pci_bar_read(const struct vfio_pci_device *dev, unsigned int bar, void *buf, size_t len,
-	uint64_t off);
+int vfio_pci_bar_read(
+	const struct vfio_pci_device *dev, unsigned int bar, void *buf, size_t len, uint64_t off);
 /** Write a BAR by file access. @see vfio_pci_bar_read() */
 int vfio_pci_bar_write(const struct vfio_pci_device *dev, unsigned int bar, const void *buf,
 	size_t len, uint64_t off);
 
 /**
  * Find a capability (PCI Local Bus 3.0, 6.7).
- * @return its offset; 0: absent; -EIO: config space cannot be read; -ELOOP: the list runs in a circle;
- *   -EBADMSG: it leads out of where capabilities are.
+ * @return its offset; 0: absent; -EIO: config space cannot be read; -ELOOP: the list runs in a
+ * circle; -EBADMSG: it leads out of where capabilities are.
  */
 int vfio_pci_find_capability(const struct vfio_pci_device *dev, uint8_t cap);
 
 /**
- * Let the device master the bus, or not. A driver turns it on when the device starts, off when it stops.
- * While it is on, the device cannot be detached from its container. Turning on what is on does nothing.
+ * Let the device master the bus, or not. A driver turns it on when the device starts, off when it
+ * stops. While it is on, the device cannot be detached from its container. Turning on what is on
+ * does nothing.
  * @return 0, or -EIO.
  */
 int vfio_pci_bus_master(struct vfio_pci_device *dev, bool on);
@@ -159,16 +164,18 @@ enum vfio_pci_intr { VFIO_PCI_INTR_INTX, VFIO_PCI_INTR_MSI, VFIO_PCI_INTR_MSIX }
 int vfio_pci_intr_vectors(const struct vfio_pci_device *dev, enum vfio_pci_intr kind);
 
 /**
- * Route n vectors of a kind to eventfds that the bus makes; one kind at a time. dev->intr_handle is set up so that
- * rte_intr_callback_register() works on vector 0, and ethdev Rx interrupts (rte_intr_rx_ctl()) on the others: vector
- * v is RTE_INTR_VEC_RXTX_OFFSET + v - 1 there. With a single vector, both use it. There is no need
- * for rte_intr_enable(), which would do the same again; after an INTx, rte_intr_ack() unmasks it.
- * @return 0; -EINVAL; -EBUSY: enabled already; -ENOTSUP: the device has fewer; -ENOSPC: the host has; the kernel's error.
+ * Route n vectors of a kind to eventfds that the bus makes; one kind at a time. dev->intr_handle is
+ * set up so that rte_intr_callback_register() works on vector 0, and ethdev Rx interrupts
+ * (rte_intr_rx_ctl()) on the others: vector v is RTE_INTR_VEC_RXTX_OFFSET + v - 1 there. With a
+ * single vector, both use it. There is no need for rte_intr_enable(), which would do the same
+ * again; after an INTx, rte_intr_ack() unmasks it.
+ * @return 0; -EINVAL; -EBUSY: enabled already; -ENOTSUP: the device has fewer; -ENOSPC: the host
+ * has; the kernel's error.
  */
 int vfio_pci_intr_enable(struct vfio_pci_device *dev, enum vfio_pci_intr kind, unsigned int n);
 /**
- * Undo vfio_pci_intr_enable(); nothing happens if none is enabled. Callbacks must have been unregistered: the eventfds
- * are closed, and the EAL's interrupt thread panics on a closed one.
+ * Undo vfio_pci_intr_enable(); nothing happens if none is enabled. Callbacks must have been
+ * unregistered: the eventfds are closed, and the EAL's interrupt thread panics on a closed one.
  */
 void vfio_pci_intr_disable(struct vfio_pci_device *dev);
 /** The eventfd of a vector, owned by the bus; -1 if there is none. */
@@ -176,8 +183,8 @@ int vfio_pci_intr_fd(const struct vfio_pci_device *dev, unsigned int vector);
 
 /**
  * @name What dpdk-pmdinfo.py reads
- * It looks for strings that begin with PMD_INFO_STRING= in .rodata; DPDK's own build generates them. Here the
- * compiler lays the string out, from a list of ids that the driver writes once:
+ * It looks for strings that begin with PMD_INFO_STRING= in .rodata; DPDK's own build generates
+ * them. Here the compiler lays the string out, from a list of ids that the driver writes once:
  * @code
  * #define FOO_IDS(ID) ID(0x8086, 0x10d3) ID(0x8086, 0x10f6)
  * static const struct rte_pci_id foo_ids[] = VFIO_PCI_ID_TABLE(FOO_IDS);

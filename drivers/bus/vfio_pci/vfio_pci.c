@@ -91,7 +91,8 @@ probe_device(struct vfio_pci_device *dev)
 
 	if (vfio_pci_block_pci(dev) < 0)
 		return VFIO_PCI_FAIL(EBUSY,
-			"%s: belongs to DPDK's own pci bus too; name it on one bus only", dev->name);
+			"%s: belongs to DPDK's own pci bus too; name it on one bus only",
+			dev->name);
 
 	vfio_pci_params_peek(dev->device.devargs, "driver", only);
 	TAILQ_FOREACH(driver, &vfio_pci_bus.drivers, next) {
@@ -190,8 +191,8 @@ bus_find_device(const struct rte_device *start, rte_dev_cmp_t cmp, const void *d
 }
 
 /**
- * Names need the bus's own before the address. Who took bare addresses too would take them from DPDK's pci bus,
- * or lose them to it, by the order in which the two were loaded.
+ * Names need the bus's own before the address. Who took bare addresses too would take them from
+ * DPDK's pci bus, or lose them to it, by the order in which the two were loaded.
  */
 static int
 bus_parse(const char *name, void *addr)
@@ -205,7 +206,7 @@ bus_parse(const char *name, void *addr)
 	return rc;
 }
 
-/** Virtual addresses are what an IOMMU makes possible; only a device without one needs physical ones. */
+/** Only a device without an IOMMU needs physical addresses. */
 static enum rte_iova_mode
 bus_iommu_class(void)
 {

@@ -16,7 +16,7 @@
 
 #include "vfio_pci_private.h"
 
-/* More than one hole in a BAR has not been seen; VFIO itself lists at most two areas for an MSI-X table. */
+/* More than one hole in a BAR has not been seen; VFIO itself lists two areas at most. */
 #define MAX_AREAS 16
 
 /** Add the whole pages of an area that lie in the BAR's file mapping. */
@@ -45,8 +45,9 @@ add_area(const struct vfio_pci_bar_shape *shape, uint64_t start, uint64_t last,
 }
 
 /**
- * PCI Local Bus 3.0, 6.8.2: nothing else shares an aligned 4 KiB with an MSI-X table. So with pages of 4 KiB, mapping around it costs
- * nothing; with larger ones registers can be on its page, which is mapped then if the kernel allows it.
+ * PCI Local Bus 3.0, 6.8.2: nothing else shares an aligned 4 KiB with an MSI-X table. So with pages
+ * of 4 KiB, mapping around it costs nothing; with larger ones registers can be on its page, which
+ * is mapped then if the kernel allows it.
  */
 static bool
 table_left_out(const struct vfio_pci_bar_shape *shape)
@@ -56,8 +57,8 @@ table_left_out(const struct vfio_pci_bar_shape *shape)
 }
 
 unsigned int
-vfio_pci_bar_areas(const struct vfio_pci_bar_shape *shape, struct vfio_pci_area *out,
-	unsigned int max)
+vfio_pci_bar_areas(
+	const struct vfio_pci_bar_shape *shape, struct vfio_pci_area *out, unsigned int max)
 {
 	const struct vfio_pci_area whole = {.start = 0, .last = shape->len - 1};
 	const struct vfio_pci_area *in = shape->n_sparse > 0 ? shape->sparse : &whole;
@@ -97,7 +98,7 @@ region_info(const struct vfio_pci_inner *inner, unsigned int index)
 	return info;
 }
 
-/** Find a capability of a region, of at least len bytes; the chain cannot leave the structure or run in a circle. */
+/** Find a capability of a region, of at least len bytes; no chain leads out or in a circle. */
 static const void *
 region_cap(const struct vfio_region_info *info, uint16_t id, size_t len)
 {
@@ -145,16 +146,17 @@ in_region(const struct vfio_pci_region *region, size_t len, uint64_t off)
 }
 
 int
-vfio_pci_region_read(const struct vfio_pci_inner *inner, unsigned int index, void *buf, size_t len,
-	uint64_t off)
+vfio_pci_region_read(
+	const struct vfio_pci_inner *inner, unsigned int index, void *buf, size_t len, uint64_t off)
 {
 	const struct vfio_pci_region *region = &inner->region[index];
 
 	if (!in_region(region, len, off))
 		return -EINVAL;
 	if (pread(vfio_pci_fd(&inner->dev), buf, len, region->offset + off) != (ssize_t)len)
-		return VFIO_PCI_FAIL(EIO, "%s: region %u cannot be read at 0x%" PRIx64
-			"; is the device still there?", inner->dev.name, index, off);
+		return VFIO_PCI_FAIL(EIO,
+			"%s: region %u cannot be read at 0x%" PRIx64 "; is the device still there?",
+			inner->dev.name, index, off);
 	return 0;
 }
 
@@ -167,14 +169,16 @@ vfio_pci_region_write(const struct vfio_pci_inner *inner, unsigned int index, co
 	if (!in_region(region, len, off))
 		return -EINVAL;
 	if (pwrite(vfio_pci_fd(&inner->dev), buf, len, region->offset + off) != (ssize_t)len)
-		return VFIO_PCI_FAIL(EIO, "%s: region %u cannot be written at 0x%" PRIx64
-			"; is the device still there?", inner->dev.name, index, off);
+		return VFIO_PCI_FAIL(EIO,
+			"%s: region %u cannot be written at 0x%" PRIx64
+			"; is the device still there?",
+			inner->dev.name, index, off);
 	return 0;
 }
 
 int
-vfio_pci_bar_read(const struct vfio_pci_device *dev, unsigned int bar, void *buf, size_t len,
-	uint64_t off)
+vfio_pci_bar_read(
+	const struct vfio_pci_device *dev, unsigned int bar, void *buf, size_t len, uint64_t off)
 {
 	if (bar >= VFIO_PCI_MAX_BARS)
 		return -EINVAL;
@@ -209,7 +213,8 @@ sparse_areas(const struct vfio_region_info *info, struct vfio_pci_area *out)
 	for (i = 0; i < cap->nr_areas && n < MAX_AREAS; i++) {
 		if ((const uint8_t *)&cap->areas[i + 1] > (const uint8_t *)info + info->argsz)
 			break;
-		if (cap->areas[i].size != 0 && cap->areas[i].offset <= UINT64_MAX - cap->areas[i].size)
+		if (cap->areas[i].size != 0 &&
+			cap->areas[i].offset <= UINT64_MAX - cap->areas[i].size)
 			out[n++] = (struct vfio_pci_area){.start = cap->areas[i].offset,
 				.last = cap->areas[i].offset + cap->areas[i].size - 1};
 	}
@@ -218,8 +223,8 @@ sparse_areas(const struct vfio_region_info *info, struct vfio_pci_area *out)
 
 /** What of a BAR is to be mapped. */
 static int
-bar_areas(const struct vfio_pci_inner *inner, unsigned int bar,
-	struct vfio_pci_area areas[MAX_AREAS])
+bar_areas(
+	const struct vfio_pci_inner *inner, unsigned int bar, struct vfio_pci_area areas[MAX_AREAS])
 {
 	struct vfio_pci_bar_shape shape = {.len = inner->region[bar].len, .page = page_size()};
 	struct vfio_pci_area sparse[MAX_AREAS];
@@ -229,14 +234,15 @@ bar_areas(const struct vfio_pci_inner *inner, unsigned int bar,
 
 	rc = vfio_pci_msix_table(&inner->dev, &table_bar, &shape.table);
 	if (rc < 0)
-		return VFIO_PCI_FAIL(-rc, "%s: its list of capabilities is broken: %s", inner->dev.name,
-			strerror(-rc));
+		return VFIO_PCI_FAIL(-rc, "%s: its list of capabilities is broken: %s",
+			inner->dev.name, strerror(-rc));
 	shape.has_table = rc > 0 && table_bar == bar;
 	info = region_info(inner, bar);
 	if (info == NULL)
-		return VFIO_PCI_FAIL(EIO, "%s: VFIO does not describe BAR %u", inner->dev.name, bar);
-	shape.table_mappable =
-		region_cap(info, VFIO_REGION_INFO_CAP_MSIX_MAPPABLE, sizeof(struct vfio_info_cap_header)) != NULL;
+		return VFIO_PCI_FAIL(
+			EIO, "%s: VFIO does not describe BAR %u", inner->dev.name, bar);
+	shape.table_mappable = region_cap(info, VFIO_REGION_INFO_CAP_MSIX_MAPPABLE,
+				       sizeof(struct vfio_info_cap_header)) != NULL;
 	shape.n_sparse = sparse_areas(info, sparse);
 	shape.sparse = sparse;
 	free(info);
@@ -258,7 +264,8 @@ bar_map(struct vfio_pci_inner *inner, unsigned int bar)
 		return n;
 	base = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (base == MAP_FAILED)
-		return VFIO_PCI_FAIL(ENOMEM, "%s: no address space for BAR %u", inner->dev.name, bar);
+		return VFIO_PCI_FAIL(
+			ENOMEM, "%s: no address space for BAR %u", inner->dev.name, bar);
 	if ((region->flags & VFIO_REGION_INFO_FLAG_READ) != 0)
 		prot |= PROT_READ;
 	if ((region->flags & VFIO_REGION_INFO_FLAG_WRITE) != 0)
@@ -269,8 +276,8 @@ bar_map(struct vfio_pci_inner *inner, unsigned int bar)
 			    region->offset + areas[i].start) == MAP_FAILED) {
 			rc = -errno;
 			munmap(base, len);
-			return VFIO_PCI_FAIL(-rc, "%s: BAR %u cannot be mapped: %s", inner->dev.name,
-				bar, strerror(-rc));
+			return VFIO_PCI_FAIL(-rc, "%s: BAR %u cannot be mapped: %s",
+				inner->dev.name, bar, strerror(-rc));
 		}
 	}
 	inner->dev.bar[bar].addr = base;
@@ -306,15 +313,17 @@ vfio_pci_bars_unmap(struct vfio_pci_inner *inner)
 	for (i = 0; i < VFIO_PCI_MAX_BARS; i++) {
 		bar = &inner->dev.bar[i];
 		if (bar->addr != NULL)
-			munmap((void *)(uintptr_t)bar->addr, RTE_ALIGN_MUL_CEIL(bar->len, page_size()));
+			munmap((void *)(uintptr_t)bar->addr,
+				RTE_ALIGN_MUL_CEIL(bar->len, page_size()));
 		*bar = (struct vfio_pci_bar){0};
 	}
 }
 
 /**
- * A device that is gone or powered down answers no reads; on the bus that would be all ones. Give the page that was touched just
- * that, so that the poll loop goes on until the application hears of the removal. Called by the EAL's SIGBUS
- * handler (rte_dev_hotplug_handle_enable()), hence nothing but a system call and a loop.
+ * A device that is gone or powered down answers no reads; on the bus that would be all ones. Give
+ * the page that was touched just that, so that the poll loop goes on until the application hears of
+ * the removal. Called by the EAL's SIGBUS handler (rte_dev_hotplug_handle_enable()), hence nothing
+ * but a system call and a loop.
  */
 static int
 bar_give_ones(uint8_t *page)

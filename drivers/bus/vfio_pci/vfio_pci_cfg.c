@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does configuration space say? Reads and writes through VFIO, capabilities, the command register.
+ * What does configuration space say? Reads and writes, capabilities, the command register.
  */
 
 #include <errno.h>
@@ -16,13 +16,15 @@
 int
 vfio_pci_cfg_read(const struct vfio_pci_device *dev, void *buf, size_t len, uint32_t off)
 {
-	return vfio_pci_region_read(vfio_pci_inner(dev), VFIO_PCI_CONFIG_REGION_INDEX, buf, len, off);
+	return vfio_pci_region_read(
+		vfio_pci_inner(dev), VFIO_PCI_CONFIG_REGION_INDEX, buf, len, off);
 }
 
 int
 vfio_pci_cfg_write(const struct vfio_pci_device *dev, const void *buf, size_t len, uint32_t off)
 {
-	return vfio_pci_region_write(vfio_pci_inner(dev), VFIO_PCI_CONFIG_REGION_INDEX, buf, len, off);
+	return vfio_pci_region_write(
+		vfio_pci_inner(dev), VFIO_PCI_CONFIG_REGION_INDEX, buf, len, off);
 }
 
 int
@@ -36,8 +38,7 @@ vfio_pci_cap_find(const uint8_t cfg[VFIO_PCI_CFG_LEN], uint8_t cap)
 	if ((rte_le_to_cpu_16(status) & PCI_STATUS_CAP_LIST) == 0)
 		return 0;
 	/* PCI Local Bus 3.0, 6.7: the two lowest bits of a pointer are reserved. */
-	for (at = cfg[PCI_CAPABILITY_LIST] & ~3u; at != 0;
-		at = cfg[at + PCI_CAP_LIST_NEXT] & ~3u) {
+	for (at = cfg[PCI_CAPABILITY_LIST] & ~3u; at != 0; at = cfg[at + PCI_CAP_LIST_NEXT] & ~3u) {
 		if (at < PCI_STD_HEADER_SIZEOF)
 			return -EBADMSG;
 		if (seen[at])
@@ -77,8 +78,8 @@ vfio_pci_command(const struct vfio_pci_device *dev, uint16_t clear, uint16_t set
 }
 
 int
-vfio_pci_msix_table(const struct vfio_pci_device *dev, unsigned int *bar,
-	struct vfio_pci_area *table)
+vfio_pci_msix_table(
+	const struct vfio_pci_device *dev, unsigned int *bar, struct vfio_pci_area *table)
 {
 	uint16_t flags;
 	uint32_t where;
@@ -95,7 +96,8 @@ vfio_pci_msix_table(const struct vfio_pci_device *dev, unsigned int *bar,
 	where = rte_le_to_cpu_32(where);
 	*bar = where & PCI_MSIX_TABLE_BIR;
 	table->start = where & PCI_MSIX_TABLE_OFFSET;
-	table->last = table->start - 1 + PCI_MSIX_ENTRY_SIZE *
+	table->last = table->start - 1 +
+		PCI_MSIX_ENTRY_SIZE *
 			((rte_le_to_cpu_16(flags) & PCI_MSIX_FLAGS_QSIZE) + UINT64_C(1));
 	return 1;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Where does a device live? Containers by name, and what applications map through rte_dev_dma_map().
+ * Where does a device live? Containers by name, and what rte_dev_dma_map() maps there.
  */
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 #include "vfio_pci_private.h"
 
-/** A wish of one device for memory at an IOVA. Devices of one container that wish the same share a mapping. */
+/** A device's wish for memory at an IOVA. Those of one container that wish the same share it. */
 struct dma_wish {
 	RTE_TAILQ_ENTRY(dma_wish) next;
 	const struct vfio_pci_inner *inner;
@@ -50,22 +50,29 @@ space_find(const struct dmamap_container *c)
 
 /** Is a container that is there already what the device's parameters want? */
 static int
-space_fits(const struct vfio_pci_space *space, const char *dev, const struct vfio_pci_params *params)
+space_fits(
+	const struct vfio_pci_space *space, const char *dev, const struct vfio_pci_params *params)
 {
 	struct dmamap_container_info info;
 
 	if (!space->made && params->isolate >= 0)
-		return VFIO_PCI_FAIL(EINVAL, "%s: container %s is the application's, which alone says whether it "
-			"isolates; leave isolate= out", dev, params->container);
+		return VFIO_PCI_FAIL(EINVAL,
+			"%s: container %s is the application's, which alone says whether it "
+			"isolates; leave isolate= out",
+			dev, params->container);
 	if (params->isolate >= 0 && space->isolate != (params->isolate == 1))
-		return VFIO_PCI_FAIL(EINVAL, "%s: container %s %s its devices; give this one isolate=%d or another "
-			"container", dev, params->container, space->isolate ? "isolates" : "shares domains among",
-			space->isolate);
+		return VFIO_PCI_FAIL(EINVAL,
+			"%s: container %s %s its devices; give this one isolate=%d or another "
+			"container",
+			dev, params->container,
+			space->isolate ? "isolates" : "shares domains among", space->isolate);
 	if (params->backend == DMAMAP_BACKEND_AUTO)
 		return 0;
 	if (dmamap_container_info(space->container, &info) == 0 && info.backend != params->backend)
-		return VFIO_PCI_FAIL(EINVAL, "%s: container %s has another backend; leave backend= out or name "
-			"another container", dev, params->container);
+		return VFIO_PCI_FAIL(EINVAL,
+			"%s: container %s has another backend; leave backend= out or name "
+			"another container",
+			dev, params->container);
 	return 0;
 }
 

@@ -24,11 +24,20 @@ device_info(struct vfio_pci_inner *inner, unsigned int *n_regions)
 			strerror(errno));
 	if ((info.flags & VFIO_DEVICE_FLAGS_PCI) == 0 ||
 		info.num_regions <= VFIO_PCI_CONFIG_REGION_INDEX)
-		return VFIO_PCI_FAIL(ENODEV, "%s: VFIO does not have it as a PCI device",
-			inner->dev.name);
+		return VFIO_PCI_FAIL(
+			ENODEV, "%s: VFIO does not have it as a PCI device", inner->dev.name);
 	inner->can_reset = (info.flags & VFIO_DEVICE_FLAGS_RESET) != 0;
 	*n_regions = info.num_regions;
 	return 0;
+}
+
+/** VFIO_DEVICE_RESET; silent. */
+static int
+reset(const struct vfio_pci_device *dev)
+{
+	if (!vfio_pci_inner(dev)->can_reset)
+		return -ENOTSUP;
+	return ioctl(vfio_pci_fd(dev), VFIO_DEVICE_RESET) < 0 ? -errno : 0;
 }
 
 /** Quiet and reset, whatever somebody else left running; then memory decoding on. */
@@ -41,11 +50,9 @@ make_ready(struct vfio_pci_inner *inner)
 	rc = vfio_pci_command(dev, PCI_COMMAND_MASTER, 0);
 	if (rc < 0)
 		return rc;
-	if (inner->can_reset) {
-		rc = vfio_pci_reset(dev);
-		if (rc < 0)
-			return rc;
-	}
+	rc = vfio_pci_reset(dev);
+	if (rc < 0 && rc != -ENOTSUP)
+		return rc;
 	return vfio_pci_command(dev, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY | PCI_COMMAND_IO);
 }
 
@@ -88,11 +95,14 @@ void
 vfio_pci_close(struct vfio_pci_inner *inner)
 {
 	struct vfio_pci_device *dev = &inner->dev;
+	int rc;
 
 	vfio_pci_intr_close(inner);
 	vfio_pci_bus_master(dev, false);
-	if (inner->can_reset)
-		vfio_pci_reset(dev);
+	rc = reset(dev);
+	/* A kernel that is taking the device away has it locked, and resets it afterwards. */
+	if (rc < 0 && rc != -ENOTSUP && rc != -EAGAIN)
+		VFIO_PCI_LOG(ERR, "%s: cannot be reset: %s", dev->name, rte_strerror(-rc));
 	vfio_pci_bars_unmap(inner);
 	vfio_pci_space_leave(inner);
 }
@@ -120,9 +130,9 @@ vfio_pci_bus_master(struct vfio_pci_device *dev, bool on)
 int
 vfio_pci_reset(struct vfio_pci_device *dev)
 {
-	if (!vfio_pci_inner(dev)->can_reset)
-		return -ENOTSUP;
-	if (ioctl(vfio_pci_fd(dev), VFIO_DEVICE_RESET) < 0)
-		return VFIO_PCI_FAIL(errno, "%s: cannot be reset: %s", dev->name, strerror(errno));
-	return 0;
+	int rc = reset(dev);
+
+	if (rc < 0 && rc != -ENOTSUP)
+		VFIO_PCI_LOG(ERR, "%s: cannot be reset: %s", dev->name, rte_strerror(-rc));
+	return rc;
 }

@@ -95,8 +95,9 @@ vfio_pci_intr_vectors(const struct vfio_pci_device *dev, enum vfio_pci_intr kind
 }
 
 /**
- * Show the vectors to the EAL, as its own VFIO code would have laid them out: vector 0 apart, the others for queues. The handle's
- * type makes the interrupt thread read an eventfd's 8 bytes, and rte_intr_enable() route the same fds again.
+ * Show the vectors to the EAL, as its own VFIO code would have laid them out: vector 0 apart, the
+ * others for queues. The handle's type makes the interrupt thread read an eventfd's 8 bytes, and
+ * rte_intr_enable() route the same fds again.
  */
 static int
 handle_fill(struct vfio_pci_device *dev, enum vfio_pci_intr kind, const int *fds, unsigned int n)
@@ -216,7 +217,7 @@ request_cb(void *arg)
 	vfio_pci_hot_unplug(arg);
 }
 
-/** Close what the request notifier had; on the interrupt thread, after its last callback has returned. */
+/** Close what the request notifier had; its last callback has returned. */
 static void
 request_gone(struct rte_intr_handle *handle, void *arg)
 {
@@ -268,7 +269,7 @@ request_close(struct vfio_pci_inner *inner)
 	void *arg = &inner->dev.device;
 
 	irqs_set(vfio_pci_fd(&inner->dev), VFIO_PCI_REQ_IRQ_INDEX, NULL, 0);
-	/* An application may remove the device in its callback, on the very thread that sync() would wait for. */
+	/* A callback may remove the device, on the very thread that sync() would wait for. */
 	if (rte_thread_is_intr() &&
 		rte_intr_callback_unregister_pending(handle, request_cb, arg, request_gone) > 0) {
 		rte_intr_instance_free(handle);

@@ -77,8 +77,7 @@ set_vf_token(struct vfio_pci_params *params, const char *value)
 static int
 set_driver(struct vfio_pci_params *params, const char *value)
 {
-	if (value[0] == '\0' ||
-		rte_strscpy(params->driver, value, sizeof(params->driver)) < 0)
+	if (value[0] == '\0' || rte_strscpy(params->driver, value, sizeof(params->driver)) < 0)
 		return -EINVAL;
 	return 0;
 }
@@ -132,8 +131,9 @@ take_pair(const char *name, const struct rte_kvargs_pair *pair, const char *cons
 	}
 	if (key_in(pair->key, others))
 		return 0;
-	return VFIO_PCI_FAIL(EINVAL, "%s: neither bus nor driver knows the argument \"%s\"; the bus has "
-		PARAMS_KNOWN, name, pair->key);
+	return VFIO_PCI_FAIL(EINVAL,
+		"%s: neither bus nor driver knows the argument \"%s\"; the bus has " PARAMS_KNOWN,
+		name, pair->key);
 }
 
 /** Take a list of key=value pairs in; keys of others are passed over. */
@@ -214,8 +214,8 @@ vfio_pci_params_peek(const struct rte_devargs *da, const char *key, char value[V
 }
 
 /**
- * The layered syntax is the only one whose arguments the EAL shows to a bus while it still can refuse to start;
- * so all that can be checked without a driver is checked here.
+ * The layered syntax is the only one whose arguments the EAL shows to a bus while it still can
+ * refuse to start; so all that can be checked without a driver is checked here.
  */
 int
 vfio_pci_devargs_parse(struct rte_devargs *da)
@@ -231,13 +231,14 @@ vfio_pci_devargs_parse(struct rte_devargs *da)
 	vfio_pci_params_peek(da, "addr", text);
 	if (text[0] != '\0') {
 		if (vfio_pci_parse_name(text, true, &addr) < 0)
-			rc = VFIO_PCI_FAIL(EINVAL, "addr=%s is no PCI address; one looks like 0000:01:00.0",
-				text);
+			rc = VFIO_PCI_FAIL(EINVAL,
+				"addr=%s is no PCI address; one looks like 0000:01:00.0", text);
 		else
 			rte_pci_device_name(&addr, da->name, sizeof(da->name));
 	}
 	if (rc == 0)
-		rc = take_list(text[0] != '\0' ? da->name : "device", da->bus_str, layer_keys, &params);
+		rc = take_list(
+			text[0] != '\0' ? da->name : "device", da->bus_str, layer_keys, &params);
 	if (rc < 0)
 		rte_errno = -rc;
 	return rc;
@@ -255,12 +256,14 @@ device_cmp(const struct rte_device *device, const void *data)
 	if (kv == NULL)
 		return 0;
 	text = rte_kvargs_get(kv, "addr");
-	if (text != NULL && (vfio_pci_parse_name(text, true, &addr) < 0 ||
-				    rte_pci_addr_cmp(&addr, &dev->addr) != 0))
+	if (text != NULL &&
+		(vfio_pci_parse_name(text, true, &addr) < 0 ||
+			rte_pci_addr_cmp(&addr, &dev->addr) != 0))
 		return 1;
 	text = rte_kvargs_get(kv, "container");
-	if (text != NULL && (dev->container == NULL ||
-				    strcmp(text, dmamap_container_name(dev->container)) != 0))
+	if (text != NULL &&
+		(dev->container == NULL ||
+			strcmp(text, dmamap_container_name(dev->container)) != 0))
 		return 1;
 	return 0;
 }
@@ -276,8 +279,8 @@ vfio_pci_dev_iterate(const void *start, const char *str, const struct rte_dev_it
 	if (str != NULL) {
 		kv = rte_kvargs_parse(str, keys);
 		if (kv == NULL) {
-			VFIO_PCI_LOG(ERR, "filter \"%s\" makes no sense; it takes addr and container",
-				str);
+			VFIO_PCI_LOG(ERR,
+				"filter \"%s\" makes no sense; it takes addr and container", str);
 			rte_errno = EINVAL;
 			return NULL;
 		}

@@ -31,21 +31,21 @@ struct vfio_pci_space;
 /** A region of the device's file (VFIO_DEVICE_GET_REGION_INFO). */
 struct vfio_pci_region {
 	uint64_t offset; /**< in the device's file */
-	uint64_t len;	 /**< bytes; 0: absent */
-	uint32_t flags;	 /**< VFIO_REGION_INFO_FLAG_* */
+	uint64_t len;    /**< bytes; 0: absent */
+	uint32_t flags;  /**< VFIO_REGION_INFO_FLAG_* */
 };
 
 /** A device with what only the bus knows of it. */
 struct vfio_pci_inner {
 	struct vfio_pci_device dev;   /**< what drivers see */
 	struct vfio_pci_space *space; /**< its container's record, NULL while closed */
-	bool pci_blocked;	      /**< this bus blocked it on DPDK's pci bus */
+	bool pci_blocked;             /**< this bus blocked it on DPDK's pci bus */
 	bool can_reset;
 	bool master; /**< bus mastering is on, and the device held in its container */
 	struct vfio_pci_region region[VFIO_PCI_NUM_REGIONS];
-	enum vfio_pci_intr intr_kind;	    /**< if n_vectors is not 0 */
-	unsigned int n_vectors;		    /**< enabled vectors */
-	int *vector_fd;			    /**< their eventfds */
+	enum vfio_pci_intr intr_kind;       /**< if n_vectors is not 0 */
+	unsigned int n_vectors;             /**< enabled vectors */
+	int *vector_fd;                     /**< their eventfds */
 	struct rte_intr_handle *req_handle; /**< the kernel's wish to have the device back */
 };
 
@@ -108,9 +108,9 @@ int vfio_pci_block_pci(struct vfio_pci_device *dev);
 
 struct vfio_pci_params {
 	char container[DMAMAP_NAME_MAX];
-	enum dmamap_backend backend; /**< AUTO if nothing is said */
-	int isolate;		     /**< 0, 1, or -1 if nothing is said */
-	char vf_token[37];	     /**< a UUID, or "" */
+	enum dmamap_backend backend;     /**< AUTO if nothing is said */
+	int isolate;                     /**< 0, 1, or -1 if nothing is said */
+	char vf_token[37];               /**< a UUID, or "" */
 	char driver[VFIO_PCI_VALUE_MAX]; /**< name of the only driver to try, or "" */
 };
 
@@ -123,8 +123,8 @@ struct vfio_pci_params {
 int vfio_pci_params_parse(const struct rte_devargs *da, const char *const *driver_keys,
 	struct vfio_pci_params *params);
 /** The value of one of the bus's keys, unchecked, or ""; silent. */
-void vfio_pci_params_peek(const struct rte_devargs *da, const char *key,
-	char value[VFIO_PCI_VALUE_MAX]);
+void vfio_pci_params_peek(
+	const struct rte_devargs *da, const char *key, char value[VFIO_PCI_VALUE_MAX]);
 /** The devargs_parse operation of the bus. */
 int vfio_pci_devargs_parse(struct rte_devargs *da);
 /** The dev_iterate operation of the bus: keys `addr` and `container`. */
@@ -138,7 +138,7 @@ void *vfio_pci_dev_iterate(const void *start, const char *str, const struct rte_
  * @return 0; -EINVAL: the container is there and other than wanted; or the error of the container.
  */
 int vfio_pci_space_join(struct vfio_pci_inner *inner, const struct vfio_pci_params *params);
-/** Detach a device; undoes its rte_dev_dma_map() calls; a container that the bus made goes with its last device. */
+/** Detach a device, and unmap its wishes; the bus's own container goes with its last device. */
 void vfio_pci_space_leave(struct vfio_pci_inner *inner);
 /** The dma_map operation of the bus. */
 int vfio_pci_dma_map(struct rte_device *device, void *addr, uint64_t iova, size_t len);
@@ -163,12 +163,12 @@ struct vfio_pci_area {
 
 /** What a BAR's mappable parts depend on. */
 struct vfio_pci_bar_shape {
-	uint64_t len;		 /**< of the BAR, not 0 */
-	uint64_t page;		 /**< the system's page size */
-	bool has_table;		 /**< the MSI-X table is in it */
-	bool table_mappable;	 /**< the kernel would let the table be mapped */
+	uint64_t len;        /**< of the BAR, not 0 */
+	uint64_t page;       /**< the system's page size */
+	bool has_table;      /**< the MSI-X table is in it */
+	bool table_mappable; /**< the kernel would let the table be mapped */
 	struct vfio_pci_area table;
-	unsigned int n_sparse;	 /**< areas that the kernel lists; 0: no list, all of it */
+	unsigned int n_sparse; /**< areas that the kernel lists; 0: no list, all of it */
 	const struct vfio_pci_area *sparse;
 };
 
@@ -177,8 +177,8 @@ struct vfio_pci_bar_shape {
  * @param out  ascending if the kernel's list is; room for max.
  * @return how many, at most max; 0: nothing can be mapped.
  */
-unsigned int vfio_pci_bar_areas(const struct vfio_pci_bar_shape *shape, struct vfio_pci_area *out,
-	unsigned int max);
+unsigned int vfio_pci_bar_areas(
+	const struct vfio_pci_bar_shape *shape, struct vfio_pci_area *out, unsigned int max);
 
 /** Read where the regions are. */
 int vfio_pci_regions_read(struct vfio_pci_inner *inner, unsigned int n_regions);
@@ -205,8 +205,8 @@ int vfio_pci_cap_find(const uint8_t cfg[VFIO_PCI_CFG_LEN], uint8_t cap);
 /** Change bits of the command register. */
 int vfio_pci_command(const struct vfio_pci_device *dev, uint16_t clear, uint16_t set);
 /** Where the MSI-X table is. @return 1: found; 0: there is none; negative errno. */
-int vfio_pci_msix_table(const struct vfio_pci_device *dev, unsigned int *bar,
-	struct vfio_pci_area *table);
+int vfio_pci_msix_table(
+	const struct vfio_pci_device *dev, unsigned int *bar, struct vfio_pci_area *table);
 /**@}*/
 
 /** @name vfio_pci_intr.c: a device's interrupts */

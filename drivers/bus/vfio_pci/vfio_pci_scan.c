@@ -74,8 +74,8 @@ read_ids(struct vfio_pci_device *dev)
 		read_number(name, "subsystem_device", 0, &sub_device) < 0 ||
 		read_number(name, "class", LONG_MIN, &class_id) < 0 ||
 		read_number(name, "numa_node", -1, &node) < 0)
-		return VFIO_PCI_FAIL(EIO, "%s: its ids in %s/%s cannot be read", name,
-			vfio_pci_sysfs, name);
+		return VFIO_PCI_FAIL(
+			EIO, "%s: its ids in %s/%s cannot be read", name, vfio_pci_sysfs, name);
 	dev->id = (struct rte_pci_id){
 		.vendor_id = vendor,
 		.device_id = device,
@@ -183,16 +183,18 @@ find_devargs(const char *bus, const struct rte_pci_addr *addr, const struct rte_
 	struct rte_pci_addr theirs;
 	struct rte_devargs *da;
 
-	RTE_EAL_DEVARGS_FOREACH(bus, da)
+	RTE_EAL_DEVARGS_FOREACH(bus, da) {
 		if (da != but && vfio_pci_parse_name(da->name, true, &theirs) == 0 &&
 			rte_pci_addr_cmp(&theirs, addr) == 0)
 			return da;
+	}
 	return NULL;
 }
 
 /**
- * The EAL knows devargs by their text, devices by their names. Text that says the same in another way (with the bus's name before the
- * address, without the domain) becomes the device's name here, and what was there before under that name goes.
+ * The EAL knows devargs by their text, devices by their names. Text that says the same in another
+ * way (with the bus's name before the address, without the domain) becomes the device's name here,
+ * and what was there before under that name goes.
  */
 static void
 make_canonical(struct rte_devargs *da, const struct rte_pci_addr *addr)
@@ -218,7 +220,8 @@ scan_one(struct rte_devargs *da)
 	bool fresh;
 
 	if (vfio_pci_parse_name(da->name, true, &addr) < 0)
-		return VFIO_PCI_FAIL(EINVAL, "a device without an address is named; say addr=0000:01:00.0");
+		return VFIO_PCI_FAIL(
+			EINVAL, "a device without an address is named; say addr=0000:01:00.0");
 	rte_pci_device_name(&addr, name, sizeof(name));
 	fresh = strcmp(name, da->name) != 0 || da->bus_str != NULL;
 	make_canonical(da, &addr);
@@ -249,7 +252,8 @@ vfio_pci_scan(void)
 			continue;
 		if (rte_eal_process_type() != RTE_PROC_PRIMARY)
 			return VFIO_PCI_FAIL(ENOTSUP,
-				"%s: a secondary process cannot have devices of this bus", da->name);
+				"%s: a secondary process cannot have devices of this bus",
+				da->name);
 		scan_one(da);
 	}
 	return 0;
@@ -262,8 +266,8 @@ name_cmp(const struct rte_device *device, const void *name)
 }
 
 /**
- * The pci bus, which may have scanned already, looks at its device's devargs when it probes; so they are set there too.
- * An operator's own block stands for ours.
+ * The pci bus, which may have scanned already, looks at its device's devargs when it probes; so
+ * they are set there too. An operator's own block stands for ours.
  */
 int
 vfio_pci_block_pci(struct vfio_pci_device *dev)
