@@ -13,6 +13,7 @@
 
 #include <rte_memory.h>
 
+#include "dm_window.h"
 #include "dm_xlate.h"
 #include "perf.h"
 #include "ref_lookup.h"
@@ -624,6 +625,93 @@ bench_growth(void)
 	}
 	return rc;
 }
+
+/* Inside zones. */
+
+struct zones {
+	const struct dm_window *w;
+	const struct query *query;
+};
+
+static uint64_t
+window_round(void *arg, uint64_t ops)
+{
+	const struct zones *z = arg;
+	uint64_t i, errors = 0;
+
+	for (i = 0; i < ops; i++) {
+		const struct query *q = &z->query[i & (QUERIES - 1)];
+
+		errors += dm_window_va2iova(z->w, q->key) != q->want;
+	}
+	return errors;
+}
+
+/** What a driver does in IOVA-as-VA mode: the VA is the answer. */
+static uint64_t
+identity_round(void *arg, uint64_t ops)
+{
+	const struct zones *z = arg;
+	uint64_t i, errors = 0;
+
+	for (i = 0; i < ops; i++) {
+		const struct query *q = &z->query[i & (QUERIES - 1)];
+		uint64_t iova = q->key;
+
+		/* As a value that the compiler has to have. */
+		__asm__ volatile("" : "+r"(iova));
+		errors += iova == q->want;
+	}
+	return errors;
+}
+
+static int
+bench_window(void)
+{
+	struct perf_row row = PERF_ROW_INIT;
+	struct query *query = calloc(QUERIES, sizeof(*query));
+	uint64_t x = 1, len = 64 * M, iova = 5 * G;
+	struct dm_window *w = NULL;
+	struct zones z;
+	struct perf_side a = {window_round, &z, 1000000}, b = {identity_round, &z, 1000000};
+	void *va[16];
+	unsigned int i;
+	int rc = query == NULL ? -ENOMEM : dm_window_create(64 * G, &w);
+
+	if (rc == 0)
+		dm_window_place(w, iova);
+	for (i = 0; i < RTE_DIM(va) && rc == 0; i++) {
+		rc = dm_window_take(w, len, 2 * M, &va[i]);
+		if (rc == 0)
+			dm_window_publish(w, va[i], len);
+	}
+	if (rc < 0)
+		goto out;
+	for (i = 0; i < QUERIES; i++) {
+		query[i].key = (uintptr_t)va[perf_random(&x) % RTE_DIM(va)] + perf_random(&x) % len;
+		query[i].want = query[i].key - w->start + iova;
+	}
+	z = (struct zones){w, query};
+	row.name = "xlate/window";
+	row.peer = "the VA itself; figure: ns more";
+	row.unit = "ns";
+	row.target = 1;
+	row.stretch = 0.3;
+	row.better = PERF_AT_MOST;
+	perf_compare(&a, &b, &row);
+	row.figure = row.median - row.peer_median;
+	perf_report(&row);
+out:
+	dm_window_destroy(w);
+	free(query);
+	return rc;
+}
+
+REGISTER_PERF(window) = {
+	.name = "xlate/window",
+	.what = "VA to IOVA inside zones that lie in the window",
+	.run = bench_window,
+};
 
 REGISTER_PERF(hugepages) = {
 	.name = "xlate/2m",

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Where are our own zones? A window of address space in which IOVA is VA plus a constant. See dm_window.h.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <rte_common.h>
+
+#include "dm_window.h"
+
+/** Say of units [first, first + n) whether they are. Readers see each before or after. */
+static void
+units_write(uint8_t *map, uint64_t first, uint64_t n, bool are)
+{
+	uint64_t i;
+
+	for (i = first; i < first + n; i++)
+		__atomic_store_n(&map[i], are, __ATOMIC_RELEASE);
+}
+
+static bool
+units_all(const uint8_t *map, uint64_t first, uint64_t n, bool are)
+{
+	uint64_t i;
+
+	for (i = first; i < first + n; i++)
+		if (map[i] != are)
+			return false;
+	return true;
+}
+
+/** Address space without access at `at` (fixed), or anywhere. */
+static void *
+reserve(void *at, uint64_t len)
+{
+	void *va = mmap(at, len, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at != NULL ? MAP_FIXED : 0), -1, 0);
+
+	if (va == MAP_FAILED)
+		return NULL;
+	/* Both only save work elsewhere. */
+	madvise(va, len, MADV_DONTDUMP);
+	madvise(va, len, MADV_DONTFORK);
+	return va;
+}
+
+/** Aligned address space: reserve more, give back both ends. */
+static void *
+reserve_aligned(uint64_t len)
+{
+	uint8_t *va = reserve(NULL, len + DM_WINDOW_ALIGN), *start, *end;
+
+	if (va == NULL)
+		return NULL;
+	start = RTE_PTR_ALIGN_CEIL(va, DM_WINDOW_ALIGN);
+	end = va + len + DM_WINDOW_ALIGN;
+	if (start != va)
+		munmap(va, start - va);
+	if (start + len != end)
+		munmap(start + len, end - (start + len));
+	return start;
+}
+
+int
+dm_window_create(uint64_t len, struct dm_window **out)
+{
+	struct dm_window *w;
+	void *va;
+
+	if (len == 0 || len % DM_WINDOW_ALIGN != 0 || len > UINT64_C(1) << 47)
+		return -EINVAL;
+	w = calloc(1, sizeof(*w));
+	if (w == NULL)
+		return -ENOMEM;
+	w->published = calloc(len / DM_WINDOW_UNIT, 1);
+	w->taken = calloc(len / DM_WINDOW_UNIT, 1);
+	va = w->published != NULL && w->taken != NULL ? reserve_aligned(len) : NULL;
+	if (va == NULL) {
+		free(w->published);
+		free(w->taken);
+		free(w);
+		return -ENOMEM;
+	}
+	w->start = (uintptr_t)va;
+	w->len = len;
+	*out = w;
+	return 0;
+}
+
+void
+dm_window_destroy(struct dm_window *w)
+{
+	if (w == NULL)
+		return;
+	munmap((void *)(uintptr_t)w->start, w->len);
+	free(w->published);
+	free(w->taken);
+	free(w);
+}
+
+void
+dm_window_place(struct dm_window *w, uint64_t iova)
+{
+	w->delta = iova - w->start;
+}
+
+int
+dm_window_take(struct dm_window *w, uint64_t len, uint64_t align, void **va)
+{
+	const uint64_t units = w->len / DM_WINDOW_UNIT, n = len / DM_WINDOW_UNIT;
+	const uint64_t step = RTE_MAX(align, DM_WINDOW_UNIT) / DM_WINDOW_UNIT;
+	uint64_t at, used;
+
+	if (len == 0 || len % DM_WINDOW_UNIT != 0 || !rte_is_power_of_2(align) ||
+		align > DM_WINDOW_ALIGN)
+		return -EINVAL;
+	for (at = 0; at + n <= units && at + n >= at; at = RTE_ALIGN_CEIL(used + 1, step)) {
+		for (used = at; used < at + n && w->taken[used] == 0;)
+			used++;
+		if (used < at + n)
+			continue;
+		units_write(w->taken, at, n, true);
+		*va = (void *)(uintptr_t)(w->start + at * DM_WINDOW_UNIT);
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+int
+dm_window_give(struct dm_window *w, void *va, uint64_t len)
+{
+	uint64_t offset = (uintptr_t)va - w->start, at = offset / DM_WINDOW_UNIT, n = len / DM_WINDOW_UNIT;
+
+	if (offset >= w->len || len == 0 || len > w->len - offset || (offset | len) % DM_WINDOW_UNIT != 0 ||
+		!units_all(w->taken, at, n, true) || !units_all(w->published, at, n, false))
+		return -EINVAL;
+	if (reserve(va, len) == NULL)
+		return -ENOMEM;
+	units_write(w->taken, at, n, false);
+	return 0;
+}
+
+void
+dm_window_publish(struct dm_window *w, const void *va, uint64_t len)
+{
+	units_write(w->published, ((uintptr_t)va - w->start) / DM_WINDOW_UNIT, len / DM_WINDOW_UNIT, true);
+}
+
+void
+dm_window_withdraw(struct dm_window *w, const void *va, uint64_t len)
+{
+	units_write(w->published, ((uintptr_t)va - w->start) / DM_WINDOW_UNIT, len / DM_WINDOW_UNIT, false);
+}
