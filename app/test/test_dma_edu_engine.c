@@ -54,13 +54,15 @@ device_step(void)
 	return true;
 }
 
-/** Poll until all submitted jobs are over. */
+/** Poll until all submitted jobs are over, but not for ever. */
 static void
 run_all(void)
 {
+	unsigned int i = 0;
+
 	do {
 		edu_engine_poll(&engine);
-	} while (device_step());
+	} while (device_step() && i++ < 100);
 }
 
 static int
