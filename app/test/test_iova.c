@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -451,6 +452,240 @@ a_random_history_equals_the_model(void)
 	return TEST_SUCCESS;
 }
 
+/* Threads. Each page has a byte that says whether somebody holds it. */
+
+#define BOARD 256	    /* ranges that threads hand to each other */
+#define PAGES (1u << 19)    /* of the usable range that the threads share */
+#define BASE (UINT64_C(8) << 30)
+
+static struct {
+	uint64_t range[BOARD]; /* first page << 32 | pages; 0: none */
+	uint8_t held[PAGES];
+	uint64_t seed;
+	unsigned int steps, running;
+	uint64_t wrong;
+} shared;
+
+static void
+hold(uint64_t first, uint64_t n, int by)
+{
+	uint64_t wrong = 0, i;
+
+	for (i = first; i < first + n; i++)
+		wrong += __atomic_fetch_add(&shared.held[i], by, __ATOMIC_RELAXED) != (by > 0 ? 0 : 1);
+	if (wrong != 0)
+		__atomic_fetch_add(&shared.wrong, wrong, __ATOMIC_RELAXED);
+}
+
+static uint64_t
+next_random(uint64_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 7;
+	*x ^= *x << 17;
+	return *x;
+}
+
+/** Take a range, lay it on the board, give back what lay there, whoever took it. */
+static void *
+trader(void *arg)
+{
+	uint64_t x = shared.seed + (uintptr_t)arg * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	unsigned int i;
+
+	for (i = 0; i < shared.steps; i++) {
+		uint64_t w = next_random(&x), n = 1u << w % 6, was, page = 0;
+		rte_iova_t iova;
+
+		if ((w >> 8) % 4 == 0)
+			n += (w >> 16) % n;
+		if (take(n * K4, &iova) == 0) {
+			page = (iova - BASE) / K4;
+			hold(page, n, 1);
+			page = (page << 32) | n;
+		}
+		was = __atomic_exchange_n(&shared.range[(w >> 32) % BOARD], page, __ATOMIC_ACQ_REL);
+		if (was == 0)
+			continue;
+		hold(was >> 32, was & UINT32_MAX, -1);
+		if (dm_iova_give(space, BASE + (was >> 32) * K4, (was & UINT32_MAX) * K4) != 0)
+			__atomic_fetch_add(&shared.wrong, 1, __ATOMIC_RELAXED);
+	}
+	__atomic_fetch_sub(&shared.running, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/** Everything that shuts others out of their caches, while they trade. */
+static uint64_t
+disturb(uint64_t x)
+{
+	static const struct dmamap_range narrow[] = {{BASE, BASE + PAGES * K4 - 1}};
+	static const struct dmamap_range wide[] = {{BASE, BASE + PAGES * K4 - 1}, {K4, G1}};
+	struct dm_iova_stats st;
+	struct dmamap_range r;
+	uint64_t wrong = 0, page = (x >> 8) % PAGES;
+	int rc;
+
+	switch (x % 8) {
+	case 0:
+		wrong += use(wide, 2, NULL) != 0;
+		break;
+	case 1:
+		wrong += use(narrow, 1, NULL) != 0;
+		break;
+	case 2:
+		dm_iova_stats(space, &st);
+		wrong += st.live_ranges > BOARD + 3 || st.live_len > st.usable_len;
+		break;
+	case 3:
+		rc = dm_iova_next_live(space, BASE, &r);
+		wrong += rc == 0 ? r.start < BASE : rc != -ENOENT;
+		break;
+	default:
+		rc = dm_iova_take_fixed(space, BASE + page * K4, K4);
+		if (rc == 0) {
+			hold(page, 1, 1);
+			hold(page, 1, -1);
+			rc = dm_iova_give(space, BASE + page * K4, K4);
+		}
+		wrong += rc != 0 && rc != -EEXIST;
+	}
+	return wrong;
+}
+
+static int
+threads_never_share_an_address(void)
+{
+	enum { THREADS = 3 };
+	pthread_t thread[THREADS];
+	uint64_t x, disturbed = 0;
+	struct dm_iova_stats st;
+	unsigned int i, n;
+
+	memset(&shared, 0, sizeof(shared));
+	shared.seed = test_seed();
+	shared.steps = 20000;
+	shared.running = THREADS;
+	x = shared.seed | 1;
+	TEST_ASSERT_SUCCESS(use_one(BASE, BASE + PAGES * K4 - 1), "usable");
+	for (n = 0; n < THREADS; n++)
+		if (pthread_create(&thread[n], NULL, trader, (void *)(uintptr_t)n) != 0)
+			break;
+	for (i = n; i < THREADS; i++)
+		__atomic_fetch_sub(&shared.running, 1, __ATOMIC_RELAXED);
+	while (__atomic_load_n(&shared.running, __ATOMIC_ACQUIRE) > 0) {
+		disturbed += disturb(next_random(&x));
+	}
+	for (i = 0; i < n; i++)
+		pthread_join(thread[i], NULL);
+	TEST_ASSERT_EQUAL(n, THREADS, "threads do not start");
+	TEST_ASSERT_EQUAL(shared.wrong, 0, "%" PRIu64 " wrong answers to traders", shared.wrong);
+	TEST_ASSERT_EQUAL(disturbed, 0, "%" PRIu64 " wrong answers to the disturber", disturbed);
+	for (i = 0; i < BOARD; i++)
+		if (shared.range[i] != 0)
+			TEST_ASSERT_SUCCESS(dm_iova_give(space, BASE + (shared.range[i] >> 32) * K4,
+						    (shared.range[i] & UINT32_MAX) * K4), "give %u", i);
+	dm_iova_stats(space, &st);
+	TEST_ASSERT(st.live_ranges == 0 && st.live_len == 0, "something is left");
+	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, BASE, PAGES * K4), "an address was lost");
+	return TEST_SUCCESS;
+}
+
+#define ROUNDS 2000
+
+static struct {
+	pthread_barrier_t barrier;
+	rte_iova_t iova;
+	unsigned int succeeded, refused;
+} twice;
+
+static void *
+give_at_once(void *arg)
+{
+	unsigned int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		uint64_t len = i % 2 != 0 ? K4 : 3 * K4; /* from a magazine, or past them */
+		int rc;
+
+		if (arg != NULL && take(len, &twice.iova) != 0)
+			twice.iova = RTE_BAD_IOVA;
+		pthread_barrier_wait(&twice.barrier);
+		rc = dm_iova_give(space, twice.iova, len);
+		if (rc == 0)
+			__atomic_fetch_add(&twice.succeeded, 1, __ATOMIC_RELAXED);
+		else if (rc == -ENOENT)
+			__atomic_fetch_add(&twice.refused, 1, __ATOMIC_RELAXED);
+		pthread_barrier_wait(&twice.barrier);
+	}
+	return NULL;
+}
+
+static int
+of_two_who_give_the_same_one_succeeds(void)
+{
+	pthread_t other;
+
+	memset(&twice, 0, sizeof(twice));
+	TEST_ASSERT_SUCCESS(use_one(BASE, BASE + PAGES * K4 - 1), "usable");
+	TEST_ASSERT_SUCCESS(pthread_barrier_init(&twice.barrier, NULL, 2), "barrier");
+	TEST_ASSERT_SUCCESS(pthread_create(&other, NULL, give_at_once, NULL), "thread");
+	give_at_once(&twice);
+	pthread_join(other, NULL);
+	pthread_barrier_destroy(&twice.barrier);
+	TEST_ASSERT_EQUAL(twice.succeeded, ROUNDS, "%u gives succeeded", twice.succeeded);
+	TEST_ASSERT_EQUAL(twice.refused, ROUNDS, "%u gives were refused", twice.refused);
+	return TEST_SUCCESS;
+}
+
+/** More threads than there are caches, one after the other and at once: all can take and give. */
+static void *
+short_life(void *arg)
+{
+	rte_iova_t iova[8];
+	unsigned int i, bad = 0;
+
+	for (i = 0; i < RTE_DIM(iova); i++)
+		bad += take(K4 << i % 3, &iova[i]) != 0;
+	if (arg != NULL)
+		pthread_barrier_wait(arg);
+	for (i = 0; i < RTE_DIM(iova); i++)
+		bad += dm_iova_give(space, iova[i], K4 << i % 3) != 0;
+	return bad == 0 ? &shared : NULL;
+}
+
+static int
+threads_come_and_go(void)
+{
+	enum { MANY = 140 };
+	static pthread_t thread[MANY];
+	pthread_barrier_t barrier;
+	struct dm_iova_stats st;
+	unsigned int i, good = 0;
+	void *result;
+
+	TEST_ASSERT_SUCCESS(use_one(BASE, BASE + PAGES * K4 - 1), "usable");
+	for (i = 0; i < 300; i++) {
+		TEST_ASSERT_SUCCESS(pthread_create(&thread[0], NULL, short_life, NULL), "thread %u", i);
+		pthread_join(thread[0], &result);
+		good += result != NULL;
+	}
+	TEST_ASSERT_EQUAL(good, 300, "%u of 300 threads in a row", good);
+	TEST_ASSERT_SUCCESS(pthread_barrier_init(&barrier, NULL, MANY), "barrier");
+	for (i = 0; i < MANY; i++)
+		TEST_ASSERT_SUCCESS(pthread_create(&thread[i], NULL, short_life, &barrier), "thread %u", i);
+	for (i = 0, good = 0; i < MANY; i++) {
+		pthread_join(thread[i], &result);
+		good += result != NULL;
+	}
+	pthread_barrier_destroy(&barrier);
+	TEST_ASSERT_EQUAL(good, MANY, "%u of %u threads at once", good, MANY);
+	dm_iova_stats(space, &st);
+	TEST_ASSERT_EQUAL(st.live_ranges, 0, "something is live");
+	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, BASE, PAGES * K4), "an address was lost");
+	return TEST_SUCCESS;
+}
+
 static const struct test_case cases[] = {
 	{"nothing is usable at first", nothing_is_usable_at_first},
 	{"bad arguments are refused", bad_arguments_are_refused},
@@ -467,6 +702,9 @@ static const struct test_case cases[] = {
 	{"usable grows and shrinks while ranges live", usable_grows_and_shrinks_while_ranges_live},
 	{"what lies in caches does not block a shrink", what_lies_in_caches_does_not_block_a_shrink},
 	{"a random history equals the model", a_random_history_equals_the_model},
+	{"threads never share an address", threads_never_share_an_address},
+	{"of two who give the same, one succeeds", of_two_who_give_the_same_one_succeeds},
+	{"threads come and go", threads_come_and_go},
 };
 
 REGISTER_TEST_SUITE(iova) = {

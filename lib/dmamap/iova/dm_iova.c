@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Which IOVAs are free? Live ranges in a sorted array; the lowest gap that fits is taken.
+ * Which IOVAs are free? The allocator of one address space.
+ *
+ * Three layers. A radix tree knows every free page and finds the lowest aligned block that fits
+ * (dm_free_tree.h). A hash table knows each range that has left the tree (dm_live.h). And each thread
+ * keeps magazines of free ranges whose length is a power of two, which are still in the table, so that
+ * taking and giving back such a range touches one line of the table and nothing that others write
+ * (dm_cache.h). Everything but the magazines of a thread is guarded by one lock.
+ *
+ * No page is wasted: what is neither live nor reserved can be taken. Before a take is refused, and
+ * before anything that looks at all ranges, magazines are emptied into the tree.
  */
 
 #include <errno.h>
@@ -11,100 +20,583 @@
 
 #include <rte_common.h>
 
+#include "dm_cache.h"
+#include "dm_free_tree.h"
 #include "dm_iova.h"
+#include "dm_live.h"
+
+#define PAGE_SHIFT 12
+#define LOW_END (UINT64_C(1) << 32)   /* below: kept for devices with 32 bits */
+#define REFILL 16u		      /* ranges at a time from the tree into a magazine */
+#define DEPOT_MAGS 16		      /* full magazines that a depot keeps for each order */
+#define DEFAULT_PAGE_SIZES (UINT64_C(1) << 12 | UINT64_C(1) << 21 | UINT64_C(1) << 30)
 
 struct dm_iova_space {
-	pthread_mutex_t lock; /* all below */
-	struct dm_range_set usable;
-	struct dmamap_range *live; /* sorted, disjoint; adjacent ranges stay apart */
-	uint64_t n_live;
-	uint64_t cap_live;
-	uint64_t live_len;
+	/* Read by every operation; written only while the gate is shut. */
+	struct dm_gate gate;
+	struct dm_live_table live;
+	uint64_t floor; /* ranges below are not cached: LOW_END, or 0 if there is nothing above */
+	uint8_t cap[DM_CACHE_ORDERS]; /* ranges of each order in a magazine; 0: order not cached */
+
+	pthread_mutex_t lock __rte_cache_aligned; /* all below */
+	struct dm_free_tree free;
+	struct dm_range_set usable; /* whole pages */
+	uint64_t usable_pages;
 	uint64_t page_sizes;
+	bool tight; /* less than a quarter is free: magazines would only scatter it */
+	uint64_t ops; /* takes and gives that went past the caches */
+	struct {
+		struct dm_mag *full, *empty;
+		unsigned int n_full;
+	} depot[DM_CACHE_ORDERS];
+	struct {
+		struct dmamap_range *r; /* all live ranges, sorted, as of `ops` */
+		uint64_t n, ops;
+	} walk;
 };
 
-static uint64_t
-range_len(struct dmamap_range r)
+/* Magazines and their ranges; the gate is shut, or the cache is the caller's own. */
+
+/** Entry i goes back to the tree. */
+static void
+entry_free(struct dm_iova_space *s, uint64_t i, uint64_t word)
 {
-	return r.last - r.start + 1;
+	uint64_t first = word >> PAGE_SHIFT, len = dm_live_len(&s->live, i, word);
+
+	dm_live_remove(&s->live, i);
+	dm_free_tree_mark(&s->free, first, first + (len >> PAGE_SHIFT) - 1, true);
 }
 
-/** The first live range that ends at or after x; n_live if none does. */
-static uint64_t
-live_ending_at(const struct dm_iova_space *s, uint64_t x)
+static void
+mag_flush(struct dm_iova_space *s, struct dm_mag *m)
 {
-	uint64_t lo = 0, hi = s->n_live;
-
-	while (lo < hi) {
-		uint64_t mid = lo + (hi - lo) / 2;
-
-		if (s->live[mid].last >= x)
-			hi = mid;
-		else
-			lo = mid + 1;
+	while (m->n > 0) {
+		m->n--;
+		entry_free(s, m->slot[m->n].index, m->slot[m->n].word);
 	}
-	return lo;
 }
 
+/** Call fn for every magazine of the space; the gate is shut. */
+static void
+for_each_mag(struct dm_iova_space *s, void (*fn)(struct dm_iova_space *s, struct dm_mag *m))
+{
+	unsigned int i, k;
+	struct dm_mag *m;
+
+	for (k = 0; k < DM_CACHE_ORDERS; k++) {
+		for (i = 0; i < DM_CACHE_THREADS; i++) {
+			if (s->gate.cache[i] == NULL)
+				continue;
+			fn(s, s->gate.cache[i]->mag[k][0]);
+			fn(s, s->gate.cache[i]->mag[k][1]);
+		}
+		for (m = s->depot[k].full; m != NULL; m = m->next)
+			fn(s, m);
+	}
+}
+
+/** All magazines into the tree; the gate is shut. */
+static void
+drain(struct dm_iova_space *s)
+{
+	unsigned int k;
+
+	for_each_mag(s, mag_flush);
+	for (k = 0; k < DM_CACHE_ORDERS; k++) {
+		while (s->depot[k].full != NULL) {
+			struct dm_mag *m = s->depot[k].full;
+
+			s->depot[k].full = m->next;
+			m->next = s->depot[k].empty;
+			s->depot[k].empty = m;
+		}
+		s->depot[k].n_full = 0;
+	}
+}
+
+static void
+shut_and_drain(struct dm_iova_space *s)
+{
+	dm_gate_shut(&s->gate);
+	drain(s);
+	dm_gate_open(&s->gate);
+}
+
+/** How many ranges of each order a magazine holds, so that caches keep a small part of the space. */
+static void
+set_caps(struct dm_iova_space *s)
+{
+	unsigned int k;
+
+	for (k = 0; k < DM_CACHE_ORDERS; k++)
+		s->cap[k] = s->tight ? 0 : RTE_MIN(s->usable_pages >> k >> 10, (uint64_t)DM_CACHE_ROUNDS);
+}
+
+/** Less than a quarter free: no caches; more than three eighths: caches again. */
+static void
+note_tightness(struct dm_iova_space *s)
+{
+	bool tight = s->tight ? s->free.n_free <= s->usable_pages / 8 * 3 :
+				s->free.n_free < s->usable_pages / 4;
+
+	if (likely(tight == s->tight))
+		return;
+	dm_gate_shut(&s->gate);
+	drain(s);
+	s->tight = tight;
+	set_caps(s);
+	dm_gate_open(&s->gate);
+}
+
+/** Slots know their entry's place in the table: tell them the new one. */
+static void
+mag_relocate(struct dm_iova_space *s, struct dm_mag *m)
+{
+	uint64_t i, word;
+
+	for (i = 0; i < m->n; i++)
+		m->slot[i].index = dm_live_find(&s->live, m->slot[i].word & DM_LIVE_IOVA_MASK, &word);
+}
+
+/** Memory for `n` ranges that are to leave the tree. The caller is not in its cache. */
 static int
-live_insert(struct dm_iova_space *s, uint64_t at, struct dmamap_range r)
+make_room(struct dm_iova_space *s, uint64_t n)
 {
-	if (s->n_live == s->cap_live) {
-		uint64_t cap = s->cap_live > 0 ? s->cap_live * 2 : 64;
-		struct dmamap_range *live = reallocarray(s->live, cap, sizeof(*live));
+	struct dm_live_table old;
+	int rc = dm_free_tree_reserve(&s->free, n * DM_FREE_TREE_MARK_NODES);
 
-		if (live == NULL)
-			return -ENOMEM;
-		s->live = live;
-		s->cap_live = cap;
+	if (rc < 0 || likely(!dm_live_is_full(&s->live, n)))
+		return rc;
+	dm_gate_shut(&s->gate);
+	old = s->live;
+	rc = dm_live_rebuild(&s->live, &old, n);
+	if (rc == 0) {
+		for_each_mag(s, mag_relocate);
+		dm_live_fini(&old);
+	} else {
+		s->live = old;
 	}
-	memmove(&s->live[at + 1], &s->live[at], (s->n_live - at) * sizeof(*s->live));
-	s->live[at] = r;
-	s->n_live++;
-	s->live_len += range_len(r);
-	return 0;
-}
-
-/** The lowest address from x on that is congruent to phase. */
-static bool
-congruent(uint64_t x, uint64_t align, uint64_t phase, uint64_t *y)
-{
-	uint64_t at = (x & ~(align - 1)) | phase;
-
-	if (at < x && __builtin_add_overflow(at, align, &at))
-		return false;
-	*y = at;
-	return true;
-}
-
-/** The lowest free place in `in`. */
-static int
-first_fit(struct dm_iova_space *s, uint64_t len, uint64_t align, uint64_t phase,
-	struct dmamap_range in, rte_iova_t *iova)
-{
-	uint64_t at = in.start, i;
-	int rc;
-
-	for (i = live_ending_at(s, at);; i++) {
-		if (!congruent(at, align, phase, &at) || at > in.last || in.last - at < len - 1)
-			return -ENOSPC;
-		while (i < s->n_live && s->live[i].last < at)
-			i++;
-		if (i == s->n_live || s->live[i].start > at + len - 1)
-			break;
-		if (s->live[i].last == UINT64_MAX)
-			return -ENOSPC;
-		at = s->live[i].last + 1;
-	}
-	rc = live_insert(s, i, (struct dmamap_range){at, at + len - 1});
-	if (rc == 0)
-		*iova = at;
+	dm_gate_open(&s->gate);
 	return rc;
 }
 
-/** Cut a set down to whole granules. */
+/* Places in the tree. Lengths and addresses are in pages from here. */
+
+/** What is asked for. */
+struct want {
+	uint64_t n, align, phase;
+	uint64_t lo, hi;
+};
+
+static unsigned int
+log2_ceil(uint64_t x)
+{
+	return x > 1 ? 64 - __builtin_clzll(x - 1) : 0;
+}
+
+/** The largest page class of the IOMMU that n pages fill. */
+static uint64_t
+page_class(const struct dm_iova_space *s, uint64_t n)
+{
+	unsigned int order = 63 - __builtin_clzll(n);
+	uint64_t fit = s->page_sizes >> PAGE_SHIFT & (UINT64_MAX >> (63 - order));
+
+	return fit != 0 ? UINT64_C(1) << (63 - __builtin_clzll(fit)) : 1;
+}
+
+/** The lowest aligned block that holds it, else the lowest run that does. */
+static uint64_t
+find_in(const struct dm_iova_space *s, const struct want *w, uint64_t lo, uint64_t hi)
+{
+	unsigned int order = log2_ceil(RTE_MAX(w->align, w->phase + w->n));
+	uint64_t at = dm_free_tree_block(&s->free, order, lo, hi), class;
+
+	if (at != DM_FREE_TREE_NONE)
+		return at + w->phase;
+	/* A run that is aligned to its length would have been such a block. */
+	if (w->align == w->n && w->phase == 0)
+		return at;
+	class = page_class(s, w->n);
+	if (w->phase == 0 && class > w->align)
+		at = dm_free_tree_run(&s->free, w->n, class, 0, lo, hi);
+	if (at == DM_FREE_TREE_NONE)
+		at = dm_free_tree_run(&s->free, w->n, w->align, w->phase, lo, hi);
+	return at;
+}
+
+/** A place above 4 GiB if there is one, else below, else across. */
+static uint64_t
+find(const struct dm_iova_space *s, const struct want *w)
+{
+	uint64_t floor = s->floor >> PAGE_SHIFT, at = DM_FREE_TREE_NONE;
+
+	if (w->hi >= floor)
+		at = find_in(s, w, RTE_MAX(w->lo, floor), w->hi);
+	if (at == DM_FREE_TREE_NONE && w->lo < floor)
+		at = find_in(s, w, w->lo, RTE_MIN(w->hi, floor - 1));
+	if (at == DM_FREE_TREE_NONE && w->lo < floor && w->hi >= floor)
+		at = find_in(s, w, w->lo, w->hi);
+	return at;
+}
+
+/** Take [first, first + n - 1], which is free, out of the tree. @return its entry */
+static uint64_t
+carve(struct dm_iova_space *s, uint64_t first, uint64_t n, bool live)
+{
+	dm_free_tree_mark(&s->free, first, first + n - 1, false);
+	return dm_live_add(&s->live, first << PAGE_SHIFT, n << PAGE_SHIFT, live);
+}
+
+/* Slow paths: the lock is held. */
+
+/** Load a magazine of the caller's cache, from the depot or the tree. */
+static void
+refill(struct dm_iova_space *s, struct dm_cache *c, unsigned int order, const struct want *w)
+{
+	struct dm_mag *m = c->mag[order][0], *full = s->depot[order].full;
+	unsigned int n = RTE_MIN((s->cap[order] + 1u) / 2, REFILL);
+
+	if (full != NULL) {
+		s->depot[order].full = full->next;
+		s->depot[order].n_full--;
+		c->mag[order][0] = full;
+		m->next = s->depot[order].empty;
+		s->depot[order].empty = m;
+		return;
+	}
+	while (m->n < n) {
+		uint64_t at = find(s, w), word = dm_live_word(at << PAGE_SHIFT, w->n << PAGE_SHIFT, false);
+
+		/* Others would not be given back to a magazine either. */
+		if (at == DM_FREE_TREE_NONE || at << PAGE_SHIFT < s->floor || (at & (w->n - 1)) != 0)
+			break;
+		m->slot[m->n].word = word;
+		m->slot[m->n].index = carve(s, at, w->n, false);
+		m->n++;
+	}
+	/* The lowest comes out first. */
+	for (n = 0; n < m->n / 2; n++)
+		RTE_SWAP(m->slot[n], m->slot[m->n - 1 - n]);
+}
+
+/** Take from the cache's magazine. The caller is in its cache. */
+static inline bool
+take_cached(struct dm_iova_space *s, struct dm_cache *c, unsigned int order, struct dmamap_range within,
+	rte_iova_t *iova)
+{
+	struct dm_mag *m = dm_cache_loaded(c, order);
+	uint64_t word, at;
+
+	if (unlikely(m == NULL))
+		return false;
+	word = m->slot[m->n - 1].word;
+	at = word & DM_LIVE_IOVA_MASK;
+	if (unlikely(at < within.start || at + ((DM_IOVA_GRANULE << order) - 1) > within.last))
+		return false;
+	m->n--;
+	dm_live_begin(&s->live, m->slot[m->n].index, word);
+	dm_cache_count(c);
+	*iova = at;
+	return true;
+}
+
+static bool
+take_refilled(struct dm_iova_space *s, unsigned int order, const struct want *w, rte_iova_t *iova)
+{
+	struct dm_cache *c;
+	bool taken;
+
+	if (order >= DM_CACHE_ORDERS || s->cap[order] == 0 || w->lo != 0 || w->hi != DM_FREE_TREE_LAST)
+		return false;
+	c = dm_gate_my_cache(&s->gate);
+	if (c == NULL || make_room(s, REFILL) < 0)
+		return false;
+	dm_cache_enter(&s->gate, c); /* the gate is open: only who holds the lock shuts it */
+	if (dm_cache_loaded(c, order) == NULL)
+		refill(s, c, order, w);
+	taken = take_cached(s, c, order, DMAMAP_ANYWHERE, iova);
+	dm_cache_leave(c);
+	return taken;
+}
+
 static int
-whole_granules(struct dm_range_set *dst, const struct dm_range_set *src)
+take_slowly(struct dm_iova_space *s, uint64_t order, const struct want *w, rte_iova_t *iova)
+{
+	uint64_t at;
+	int rc = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (take_refilled(s, order, w, iova))
+		goto out;
+	rc = make_room(s, 1);
+	if (rc < 0)
+		goto out;
+	at = find(s, w);
+	if (at == DM_FREE_TREE_NONE) {
+		shut_and_drain(s);
+		at = find(s, w);
+	}
+	if (at == DM_FREE_TREE_NONE) {
+		rc = -ENOSPC;
+		goto out;
+	}
+	carve(s, at, w->n, true);
+	s->ops++;
+	*iova = at << PAGE_SHIFT;
+out:
+	note_tightness(s);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+/** Make room in a magazine: swap a full one against an empty one, or send its ranges to the tree. */
+static struct dm_mag *
+unload(struct dm_iova_space *s, struct dm_cache *c, unsigned int order)
+{
+	struct dm_mag *m = dm_cache_roomy(c, order, s->cap[order]), *empty;
+
+	if (m != NULL)
+		return m;
+	m = c->mag[order][0];
+	if (s->cap[order] == DM_CACHE_ROUNDS && s->depot[order].n_full < DEPOT_MAGS) {
+		empty = s->depot[order].empty;
+		if (empty != NULL)
+			s->depot[order].empty = empty->next;
+		else
+			empty = dm_mag_new();
+		if (empty != NULL) {
+			m->next = s->depot[order].full;
+			s->depot[order].full = m;
+			s->depot[order].n_full++;
+			c->mag[order][0] = empty;
+			return empty;
+		}
+	}
+	mag_flush(s, m);
+	return m;
+}
+
+/** Can such a range go into a magazine? */
+static inline bool
+cacheable(const struct dm_iova_space *s, unsigned int order, rte_iova_t iova, uint64_t len)
+{
+	return order < DM_CACHE_ORDERS && (iova & (len - 1)) == 0 && iova >= s->floor &&
+	       s->cap[order] != 0;
+}
+
+static int
+give_slowly(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
+{
+	struct dm_cache *c = NULL;
+	unsigned int order;
+	uint64_t i, word;
+	int rc = 0;
+
+	pthread_mutex_lock(&s->lock);
+	i = dm_live_find(&s->live, iova, &word);
+	if (i == DM_LIVE_NONE || (word & DM_LIVE_LIVE) == 0)
+		rc = -ENOENT;
+	else if (dm_live_len(&s->live, i, word) != len)
+		rc = -EINVAL;
+	else if (!dm_live_end(&s->live, i, word))
+		rc = -ENOENT;
+	if (rc < 0)
+		goto out;
+
+	word &= ~DM_LIVE_LIVE;
+	order = dm_live_order(word);
+	if (cacheable(s, order, iova, len))
+		c = dm_gate_my_cache(&s->gate);
+	if (c != NULL) {
+		struct dm_mag *m;
+
+		dm_cache_enter(&s->gate, c);
+		m = unload(s, c, order);
+		m->slot[m->n++] = (struct dm_cache_slot){word, i};
+		dm_cache_leave(c);
+	} else {
+		entry_free(s, i, word);
+	}
+	s->ops++;
+	note_tightness(s);
+out:
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+/* The face. */
+
+int
+dm_iova_take(struct dm_iova_space *s, uint64_t len, uint64_t align, uint64_t phase,
+	struct dmamap_range within, rte_iova_t *iova)
+{
+	uint64_t order = DM_LIVE_ORDER_OTHER;
+	struct dm_cache *c;
+	struct want w;
+
+	if (unlikely(((len | align | phase) & (DM_IOVA_GRANULE - 1)) != 0 || len == 0 || align == 0 ||
+			(align & (align - 1)) != 0 || phase >= align || within.last < within.start))
+		return -EINVAL;
+
+	/* Ranges in magazines are aligned to their length. */
+	if ((len & (len - 1)) == 0 && align <= len && phase == 0)
+		order = __builtin_ctzll(len) - PAGE_SHIFT;
+	if (likely(order < DM_CACHE_ORDERS)) {
+		c = dm_gate_enter(&s->gate);
+		if (likely(c != NULL)) {
+			bool taken = take_cached(s, c, order, within, iova);
+
+			dm_cache_leave(c);
+			if (likely(taken))
+				return 0;
+		}
+	}
+
+	w = (struct want){
+		.n = len >> PAGE_SHIFT,
+		.align = align >> PAGE_SHIFT,
+		.phase = phase >> PAGE_SHIFT,
+		.lo = (within.start >> PAGE_SHIFT) + ((within.start & (DM_IOVA_GRANULE - 1)) != 0),
+		/* The last page counts only if all of it is within. */
+		.hi = (within.last >> PAGE_SHIFT),
+	};
+	if ((within.last & (DM_IOVA_GRANULE - 1)) != DM_IOVA_GRANULE - 1) {
+		if (w.hi == 0)
+			return -ENOSPC;
+		w.hi--;
+	}
+	return take_slowly(s, order, &w, iova);
+}
+
+int
+dm_iova_give(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
+{
+	struct dm_cache *c;
+	struct dm_mag *m;
+	uint64_t i, word;
+	int rc = -ENOENT;
+
+	if (unlikely((iova & (DM_IOVA_GRANULE - 1)) != 0))
+		return -ENOENT;
+	c = dm_gate_enter(&s->gate);
+	if (unlikely(c == NULL))
+		return give_slowly(s, iova, len);
+
+	i = dm_live_find(&s->live, iova, &word);
+	if (unlikely(i == DM_LIVE_NONE || (word & DM_LIVE_LIVE) == 0))
+		goto out;
+	if (unlikely(dm_live_len(&s->live, i, word) != len)) {
+		rc = -EINVAL;
+		goto out;
+	}
+	m = NULL;
+	if (likely(cacheable(s, dm_live_order(word), iova, len)))
+		m = dm_cache_roomy(c, dm_live_order(word), s->cap[dm_live_order(word)]);
+	if (unlikely(m == NULL)) {
+		dm_cache_leave(c);
+		return give_slowly(s, iova, len);
+	}
+	if (unlikely(!dm_live_end(&s->live, i, word)))
+		goto out;
+	m->slot[m->n++] = (struct dm_cache_slot){word & ~DM_LIVE_LIVE, i};
+	dm_cache_count(c);
+	rc = 0;
+out:
+	dm_cache_leave(c);
+	return rc;
+}
+
+int
+dm_iova_take_fixed(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
+{
+	struct dmamap_range r = {iova, iova + (len - 1)};
+	uint64_t first = iova >> PAGE_SHIFT, last = r.last >> PAGE_SHIFT;
+	int rc;
+
+	if (len == 0 || ((len | iova) & (DM_IOVA_GRANULE - 1)) != 0 || r.last < r.start)
+		return -EINVAL;
+
+	pthread_mutex_lock(&s->lock);
+	rc = dm_range_set_contains(&s->usable, r) ? make_room(s, 1) : -ERANGE;
+	if (rc < 0)
+		goto out;
+	if (!dm_free_tree_is_free(&s->free, first, last))
+		shut_and_drain(s);
+	if (dm_free_tree_is_free(&s->free, first, last)) {
+		carve(s, first, last - first + 1, true);
+		s->ops++;
+		note_tightness(s);
+	} else {
+		rc = -EEXIST;
+	}
+out:
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+int
+dm_iova_create(uint64_t page_sizes, struct dm_iova_space **space)
+{
+	struct dm_iova_space *s = aligned_alloc(RTE_CACHE_LINE_SIZE, sizeof(*s));
+
+	if (s == NULL)
+		return -ENOMEM;
+	memset(s, 0, sizeof(*s));
+	s->page_sizes = page_sizes != 0 ? page_sizes : DEFAULT_PAGE_SIZES;
+	dm_gate_init(&s->gate);
+	if (dm_live_init(&s->live) < 0)
+		goto no_table;
+	if (dm_free_tree_init(&s->free) < 0)
+		goto no_tree;
+	if (pthread_mutex_init(&s->lock, NULL) != 0)
+		goto no_lock;
+	*space = s;
+	return 0;
+no_lock:
+	dm_free_tree_fini(&s->free);
+no_tree:
+	dm_live_fini(&s->live);
+no_table:
+	free(s);
+	return -ENOMEM;
+}
+
+static void
+mags_free(struct dm_mag *m)
+{
+	while (m != NULL) {
+		struct dm_mag *next = m->next;
+
+		free(m);
+		m = next;
+	}
+}
+
+void
+dm_iova_destroy(struct dm_iova_space *s)
+{
+	unsigned int k;
+
+	if (s == NULL)
+		return;
+	for (k = 0; k < DM_CACHE_ORDERS; k++) {
+		mags_free(s->depot[k].full);
+		mags_free(s->depot[k].empty);
+	}
+	dm_gate_fini(&s->gate);
+	free(s->walk.r);
+	dm_range_set_clear(&s->usable);
+	dm_free_tree_fini(&s->free);
+	dm_live_fini(&s->live);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+/* What is usable. */
+
+/** Cut a set down to whole pages. */
+static int
+whole_pages(struct dm_range_set *dst, const struct dm_range_set *src)
 {
 	const uint64_t mask = DM_IOVA_GRANULE - 1;
 	unsigned int i;
@@ -124,174 +616,227 @@ whole_granules(struct dm_range_set *dst, const struct dm_range_set *src)
 		if (r.last < r.start)
 			continue;
 		rc = dm_range_set_add(dst, r);
-		if (rc < 0) {
-			dm_range_set_clear(dst);
+		if (rc < 0)
 			return rc;
-		}
 	}
 	return 0;
 }
 
-int
-dm_iova_create(uint64_t page_sizes, struct dm_iova_space **space)
+/** a without b. */
+static int
+difference(struct dm_range_set *dst, const struct dm_range_set *a, const struct dm_range_set *b)
 {
-	struct dm_iova_space *s = calloc(1, sizeof(*s));
+	unsigned int i;
+	int rc = dm_range_set_copy(dst, a);
 
-	if (s == NULL)
-		return -ENOMEM;
-	pthread_mutex_init(&s->lock, NULL);
-	s->page_sizes = page_sizes;
-	*space = s;
-	return 0;
+	for (i = 0; i < b->n && rc == 0; i++)
+		rc = dm_range_set_del(dst, b->r[i]);
+	return rc;
 }
 
-void
-dm_iova_destroy(struct dm_iova_space *s)
+/** The lowest live range that a set does not wholly contain. Magazines are empty. */
+static bool
+conflicts(const struct dm_iova_space *s, const struct dm_range_set *usable, struct dmamap_range *lowest)
 {
-	if (s == NULL)
-		return;
-	dm_range_set_clear(&s->usable);
-	pthread_mutex_destroy(&s->lock);
-	free(s->live);
-	free(s);
+	bool any = false;
+	uint64_t i;
+
+	for (i = 0; i <= s->live.mask; i++) {
+		uint64_t word = s->live.word[i];
+		struct dmamap_range r = {.start = word & DM_LIVE_IOVA_MASK};
+
+		if ((word & DM_LIVE_ENTRY) == 0)
+			continue;
+		r.last = r.start + (dm_live_len(&s->live, i, word) - 1);
+		if (dm_range_set_contains(usable, r) || (any && r.start > lowest->start))
+			continue;
+		any = true;
+		*lowest = r;
+	}
+	return any;
+}
+
+static void
+mark_all(struct dm_iova_space *s, const struct dm_range_set *set, bool free)
+{
+	unsigned int i;
+
+	for (i = 0; i < set->n; i++)
+		dm_free_tree_mark(&s->free, set->r[i].start >> PAGE_SHIFT, set->r[i].last >> PAGE_SHIFT,
+			free);
+}
+
+/** The gate is shut, nothing conflicts, memory is there. */
+static void
+change_usable(struct dm_iova_space *s, const struct dm_range_set *gone, const struct dm_range_set *more,
+	uint64_t page_sizes)
+{
+	unsigned int i;
+
+	mark_all(s, gone, false);
+	mark_all(s, more, true);
+	s->usable_pages = 0;
+	for (i = 0; i < s->usable.n; i++)
+		s->usable_pages += (s->usable.r[i].last >> PAGE_SHIFT) -
+				   (s->usable.r[i].start >> PAGE_SHIFT) + 1;
+	s->page_sizes = page_sizes != 0 ? page_sizes : DEFAULT_PAGE_SIZES;
+	s->floor = i > 0 && s->usable.r[i - 1].last >= LOW_END ? LOW_END : 0;
+	s->tight = s->free.n_free < s->usable_pages / 4;
+	set_caps(s);
 }
 
 int
 dm_iova_set_usable(struct dm_iova_space *s, const struct dm_range_set *usable, uint64_t page_sizes,
 	struct dmamap_range *conflict)
 {
-	struct dm_range_set fresh = {0};
-	uint64_t i;
-	int rc = whole_granules(&fresh, usable);
-
-	if (rc < 0)
-		return rc;
-	pthread_mutex_lock(&s->lock);
-	for (i = 0; i < s->n_live; i++) {
-		if (dm_range_set_contains(&fresh, s->live[i]))
-			continue;
-		if (conflict != NULL)
-			*conflict = s->live[i];
-		rc = -EADDRINUSE;
-		break;
-	}
-	if (rc == 0) {
-		RTE_SWAP(s->usable, fresh);
-		s->page_sizes = page_sizes;
-	}
-	pthread_mutex_unlock(&s->lock);
-	dm_range_set_clear(&fresh);
-	return rc;
-}
-
-int
-dm_iova_take(struct dm_iova_space *s, uint64_t len, uint64_t align, uint64_t phase,
-	struct dmamap_range within, rte_iova_t *iova)
-{
-	unsigned int i;
-	int rc = -ENOSPC;
-
-	if (len == 0 || len % DM_IOVA_GRANULE != 0 || (align & (align - 1)) != 0 ||
-			align < DM_IOVA_GRANULE || phase >= align || phase % DM_IOVA_GRANULE != 0 ||
-			within.last < within.start)
-		return -EINVAL;
-
-	pthread_mutex_lock(&s->lock);
-	for (i = 0; i < s->usable.n && rc == -ENOSPC; i++) {
-		struct dmamap_range in = {
-			.start = RTE_MAX(s->usable.r[i].start, within.start),
-			.last = RTE_MIN(s->usable.r[i].last, within.last),
-		};
-
-		if (in.start <= in.last)
-			rc = first_fit(s, len, align, phase, in, iova);
-	}
-	pthread_mutex_unlock(&s->lock);
-	return rc;
-}
-
-int
-dm_iova_take_fixed(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
-{
-	struct dmamap_range r = {iova, iova + (len - 1)};
-	uint64_t i;
+	struct dm_range_set fresh = {0}, gone = {0}, more = {0};
+	struct dmamap_range lowest;
 	int rc;
 
-	if (len == 0 || len % DM_IOVA_GRANULE != 0 || iova % DM_IOVA_GRANULE != 0 ||
-			r.last < r.start)
-		return -EINVAL;
-
 	pthread_mutex_lock(&s->lock);
-	i = live_ending_at(s, r.start);
-	if (i < s->n_live && s->live[i].start <= r.last)
-		rc = -EEXIST;
-	else if (!dm_range_set_contains(&s->usable, r))
-		rc = -ERANGE;
-	else
-		rc = live_insert(s, i, r);
+	rc = whole_pages(&fresh, usable);
+	if (rc == 0)
+		rc = difference(&gone, &s->usable, &fresh);
+	if (rc == 0)
+		rc = difference(&more, &fresh, &s->usable);
+	if (rc == 0)
+		rc = dm_free_tree_reserve(&s->free,
+			((uint64_t)gone.n + more.n) * DM_FREE_TREE_MARK_NODES);
+	if (rc < 0)
+		goto out;
+
+	dm_gate_shut(&s->gate);
+	drain(s);
+	if (conflicts(s, &fresh, &lowest)) {
+		if (conflict != NULL)
+			*conflict = lowest;
+		rc = -EADDRINUSE;
+	} else {
+		RTE_SWAP(s->usable, fresh);
+		change_usable(s, &gone, &more, page_sizes);
+	}
+	dm_gate_open(&s->gate);
+out:
 	pthread_mutex_unlock(&s->lock);
+	dm_range_set_clear(&fresh);
+	dm_range_set_clear(&gone);
+	dm_range_set_clear(&more);
 	return rc;
 }
 
-int
-dm_iova_give(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
-{
-	uint64_t i;
-	int rc = 0;
+/* Looking around. */
 
-	pthread_mutex_lock(&s->lock);
-	i = live_ending_at(s, iova);
-	if (i == s->n_live || s->live[i].start != iova) {
-		rc = -ENOENT;
-	} else if (range_len(s->live[i]) != len) {
-		rc = -EINVAL;
-	} else {
-		s->live_len -= len;
-		s->n_live--;
-		memmove(&s->live[i], &s->live[i + 1], (s->n_live - i) * sizeof(*s->live));
+/** Takes and gives so far. */
+static uint64_t
+count_ops(const struct dm_iova_space *s)
+{
+	uint64_t ops = s->ops;
+	unsigned int i;
+
+	for (i = 0; i < DM_CACHE_THREADS; i++)
+		if (s->gate.cache[i] != NULL)
+			ops += __atomic_load_n(&s->gate.cache[i]->ops, __ATOMIC_RELAXED);
+	return ops;
+}
+
+static int
+compare_ranges(const void *a, const void *b)
+{
+	const struct dmamap_range *x = a, *y = b;
+
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+/** Sort all live ranges, unless nothing happened since it was done last. */
+static int
+prepare_walk(struct dm_iova_space *s)
+{
+	struct dmamap_range *r;
+	uint64_t i, n = 0;
+
+	if (s->walk.r != NULL && s->walk.ops == count_ops(s))
+		return 0;
+	r = reallocarray(s->walk.r, s->live.n + 1, sizeof(*r));
+	if (r == NULL)
+		return -ENOMEM;
+	s->walk.r = r;
+	dm_gate_shut(&s->gate);
+	for (i = 0; i <= s->live.mask; i++) {
+		uint64_t word = s->live.word[i];
+
+		if ((word & DM_LIVE_ENTRY) == 0 || (word & DM_LIVE_LIVE) == 0)
+			continue;
+		r[n].start = word & DM_LIVE_IOVA_MASK;
+		r[n].last = r[n].start + (dm_live_len(&s->live, i, word) - 1);
+		n++;
 	}
-	pthread_mutex_unlock(&s->lock);
-	return rc;
+	s->walk.n = n;
+	s->walk.ops = count_ops(s);
+	dm_gate_open(&s->gate);
+	qsort(r, n, sizeof(*r), compare_ranges);
+	return 0;
 }
 
 int
 dm_iova_next_live(const struct dm_iova_space *space, rte_iova_t from, struct dmamap_range *r)
 {
 	struct dm_iova_space *s = (struct dm_iova_space *)(uintptr_t)space;
-	int rc = -ENOENT;
-	uint64_t i;
+	uint64_t lo = 0, hi;
+	int rc;
 
 	pthread_mutex_lock(&s->lock);
-	i = live_ending_at(s, from);
-	if (i < s->n_live && s->live[i].start < from)
-		i++;
-	if (i < s->n_live) {
-		*r = s->live[i];
-		rc = 0;
+	rc = prepare_walk(s);
+	if (rc < 0)
+		goto out;
+	for (hi = s->walk.n; lo < hi;) {
+		uint64_t mid = lo + (hi - lo) / 2;
+
+		if (s->walk.r[mid].start >= from)
+			hi = mid;
+		else
+			lo = mid + 1;
 	}
+	rc = lo < s->walk.n ? 0 : -ENOENT;
+	if (rc == 0)
+		*r = s->walk.r[lo];
+out:
 	pthread_mutex_unlock(&s->lock);
 	return rc;
+}
+
+/** The sum of the set; a set of all 2^64 addresses counts as one less. */
+static uint64_t
+total_len(const struct dm_range_set *set)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < set->n; i++)
+		sum += set->r[i].last - set->r[i].start + 1;
+	return sum == 0 && set->n > 0 ? UINT64_MAX : sum;
 }
 
 void
 dm_iova_stats(const struct dm_iova_space *space, struct dm_iova_stats *stats)
 {
 	struct dm_iova_space *s = (struct dm_iova_space *)(uintptr_t)space;
-	unsigned int i;
+	uint64_t i, len;
 
 	*stats = (struct dm_iova_stats){0};
 	pthread_mutex_lock(&s->lock);
-	stats->live_ranges = s->n_live;
-	stats->live_len = s->live_len;
-	for (i = 0; i < s->usable.n; i++) {
-		uint64_t len = s->usable.r[i].last - s->usable.r[i].start;
-
-		if (__builtin_add_overflow(stats->usable_len, len, &stats->usable_len) ||
-				stats->usable_len == UINT64_MAX) {
-			stats->usable_len = UINT64_MAX;
-			break;
+	dm_gate_shut(&s->gate);
+	for (i = 0; i <= s->live.mask; i++) {
+		if ((s->live.word[i] & DM_LIVE_ENTRY) == 0)
+			continue;
+		len = dm_live_len(&s->live, i, s->live.word[i]);
+		if ((s->live.word[i] & DM_LIVE_LIVE) != 0) {
+			stats->live_ranges++;
+			stats->live_len += len;
+		} else {
+			stats->cached_len += len;
 		}
-		stats->usable_len++;
 	}
+	stats->usable_len = total_len(&s->usable);
+	dm_gate_open(&s->gate);
 	pthread_mutex_unlock(&s->lock);
 }
