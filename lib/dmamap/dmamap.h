@@ -287,7 +287,8 @@ int dmamap_map(struct dmamap_container *c, void *va, size_t len, uint32_t flags,
  *
  * @return
  *   - 0
- *   - -EINVAL: the range does not begin and end with a mapping, or is part of a zone.
+ *   - -EINVAL: the range does not begin and end with a mapping, or is part of a zone or of a registration.
+ *   - -EBUSY: memory in it is registered by somebody (dmamap_register()).
  *   - -ENOENT: nothing is mapped there, or there is a hole.
  *   - -EIO: a domain unmapped another size than asked for; the range is fenced off for good.
  */
@@ -327,6 +328,101 @@ struct dmamap_piece {
  */
 int dmamap_map_sg(struct dmamap_container *c, const struct dmamap_piece *pieces, unsigned int n,
 	uint32_t flags, rte_iova_t *iova);
+
+/** @name Registration of application buffers
+ * Memory that is not Gantry's, registered again and again at the cost of a look-up: a registration that
+ * nobody uses any more stays mapped until the room is needed, or until the application says that the
+ * memory goes.
+ */
+/**@{*/
+struct dmamap_registration;
+
+/**
+ * Make a buffer reachable by the container's devices, as one contiguous IOVA range.
+ *
+ * A buffer inside memory that is mapped already, with at least these permissions, is answered from there: nothing is
+ * asked of the kernel. Otherwise the pages that hold it are mapped. Where they overlap idle registrations, these are
+ * replaced by one that covers all of it; where they overlap memory in use, they are mapped once more at another IOVA
+ * (as with DMAMAP_ALIAS). The answer always covers all of the buffer.
+ *
+ * @param va     any address; neighbours in the same pages become reachable too.
+ * @param len    bytes, not 0.
+ * @param flags  DMAMAP_READ, DMAMAP_WRITE, DMAMAP_LOW32.
+ * @param iova   out: IOVA of va.
+ * @param reg    out: to be given back with dmamap_deregister(). Counted: each registration is given back once.
+ * @return 0, or as dmamap_map().
+ */
+int dmamap_register(struct dmamap_container *c, void *va, size_t len, uint32_t flags,
+	rte_iova_t *iova, struct dmamap_registration **reg);
+
+/** Give one registration back. The pages stay mapped, idle, for the next one. */
+void dmamap_deregister(struct dmamap_registration *reg);
+
+/**
+ * Say that memory is about to go (munmap(2), free(3) of large blocks): idle registrations that overlap it are unmapped.
+ * @return 0; -EBUSY: one is in use, and none was unmapped; the errors of dmamap_unmap().
+ */
+int dmamap_invalidate(struct dmamap_container *c, const void *va, size_t len);
+
+/**
+ * How much memory may stay mapped without being used, in bytes; 1 GiB unless set. The longest unused goes first.
+ * Idle registrations also go when a map fails for want of entries, IOVAs or lockable memory.
+ */
+void dmamap_registration_limit(struct dmamap_container *c, uint64_t len);
+/**@}*/
+
+/** @name The DMA API of a device
+ * For drivers that are handed buffers from anywhere.
+ */
+/**@{*/
+/** What a device can reach, as of the call. */
+struct dmamap_device_info {
+	unsigned int domain;	/**< number of its domain */
+	int group;		/**< its group */
+	int node;		/**< its NUMA node, or -1 */
+	unsigned int mask_bits; /**< see dmamap_device_dma_mask() */
+	uint64_t page_sizes;	/**< bitmap, of its domain */
+	bool coherent;		/**< its domain enforces cache coherency */
+	bool identity;		/**< no IOMMU: an IOVA is a physical address, and nothing is out of reach */
+	struct dmamap_range aperture; /**< lowest and highest IOVA that its domain translates */
+};
+
+/** Describe what a device can reach. @return 0, or -EINVAL. */
+int dmamap_device_info(const struct dmamap_device *d, struct dmamap_device_info *info);
+
+/** Who writes and who reads a streaming mapping. */
+enum dmamap_direction {
+	DMAMAP_TO_DEVICE,   /**< the device reads */
+	DMAMAP_FROM_DEVICE, /**< the device writes */
+	DMAMAP_BIDIRECTIONAL,
+};
+
+/** A buffer lent to a device. Its owner is who called dmamap_stream_map(); only iova is for reading. */
+struct dmamap_stream {
+	rte_iova_t iova; /**< what goes into the descriptor */
+	struct dmamap_device *dev;
+	void *va;
+	size_t len;
+	enum dmamap_direction dir;
+	struct dmamap_registration *reg;
+	struct dmamap_zone *bounce; /**< where the device really works, or NULL */
+};
+
+/**
+ * Lend a buffer to a device. It is registered (dmamap_register()); if the device cannot reach where it is mapped, the
+ * device gets a zone that it can reach, and the bytes are copied at map, sync and unmap (a bounce buffer).
+ *
+ * @return 0: *s is to be given back with dmamap_stream_unmap(); -EINVAL; as dmamap_register() and dmamap_zone_alloc().
+ */
+int dmamap_stream_map(struct dmamap_device *d, void *va, size_t len, enum dmamap_direction dir,
+	struct dmamap_stream *s);
+/** The CPU looks at what the device wrote so far, the device being done with it for now. */
+void dmamap_stream_sync_for_cpu(const struct dmamap_stream *s);
+/** The device is to see what the CPU wrote since. */
+void dmamap_stream_sync_for_device(const struct dmamap_stream *s);
+/** Take the buffer back; the device must be done with it. @return 0, or the error of dmamap_zone_free(). */
+int dmamap_stream_unmap(struct dmamap_stream *s);
+/**@}*/
 
 /** @name Software devices
  * A client is a device without hardware: it reads and writes memory at IOVAs, as a device would, with the

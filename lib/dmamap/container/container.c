@@ -120,6 +120,9 @@ dmamap_container_create(const struct dmamap_container_conf *conf, struct dmamap_
 	TAILQ_INIT(&c->domains);
 	TAILQ_INIT(&c->devices);
 	TAILQ_INIT(&c->mappings);
+	TAILQ_INIT(&c->idle);
+	TAILQ_INIT(&c->aliases);
+	c->idle_limit = DM_IDLE_LIMIT;
 	LIST_INIT(&c->zones);
 	LIST_INIT(&c->clients);
 	LIST_INIT(&c->merged);

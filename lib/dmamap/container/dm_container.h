@@ -25,11 +25,15 @@
 /** A live mapping: present in every domain of its container. */
 struct dm_mapping {
 	TAILQ_ENTRY(dm_mapping) next; /**< in the order of mapping, which is the order of replay */
+	struct dmamap_container *c;
 	struct dmamap_range range;    /**< of IOVAs */
 	struct dmamap_range vas;      /**< of the memory's addresses in this process */
 	uint32_t flags;
 	bool owns_iova;		      /**< false: it lies in a range that the user took */
 	struct dmamap_zone *zone;     /**< the zone it backs, or NULL */
+	unsigned int users;	      /**< registrations that are in use */
+	bool registered;	      /**< made by dmamap_register(): idle without users */
+	TAILQ_ENTRY(dm_mapping) idle; /**< in the list of idle ones, longest unused first */
 };
 
 /** A range that dmamap_iova_take() gave out. */
@@ -93,6 +97,9 @@ struct dmamap_container {
 	LIST_HEAD(, dmamap_client) clients;
 	LIST_HEAD(, dm_merged) merged;
 	struct dm_mapping_list mappings;
+	struct dm_mapping_list idle;	/**< registered mappings without users */
+	struct dm_mapping_list aliases; /**< registered mappings that are not in by_va; linked by `idle` */
+	uint64_t idle_len, idle_limit;
 	void *by_iova; /**< tsearch(3) tree of struct dm_mapping */
 	void *by_va;   /**< the same for those that va2iova answers: without aliases */
 	void *taken;   /**< tsearch(3) tree of struct dm_taken */
@@ -112,6 +119,9 @@ struct dmamap_container {
 	uint64_t n_mappings, mapped_len, taken_len, fenced_len;
 	uint64_t map_calls, unmap_calls;
 };
+
+/** Bytes of registered memory that may lie idle unless the user says otherwise. */
+#define DM_IDLE_LIMIT (UINT64_C(1) << 30)
 
 /** IOVAs that a container without devices hands out: what the narrowest VT-d unit translates. */
 #define DM_PROVISIONAL_LAST ((UINT64_C(1) << 39) - 1)
@@ -224,6 +234,15 @@ int dm_check_domain(const struct dmamap_container *c, const struct dm_domain *d,
 int dm_replay(struct dmamap_container *c, struct dm_domain *d);
 /**@}*/
 
+/** @name registration.c */
+/**@{*/
+/**
+ * Unmap idle registrations, longest unused first, until at most `keep` bytes of them are left.
+ * @return whether any was unmapped.
+ */
+bool dm_registrations_trim(struct dmamap_container *c, uint64_t keep);
+/**@}*/
+
 /** @name client.c */
 /**@{*/
 /** Tell every client that a range goes. */
@@ -246,9 +265,9 @@ void dm_withdraw(struct dmamap_container *c, const struct dm_mapping *m);
 /** dmamap_map() under the lock, for a zone or for the user. */
 int dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align,
 	uint32_t flags, rte_iova_t *iova, struct dm_mapping **mapping);
-/** Unmap a range of whole mappings, the user's (z is NULL) or a zone's, under the lock. */
+/** Unmap a range of whole mappings under the lock: the user's, or one that is a zone's or registered. */
 int dm_unmap_locked(struct dmamap_container *c, struct dmamap_range r,
-	const struct dmamap_zone *z);
+	const struct dm_mapping *own);
 /** Forget a mapping without a word to the domains. */
 void dm_mapping_drop(struct dmamap_container *c, struct dm_mapping *m);
 /**@}*/

@@ -278,6 +278,7 @@ dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align
 	m = calloc(1, sizeof(*m));
 	if (m == NULL)
 		return -ENOMEM;
+	m->c = c;
 	m->vas = vas;
 	m->flags = flags;
 	rc = take_iova(c, m, len, align, *iova);
@@ -312,13 +313,33 @@ free_mapping:
 	return rc;
 }
 
-/** Check that r consists of whole mappings of the user (or of zone z), without holes; count them. */
+/** May the caller unmap m? Only its owner does that with a zone's or a registered one. */
 static int
-check_whole(const struct dmamap_container *c, struct dmamap_range r, const struct dmamap_zone *z,
+check_owner(const struct dmamap_container *c, const struct dm_mapping *m,
+	const struct dm_mapping *own)
+{
+	if (m->users > 0)
+		return DM_FAIL(EBUSY, "container %s: unmap of " DM_RANGE_FMT ": %u registrations "
+			"are in use there: dmamap_deregister() first", c->name,
+			DM_RANGE_ARG(m->range), m->users);
+	if (m == own || (m->zone == NULL && !m->registered))
+		return 0;
+	if (m->zone != NULL)
+		return DM_FAIL(EINVAL, "container %s: unmap of " DM_RANGE_FMT
+			": zone %s is there: use dmamap_zone_free()", c->name,
+			DM_RANGE_ARG(m->range), m->zone->name);
+	return DM_FAIL(EINVAL, "container %s: unmap of " DM_RANGE_FMT ": it was registered: use "
+		"dmamap_invalidate()", c->name, DM_RANGE_ARG(m->range));
+}
+
+/** Check that r consists of whole mappings, without holes, which the caller may unmap; count them. */
+static int
+check_whole(const struct dmamap_container *c, struct dmamap_range r, const struct dm_mapping *own,
 	uint64_t *n)
 {
 	struct dmamap_range at = {r.start, r.start};
 	const struct dm_mapping *m;
+	int rc;
 
 	for (*n = 1;; (*n)++) {
 		m = dm_mapping_find(c, at);
@@ -330,10 +351,9 @@ check_whole(const struct dmamap_container *c, struct dmamap_range r, const struc
 			return DM_FAIL(EINVAL, "container %s: unmap of " DM_RANGE_FMT
 				" would cut the mapping " DM_RANGE_FMT ": unmap whole mappings",
 				c->name, DM_RANGE_ARG(r), DM_RANGE_ARG(m->range));
-		if (m->zone != z)
-			return DM_FAIL(EINVAL, "container %s: unmap of " DM_RANGE_FMT
-				": zone %s is there: use dmamap_zone_free()", c->name,
-				DM_RANGE_ARG(r), m->zone->name);
+		rc = check_owner(c, m, own);
+		if (rc < 0)
+			return rc;
 		if (m->range.last == r.last)
 			return 0;
 		at.start = at.last = m->range.last + 1;
@@ -391,13 +411,13 @@ dm_mapping_drop(struct dmamap_container *c, struct dm_mapping *m)
 }
 
 int
-dm_unmap_locked(struct dmamap_container *c, struct dmamap_range r, const struct dmamap_zone *z)
+dm_unmap_locked(struct dmamap_container *c, struct dmamap_range r, const struct dm_mapping *own)
 {
 	bool fence = false;
 	uint64_t n;
 	int rc;
 
-	rc = check_whole(c, r, z, &n);
+	rc = check_whole(c, r, own, &n);
 	if (rc < 0)
 		return rc;
 	each_mapping(c, r, withdraw_one, false);
@@ -423,6 +443,9 @@ dmamap_map(struct dmamap_container *c, void *va, size_t len, uint32_t flags, rte
 		return rc;
 	dm_lock(c);
 	rc = dm_map_locked(c, va, len, 0, flags, iova, NULL);
+	/* What is mapped, but not used, makes room for what is. */
+	if ((rc == -ENOSPC || rc == -ENOMEM) && dm_registrations_trim(c, 0))
+		rc = dm_map_locked(c, va, len, 0, flags, iova, NULL);
 	dm_unlock(c);
 	return rc;
 }

@@ -109,6 +109,7 @@ check_both(struct dmamap_container *into, struct dmamap_container *from)
 	if (!LIST_EMPTY(&from->clients))
 		return DM_FAIL(EBUSY, "container %s: cannot merge %s: its client %s is attached",
 			into->name, from->name, LIST_FIRST(&from->clients)->name);
+	dm_registrations_trim(from, 0);
 	rc = check_one_way(into, from);
 	return rc < 0 ? rc : check_one_way(from, into);
 }
@@ -319,10 +320,14 @@ static void
 hand_over(struct dmamap_container *into, struct dmamap_container *from, struct dm_merged *merged)
 {
 	struct dmamap_device *dev;
+	struct dm_mapping *m;
 	struct dmamap_zone *z;
 	struct dm_domain *d;
 
 	disown_all(from, &from->mappings);
+	TAILQ_FOREACH(m, &from->mappings, next)
+		m->c = into;
+	TAILQ_CONCAT(&into->aliases, &from->aliases, idle);
 	TAILQ_CONCAT(&into->mappings, &from->mappings, next);
 	TAILQ_FOREACH(d, &from->domains, next)
 		d->dom->id = into->next_domain_id++;

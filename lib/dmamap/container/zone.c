@@ -64,6 +64,9 @@ dmamap_zone_alloc(struct dmamap_container *c, const struct dmamap_zone_conf *con
 	flags = (conf->flags & DMAMAP_RW) == 0 ? conf->flags | DMAMAP_RW : conf->flags;
 	dm_lock(c);
 	rc = dm_map_locked(c, z->pin->va, z->pin->len, conf->align, flags, &iova, &z->mapping);
+	if ((rc == -ENOSPC || rc == -ENOMEM) && dm_registrations_trim(c, 0))
+		rc = dm_map_locked(c, z->pin->va, z->pin->len, conf->align, flags, &iova,
+			&z->mapping);
 	if (rc == 0) {
 		z->mapping->zone = z;
 		LIST_INSERT_HEAD(&c->zones, z, next);
@@ -91,7 +94,7 @@ dmamap_zone_free(struct dmamap_zone *z)
 		return 0;
 	c = z->c;
 	dm_lock(c);
-	rc = dm_unmap_locked(c, z->mapping->range, z);
+	rc = dm_unmap_locked(c, z->mapping->range, z->mapping);
 	if (rc < 0 && rc != -EIO) {
 		dm_unlock(c);
 		return rc;

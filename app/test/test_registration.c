@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Is a registered buffer always reached whole, and the kernel asked as seldom as can be?
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include <rte_random.h>
+
+#include "machine.h"
+#include "test.h"
+
+static struct dmamap_device *nic;
+
+static int
+setup(void)
+{
+	int rc = machine_setup();
+
+	if (rc != 0)
+		return rc;
+	nic = machine_attach("nic0");
+	return nic == NULL ? -1 : 0;
+}
+
+static void
+teardown(void)
+{
+	dmamap_container_detach(nic);
+	machine_teardown();
+}
+
+static struct dmamap_registration *
+reg(char *va, size_t len, uint32_t flags, rte_iova_t *iova)
+{
+	struct dmamap_registration *r = NULL;
+
+	dmamap_register(c, va, len, flags, iova, &r);
+	return r;
+}
+
+static int
+the_second_time_costs_a_look_up(void)
+{
+	struct dmamap_registration *a, *b;
+	rte_iova_t x, y;
+	unsigned int i;
+
+	a = reg(buf + 100, 3 * KB4, DMAMAP_RW, &x);
+	TEST_ASSERT_NOT_NULL(a, "register");
+	TEST_ASSERT_EQUAL(x % KB4, 100, "offset in the page");
+	TEST_ASSERT(machine_reaches("nic0", x, buf + 100, 3 * KB4), "not reached");
+	for (i = 0; i < 1000; i++) {
+		b = reg(buf + 200 + i, KB4, DMAMAP_READ, &y);
+		TEST_ASSERT_EQUAL(y, x + 100 + i, "a part of it");
+		dmamap_deregister(b);
+	}
+	dmamap_deregister(a);
+	b = reg(buf + 100, 3 * KB4, DMAMAP_RW, &y);
+	TEST_ASSERT_EQUAL(x, y, "another IOVA after idling");
+	TEST_ASSERT_EQUAL(machine_info().map_calls, 1, "the kernel was asked again");
+	dmamap_deregister(b);
+	return 0;
+}
+
+static int
+a_buffer_that_grew_is_covered_whole(void)
+{
+	struct dmamap_registration *a, *b, *d;
+	rte_iova_t x, y, z;
+
+	/* While the shorter one idles, it is replaced. */
+	a = reg(buf, KB4, DMAMAP_RW, &x);
+	dmamap_deregister(a);
+	a = reg(buf, 4 * KB4, DMAMAP_RW, &x);
+	TEST_ASSERT(machine_reaches("nic0", x, buf, 4 * KB4), "grown");
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, 1, "the shorter one was not replaced");
+
+	/* While it is in use, it stays, and the longer one gets another IOVA. */
+	b = reg(buf + KB4, 8 * KB4, DMAMAP_RW, &y);
+	TEST_ASSERT_NOT_NULL(b, "register");
+	TEST_ASSERT(machine_reaches("nic0", y, buf + KB4, 8 * KB4), "grown in use");
+	TEST_ASSERT(machine_reaches("nic0", x, buf, 4 * KB4), "the one in use is lost");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf + KB4), x + KB4, "the first mapping counts");
+	d = reg(buf + 7 * KB4, KB4, DMAMAP_RW, &z);
+	TEST_ASSERT_EQUAL(z, y + 6 * KB4, "the second one is not found");
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, 2, "mappings");
+	dmamap_deregister(a);
+	dmamap_deregister(b);
+	dmamap_deregister(d);
+
+	/* More permissions are a reason to map anew, too. */
+	a = reg(buf + MB2, KB4, DMAMAP_READ, &x);
+	b = reg(buf + MB2, KB4, DMAMAP_RW, &y);
+	TEST_ASSERT_NOT_EQUAL(x, y, "read-only memory was lent for writing");
+	TEST_ASSERT(machine_reaches("nic0", y, buf + MB2, KB4), "not writable");
+	dmamap_deregister(a);
+	dmamap_deregister(b);
+	return 0;
+}
+
+static int
+memory_of_others_is_used_and_kept(void)
+{
+	struct dmamap_registration *a;
+	rte_iova_t iova = 0, x;
+
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, MB2, DMAMAP_RW, &iova), "map");
+	a = reg(buf + 5, 10, DMAMAP_RW, &x);
+	TEST_ASSERT_EQUAL(x, iova + 5, "not answered from the mapping");
+	TEST_ASSERT_EQUAL(dmamap_unmap(c, iova, MB2), -EBUSY, "unmapped in use");
+	dmamap_deregister(a);
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, MB2), "unmap");
+	a = reg(buf, KB4, DMAMAP_RW, &x);
+	dmamap_deregister(a);
+	TEST_ASSERT_EQUAL(dmamap_unmap(c, x, KB4), -EINVAL, "an idle registration is not the user's");
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, 1, "mappings");
+	return 0;
+}
+
+static int
+idle_registrations_go_when_told_or_when_room_is_needed(void)
+{
+	struct dmamap_registration *a, *b, *d;
+	rte_iova_t x, y, z;
+
+	dmamap_registration_limit(c, 2 * KB4);
+	a = reg(buf, KB4, DMAMAP_RW, &x);
+	b = reg(buf + 2 * KB4, KB4, DMAMAP_RW, &y);
+	d = reg(buf + 4 * KB4, KB4, DMAMAP_RW, &z);
+	dmamap_deregister(b);
+	dmamap_deregister(a);
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, 3, "evicted too early");
+	dmamap_deregister(d);
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, 2, "not evicted");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf + 2 * KB4), RTE_BAD_IOVA, "the longest unused stays");
+
+	TEST_ASSERT_SUCCESS(dmamap_invalidate(c, buf, KB4), "invalidate");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf), RTE_BAD_IOVA, "still mapped");
+	d = reg(buf + 4 * KB4, 10, DMAMAP_RW, &z);
+	TEST_ASSERT_EQUAL(dmamap_invalidate(c, buf, BUF_LEN), -EBUSY, "in use");
+	dmamap_deregister(d);
+	TEST_ASSERT_SUCCESS(dmamap_invalidate(c, buf, BUF_LEN), "invalidate all");
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, 0, "still mapped");
+	TEST_ASSERT_EQUAL(dmamap_invalidate(c, buf, 0), -EINVAL, "nothing");
+	return 0;
+}
+
+static int
+idle_registrations_make_room_for_maps(void)
+{
+	static const struct dmamap_model_conf conf = {.entry_limit = 2};
+	struct dmamap_registration *a, *b;
+	rte_iova_t x;
+
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(nic), "detach");
+	TEST_ASSERT_SUCCESS(machine_remake(&conf, DMAMAP_SHARE), "remake");
+	nic = machine_attach("nic0");
+	a = reg(buf, KB4, DMAMAP_RW, &x);
+	b = reg(buf + 2 * KB4, KB4, DMAMAP_RW, &x);
+	dmamap_deregister(a);
+	TEST_ASSERT_EQUAL(machine_info().entries_left, 0, "entries");
+	x = 0;
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + MB2, KB4, DMAMAP_RW, &x), "map");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf), RTE_BAD_IOVA, "the idle one stays");
+	TEST_ASSERT_NOT_EQUAL(dmamap_va2iova(c, buf + 2 * KB4), RTE_BAD_IOVA, "the used one goes");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, x, KB4), "unmap");
+	dmamap_deregister(b);
+	return 0;
+}
+
+/* A history of registrations, each checked through the device. */
+static int
+random_registrations_are_reached_whole(void)
+{
+	struct {
+		struct dmamap_registration *r;
+		char *va;
+		size_t len;
+		rte_iova_t iova;
+	} held[16] = {0};
+	unsigned int i, slot;
+
+	rte_srand(test_seed());
+	for (i = 0; i < 20000; i++) {
+		slot = rte_rand_max(RTE_DIM(held));
+		if (held[slot].r != NULL) {
+			TEST_ASSERT(machine_reaches("nic0", held[slot].iova, held[slot].va,
+				held[slot].len), "step %u: lost while in use", i);
+			dmamap_deregister(held[slot].r);
+			held[slot].r = NULL;
+			continue;
+		}
+		held[slot].va = buf + rte_rand_max(64 * KB4);
+		held[slot].len = 1 + rte_rand_max(16 * KB4);
+		held[slot].r = reg(held[slot].va, held[slot].len, DMAMAP_RW, &held[slot].iova);
+		TEST_ASSERT_NOT_NULL(held[slot].r, "step %u: refused", i);
+		TEST_ASSERT(machine_reaches("nic0", held[slot].iova, held[slot].va, held[slot].len),
+			"step %u: not reached", i);
+	}
+	for (i = 0; i < RTE_DIM(held); i++)
+		dmamap_deregister(held[i].r);
+	TEST_ASSERT_SUCCESS(dmamap_invalidate(c, buf, BUF_LEN), "invalidate all");
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, 0, "something is left");
+	return 0;
+}
+
+static int
+a_stream_works_in_place_or_on_a_copy(void)
+{
+	rte_iova_t high = UINT64_C(1) << 34;
+	struct dmamap_stream s;
+	char got[8] = "";
+
+	TEST_ASSERT_SUCCESS(dmamap_stream_map(nic, buf + 10, 8, DMAMAP_BIDIRECTIONAL, &s), "map");
+	TEST_ASSERT_NULL(s.bounce, "bounced for nothing");
+	TEST_ASSERT(machine_reaches("nic0", s.iova, buf + 10, 8), "in place");
+	TEST_ASSERT_SUCCESS(dmamap_stream_unmap(&s), "unmap");
+
+	TEST_ASSERT_SUCCESS(dmamap_device_dma_mask(nic, 32), "mask");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + MB2, MB2, DMAMAP_RW | DMAMAP_FIXED, &high), "map");
+	memcpy(buf + MB2, "abcdefgh", 8);
+	TEST_ASSERT_SUCCESS(dmamap_stream_map(nic, buf + MB2, 8, DMAMAP_BIDIRECTIONAL, &s), "map");
+	TEST_ASSERT_NOT_NULL(s.bounce, "out of reach, but not bounced");
+	TEST_ASSERT(s.iova + 7 <= UINT32_MAX, "0x%" PRIx64, s.iova);
+	TEST_ASSERT_SUCCESS(dmamap_model_dma_read(model, "nic0", s.iova, got, 8), "read");
+	TEST_ASSERT_EQUAL(memcmp(got, "abcdefgh", 8), 0, "to the device");
+	TEST_ASSERT_SUCCESS(dmamap_model_dma_write(model, "nic0", s.iova + 2, "XY", 2), "write");
+	dmamap_stream_sync_for_cpu(&s);
+	TEST_ASSERT_EQUAL(memcmp(buf + MB2, "abXYefgh", 8), 0, "from the device");
+	buf[MB2] = 'Z';
+	dmamap_stream_sync_for_device(&s);
+	TEST_ASSERT_SUCCESS(dmamap_model_dma_read(model, "nic0", s.iova, got, 1), "read");
+	TEST_ASSERT_EQUAL(got[0], 'Z', "to the device again");
+	TEST_ASSERT_SUCCESS(dmamap_stream_unmap(&s), "unmap");
+
+	TEST_ASSERT_SUCCESS(dmamap_stream_map(nic, buf + MB2, 8, DMAMAP_FROM_DEVICE, &s), "map");
+	TEST_ASSERT_EQUAL(dmamap_model_dma_read(model, "nic0", s.iova, got, 1), -EFAULT, "readable");
+	TEST_ASSERT_SUCCESS(dmamap_model_dma_write(model, "nic0", s.iova, "!", 1), "write");
+	TEST_ASSERT_SUCCESS(dmamap_stream_unmap(&s), "unmap");
+	TEST_ASSERT_EQUAL(memcmp(buf + MB2, "!bXYefgh", 8), 0, "bytes that the device left alone");
+	TEST_ASSERT_EQUAL(dmamap_stream_map(nic, buf, 0, DMAMAP_TO_DEVICE, &s), -EINVAL, "nothing");
+	return dmamap_unmap(c, high, MB2);
+}
+
+static int
+a_device_tells_what_it_reaches(void)
+{
+	struct dmamap_device_info info;
+
+	TEST_ASSERT_SUCCESS(dmamap_device_dma_mask(nic, 40), "mask");
+	TEST_ASSERT_SUCCESS(dmamap_device_info(nic, &info), "info");
+	TEST_ASSERT_EQUAL(info.aperture.start, 0, "aperture");
+	TEST_ASSERT_EQUAL(info.aperture.last, (UINT64_C(1) << 39) - 1, "aperture");
+	TEST_ASSERT_EQUAL(info.mask_bits, 40, "mask");
+	TEST_ASSERT_EQUAL(info.domain, 0, "domain");
+	TEST_ASSERT_EQUAL(info.group, 0, "group");
+	TEST_ASSERT(!info.identity, "identity");
+	TEST_ASSERT(info.page_sizes & KB4, "page sizes");
+	TEST_ASSERT_EQUAL(dmamap_device_info(NULL, &info), -EINVAL, "no device");
+	return 0;
+}
+
+static const struct test_case cases[] = {
+	{"the second time costs a look-up", the_second_time_costs_a_look_up},
+	{"a buffer that grew is covered whole", a_buffer_that_grew_is_covered_whole},
+	{"memory of others is used and kept", memory_of_others_is_used_and_kept},
+	{"idle registrations go when told, or when room is needed",
+		idle_registrations_go_when_told_or_when_room_is_needed},
+	{"idle registrations make room for maps", idle_registrations_make_room_for_maps},
+	{"random registrations are reached whole", random_registrations_are_reached_whole},
+	{"a stream works in place or on a copy", a_stream_works_in_place_or_on_a_copy},
+	{"a device tells what it reaches", a_device_tells_what_it_reaches},
+};
+
+REGISTER_TEST_SUITE(registration) = {
+	.name = "registration",
+	.kind = TEST_FAST,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = setup,
+	.teardown = teardown,
+};
