@@ -5,6 +5,7 @@
  */
 
 #include <errno.h>
+#include <sched.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -410,6 +411,19 @@ dm_mapping_drop(struct dmamap_container *c, struct dm_mapping *m)
 	forget_one(c, m, false);
 }
 
+/** Wait until no reader can hold a translation that was withdrawn. The CPU is left to them meanwhile. */
+static void
+wait_for_readers(const struct dmamap_container *c)
+{
+	uint64_t token;
+
+	if (c->conf.rcu == NULL)
+		return;
+	token = rte_rcu_qsbr_start(c->conf.rcu);
+	while (rte_rcu_qsbr_check(c->conf.rcu, token, false) == 0)
+		sched_yield();
+}
+
 int
 dm_unmap_locked(struct dmamap_container *c, struct dmamap_range r, const struct dm_mapping *own)
 {
@@ -421,8 +435,7 @@ dm_unmap_locked(struct dmamap_container *c, struct dmamap_range r, const struct 
 	if (rc < 0)
 		return rc;
 	each_mapping(c, r, withdraw_one, false);
-	if (c->conf.rcu != NULL)
-		rte_rcu_qsbr_synchronize(c->conf.rcu, RTE_QSBR_THRID_INVALID);
+	wait_for_readers(c);
 	dm_clients_unmap(c, r);
 	rc = dm_domains_unmap(c, r, n, &fence);
 	if (rc < 0 && !fence) {
