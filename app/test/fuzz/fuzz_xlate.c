@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Does any history of insertions and removals make the translation differ from a list of mappings?
+ */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <rte_common.h>
+
+#include "dm_xlate.h"
+
+#define PAGE DM_XLATE_GRANULE
+#define G (UINT64_C(1) << 30)
+#define LIVE_MAX 600
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct span {
+	uint64_t key, val, len;
+};
+
+struct input {
+	const uint8_t *at, *end;
+};
+
+static struct span live[LIVE_MAX];
+static unsigned int n_live;
+
+static uint64_t
+take(struct input *in, unsigned int bytes)
+{
+	uint64_t v = 0;
+
+	while (bytes-- > 0)
+		v = v << 8 | (in->at < in->end ? *in->at++ : 0);
+	return v;
+}
+
+static void
+must(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static const struct span *
+find(uint64_t key)
+{
+	unsigned int i;
+
+	for (i = 0; i < n_live; i++)
+		if (key - live[i].key < live[i].len)
+			return &live[i];
+	return NULL;
+}
+
+static bool
+overlaps(const struct span *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < n_live; i++)
+		if (s->key <= live[i].key + live[i].len - 1 && live[i].key <= s->key + s->len - 1)
+			return true;
+	return false;
+}
+
+static void
+check(const struct dm_xlate *x, uint64_t key, uint64_t want_len)
+{
+	const struct span *s = find(key), *next = s;
+	uint64_t val = s == NULL ? DM_XLATE_NONE : s->val + (key - s->key), len = want_len, run = 0;
+
+	must(dm_xlate_lookup(x, key) == val);
+	while (next != NULL && next->val - next->key == s->val - s->key && run < len) {
+		run = next->key + next->len - key;
+		next = next->key + next->len == 0 ? NULL : find(next->key + next->len);
+	}
+	must(dm_xlate_lookup_run(x, key, &len) == val);
+	must(len == RTE_MIN(run, want_len));
+}
+
+static struct span
+take_span(struct input *in)
+{
+	static const uint64_t base[] = {0, G, 511 * G, UINT64_C(1) << 47, (UINT64_C(1) << 48) - G,
+		UINT64_C(1) << 56, UINT64_MAX - 2 * G + 1, 0};
+	static const uint64_t unit[] = {PAGE, PAGE, 2 * PAGE, 64 * PAGE, 512 * PAGE, G, 512 * G, 1};
+	uint64_t how = take(in, 2);
+	struct span s;
+
+	s.key = base[how & 7] + (take(in, 2) & 0x7ff) * unit[how >> 3 & 7];
+	s.len = (take(in, 1) + 1) * unit[how >> 6 & 7];
+	s.val = (how >> 9 & 1) != 0 ? take(in, 2) * PAGE : s.key + (how >> 10 & 3) * 2 * G;
+	return s;
+}
+
+static bool
+valid(const struct span *s)
+{
+	return s->len != 0 && (s->key | s->val | s->len) % PAGE == 0 && s->len - 1 <= UINT64_MAX - s->key &&
+		s->len - 1 <= UINT64_MAX - s->val;
+}
+
+static void
+insert(struct dm_xlate *x, struct input *in, bool scarce)
+{
+	struct span s = take_span(in);
+	int want = !valid(&s) ? -EINVAL : overlaps(&s) ? -EEXIST : 0, rc;
+
+	if (n_live == LIVE_MAX)
+		return;
+	if (scarce)
+		dm_xlate_limit(x, dm_xlate_memory(x) + take(in, 1) * 64);
+	rc = dm_xlate_insert(x, s.key, s.val, s.len);
+	dm_xlate_limit(x, UINT64_MAX);
+	must(rc == want || (rc == -ENOMEM && want == 0 && scarce));
+	if (rc == 0)
+		live[n_live++] = s;
+	check(x, s.key, s.len);
+	check(x, s.key + s.len - 1, 2 * PAGE);
+	check(x, s.key - 1, 2);
+	check(x, s.key + s.len, PAGE);
+}
+
+static void
+delete(struct dm_xlate *x, struct input *in)
+{
+	struct span s;
+	unsigned int i;
+
+	if (n_live == 0)
+		return;
+	i = take(in, 2) % n_live;
+	s = live[i];
+	dm_xlate_remove(x, s.key, s.len);
+	live[i] = live[--n_live];
+	check(x, s.key, s.len);
+	check(x, s.key + s.len - 1, 1);
+	check(x, s.key - 1, 2 * PAGE);
+	check(x, s.key + s.len, PAGE);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = {data, data + size};
+	struct dm_xlate *x;
+	uint64_t op;
+
+	n_live = 0;
+	if (dm_xlate_create(NULL, &x) != 0)
+		return 0;
+	while (in.at < in.end) {
+		op = take(&in, 1);
+		if (op % 8 < 5)
+			insert(x, &in, op % 8 == 4);
+		else if (op % 8 < 7)
+			delete(x, &in);
+		else
+			check(x, take(&in, 8), take(&in, 4));
+	}
+	/* What is left is found to the end, and empties the table. */
+	while (n_live > 0) {
+		check(x, live[n_live - 1].key, UINT64_MAX);
+		n_live--;
+		dm_xlate_remove(x, live[n_live].key, live[n_live].len);
+		check(x, live[n_live].key, 1);
+	}
+	dm_xlate_destroy(x);
+	return 0;
+}
