@@ -20,22 +20,10 @@
 
 #include "dm_kernel.h"
 #include "fake_vfio.h"
-
-#define FIRST_FD 1000
-#define FILES 32
-
-enum kind { FREE, CONTAINER, GROUP, DEVICE };
-
-struct file {
-	enum kind kind;
-	int number;	    /**< of a group */
-	struct file *inside; /**< a group's container, a device's group */
-	unsigned int members; /**< groups of a container, devices of a group */
-	bool type_set;
-};
+#include "fake_vfio_priv.h"
 
 struct fake_vfio fake_vfio;
-static struct file files[FILES];
+struct fake_file fake_files[FAKE_FILES];
 static const struct dm_kernel *before;
 static char root[PATH_MAX];
 
@@ -47,26 +35,26 @@ must_fail(void)
 }
 
 static int
-new_file(enum kind kind, int number)
+new_file(enum fake_kind kind, int number)
 {
 	unsigned int i;
 
-	for (i = 0; i < FILES; i++) {
-		if (files[i].kind != FREE)
+	for (i = 0; i < FAKE_FILES; i++) {
+		if (fake_files[i].kind != FAKE_FREE)
 			continue;
-		files[i] = (struct file){.kind = kind, .number = number};
+		fake_files[i] = (struct fake_file){.kind = kind, .number = number};
 		fake_vfio.open_files++;
-		return FIRST_FD + i;
+		return FAKE_FIRST_FD + i;
 	}
 	return -EMFILE;
 }
 
-static struct file *
-file_of(int fd)
+struct fake_file *
+fake_file_of(int fd)
 {
-	if (fd < FIRST_FD || fd >= FIRST_FD + FILES || files[fd - FIRST_FD].kind == FREE)
+	if (fd < FAKE_FIRST_FD || fd >= FAKE_FIRST_FD + FAKE_FILES || fake_files[fd - FAKE_FIRST_FD].kind == FAKE_FREE)
 		return NULL;
-	return &files[fd - FIRST_FD];
+	return &fake_files[fd - FAKE_FIRST_FD];
 }
 
 static int
@@ -80,17 +68,21 @@ fake_open(const char *path, int flags)
 	if (fake_vfio.no_file != NULL && strcmp(path, fake_vfio.no_file) == 0)
 		return -fake_vfio.no_file_errno;
 	if (strcmp(path, "/dev/vfio/vfio") == 0)
-		return new_file(CONTAINER, -1);
+		return new_file(FAKE_CONTAINER, -1);
+	if (strcmp(path, "/dev/iommu") == 0 || strcmp(path, "/dev/vfio/devices/") == 0)
+		return new_file(FAKE_IOMMUFD, -1);
+	if (sscanf(path, "/dev/vfio/devices/vfio%d", &number) == 1)
+		return new_file(FAKE_CDEV, number);
 	if (sscanf(path, "/dev/vfio/%d", &number) != 1)
 		return -ENOENT;
-	for (i = 0; i < FILES; i++)
-		if (files[i].kind == GROUP && files[i].number == number)
+	for (i = 0; i < FAKE_FILES; i++)
+		if (fake_files[i].kind == FAKE_GROUP && fake_files[i].number == number)
 			return -EBUSY;
-	return new_file(GROUP, number);
+	return new_file(FAKE_GROUP, number);
 }
 
 static void
-leave(struct file *group)
+leave(struct fake_file *group)
 {
 	if (--group->inside->members == 0)
 		group->inside->type_set = false;
@@ -100,25 +92,25 @@ leave(struct file *group)
 static int
 fake_close(int fd)
 {
-	struct file *f = file_of(fd);
+	struct fake_file *f = fake_file_of(fd);
 
 	if (f == NULL)
 		return -EBADF;
-	if (f->kind == DEVICE)
+	if (f->kind == FAKE_DEVICE)
 		f->inside->members--;
-	if (f->kind == GROUP && f->inside != NULL)
+	if (f->kind == FAKE_GROUP && f->inside != NULL)
 		leave(f);
-	f->kind = FREE;
+	f->kind = FAKE_FREE;
 	fake_vfio.open_files--;
 	return 0;
 }
 
 static int
-set_container(struct file *group, const int *fd)
+set_container(struct fake_file *group, const int *fd)
 {
-	struct file *c = file_of(*fd);
+	struct fake_file *c = fake_file_of(*fd);
 
-	if (c == NULL || c->kind != CONTAINER)
+	if (c == NULL || c->kind != FAKE_CONTAINER)
 		return -EBADF;
 	if (group->inside != NULL)
 		return -EINVAL;
@@ -132,7 +124,7 @@ set_container(struct file *group, const int *fd)
 }
 
 static int
-get_device(struct file *group, const char *name)
+get_device(struct fake_file *group, const char *name)
 {
 	int fd;
 
@@ -141,16 +133,16 @@ get_device(struct file *group, const char *name)
 		return -EINVAL;
 	if (fake_vfio.get_device_errno != 0)
 		return -fake_vfio.get_device_errno;
-	fd = new_file(DEVICE, -1);
+	fd = new_file(FAKE_DEVICE, -1);
 	if (fd >= 0) {
-		file_of(fd)->inside = group;
+		fake_file_of(fd)->inside = group;
 		group->members++;
 	}
 	return fd;
 }
 
 static int
-group_ioctl(struct file *group, unsigned long request, void *arg)
+group_ioctl(struct fake_file *group, unsigned long request, void *arg)
 {
 	struct vfio_group_status *status = arg;
 
@@ -175,7 +167,7 @@ group_ioctl(struct file *group, unsigned long request, void *arg)
 }
 
 static int
-set_iommu(struct file *c, uintptr_t type)
+set_iommu(struct fake_file *c, uintptr_t type)
 {
 	fake_vfio.set_iommu_calls++;
 	if (c->members == 0 || c->type_set || type != VFIO_TYPE1v2_IOMMU)
@@ -204,7 +196,7 @@ get_info(uint32_t *argsz)
 }
 
 static int
-container_ioctl(struct file *c, unsigned long request, uintptr_t arg)
+container_ioctl(struct fake_file *c, unsigned long request, uintptr_t arg)
 {
 	struct vfio_iommu_type1_dma_unmap *unmap;
 	const struct vfio_iommu_type1_dma_map *map;
@@ -242,15 +234,24 @@ container_ioctl(struct file *c, unsigned long request, uintptr_t arg)
 static int
 fake_ioctl(int fd, unsigned long request, uintptr_t arg)
 {
-	struct file *f = file_of(fd);
+	struct fake_file *f = fake_file_of(fd);
 
 	if (must_fail())
 		return -fake_vfio.fail_errno;
 	if (f == NULL)
 		return -EBADF;
-	if (f->kind == GROUP)
+	switch (f->kind) {
+	case FAKE_CONTAINER:
+		return container_ioctl(f, request, arg);
+	case FAKE_GROUP:
 		return group_ioctl(f, request, (void *)arg);
-	return f->kind == CONTAINER ? container_ioctl(f, request, arg) : -ENOTTY;
+	case FAKE_IOMMUFD:
+		return fake_iommufd_ioctl(f, request, arg);
+	case FAKE_CDEV:
+		return fake_cdev_ioctl(f, request, arg);
+	default:
+		return -ENOTTY;
+	}
 }
 
 static struct dm_kernel fake_kernel = {
@@ -324,10 +325,19 @@ fake_vfio_device(const char *bdf, int group, const char *driver)
 }
 
 int
+fake_vfio_cdev(const char *bdf, unsigned int number)
+{
+	char name[256];
+
+	snprintf(name, sizeof(name), "bus/pci/devices/%s/vfio-dev/vfio%u/dev", bdf, number);
+	return fake_vfio_file(name, "511:0\n");
+}
+
+int
 fake_vfio_begin(void)
 {
 	memset(&fake_vfio, 0, sizeof(fake_vfio));
-	memset(files, 0, sizeof(files));
+	memset(fake_files, 0, sizeof(fake_files));
 	strcpy(root, "/tmp/gantry-sysfs-XXXXXX");
 	if (mkdtemp(root) == NULL)
 		return -errno;

@@ -33,6 +33,15 @@ struct fake_vfio {
 	uint32_t answer_len;
 	uint32_t argsz_grows; /**< each question answers that so much more room is needed */
 
+	/* To do, of iommufd. */
+	int bind_errno, attach_errno;
+	bool knows_token;	/**< Linux 6.17 or newer */
+	uint32_t n_ranges, n_ranges_grows;
+	struct fake_range {
+		uint64_t start, last;
+	} ranges[64];
+	uint64_t iova_alignment;
+
 	/* Seen. */
 	unsigned int calls;	 /**< all but close */
 	unsigned int open_files; /**< 0: nothing was left behind */
@@ -40,6 +49,8 @@ struct fake_vfio {
 	char device_name[128]; /**< the last one asked for */
 	uint32_t map_flags;
 	uint64_t map_iova, map_len, map_vaddr;
+	unsigned int ioas_alive, maps_alive;
+	uint8_t token[16];
 };
 
 /** The fake kernel; zeroed by fake_vfio_begin(). */
@@ -52,6 +63,8 @@ void fake_vfio_end(void);
 
 /** Put a device into the fake sysfs. driver NULL: bound to none; group -1: none. */
 int fake_vfio_device(const char *bdf, int group, const char *driver);
+/** Give a device that VFIO holds its character device, vfio<number>. */
+int fake_vfio_cdev(const char *bdf, unsigned int number);
 /** Write a file of the fake sysfs. */
 int fake_vfio_file(const char *path, const char *text);
 

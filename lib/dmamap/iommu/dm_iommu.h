@@ -111,6 +111,7 @@ struct dm_iommu_ops {
 };
 
 extern const struct dm_iommu_ops dm_iommu_type1_ops;
+extern const struct dm_iommu_ops dm_iommu_iommufd_ops;
 extern const struct dm_iommu_ops dm_iommu_model_ops;
 
 #endif /* DM_IOMMU_H */

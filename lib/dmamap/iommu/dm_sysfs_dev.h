@@ -66,4 +66,11 @@ int dm_sysfs_group_reserved(int group, struct dm_iommu_resv **resv, unsigned int
 /** The same over all groups of this machine, each range once. */
 int dm_sysfs_host_reserved(struct dm_iommu_resv **resv, unsigned int *n);
 
+/**
+ * Say that a device may not be used since its platform does not isolate interrupts.
+ * @param module  whose parameter allow_unsafe_interrupts lifts that.
+ * @return -EPERM
+ */
+int dm_dev_fail_unsafe_interrupts(const char *bdf, const char *module);
+
 #endif /* DM_SYSFS_DEV_H */

@@ -219,3 +219,11 @@ dm_sysfs_dev_fini(struct dm_iommu_dev *dev)
 	dev->resv = NULL;
 	dev->n_resv = 0;
 }
+
+int
+dm_dev_fail_unsafe_interrupts(const char *bdf, const char *module)
+{
+	return DM_FAIL(EPERM, "%s: this platform does not isolate its interrupts: switch on interrupt"
+		" remapping in the firmware or, if every device can be trusted: echo 1 >"
+		" /sys/module/%s/parameters/allow_unsafe_interrupts", bdf, module);
+}

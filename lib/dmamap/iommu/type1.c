@@ -177,10 +177,7 @@ explain_refusal(const struct dm_iommu_dev *dev, int rc)
 	/* The group was found viable, so this is what the kernel cannot mean but by it:
 	 * drivers/vfio/vfio_iommu_type1.c, vfio_iommu_type1_attach_group(). */
 	if (rc == -EPERM)
-		return DM_FAIL(EPERM, "%s: this platform does not isolate its interrupts: switch on"
-			" interrupt remapping in the firmware or, if every device can be trusted:"
-			" echo 1 > /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts",
-			dev->name);
+		return dm_dev_fail_unsafe_interrupts(dev->name, "vfio_iommu_type1");
 	return rc;
 }
 

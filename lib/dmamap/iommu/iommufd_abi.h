@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * What does the kernel call iommufd's calls? Numbers and layouts of its ABI, for systems whose headers are older
+ * than Linux 6.6 (include/uapi/linux/iommufd.h, include/uapi/linux/vfio.h). Names are our own, so that both
+ * can be included.
+ */
+
+#ifndef IOMMUFD_ABI_H
+#define IOMMUFD_ABI_H
+
+#include <assert.h>
+#include <linux/ioctl.h>
+#include <linux/vfio.h>
+#include <stdint.h>
+
+/** Calls on /dev/iommu. Each structure begins with its size. */
+#define ABI_IOMMU_DESTROY	   _IO(';', 0x80)
+#define ABI_IOMMU_IOAS_ALLOC	   _IO(';', 0x81)
+#define ABI_IOMMU_IOAS_IOVA_RANGES _IO(';', 0x84)
+#define ABI_IOMMU_IOAS_MAP	   _IO(';', 0x85)
+#define ABI_IOMMU_IOAS_UNMAP	   _IO(';', 0x86)
+#define ABI_IOMMU_VFIO_IOAS	   _IO(';', 0x88)
+
+/** Calls on a VFIO character device. Each structure begins with its size, called argsz. */
+#define ABI_VFIO_BIND_IOMMUFD _IO(VFIO_TYPE, VFIO_BASE + 18)
+#define ABI_VFIO_ATTACH_PT    _IO(VFIO_TYPE, VFIO_BASE + 19)
+#define ABI_VFIO_DETACH_PT    _IO(VFIO_TYPE, VFIO_BASE + 20)
+
+/** Free an object: an IOAS, a page table. */
+struct abi_iommu_destroy {
+	uint32_t size;
+	uint32_t id;
+};
+
+/** Make an IOAS: one IOVA address space. */
+struct abi_ioas_alloc {
+	uint32_t size;
+	uint32_t flags;
+	uint32_t out_ioas_id;
+};
+
+struct abi_iova_range {
+	uint64_t start;
+	uint64_t last;
+};
+
+/** Usable ranges. EMSGSIZE: num_iovas says how many there are. */
+struct abi_ioas_iova_ranges {
+	uint32_t size;
+	uint32_t ioas_id;
+	uint32_t num_iovas;
+	uint32_t reserved;
+	uint64_t allowed_iovas; /**< pointer to num_iovas ranges */
+	uint64_t out_iova_alignment;
+};
+
+#define ABI_IOAS_MAP_FIXED_IOVA (1u << 0)
+#define ABI_IOAS_MAP_WRITEABLE	(1u << 1)
+#define ABI_IOAS_MAP_READABLE	(1u << 2)
+
+struct abi_ioas_map {
+	uint32_t size;
+	uint32_t flags;
+	uint32_t ioas_id;
+	uint32_t reserved;
+	uint64_t user_va;
+	uint64_t length;
+	uint64_t iova;
+};
+
+/** iova 0 and length UINT64_MAX: everything. length comes back as what was unmapped. */
+struct abi_ioas_unmap {
+	uint32_t size;
+	uint32_t ioas_id;
+	uint64_t iova;
+	uint64_t length;
+};
+
+#define ABI_VFIO_IOAS_SET   1
+#define ABI_VFIO_IOAS_CLEAR 2
+
+/** Which IOAS the calls of VFIO's old containers mean. */
+struct abi_vfio_ioas {
+	uint32_t size;
+	uint32_t ioas_id;
+	uint16_t op;
+	uint16_t reserved;
+};
+
+/** Since Linux 6.17; before, no flag is known and no token is asked for. */
+#define ABI_VFIO_BIND_FLAG_TOKEN (1u << 0)
+
+struct abi_vfio_bind_iommufd {
+	uint32_t argsz;
+	uint32_t flags;
+	int32_t iommufd;
+	uint32_t out_devid;
+	uint64_t token_uuid_ptr;
+};
+
+struct abi_vfio_attach_pt {
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t pt_id;
+};
+
+struct abi_vfio_detach_pt {
+	uint32_t argsz;
+	uint32_t flags;
+};
+
+static_assert(sizeof(struct abi_iommu_destroy) == 8, "ABI");
+static_assert(sizeof(struct abi_ioas_alloc) == 12, "ABI");
+static_assert(sizeof(struct abi_iova_range) == 16, "ABI");
+static_assert(sizeof(struct abi_ioas_iova_ranges) == 32, "ABI");
+static_assert(sizeof(struct abi_ioas_map) == 40, "ABI");
+static_assert(sizeof(struct abi_ioas_unmap) == 24, "ABI");
+static_assert(sizeof(struct abi_vfio_ioas) == 12, "ABI");
+static_assert(sizeof(struct abi_vfio_bind_iommufd) == 24, "ABI");
+static_assert(sizeof(struct abi_vfio_attach_pt) == 12, "ABI");
+static_assert(sizeof(struct abi_vfio_detach_pt) == 8, "ABI");
+
+#endif /* IOMMUFD_ABI_H */
