@@ -18,6 +18,7 @@ static const struct {
 	const struct dm_iommu_ops *ops;
 	bool automatic;
 } backends[] = {
+	{DMAMAP_BACKEND_IOMMUFD, &dm_iommu_iommufd_ops, true},
 	{DMAMAP_BACKEND_TYPE1, &dm_iommu_type1_ops, true},
 	{DMAMAP_BACKEND_MODEL, &dm_iommu_model_ops, false},
 };
