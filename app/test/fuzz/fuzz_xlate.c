@@ -30,6 +30,7 @@ struct input {
 
 static struct span live[LIVE_MAX];
 static unsigned int n_live;
+static uint64_t removed; /* key of what was removed last */
 
 static uint64_t
 take(struct input *in, unsigned int bytes)
@@ -94,8 +95,10 @@ take_span(struct input *in)
 	uint64_t how = take(in, 2);
 	struct span s;
 
-	s.key = base[how & 7] + (take(in, 2) & 0x7ff) * unit[how >> 3 & 7];
-	s.len = (take(in, 1) + 1) * unit[how >> 6 & 7];
+	/* Often where something was, or close together. */
+	s.key = (how >> 14) == 0 ? removed :
+		base[how & 7] + (take(in, 2) & ((how >> 13 & 1) != 0 ? 0x1f : 0x7ff)) * unit[how >> 3 & 7];
+	s.len = ((take(in, 1) & ((how >> 12 & 1) != 0 ? 3 : 0xff)) + 1) * unit[how >> 6 & 7];
 	s.val = (how >> 9 & 1) != 0 ? take(in, 2) * PAGE : s.key + (how >> 10 & 3) * 2 * G;
 	return s;
 }
@@ -140,6 +143,7 @@ delete(struct dm_xlate *x, struct input *in)
 	s = live[i];
 	dm_xlate_remove(x, s.key, s.len);
 	live[i] = live[--n_live];
+	removed = s.key;
 	check(x, s.key, s.len);
 	check(x, s.key + s.len - 1, 1);
 	check(x, s.key - 1, 2 * PAGE);
@@ -154,6 +158,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t op;
 
 	n_live = 0;
+	removed = 0;
 	if (dm_xlate_create(NULL, &x) != 0)
 		return 0;
 	while (in.at < in.end) {
