@@ -10,12 +10,13 @@ set -Eeuo pipefail
 readonly HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly DPDK_SERIES=22.11
 
-# The headers a driver or a bus includes that Debian's libdpdk-dev leaves out.
+# The headers that drivers, buses and tests include, and that Debian's libdpdk-dev leaves out.
 readonly DRIVER_HEADERS=(
     bus_driver.h dev_driver.h
     bus_pci_driver.h bus_vdev_driver.h
     ethdev_driver.h ethdev_pci.h ethdev_vdev.h
     rte_dmadev_pmd.h
+    rte_test.h
 )
 
 # Modules of hardware that no emulated machine has; leaving them out saves three quarters of the space.
@@ -160,6 +161,15 @@ private_source_lists()
     )
 }
 
+# An older set-up may have left fewer than are wanted now.
+has_headers()
+{
+    local header
+    for header in "${DRIVER_HEADERS[@]}"; do
+        [ -e "$1/$header" ] || return 1
+    done
+}
+
 # A header set is good if one file that includes all of it compiles against the installed DPDK.
 headers_compile()
 {
@@ -179,7 +189,7 @@ do_headers()
     *) die "headers: DPDK $version is installed, but Gantry is made for $DPDK_SERIES" ;;
     esac
     target=$CACHE/dpdk-$version/include
-    if [ -d "$target" ]; then
+    if has_headers "$target"; then
         say "headers: DPDK $version's driver headers are in $target"
         return
     fi
