@@ -516,6 +516,61 @@ zones_are_reached_and_freed_as_one(void)
 	return dmamap_container_detach(d);
 }
 
+static struct dmamap_zone *
+zone_of(size_t len, uint32_t flags)
+{
+	struct dmamap_zone_conf conf = {.len = len, .page_size = KB4, .flags = flags};
+	struct dmamap_zone *z = NULL;
+
+	dmamap_zone_alloc(c, &conf, &z);
+	return z;
+}
+
+static uint64_t
+delta(const struct dmamap_zone *z)
+{
+	return dmamap_zone_iova(z) - (uintptr_t)dmamap_zone_va(z);
+}
+
+static int
+large_zones_share_one_constant(void)
+{
+	struct dmamap_device *d = machine_attach("nic0");
+	struct dmamap_zone *a = zone_of(MB2, 0), *b = zone_of(2 * MB2, 0), *low, *late;
+	void *va = dmamap_zone_va(a);
+	rte_iova_t iova = dmamap_zone_iova(a), taken = 0;
+
+	TEST_ASSERT(a != NULL && b != NULL, "zones");
+	TEST_ASSERT_EQUAL(delta(a), delta(b), "IOVA minus VA differs");
+	TEST_ASSERT(machine_reaches("nic0", iova, va, MB2) && machine_reaches("nic0",
+		dmamap_zone_iova(b), dmamap_zone_va(b), 2 * MB2), "not reached");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, RTE_PTR_ADD(va, 12345)), iova + 12345, "va2iova");
+	TEST_ASSERT(dmamap_iova2va(c, iova + 12345) == RTE_PTR_ADD(va, 12345), "iova2va");
+	TEST_ASSERT_SUCCESS(dmamap_zone_free(a), "free");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, va), RTE_BAD_IOVA, "found after its end");
+	TEST_ASSERT_NULL(dmamap_iova2va(c, iova), "found after its end");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, dmamap_zone_va(b)), dmamap_zone_iova(b), "its neighbour");
+
+	/* What does not fit in the window, or must not lie there, lies elsewhere. */
+	low = zone_of(MB2, DMAMAP_LOW32);
+	TEST_ASSERT(dmamap_zone_iova(low) + MB2 - 1 <= UINT32_MAX, "LOW32");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, dmamap_zone_va(low)), dmamap_zone_iova(low), "low");
+	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, MB2, MB2,
+		(struct dmamap_range){iova, iova + MB2 - 1}, &taken), "take");
+	late = zone_of(MB2, 0);
+	TEST_ASSERT(machine_reaches("nic0", dmamap_zone_iova(late), dmamap_zone_va(late), MB2),
+		"a zone whose place is taken");
+	TEST_ASSERT_NOT_EQUAL(dmamap_zone_iova(late), iova, "at an IOVA that is taken");
+
+	/* An unmap that fails leaves it findable. */
+	dmamap_model_fail(model, 1u << DMAMAP_MODEL_UNMAP, 1, EINVAL);
+	TEST_ASSERT_EQUAL(dmamap_zone_free(b), -EINVAL, "free");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, dmamap_zone_va(b)), dmamap_zone_iova(b), "lost");
+	TEST_ASSERT_SUCCESS(dmamap_zone_free(b), "free");
+	TEST_ASSERT_SUCCESS(dmamap_zone_free(late), "free");
+	return dmamap_container_detach(d);
+}
+
 static int
 containers_are_found_by_name_and_device(void)
 {
@@ -712,6 +767,7 @@ static const struct test_case cases[] = {
 	{"the budget of entries is known before", the_budget_of_entries_is_known_before},
 	{"IOVA and VA are alike modulo the page size", iova_and_va_are_alike_modulo_the_page_size},
 	{"zones are reached and freed as one", zones_are_reached_and_freed_as_one},
+	{"large zones share one constant", large_zones_share_one_constant},
 	{"containers are found by name and device", containers_are_found_by_name_and_device},
 	{"reserved ranges name their owners", reserved_ranges_name_their_owners},
 	{"readers see a mapping whole, or none", readers_see_a_mapping_whole_or_none},

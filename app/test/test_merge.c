@@ -46,27 +46,30 @@ a_merge_lets_all_devices_reach_everything(void)
 {
 	struct dmamap_device *d0 = machine_attach("nic0"), *d1 = attach_to_other("nic1"), *twin0,
 			     *twin1;
-	struct dmamap_zone_conf zone_conf = {.len = KB4, .page_size = KB4};
+	struct dmamap_zone_conf zone_conf = {.len = MB2, .page_size = KB4};
 	rte_iova_t a = 0x100000, b = 0x200000, taken, late = 0;
-	struct dmamap_zone *zone;
+	struct dmamap_zone *zone, *own;
 
 	twin0 = attach_to_other("twin0");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &a), "map");
 	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2, KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
 	TEST_ASSERT_SUCCESS(dmamap_iova_take(other, MB2, MB2,
 		(struct dmamap_range){0x40000000, 0x4fffffff}, &taken), "take");
-	/* A zone of the other, at an IOVA that is free here. */
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(other, &zone_conf, &zone), "zone");
+	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &zone_conf, &own), "zone");
 	TEST_ASSERT_SUCCESS(dmamap_container_merge(c, other), "merge");
 
 	TEST_ASSERT_EQUAL(machine_info().n_domains, 2, "domains");
 	TEST_ASSERT_EQUAL(machine_info().n_devices, 3, "devices");
-	TEST_ASSERT_EQUAL(machine_info().n_mappings, 3, "mappings");
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, 4, "mappings");
 	TEST_ASSERT_EQUAL(machine_info().taken_len, MB2, "taken");
 	TEST_ASSERT(machine_reaches("nic0", b, buf + MB2, KB4), "nic0 does not reach the other's");
 	TEST_ASSERT(machine_reaches("nic1", a, buf, KB4), "nic1 does not reach the first's");
-	TEST_ASSERT(machine_reaches("nic0", dmamap_zone_iova(zone), dmamap_zone_va(zone), KB4),
-		"nic0 does not reach the zone");
+	TEST_ASSERT(machine_reaches("nic0", dmamap_zone_iova(zone), dmamap_zone_va(zone), MB2),
+		"nic0 does not reach the other's zone");
+	TEST_ASSERT(machine_reaches("nic1", dmamap_zone_iova(own), dmamap_zone_va(own), MB2),
+		"nic1 does not reach the first's zone");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, dmamap_zone_va(zone)), dmamap_zone_iova(zone), "zone");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf + MB2), b, "translation");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(other, buf + MB2), RTE_BAD_IOVA, "translation of the other");
 	TEST_ASSERT(dmamap_device_container(d1) == c, "the device's container");

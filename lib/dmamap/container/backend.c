@@ -58,7 +58,9 @@ dm_backend_close(struct dmamap_container *c)
 
 	while ((m = LIST_FIRST(&c->merged)) != NULL) {
 		LIST_REMOVE(m, next);
-		m->iommu->ops->close(m->iommu);
+		if (m->iommu != NULL)
+			m->iommu->ops->close(m->iommu);
+		dm_window_destroy(m->window);
 		free(m);
 	}
 	if (c->iommu != NULL)

@@ -18,6 +18,7 @@
 static TAILQ_HEAD(, dmamap_container) containers = TAILQ_HEAD_INITIALIZER(containers);
 static pthread_mutex_t containers_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned int next_number;
+static unsigned int next_window;
 
 static struct dmamap_container *
 find_by_name(const char *name)
@@ -89,6 +90,7 @@ static void
 free_tables(struct dmamap_container *c)
 {
 	free(c->host_resv);
+	dm_window_destroy(c->window);
 	dm_range_set_clear(&c->usable);
 	dm_range_set_clear(&c->fenced);
 	if (c->iova2va != NULL)
@@ -130,6 +132,8 @@ dmamap_container_create(const struct dmamap_container_conf *conf, struct dmamap_
 	c->conf.name = c->name;
 	c->backend = conf->backend;
 	c->mask_last = UINT64_MAX;
+	c->window_iova = DM_WINDOW_LEN *
+		(1 + __atomic_fetch_add(&next_window, 1, __ATOMIC_RELAXED) % DM_WINDOW_PLACES);
 	/* Until a device says otherwise: the system's page and those hugepages that every IOMMU knows. */
 	c->page_sizes = sysconf(_SC_PAGESIZE) | (UINT64_C(1) << 21) | (UINT64_C(1) << 30);
 

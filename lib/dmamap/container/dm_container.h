@@ -16,6 +16,7 @@
 #include "dm_iova.h"
 #include "dm_log.h"
 #include "dm_pin.h"
+#include "dm_window.h"
 #include "dm_xlate.h"
 
 /** How a range is written in messages. */
@@ -63,6 +64,7 @@ struct dmamap_zone {
 	struct dmamap_container *c;
 	struct dm_pin *pin;
 	struct dm_mapping *mapping;
+	struct dm_window *window; /**< the one it lies in, or NULL */
 	char name[DMAMAP_NAME_MAX];
 };
 
@@ -74,10 +76,11 @@ struct dmamap_client {
 	char name[DMAMAP_NAME_MAX];
 };
 
-/** A backend instance of a container that was merged into this one; its domains live on. */
+/** What is left of a container that was merged into this one: its domains and zones live on. */
 struct dm_merged {
 	LIST_ENTRY(dm_merged) next;
-	struct dm_iommu *iommu;
+	struct dm_iommu *iommu;	  /**< or NULL */
+	struct dm_window *window; /**< or NULL */
 };
 
 TAILQ_HEAD(dm_mapping_list, dm_mapping);
@@ -113,6 +116,9 @@ struct dmamap_container {
 	rte_iova_t mask_last; /**< last IOVA that every device can put on the bus */
 	unsigned int next_domain_id;
 
+	struct dm_window *window; /**< made with the first zone that goes there; atomic, readers use it */
+	rte_iova_t window_iova;	  /**< where its IOVAs begin */
+	bool no_window;		  /**< it could not be made */
 	struct dm_xlate *va2iova;
 	struct dm_xlate *iova2va;
 
@@ -122,6 +128,13 @@ struct dmamap_container {
 
 /** Bytes of registered memory that may lie idle unless the user says otherwise. */
 #define DM_IDLE_LIMIT (UINT64_C(1) << 30)
+
+/**
+ * Address space for zones in which IOVA is VA plus a constant. Its IOVAs begin at a multiple of this, above what narrow devices
+ * reach and below 2^39; not the same for all containers, so that two of them can be merged.
+ */
+#define DM_WINDOW_LEN (UINT64_C(64) << 30)
+#define DM_WINDOW_PLACES 7
 
 /** IOVAs that a container without devices hands out: what the narrowest VT-d unit translates. */
 #define DM_PROVISIONAL_LAST ((UINT64_C(1) << 39) - 1)
@@ -274,5 +287,18 @@ void dm_mapping_drop(struct dmamap_container *c, struct dm_mapping *m);
 
 /** Free all zones; domains are gone. */
 void dm_zones_drop(struct dmamap_container *c);
+
+/** @name window.c: zones in which IOVA is VA plus a constant */
+/**@{*/
+/** Move a zone's memory, not mapped yet, into the window if it fits there. @return whether; *iova is what goes with it then. */
+bool dm_window_enter(struct dmamap_container *c, struct dmamap_zone *z, uint64_t align,
+	uint32_t flags, rte_iova_t *iova);
+/** Let a zone that is mapped now translate by the window. */
+void dm_window_open(struct dmamap_container *c, struct dmamap_zone *z);
+/** Let it translate by the window no more. */
+void dm_window_shut(struct dmamap_container *c, const struct dm_mapping *m);
+/** Free the zone's memory, and its place in the window if it has one. */
+void dm_window_leave(struct dmamap_container *c, struct dmamap_zone *z);
+/**@}*/
 
 #endif /* DM_CONTAINER_H */

@@ -216,6 +216,8 @@ dm_publish(struct dmamap_container *c, const struct dm_mapping *m)
 	rc = dm_xlate_insert(c->va2iova, m->vas.start, m->range.start, len);
 	if (rc < 0)
 		dm_xlate_remove(c->iova2va, m->range.start, len);
+	else if (m->zone != NULL)
+		dm_window_open(c, m->zone); /* back in after a failed unmap */
 	return rc;
 }
 
@@ -224,6 +226,7 @@ dm_withdraw(struct dmamap_container *c, const struct dm_mapping *m)
 {
 	uint64_t len = dm_range_len(m->range);
 
+	dm_window_shut(c, m);
 	if (!(m->flags & DMAMAP_ALIAS))
 		dm_xlate_remove(c->va2iova, m->vas.start, len);
 	dm_xlate_remove(c->iova2va, m->range.start, len);
@@ -480,13 +483,24 @@ dmamap_unmap(struct dmamap_container *c, rte_iova_t iova, size_t len)
 rte_iova_t
 dmamap_va2iova(const struct dmamap_container *c, const void *va)
 {
+	const struct dm_window *w = __atomic_load_n(&c->window, __ATOMIC_ACQUIRE);
+	rte_iova_t iova;
+
+	if (likely(w != NULL)) {
+		iova = dm_window_va2iova(w, (uintptr_t)va);
+		if (likely(iova != DM_XLATE_NONE))
+			return iova;
+	}
 	return dm_xlate_lookup(c->va2iova, (uintptr_t)va);
 }
 
 void *
 dmamap_iova2va(const struct dmamap_container *c, rte_iova_t iova)
 {
-	uint64_t va = dm_xlate_lookup(c->iova2va, iova);
+	const struct dm_window *w = __atomic_load_n(&c->window, __ATOMIC_ACQUIRE);
+	uint64_t va = w != NULL ? dm_window_iova2va(w, iova) : DM_XLATE_NONE;
 
+	if (va == DM_XLATE_NONE)
+		va = dm_xlate_lookup(c->iova2va, iova);
 	return va == DM_XLATE_NONE ? NULL : (void *)(uintptr_t)va;
 }

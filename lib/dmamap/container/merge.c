@@ -345,11 +345,12 @@ hand_over(struct dmamap_container *into, struct dmamap_container *from, struct d
 	into->mask_last = RTE_MIN(into->mask_last, from->mask_last);
 	from->n_mappings = from->mapped_len = 0;
 	from->mask_last = UINT64_MAX;
-	if (from->iommu != NULL) {
-		merged->iommu = from->iommu;
-		LIST_INSERT_HEAD(&into->merged, merged, next);
-		from->iommu = NULL;
-	}
+	merged->iommu = from->iommu;
+	from->iommu = NULL;
+	/* Readers may be inside the window still; what it says stays true as long as its zones are there. */
+	merged->window = from->window;
+	__atomic_store_n(&from->window, NULL, __ATOMIC_RELEASE);
+	LIST_INSERT_HEAD(&into->merged, merged, next);
 }
 
 static int
@@ -397,7 +398,7 @@ dmamap_container_merge(struct dmamap_container *into, struct dmamap_container *f
 		return -ENOMEM;
 	lock_both(into, from);
 	rc = merge_locked(into, from, merged);
-	if (rc == 0 && merged->iommu != NULL)
+	if (rc == 0)
 		merged = NULL;
 	/* What both had is checked to fit what both translate, so only memory can be short here. */
 	if (rc == 0 && dm_refresh(into, from->name) < 0)

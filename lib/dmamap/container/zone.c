@@ -37,12 +37,31 @@ wanted_node(const struct dmamap_zone_conf *conf)
 	return conf->on_node ? conf->node : -1;
 }
 
+/** Map a zone's memory, in the window if it can be, and enter it in the list. */
+static int
+map_zone(struct dmamap_container *c, struct dmamap_zone *z, uint64_t align, uint32_t flags)
+{
+	rte_iova_t iova = 0;
+	int rc;
+
+	if (dm_window_enter(c, z, align, flags, &iova))
+		flags |= DMAMAP_FIXED;
+	rc = dm_map_locked(c, z->pin->va, z->pin->len, align, flags, &iova, &z->mapping);
+	if ((rc == -ENOSPC || rc == -ENOMEM) && dm_registrations_trim(c, 0))
+		rc = dm_map_locked(c, z->pin->va, z->pin->len, align, flags, &iova, &z->mapping);
+	if (rc < 0)
+		return rc;
+	z->mapping->zone = z;
+	LIST_INSERT_HEAD(&c->zones, z, next);
+	dm_window_open(c, z);
+	return 0;
+}
+
 int
 dmamap_zone_alloc(struct dmamap_container *c, const struct dmamap_zone_conf *conf,
 	struct dmamap_zone **out)
 {
 	struct dm_pin_conf pin_conf;
-	rte_iova_t iova = RTE_BAD_IOVA;
 	struct dmamap_zone *z;
 	uint32_t flags;
 	int rc;
@@ -63,22 +82,15 @@ dmamap_zone_alloc(struct dmamap_container *c, const struct dmamap_zone_conf *con
 
 	flags = (conf->flags & DMAMAP_RW) == 0 ? conf->flags | DMAMAP_RW : conf->flags;
 	dm_lock(c);
-	rc = dm_map_locked(c, z->pin->va, z->pin->len, conf->align, flags, &iova, &z->mapping);
-	if ((rc == -ENOSPC || rc == -ENOMEM) && dm_registrations_trim(c, 0))
-		rc = dm_map_locked(c, z->pin->va, z->pin->len, conf->align, flags, &iova,
-			&z->mapping);
-	if (rc == 0) {
-		z->mapping->zone = z;
-		LIST_INSERT_HEAD(&c->zones, z, next);
-	}
+	rc = map_zone(c, z, conf->align, flags);
+	if (rc < 0)
+		dm_window_leave(c, z);
 	dm_unlock(c);
 	if (rc < 0)
-		goto free_pin;
+		goto free_zone;
 	*out = z;
 	return 0;
 
-free_pin:
-	dm_pin_free(z->pin);
 free_zone:
 	free(z);
 	return rc;
@@ -100,9 +112,9 @@ dmamap_zone_free(struct dmamap_zone *z)
 		return rc;
 	}
 	LIST_REMOVE(z, next);
-	dm_unlock(c);
 	/* Where a domain kept the mapping, the kernel keeps the pages pinned: nobody else gets them. */
-	dm_pin_free(z->pin);
+	dm_window_leave(c, z);
+	dm_unlock(c);
 	free(z);
 	return rc;
 }
@@ -115,7 +127,7 @@ dm_zones_drop(struct dmamap_container *c)
 	while ((z = LIST_FIRST(&c->zones)) != NULL) {
 		LIST_REMOVE(z, next);
 		dm_mapping_drop(c, z->mapping);
-		dm_pin_free(z->pin);
+		dm_window_leave(c, z);
 		free(z);
 	}
 }

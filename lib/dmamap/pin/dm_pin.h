@@ -7,6 +7,7 @@
 #ifndef DM_PIN_H
 #define DM_PIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ struct dm_pin {
 	size_t len;	  /**< bytes, a multiple of page_size, all faulted in and zero */
 	size_t page_size; /**< bytes */
 	int node;	  /**< where the pages really are; -1: on several nodes */
+	bool lodger;	  /**< lies in address space of somebody else, see dm_pin_move() */
 };
 
 /**
@@ -36,6 +38,14 @@ struct dm_pin {
  *   system has no pages of that size; -ENODEV: no such node.
  */
 int dm_pin_alloc(const struct dm_pin_conf *conf, struct dm_pin **pin);
+
+/**
+ * Move memory, which nobody uses yet, into address space that the caller has reserved: pin->va becomes `at`. dm_pin_free() does not
+ * touch that address space; the caller takes it back, and the memory with it, by mapping over it.
+ * @param at  multiple of pin->page_size, with pin->len bytes of room that is the caller's.
+ * @return 0; -EINVAL, -ENOMEM: the kernel cannot move it (hugetlb memory: from Linux 5.16 on); nothing changed.
+ */
+int dm_pin_move(struct dm_pin *pin, void *at);
 
 /** Give the memory back. Nobody may use it any more. */
 void dm_pin_free(struct dm_pin *pin);

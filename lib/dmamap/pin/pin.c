@@ -235,11 +235,27 @@ dm_pin_alloc(const struct dm_pin_conf *conf, struct dm_pin **pin)
 	return alloc_or_explain(conf, conf->page_size, pin);
 }
 
+int
+dm_pin_move(struct dm_pin *pin, void *at)
+{
+	void *va;
+
+	if ((uintptr_t)at % pin->page_size != 0)
+		return -EINVAL;
+	va = mremap(pin->va, pin->len, pin->len, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+	if (va == MAP_FAILED)
+		return -errno;
+	pin->va = va;
+	pin->lodger = true;
+	return 0;
+}
+
 void
 dm_pin_free(struct dm_pin *pin)
 {
 	if (pin == NULL)
 		return;
-	munmap(pin->va, pin->len);
+	if (!pin->lodger)
+		munmap(pin->va, pin->len);
 	free(pin);
 }
