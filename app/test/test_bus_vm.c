@@ -54,6 +54,7 @@ static char device[2][32];
 static char resettable[32]; /* a device whose reset can be seen, or "" */
 static unsigned int n_devices;
 static unsigned int n_probes, n_removes, n_requests;
+static int remove_result;
 
 static int
 nic_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
@@ -69,7 +70,7 @@ nic_remove(struct vfio_pci_device *dev)
 {
 	RTE_SET_USED(dev);
 	n_removes++;
-	return 0;
+	return remove_result;
 }
 
 static void
@@ -122,6 +123,7 @@ setup(void)
 	if (n_devices < RTE_DIM(device))
 		return test_skip("two 82574L, bound to vfio-pci, are wanted in $GANTRY_DEVICES");
 	n_probes = n_removes = n_requests = 0;
+	remove_result = 0;
 	vfio_pci_register(&nic_driver);
 	return TEST_SUCCESS;
 }
@@ -133,6 +135,7 @@ teardown(void)
 
 	if (n_devices < RTE_DIM(device))
 		return;
+	remove_result = 0;
 	RTE_TAILQ_FOREACH_SAFE(dev, &vfio_pci_bus.devices, next, tmp)
 		vfio_pci_bus.bus.unplug(&dev->device);
 	vfio_pci_unregister(&nic_driver);
@@ -386,6 +389,26 @@ removal_leaves_nothing(void)
 		fds = count_fds();
 	}
 	TEST_ASSERT(n_probes == 3 && n_removes == 3, "%u probes, %u removes", n_probes, n_removes);
+	return TEST_SUCCESS;
+}
+
+static int
+a_driver_may_keep_its_device(void)
+{
+	struct vfio_pci_device *dev;
+
+	TEST_ASSERT_SUCCESS(probe(0, ""), "probe");
+	dev = find(0);
+	remove_result = -EBUSY;
+	test_log_begin();
+	TEST_ASSERT_EQUAL(rte_dev_remove(&dev->device), -EBUSY, "it was removed");
+	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "driver bus_test does not let go"), "no line");
+	TEST_ASSERT(find(0) == dev && rte_dev_is_probed(&dev->device), "it is not probed any more");
+	TEST_ASSERT_NOT_EQUAL(reg_read(dev, REG_STATUS), UINT32_MAX, "no register answers");
+	TEST_ASSERT_NOT_NULL(vfio_pci_inner(dev)->req_handle, "removal requests are not heard");
+	remove_result = 0;
+	TEST_ASSERT_SUCCESS(rte_dev_remove(&dev->device), "remove");
+	TEST_ASSERT_NULL(find(0), "it is on the bus still");
 	return TEST_SUCCESS;
 }
 
@@ -830,6 +853,7 @@ static const struct test_case cases[] = {
 	{"bus mastering holds the device", bus_mastering_holds_the_device},
 	{"a reset clears registers, opening resets", a_reset_clears_registers},
 	{"removal leaves nothing", removal_leaves_nothing},
+	{"a driver may keep its device", a_driver_may_keep_its_device},
 	{"MSI-X vectors fire apart", msix_vectors_fire_apart},
 	{"vector 0 reaches the interrupt thread", vector_0_reaches_the_interrupt_thread},
 	{"queue vectors reach an epoll", queue_vectors_reach_an_epoll},

@@ -168,7 +168,7 @@ int vfio_pci_intr_vectors(const struct vfio_pci_device *dev, enum vfio_pci_intr 
  * set up so that rte_intr_callback_register() works on vector 0, and ethdev Rx interrupts
  * (rte_intr_rx_ctl()) on the others: vector v is RTE_INTR_VEC_RXTX_OFFSET + v - 1 there. With a
  * single vector, both use it. There is no need for rte_intr_enable(), which would do the same
- * again; after an INTx, rte_intr_ack() unmasks it.
+ * again (but for MSI: the first vector only); after an INTx, rte_intr_ack() unmasks it.
  * @return 0; -EINVAL; -EBUSY: enabled already; -ENOTSUP: the device has fewer; -ENOSPC: the host
  * has; the kernel's error.
  */

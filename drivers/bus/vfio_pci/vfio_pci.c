@@ -138,11 +138,15 @@ release_device(struct vfio_pci_device *dev)
 
 	if (dev->driver == NULL)
 		return 0;
+	/* The driver is not to be told of a removal while it goes. */
+	vfio_pci_request_ignore(vfio_pci_inner(dev));
 	if (dev->driver->remove != NULL)
 		rc = dev->driver->remove(dev);
-	if (rc < 0)
+	if (rc < 0) {
+		vfio_pci_request_listen(vfio_pci_inner(dev));
 		return VFIO_PCI_FAIL(-rc, "%s: driver %s does not let go: %s", dev->name,
 			dev->driver->driver.name, rte_strerror(-rc));
+	}
 	dev->driver = NULL;
 	dev->device.driver = NULL;
 	vfio_pci_close(vfio_pci_inner(dev));

@@ -200,11 +200,12 @@ int
 vfio_pci_hot_unplug(struct rte_device *device)
 {
 	struct vfio_pci_device *dev = VFIO_PCI_DEVICE(device);
+	const struct vfio_pci_driver *driver = dev->driver;
 	char name[sizeof(dev->name)];
 
 	VFIO_PCI_LOG(NOTICE, "%s: the kernel wants the device back", dev->name);
-	if (dev->driver != NULL && dev->driver->remove_request != NULL)
-		dev->driver->remove_request(dev);
+	if (driver != NULL && driver->remove_request != NULL)
+		driver->remove_request(dev);
 	/* A callback may remove the device, and its name with it. */
 	strlcpy(name, dev->name, sizeof(name));
 	rte_dev_event_callback_process(name, RTE_DEV_EVENT_REMOVE);
@@ -225,8 +226,8 @@ request_gone(struct rte_intr_handle *handle, void *arg)
 	close(rte_intr_fd_get(handle));
 }
 
-static int
-request_open(struct vfio_pci_inner *inner)
+int
+vfio_pci_request_listen(struct vfio_pci_inner *inner)
 {
 	struct rte_intr_handle *handle;
 	int fd, rc;
@@ -262,12 +263,14 @@ close_fd:
 	return rc;
 }
 
-static void
-request_close(struct vfio_pci_inner *inner)
+void
+vfio_pci_request_ignore(struct vfio_pci_inner *inner)
 {
 	struct rte_intr_handle *handle = inner->req_handle;
 	void *arg = &inner->dev.device;
 
+	if (handle == NULL)
+		return;
 	irqs_set(vfio_pci_fd(&inner->dev), VFIO_PCI_REQ_IRQ_INDEX, NULL, 0);
 	/* A callback may remove the device, on the very thread that sync() would wait for. */
 	if (rte_thread_is_intr() &&
@@ -295,7 +298,7 @@ vfio_pci_intr_open(struct vfio_pci_inner *inner)
 	rte_intr_dev_fd_set(handle, vfio_pci_fd(&inner->dev));
 	inner->dev.intr_handle = handle;
 
-	rc = request_open(inner);
+	rc = vfio_pci_request_listen(inner);
 	if (rc < 0) {
 		rte_intr_instance_free(handle);
 		inner->dev.intr_handle = NULL;
@@ -309,7 +312,7 @@ void
 vfio_pci_intr_close(struct vfio_pci_inner *inner)
 {
 	vfio_pci_intr_disable(&inner->dev);
-	request_close(inner);
+	vfio_pci_request_ignore(inner);
 	rte_intr_instance_free(inner->dev.intr_handle);
 	inner->dev.intr_handle = NULL;
 }

@@ -24,7 +24,12 @@ extern int vfio_pci_logtype;
 #define VFIO_PCI_LOG(level, fmt, ...)                                                              \
 	rte_log(RTE_LOG_##level, vfio_pci_logtype, "vfio_pci: " fmt "\n", ##__VA_ARGS__)
 /** Log an error line and yield the negative errno. */
-#define VFIO_PCI_FAIL(err, fmt, ...) (VFIO_PCI_LOG(ERR, fmt, ##__VA_ARGS__), -(err))
+#define VFIO_PCI_FAIL(err, fmt, ...)                                                               \
+	({                                                                                         \
+		const int err_ = (err); /* it may be errno */                                      \
+		VFIO_PCI_LOG(ERR, fmt, ##__VA_ARGS__);                                             \
+		-err_;                                                                             \
+	})
 
 struct vfio_pci_space;
 
@@ -211,7 +216,11 @@ int vfio_pci_msix_table(
 
 /** @name vfio_pci_intr.c: a device's interrupts */
 /**@{*/
-/** Make dev.intr_handle, and listen to the kernel's wish to have the device back. */
+/** Hear when the kernel wants the device back. */
+int vfio_pci_request_listen(struct vfio_pci_inner *inner);
+/** Hear it no more. Afterwards no callback for it runs, but one that itself called this. */
+void vfio_pci_request_ignore(struct vfio_pci_inner *inner);
+/** Make dev.intr_handle, and listen. */
 int vfio_pci_intr_open(struct vfio_pci_inner *inner);
 /** Undo vfio_pci_intr_open(). */
 void vfio_pci_intr_close(struct vfio_pci_inner *inner);
