@@ -114,6 +114,25 @@ test_use(void)
 	return TEST_SUCCESS;
 }
 
+/* The zone is as large as the mbufs are together: there is no room to lose at what the EAL takes for page borders. */
+static int
+test_density(void)
+{
+	static const unsigned int sizes[] = {1, 2, 1000, 1720, 1722, 3000, 4095};
+	struct rte_mempool *mp;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(sizes); i++) {
+		mp = dmamap_pktmbuf_pool_create(c, "density", sizes[i], 0, 0, ROOM, SOCKET_ID_ANY);
+		TEST_ASSERT_NOT_NULL(mp, "%u mbufs: %s", sizes[i], rte_strerror(rte_errno));
+		TEST_ASSERT_EQUAL(mp->populated_size, sizes[i], "%u of %u", mp->populated_size, sizes[i]);
+		TEST_ASSERT(!(mp->flags & (RTE_MEMPOOL_F_NO_IOVA_CONTIG | RTE_MEMPOOL_F_NON_IO)),
+			"it does not say that it is for devices: %x", mp->flags);
+		rte_mempool_free(mp);
+	}
+	return TEST_SUCCESS;
+}
+
 static int
 test_gone(void)
 {
@@ -206,6 +225,7 @@ test_refusals(void)
 static const struct test_case cases[] = {
 	{"each mbuf carries the IOVA of its buffer", test_iovas},
 	{"all buffers can be used and do not overlap", test_use},
+	{"no room is lost at page borders", test_density},
 	{"the zone goes with the pool", test_gone},
 	{"a pool is shared at the same IOVAs, or not at all", test_share},
 	{"bad arguments are refused and leave nothing behind", test_refusals},

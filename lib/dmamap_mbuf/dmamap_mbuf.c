@@ -60,8 +60,14 @@ populate(struct rte_mempool *mp, struct dmamap_container *c, int node)
 	if (rc < 0)
 		return rc;
 
+	/*
+	 * The zone is one run of IOVAs, so any object in it is, too. The flag keeps the mempool from cutting
+	 * the zone at what it takes for pages: those of the EAL. It is for filling only.
+	 */
+	mp->flags |= RTE_MEMPOOL_F_NO_IOVA_CONTIG;
 	rc = rte_mempool_populate_iova(mp, dmamap_zone_va(zone), dmamap_zone_iova(zone),
 		dmamap_zone_len(zone), free_zone, zone);
+	mp->flags &= ~(RTE_MEMPOOL_F_NO_IOVA_CONTIG | RTE_MEMPOOL_F_NON_IO);
 	if (rc <= 0) {
 		dmamap_zone_free(zone);
 		return rc < 0 ? rc : -ENOMEM;
