@@ -95,7 +95,6 @@ struct e1000e_rxq {
 	uint16_t id;
 	uint16_t buf_len;	 /**< bytes that hardware may write into a buffer of this pool */
 	rte_iova_t iova;	 /**< of the ring */
-	struct dmamap_zone *zone;
 	struct rte_eth_rxconf conf;
 } __rte_cache_aligned;
 
@@ -129,8 +128,7 @@ struct e1000e_txq {
 
 	/* control path only */
 	uint16_t id;
-	rte_iova_t iova;
-	struct dmamap_zone *zone;
+	rte_iova_t iova;	/**< of the ring */
 	struct rte_eth_txconf conf;
 } __rte_cache_aligned;
 
@@ -147,6 +145,7 @@ struct e1000e_port {
 	struct e1000e_hw hw;
 	struct vfio_pci_device *dev;
 	struct rte_eth_dev_data *data;
+	struct dmamap_zone *rings; /**< all rings of the port: one mapping, one hugepage; NULL: none yet */
 	struct e1000e_stats stats;
 	uint32_t rctl;	/**< as written when the port was started, without the filters' bits */
 	uint32_t n_mc;
@@ -186,6 +185,8 @@ void e1000e_rx_queue_release(struct rte_eth_dev *eth, uint16_t id);
 int e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned int node,
 	const struct rte_eth_txconf *conf);
 void e1000e_tx_queue_release(struct rte_eth_dev *eth, uint16_t id);
+/** Give back the rings' memory; the queues are released. */
+void e1000e_rings_free(struct e1000e_port *port);
 void e1000e_rxq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_rxq_info *info);
 void e1000e_txq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_txq_info *info);
 /** Fill the rings and program them (4.6.5, 4.6.6). */

@@ -353,6 +353,7 @@ dev_close(struct rte_eth_dev *eth)
 		e1000e_rx_queue_release(eth, i);
 	for (i = 0; i < eth->data->nb_tx_queues; i++)
 		e1000e_tx_queue_release(eth, i);
+	e1000e_rings_free(port);
 	rte_free(port->mc);
 	port->mc = NULL;
 	port->n_mc = 0;

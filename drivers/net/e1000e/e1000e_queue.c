@@ -25,26 +25,48 @@ thresholds(const struct rte_eth_thresh *t)
 		E1000E_DCTL_HTHRESH(t->hthresh) | E1000E_DCTL_WTHRESH(t->wthresh);
 }
 
-static struct dmamap_zone *
-ring_alloc(const struct e1000e_port *port, const char *what, uint16_t n_desc)
-{
-	struct dmamap_zone_conf conf = {
-		.len = (size_t)n_desc * E1000E_DESC_LEN,
-		.align = RTE_CACHE_LINE_ROUNDUP(E1000E_RING_ALIGN),
-		.dev = port->dev->dma,
-		.name = what,
-	};
-	struct dmamap_zone *zone;
-	int rc = dmamap_zone_alloc(port->dev->container, &conf, &zone);
+/* Each ring has its place in the port's zone, as large as the largest ring. */
+#define RING_ROOM (E1000E_MAX_DESC * E1000E_DESC_LEN)
+enum ring { RX_RING, TX_RING, RINGS };
 
-	if (rc < 0) {
-		E1000E_LOG(ERR, port->hw.name, "no memory for the %s of %u descriptors in container %s:"
-			" %s", what, n_desc, dmamap_container_name(port->dev->container),
-			strerror(-rc));
-		rte_errno = -rc;
-		return NULL;
-	}
-	return zone;
+static int
+rings_alloc(struct e1000e_port *port)
+{
+	const struct dmamap_zone_conf conf = {
+		.len = RINGS * E1000E_QUEUES * RING_ROOM,
+		.align = E1000E_RING_ALIGN,
+		.dev = port->dev->dma,
+		.name = "e1000e rings",
+	};
+	int rc;
+
+	if (port->rings != NULL)
+		return 0;
+	rc = dmamap_zone_alloc(port->dev->container, &conf, &port->rings);
+	if (rc < 0)
+		E1000E_LOG(ERR, port->hw.name, "no memory for rings in container %s: %s",
+			dmamap_container_name(port->dev->container), strerror(-rc));
+	return rc;
+}
+
+void
+e1000e_rings_free(struct e1000e_port *port)
+{
+	if (port->rings != NULL)
+		dmamap_zone_free(port->rings);
+	port->rings = NULL;
+}
+
+/* A ring's place, cleared, and its IOVA. */
+static void *
+ring_place(const struct e1000e_port *port, enum ring kind, uint16_t id, rte_iova_t *iova)
+{
+	size_t at = (kind * E1000E_QUEUES + id) * (size_t)RING_ROOM;
+	void *va = RTE_PTR_ADD(dmamap_zone_va(port->rings), at);
+
+	*iova = dmamap_zone_iova(port->rings) + at;
+	memset(va, 0, RING_ROOM);
+	return va;
 }
 
 static int
@@ -164,6 +186,8 @@ e1000e_rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	struct e1000e_rxq *q;
 	int rc = check_rx_conf(port, n_desc, conf, pool);
 
+	if (rc == 0)
+		rc = rings_alloc(port);
 	if (rc < 0)
 		return rc;
 	e1000e_rx_queue_release(eth, id);
@@ -173,16 +197,10 @@ e1000e_rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 		return -ENOMEM;
 	q->sw = rte_zmalloc_socket("e1000e rxq sw", n_desc * sizeof(*q->sw), RTE_CACHE_LINE_SIZE, node);
 	if (q->sw == NULL) {
-		rc = -ENOMEM;
-		goto free_queue;
+		rte_free(q);
+		return -ENOMEM;
 	}
-	q->zone = ring_alloc(port, "receive ring", n_desc);
-	if (q->zone == NULL) {
-		rc = -rte_errno;
-		goto free_sw;
-	}
-	q->ring = dmamap_zone_va(q->zone);
-	q->iova = dmamap_zone_iova(q->zone);
+	q->ring = ring_place(port, RX_RING, id, &q->iova);
 	q->tail_reg = port->hw.regs + E1000E_RDT(id);
 	q->rearm = rearm_data(eth->data->port_id);
 	q->flags = wanted_flags(conf->offloads | eth->data->dev_conf.rxmode.offloads);
@@ -195,12 +213,6 @@ e1000e_rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	q->conf = *conf;
 	eth->data->rx_queues[id] = q;
 	return 0;
-
-free_sw:
-	rte_free(q->sw);
-free_queue:
-	rte_free(q);
-	return rc;
 }
 
 static void
@@ -234,7 +246,6 @@ e1000e_rx_queue_release(struct rte_eth_dev *eth, uint16_t id)
 	if (q == NULL)
 		return;
 	rx_drop_buffers(q);
-	dmamap_zone_free(q->zone);
 	rte_free(q->sw);
 	rte_free(q);
 	eth->data->rx_queues[id] = NULL;
@@ -278,6 +289,8 @@ e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	struct e1000e_txq *q;
 	int rc = check_tx_conf(port, n_desc, rs, free_thresh, conf);
 
+	if (rc == 0)
+		rc = rings_alloc(port);
 	if (rc < 0)
 		return rc;
 	e1000e_tx_queue_release(eth, id);
@@ -285,21 +298,16 @@ e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	q = rte_zmalloc_socket("e1000e txq", sizeof(*q), RTE_CACHE_LINE_SIZE, node);
 	if (q == NULL)
 		return -ENOMEM;
-	rc = -ENOMEM;
 	q->sw = rte_zmalloc_socket("e1000e txq sw", n_desc * sizeof(*q->sw), RTE_CACHE_LINE_SIZE, node);
-	if (q->sw == NULL)
-		goto free_queue;
 	q->last = rte_zmalloc_socket("e1000e txq last", n_desc * sizeof(*q->last), RTE_CACHE_LINE_SIZE,
 		node);
-	if (q->last == NULL)
-		goto free_sw;
-	q->zone = ring_alloc(port, "transmit ring", n_desc);
-	if (q->zone == NULL) {
-		rc = -rte_errno;
-		goto free_last;
+	if (q->sw == NULL || q->last == NULL) {
+		rte_free(q->last);
+		rte_free(q->sw);
+		rte_free(q);
+		return -ENOMEM;
 	}
-	q->ring = dmamap_zone_va(q->zone);
-	q->iova = dmamap_zone_iova(q->zone);
+	q->ring = ring_place(port, TX_RING, id, &q->iova);
 	q->tail_reg = port->hw.regs + E1000E_TDT(id);
 	q->n_desc = n_desc;
 	q->n_free = n_desc - 1;
@@ -314,14 +322,6 @@ e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	q->conf.tx_free_thresh = free_thresh;
 	eth->data->tx_queues[id] = q;
 	return 0;
-
-free_last:
-	rte_free(q->last);
-free_sw:
-	rte_free(q->sw);
-free_queue:
-	rte_free(q);
-	return rc;
 }
 
 static void
@@ -347,7 +347,6 @@ e1000e_tx_queue_release(struct rte_eth_dev *eth, uint16_t id)
 	if (q == NULL)
 		return;
 	tx_drop_buffers(q);
-	dmamap_zone_free(q->zone);
 	rte_free(q->last);
 	rte_free(q->sw);
 	rte_free(q);
