@@ -69,6 +69,13 @@ slot_mask(enum level level)
 	return RTE_BIT64(level_shift[level]) - 1;
 }
 
+/** The slot of a wide node. */
+static inline uint32_t
+wide_index(uint64_t key)
+{
+	return (key >> level_shift[LEVEL_4K]) & (DM_XLATE_WIDE_FANOUT - 1);
+}
+
 /* Readers. */
 
 /**
@@ -104,6 +111,14 @@ again:
 	epoch = dm_xlate_epoch(x);
 	word = flat_lookup(x, key, &level);
 	*last = key | slot_mask(level);
+	if ((word & DM_XLATE_KIND) == DM_XLATE_WIDE) {
+		word = dm_xlate_wide_lookup(dm_xlate_node(word), wide_index(key), &i);
+		if (dm_xlate_epoch(x) != epoch)
+			goto again;
+		if (word != 0)
+			*last = (key & ~slot_mask(LEVEL_1G)) + ((i + UINT64_C(1)) << level_shift[LEVEL_4K]) - 1;
+		return word;
+	}
 	while (dm_xlate_is_node(word)) {
 		node = word;
 		i = slot_index(++level, key);
@@ -128,8 +143,12 @@ dm_xlate_lookup_slow(const struct dm_xlate *x, uint64_t key)
 uint64_t
 dm_xlate_lookup_below(const struct dm_xlate *x, uint64_t key, uint64_t word, uint64_t epoch)
 {
+	uint32_t last;
+
 	if (likely(dm_xlate_is_node(word))) {
-		word = dm_xlate_large_lookup(word, slot_index(LEVEL_2M, key));
+		word = (word & DM_XLATE_KIND) == DM_XLATE_WIDE ?
+			dm_xlate_wide_lookup(dm_xlate_node(word), wide_index(key), &last) :
+			dm_xlate_large_lookup(word, slot_index(LEVEL_2M, key));
 		/* A pointer may be followed, and an answer given, only if no node was used again meanwhile. */
 		if (unlikely(dm_xlate_epoch(x) != epoch))
 			return dm_xlate_lookup_slow(x, key);
@@ -226,10 +245,13 @@ struct edit {
 	uint32_t index;	   /**< of the flat array: of at */
 };
 
+/** Nodes that one end may make: when a wide node has no room, a node for each end of each of its entries. */
+#define PLAN_MADE (2 * (DM_XLATE_WIDE_ROOM + 1) + 1)
+
 /** A range has two ends, in at most two 1 GiB slots of at most two blocks; see where each is filled. */
 struct plan {
 	struct edit edit[20];
-	uint64_t made[6], replaced[6];
+	uint64_t made[2 * PLAN_MADE], replaced[6];
 	struct block *blocks[2];
 	unsigned int n_edits, n_made, n_replaced, n_blocks;
 	uint32_t root_first, root_end; /**< slots of the root that are filled whole */
@@ -272,12 +294,11 @@ plan_entries(struct writer *x, struct plan *p, uint64_t node, const struct dm_xl
 	return made;
 }
 
-/** An entry of slots [first, last]; the word's other bits are those of `word`. */
+/** An entry of slots [first, last]. */
 static struct dm_xlate_entry
 entry(uint32_t first, uint32_t last, uint64_t word)
 {
-	word &= ~((uint64_t)(DM_XLATE_FANOUT - 1) << DM_XLATE_LAST_SHIFT);
-	return (struct dm_xlate_entry){first, last, word | (uint64_t)last << DM_XLATE_LAST_SHIFT};
+	return (struct dm_xlate_entry){first, last, dm_xlate_word_with_last(word, last)};
 }
 
 /** Plan a part of a 2 MiB slot. @return false: no memory. *e is only to be made if *changed. */
@@ -295,6 +316,93 @@ plan_part(struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_
 	return made != 0;
 }
 
+/** The nodes of a GiB that are being made from the entries of a wide node, in order. */
+struct split {
+	struct dm_xlate_entry upper[3 * (DM_XLATE_WIDE_ROOM + 1)], part[DM_XLATE_WIDE_ROOM + 1];
+	unsigned int n_upper, n_parts;
+	uint32_t slot; /**< of level 2M, that the parts are of */
+};
+
+/** Make the node of the parts that were gathered. */
+static bool
+split_close(struct writer *x, struct plan *p, struct split *s)
+{
+	uint64_t made;
+
+	if (s->n_parts == 0)
+		return true;
+	made = plan_entries(x, p, 0, s->part, s->n_parts, LEVEL_4K);
+	s->upper[s->n_upper++] = entry(s->slot, s->slot, made);
+	s->n_parts = 0;
+	return made != 0;
+}
+
+/** Add slots of 4 KiB [first, last], which lie in one slot of 2 MiB. */
+static bool
+split_part(struct writer *x, struct plan *p, struct split *s, uint32_t first, uint32_t last, uint64_t leaf)
+{
+	if (s->n_parts != 0 && s->slot != first / DM_XLATE_FANOUT && !split_close(x, p, s))
+		return false;
+	s->slot = first / DM_XLATE_FANOUT;
+	s->part[s->n_parts++] = entry(first % DM_XLATE_FANOUT, last % DM_XLATE_FANOUT, leaf);
+	return true;
+}
+
+static bool
+split_entry(struct writer *x, struct plan *p, struct split *s, uint32_t first, uint32_t last, uint64_t leaf)
+{
+	const uint32_t mask = DM_XLATE_FANOUT - 1;
+
+	if ((first & mask) != 0 || last < (first | mask)) {
+		uint32_t end = RTE_MIN(first | mask, last);
+
+		if (!split_part(x, p, s, first, end, leaf))
+			return false;
+		if (end == last)
+			return true;
+		first = end + 1;
+	}
+	if (!split_close(x, p, s))
+		return false;
+	if (last - first >= mask) {
+		s->upper[s->n_upper++] = entry(first / DM_XLATE_FANOUT,
+			(last + 1) / DM_XLATE_FANOUT - 1, leaf);
+		first = (last + 1) & ~mask;
+	}
+	return first > last || split_part(x, p, s, first, last, leaf);
+}
+
+/** Plan [key, last] of a 1 GiB slot that is empty or has a wide node. @return as plan_entries(). */
+static uint64_t
+plan_wide(struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_t last, uint64_t leaf)
+{
+	struct dm_xlate_entry e[DM_XLATE_WIDE_ROOM + 1], more = {wide_index(key), wide_index(last), leaf};
+	uint64_t *at = node == 0 ? NULL : dm_xlate_wide_fit(node, more.first, more.last), made;
+	struct split s = {.n_upper = 0, .n_parts = 0};
+	unsigned int n, i;
+
+	if (at != NULL) {
+		plan_edit(p, &(struct edit){.at = at, .n = 1, .node = node,
+			.word = dm_xlate_word_with_last(leaf, more.last)});
+		return node;
+	}
+	n = dm_xlate_wide_entries(node, &more, e);
+	if (node != 0)
+		p->replaced[p->n_replaced++] = node;
+	if (n > DM_XLATE_WIDE_ROOM) {
+		for (i = 0; i < n; i++)
+			if (!split_entry(x, p, &s, e[i].first, e[i].last, e[i].word))
+				return 0;
+		if (!split_close(x, p, &s))
+			return 0;
+		return plan_entries(x, p, 0, s.upper, s.n_upper, LEVEL_2M);
+	}
+	made = dm_xlate_wide_make(&x->pool, e, n);
+	if (made != 0)
+		p->made[p->n_made++] = made;
+	return made;
+}
+
 /** Plan [key, last], part of the 1 GiB slot whose word is `node`. @return as plan_entries(). */
 static uint64_t
 plan_gig(struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_t last,
@@ -306,6 +414,8 @@ plan_gig(struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_t
 	unsigned int n = 0;
 	uint64_t end;
 
+	if (node == 0 || (node & DM_XLATE_KIND) == DM_XLATE_WIDE)
+		return plan_wide(x, p, node, key, last, leaf);
 	if ((key & mask) != 0 || last < (key | mask)) {
 		end = RTE_MIN(key | mask, last);
 		if (!plan_part(x, p, node, key, end, leaf, &e[0], &changed))
@@ -509,6 +619,8 @@ node_busy(uint64_t node, enum level level, uint64_t key, uint64_t last)
 	uint64_t base = key & ~slot_mask(level - 1), start, stop;
 	struct dm_xlate_place p;
 
+	if ((node & DM_XLATE_KIND) == DM_XLATE_WIDE)
+		return dm_xlate_wide_busy(node, wide_index(key), wide_index(last));
 	for (i = slot_index(level, key); i <= end; i = p.end) {
 		p = dm_xlate_node_place(node, i);
 		if (p.at == NULL || *p.at == 0)
@@ -582,6 +694,8 @@ node_clear(struct writer *x, uint64_t node, enum level level, uint64_t key, uint
 	uint64_t word, base = key & ~slot_mask(level - 1), start, stop, cleared = 0;
 	struct dm_xlate_place p;
 
+	if ((node & DM_XLATE_KIND) == DM_XLATE_WIDE)
+		return dm_xlate_wide_clear(node, wide_index(key), wide_index(last));
 	for (i = slot_index(level, key); i <= end; i = p.end) {
 		p = dm_xlate_node_place(node, i);
 		if (p.at == NULL || *p.at == 0)

@@ -20,8 +20,12 @@ _Static_assert(sizeof(struct dm_xlate_table) == DM_XLATE_POOL_MAX * DM_XLATE_POO
 	"a table is the largest node");
 _Static_assert(sizeof(struct dm_xlate_runs) + FANOUT * 8 <= DM_XLATE_POOL_TAIL,
 	"a reader that finds rubbish stays near");
+_Static_assert(offsetof(struct dm_xlate_wide, lane) == 8 && offsetof(struct dm_xlate_wide, word) == 64,
+	"dm_xlate_wide_count() compares the first cache line");
 _Static_assert(offsetof(struct dm_xlate_mini, first) == 8 && sizeof(struct dm_xlate_mini) == 40,
 	"dm_xlate_mini_words() knows where they are");
+
+#define WIDE_UNITS ((sizeof(struct dm_xlate_wide) + DM_XLATE_POOL_UNIT - 1) / DM_XLATE_POOL_UNIT)
 
 /** Entries that a kind of mini has room for. */
 static const uint8_t mini_room[] = {5, 11, 16};
@@ -57,6 +61,8 @@ dm_xlate_node_units(uint64_t node)
 		return DM_XLATE_POOL_MAX;
 	if ((node & DM_XLATE_KIND) == DM_XLATE_RUNS)
 		return runs_units(runs->rank[GROUPS - 1] + __builtin_popcountll(runs->begin[GROUPS - 1]));
+	if ((node & DM_XLATE_KIND) == DM_XLATE_WIDE)
+		return WIDE_UNITS;
 	return (node & DM_XLATE_KIND) - DM_XLATE_MINI + 1;
 }
 
@@ -244,4 +250,94 @@ dm_xlate_node_make(struct dm_xlate_pool *pool, uint64_t node, const struct dm_xl
 	if (made != 0)
 		dm_xlate_node_live_set(made, live);
 	return made;
+}
+
+/* Wide nodes. */
+
+static uint32_t
+lane_first(uint32_t lane)
+{
+	return lane >> DM_XLATE_LANE_SHIFT;
+}
+
+bool
+dm_xlate_wide_busy(uint64_t node, uint32_t first, uint32_t last)
+{
+	const struct dm_xlate_wide *n = dm_xlate_node(node);
+	int i;
+
+	/* Entries are disjoint: of those that begin by `last`, the live one that begins last reaches furthest. */
+	for (i = dm_xlate_wide_count(n, last); i > 0; i--)
+		if (n->word[i - 1] != 0)
+			return dm_xlate_wide_last(n->lane[i - 1], n->word[i - 1]) >= first;
+	return false;
+}
+
+bool
+dm_xlate_wide_clear(uint64_t node, uint32_t first, uint32_t last)
+{
+	struct dm_xlate_wide *n = dm_xlate_node(node);
+	uint64_t live = n->live.bits;
+	int i;
+
+	for (i = dm_xlate_wide_count(n, last); i > 0 && lane_first(n->lane[i - 1]) >= first; i--) {
+		live -= n->word[i - 1] != 0;
+		dm_xlate_word_store(&n->word[i - 1], 0);
+	}
+	dm_xlate_pool_head_set(&n->live, live);
+	return live == 0;
+}
+
+uint64_t *
+dm_xlate_wide_fit(uint64_t node, uint32_t first, uint32_t last)
+{
+	struct dm_xlate_wide *n = dm_xlate_node(node);
+	unsigned int i = dm_xlate_wide_count(n, first);
+
+	/* What is in the lane has to be right as it is. */
+	if (i == 0 || n->lane[i - 1] != (first << DM_XLATE_LANE_SHIFT | last >> 9) || n->word[i - 1] != 0 ||
+		(i < DM_XLATE_WIDE_ROOM && lane_first(n->lane[i]) <= last))
+		return NULL;
+	return &n->word[i - 1];
+}
+
+unsigned int
+dm_xlate_wide_entries(uint64_t node, const struct dm_xlate_entry *more, struct dm_xlate_entry *e)
+{
+	const struct dm_xlate_wide *n = dm_xlate_node(node);
+	unsigned int i, count = 0;
+	bool added = false;
+
+	for (i = 0; node != 0 && i < DM_XLATE_WIDE_ROOM && n->lane[i] != DM_XLATE_NO_LANE; i++) {
+		if (n->word[i] == 0)
+			continue;
+		if (!added && lane_first(n->lane[i]) > more->first) {
+			e[count++] = *more;
+			added = true;
+		}
+		e[count++] = (struct dm_xlate_entry){lane_first(n->lane[i]),
+			dm_xlate_wide_last(n->lane[i], n->word[i]), n->word[i]};
+	}
+	if (!added)
+		e[count++] = *more;
+	return count;
+}
+
+uint64_t
+dm_xlate_wide_make(struct dm_xlate_pool *pool, const struct dm_xlate_entry *e, unsigned int n)
+{
+	struct dm_xlate_wide *w = dm_xlate_pool_alloc(pool, WIDE_UNITS);
+	unsigned int i;
+
+	if (w == NULL)
+		return 0;
+	for (i = 0; i < n; i++) {
+		__atomic_store_n(&w->lane[i], e[i].first << DM_XLATE_LANE_SHIFT | e[i].last >> 9,
+			__ATOMIC_RELEASE);
+		dm_xlate_word_store(&w->word[i], dm_xlate_word_with_last(e[i].word, e[i].last));
+	}
+	for (; i < DM_XLATE_WIDE_ROOM; i++)
+		__atomic_store_n(&w->lane[i], DM_XLATE_NO_LANE, __ATOMIC_RELEASE);
+	dm_xlate_pool_head_set(&w->live, n);
+	return dm_xlate_node_word(w, DM_XLATE_WIDE);
 }

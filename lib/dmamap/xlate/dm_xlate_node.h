@@ -3,7 +3,8 @@
  *
  * What does a node of a translation look like, and how is a slot's word found in it?
  *
- * A node has 512 slots and one of three shapes, by how many entries it has; an entry is a run of slots with one word:
+ * A GiB with few mappings is one node of the shape *wide*: slots of 4 KiB, up to 14 entries, nothing below. Else a
+ * node has 512 slots and one of three shapes, by how many entries it has; an entry is a run of slots with one word:
  *   mini   the first slots of up to 16 entries, compared all at once, and a word each: one to three cache lines
  *   runs   a bitmap of first slots, and a word for each; a rank (popcount) finds it, there is no search
  *   table  a word for each slot
@@ -15,6 +16,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <rte_branch_prediction.h>
 
 #include "dm_xlate_pool.h"
 
@@ -45,6 +48,7 @@
 #define DM_XLATE_TABLE UINT64_C(2)
 #define DM_XLATE_RUNS UINT64_C(3)
 #define DM_XLATE_MINI UINT64_C(4) /**< and the two kinds above: 5, 11 and 16 entries */
+#define DM_XLATE_WIDE UINT64_C(7) /**< not below another node */
 #define DM_XLATE_LAST_SHIFT 3
 #define DM_XLATE_PAYLOAD (~UINT64_C(0xfff))
 /**@}*/
@@ -72,6 +76,25 @@ struct dm_xlate_mini {
 
 /** Stands for the first slot of an entry that is not there. */
 #define DM_XLATE_NO_SLOT 0x7fff
+
+/** Slots of a wide node, each of 4 KiB. */
+#define DM_XLATE_WIDE_FANOUT (1u << 18)
+/** Entries that a wide node has room for. */
+#define DM_XLATE_WIDE_ROOM 14u
+
+/**
+ * A node for all of a GiB. A lane is the first slot of an entry, shifted left by 12, and the upper 9 bits of its last
+ * slot; the lower 9 bits are in the word. Lanes that are not in use are beyond all slots.
+ */
+struct dm_xlate_wide {
+	struct dm_xlate_pool_head live;
+	uint32_t lane[DM_XLATE_WIDE_ROOM];
+	uint64_t word[DM_XLATE_WIDE_ROOM];
+};
+
+/** Stands for a lane that is not in use. */
+#define DM_XLATE_NO_LANE 0x7fffffffu
+#define DM_XLATE_LANE_SHIFT 12
 
 static inline uint64_t
 dm_xlate_word_load(const uint64_t *word)
@@ -194,6 +217,54 @@ dm_xlate_node_lookup(uint64_t node, uint32_t i)
 	return dm_xlate_large_lookup(node, i);
 }
 
+/** How many entries of a wide node begin at or before slot i. */
+static inline int
+dm_xlate_wide_count(const struct dm_xlate_wide *n, uint32_t i)
+{
+	const int at = i << DM_XLATE_LANE_SHIFT | ((1 << DM_XLATE_LANE_SHIFT) - 1);
+#ifdef DM_XLATE_SSE
+	/* The head is the first two lanes, which do not count. */
+	const __m128i *lane = (const __m128i *)(const void *)n;
+	const __m128i v = _mm_set1_epi32(at);
+	__m128i low = _mm_packs_epi32(_mm_cmpgt_epi32(_mm_load_si128(lane), v),
+		_mm_cmpgt_epi32(_mm_load_si128(lane + 1), v));
+	__m128i high = _mm_packs_epi32(_mm_cmpgt_epi32(_mm_load_si128(lane + 2), v),
+		_mm_cmpgt_epi32(_mm_load_si128(lane + 3), v));
+
+	return __builtin_popcount(~_mm_movemask_epi8(_mm_packs_epi16(low, high)) & 0xfffc);
+#else
+	unsigned int j;
+	int count = 0;
+
+	for (j = 0; j < DM_XLATE_WIDE_ROOM; j++)
+		count += (int)__atomic_load_n(&n->lane[j], __ATOMIC_ACQUIRE) <= at;
+	return count;
+#endif
+}
+
+/** The last slot of an entry. */
+static inline uint32_t
+dm_xlate_wide_last(uint32_t lane, uint64_t word)
+{
+	return (lane & (DM_XLATE_FANOUT - 1)) << 9 | dm_xlate_word_last(word);
+}
+
+/** The word of slot i of a wide node. *last is the entry's last slot if the word is not 0. */
+static inline uint64_t
+dm_xlate_wide_lookup(const struct dm_xlate_wide *n, uint32_t i, uint32_t *last)
+{
+	int count = dm_xlate_wide_count(n, i);
+	uint32_t lane;
+	uint64_t word;
+
+	if (unlikely(count == 0))
+		return 0;
+	lane = __atomic_load_n(&n->lane[count - 1], __ATOMIC_ACQUIRE);
+	word = dm_xlate_word_load(&n->word[count - 1]);
+	*last = dm_xlate_wide_last(lane, word);
+	return likely(*last >= i) ? word : 0;
+}
+
 /* For the writer. */
 
 /** What slot i of a node is in. */
@@ -232,5 +303,33 @@ bool dm_xlate_node_fits(uint64_t node, const struct dm_xlate_entry *e);
  */
 uint64_t dm_xlate_node_make(struct dm_xlate_pool *pool, uint64_t node,
 	const struct dm_xlate_entry *more, unsigned int n_more, bool may_be_mini);
+
+/** Is one of the slots [first, last] of a wide node in a live entry? */
+bool dm_xlate_wide_busy(uint64_t node, uint32_t first, uint32_t last);
+
+/** Clear the live entries in slots [first, last]. @return whether the node is empty now */
+bool dm_xlate_wide_clear(uint64_t node, uint32_t first, uint32_t last);
+
+/** The word of a wide node that can be stored to for an entry of slots [first, last], or NULL. */
+uint64_t *dm_xlate_wide_fit(uint64_t node, uint32_t first, uint32_t last);
+
+/**
+ * The live entries of a wide node (0: none) and one more, in order.
+ * @param e  room for DM_XLATE_WIDE_ROOM + 1; first and last are slots of 4 KiB; the last in the words is unset
+ * @return how many
+ */
+unsigned int dm_xlate_wide_entries(uint64_t node, const struct dm_xlate_entry *more,
+	struct dm_xlate_entry *e);
+
+/** Make a wide node of up to DM_XLATE_WIDE_ROOM entries. @return its word, or 0: no memory */
+uint64_t dm_xlate_wide_make(struct dm_xlate_pool *pool, const struct dm_xlate_entry *e, unsigned int n);
+
+/** The word with the last slot of its entry set. */
+static inline uint64_t
+dm_xlate_word_with_last(uint64_t word, uint32_t last)
+{
+	return (word & ~((uint64_t)(DM_XLATE_FANOUT - 1) << DM_XLATE_LAST_SHIFT)) |
+		(uint64_t)(last & (DM_XLATE_FANOUT - 1)) << DM_XLATE_LAST_SHIFT;
+}
 
 #endif /* DM_XLATE_NODE_H */
