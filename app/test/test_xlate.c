@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_bitops.h>
 #include <rte_common.h>
 #include <rte_rcu_qsbr.h>
 
@@ -380,6 +381,71 @@ a_full_node_takes_a_wide_mapping(void)
 	return rc;
 }
 
+/** Mappings that straddle page classes, more and more of them in one GiB, which then needs other nodes. */
+static int
+a_crowded_gig_keeps_its_mappings(void)
+{
+	const uint64_t len = 4 * M + 3 * PAGE, step = 20 * M, base = 11 * G + PAGE;
+	struct dm_xlate *x;
+	uint64_t memory = 0;
+	unsigned int i, j, round;
+
+	TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 40; i++) {
+			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, base + i * step, (i + 1) * T, len), "insert");
+			for (j = 0; j < 40; j++) {
+				uint64_t key = base + j * step, is = j <= i ? len : 0;
+
+				TEST_ASSERT_EQUAL(run(x, key, T), is, "run %u of %u", j, i);
+				TEST_ASSERT_EQUAL(run(x, key + len, T), 0, "behind %u of %u", j, i);
+				TEST_ASSERT_EQUAL(dm_xlate_insert(x, key - PAGE, 0, PAGE), 0, "hole");
+				dm_xlate_remove(x, key - PAGE, PAGE);
+			}
+		}
+		for (i = 0; i < 40; i++)
+			dm_xlate_remove(x, base + i * step, len);
+		TEST_ASSERT_EQUAL(x->low[11], 0, "nothing is left of it");
+		if (round == 1)
+			memory = dm_xlate_memory(x);
+	}
+	TEST_ASSERT_EQUAL(dm_xlate_memory(x), memory, "memory is used again");
+	dm_xlate_destroy(x);
+	return TEST_SUCCESS;
+}
+
+/** Where two mappings were, a longer one that starts like the first one covers both, and nothing of them shows. */
+static int
+a_longer_mapping_covers_what_was_there(void)
+{
+	static const uint64_t second[] = {PAGE, 3 * PAGE, 400 * PAGE};
+	struct dm_xlate *x;
+	unsigned int i, crowd;
+
+	for (crowd = 0; crowd <= 20; crowd += 20) {
+		TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
+		for (i = 0; i < crowd; i++)
+			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, 900 * M + i * 2 * M, G, PAGE), "crowd");
+		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, 6 * M + 500 * PAGE, G, PAGE), "neighbour");
+		for (i = 0; i < RTE_DIM(second); i++) {
+			uint64_t key = 6 * M, next = key + second[i];
+
+			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, key, T, PAGE), "first");
+			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, next, 2 * T, PAGE), "second");
+			dm_xlate_remove(x, key, PAGE);
+			TEST_ASSERT_EQUAL(dm_xlate_insert(x, key, 3 * T, second[i] + PAGE), -EEXIST, "second is there");
+			dm_xlate_remove(x, next, PAGE);
+			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, key, 3 * T, second[i] + PAGE), "longer");
+			TEST_ASSERT_EQUAL(run(x, key, G), second[i] + PAGE, "all of it");
+			TEST_ASSERT_EQUAL(dm_xlate_lookup(x, next), 3 * T + second[i], "over the second");
+			dm_xlate_remove(x, key, second[i] + PAGE);
+			TEST_ASSERT_EQUAL(dm_xlate_lookup(x, next), DM_XLATE_NONE, "gone");
+		}
+		dm_xlate_destroy(x);
+	}
+	return TEST_SUCCESS;
+}
+
 /** Change one place so often that memory of removed nodes is used again. */
 static int
 churn_place(struct dm_xlate *x, uint64_t key, unsigned int n)
@@ -507,6 +573,10 @@ model_run(const struct model *m, uint64_t key, uint64_t len)
 	return run_len;
 }
 
+/** Keys of what was removed lately, and in how many places mappings are. */
+static uint64_t recent[8];
+static unsigned int n_places;
+
 /** A place near one of the borders of the space, so that mappings meet. */
 static uint64_t
 random_key(void)
@@ -515,9 +585,13 @@ random_key(void)
 		0, G, 512 * G - G, UINT64_C(0x7f0000000000), 256 * T - G, UINT64_C(1) << 56,
 		UINT64_MAX - 3 * G + 1};
 	static const uint64_t step[] = {PAGE, PAGE, 64 * K, 2 * M, 2 * M, G};
-	uint64_t unit = step[rnd() % RTE_DIM(step)], within = unit == PAGE ? 8 * M : 3 * G;
+	uint64_t unit = step[rnd() % RTE_DIM(step)];
+	uint64_t within = unit == PAGE ? RTE_BIT64(14 + rnd() % 10) : unit < G ? G : 3 * G;
 
-	return base[rnd() % RTE_DIM(base)] + rnd() % (within / unit) * unit;
+	/* Often where something was. */
+	if (rnd() % 4 == 0)
+		return recent[rnd() % RTE_DIM(recent)];
+	return base[rnd() % n_places] + rnd() % (within / unit) * unit;
 }
 
 static uint64_t
@@ -569,6 +643,7 @@ random_step(struct dm_xlate *x, struct model *m, unsigned int full)
 		s = m->span[i];
 		dm_xlate_remove(x, s.key, s.len);
 		m->span[i] = m->span[--m->n];
+		recent[rnd() % RTE_DIM(recent)] = s.key;
 	} else if (model_overlaps(m, &s)) {
 		TEST_ASSERT_EQUAL(dm_xlate_insert(x, s.key, s.val, s.len), -EEXIST, "overlap");
 	} else {
@@ -592,8 +667,10 @@ random_history(struct rte_rcu_qsbr *rcu, unsigned int steps)
 		rc = TEST_FAILED;
 	for (i = 0; i < steps && rc == TEST_SUCCESS; i++) {
 		/* From sparse to crowded and back. */
-		if (i % 5000 == 0)
-			full = i % 10000 == 0 ? 10 : MODEL_MAX;
+		if (i % 1000 == 0) {
+			full = i / 1000 % 2 == 0 ? 10 + rnd() % 40 : MODEL_MAX;
+			n_places = 1 + rnd() % 7;
+		}
 		while (m->n > full) {
 			m->n--;
 			dm_xlate_remove(x, m->span[m->n].key, m->span[m->n].len);
@@ -779,6 +856,8 @@ static const struct test_case cases[] = {
 	{"no memory is an error and changes nothing", no_memory_changes_nothing},
 	{"a node takes all its shapes", a_node_takes_all_its_shapes},
 	{"a full node takes a wide mapping", a_full_node_takes_a_wide_mapping},
+	{"a crowded GiB keeps its mappings", a_crowded_gig_keeps_its_mappings},
+	{"a longer mapping covers what was there", a_longer_mapping_covers_what_was_there},
 	{"a late reader notices", a_late_reader_notices},
 	{"memory waits for readers", memory_waits_for_readers},
 	{"churn takes no more memory", churn_takes_no_more_memory},

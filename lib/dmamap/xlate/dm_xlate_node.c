@@ -294,8 +294,8 @@ dm_xlate_wide_fit(uint64_t node, uint32_t first, uint32_t last)
 	struct dm_xlate_wide *n = dm_xlate_node(node);
 	unsigned int i = dm_xlate_wide_count(n, first);
 
-	/* What is in the lane has to be right as it is. */
-	if (i == 0 || n->lane[i - 1] != (first << DM_XLATE_LANE_SHIFT | last >> 9) || n->word[i - 1] != 0 ||
+	/* What is in the lane has to be right as it is; the word is 0, for nothing is live here. */
+	if (i == 0 || n->lane[i - 1] != (first << DM_XLATE_LANE_SHIFT | last >> 9) ||
 		(i < DM_XLATE_WIDE_ROOM && lane_first(n->lane[i]) <= last))
 		return NULL;
 	return &n->word[i - 1];
