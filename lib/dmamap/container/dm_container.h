@@ -281,6 +281,8 @@ int dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t a
 /** Unmap a range of whole mappings under the lock: the user's, or one that is a zone's or registered. */
 int dm_unmap_locked(struct dmamap_container *c, struct dmamap_range r,
 	const struct dm_mapping *own);
+/** Unmap what the user was not told of yet: where that fails, forget it and fence the range off. */
+void dm_unmap_or_fence(struct dmamap_container *c, struct dmamap_range r);
 /** Forget a mapping without a word to the domains. */
 void dm_mapping_drop(struct dmamap_container *c, struct dm_mapping *m);
 /**@}*/

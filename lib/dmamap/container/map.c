@@ -197,6 +197,8 @@ give_iova(struct dmamap_container *c, const struct dm_mapping *m, bool fence)
 			dm_iova_give(c->space, m->range.start, dm_range_len(m->range));
 		return;
 	}
+	DM_LOG(ERR, "container %s: " DM_RANGE_FMT " is fenced off: it is given out no more, as a "
+		"domain may still translate it", c->name, DM_RANGE_ARG(m->range));
 	/* The allocator keeps it as live; the set is for maps into a range that the user took. */
 	c->fenced_len += dm_range_len(m->range);
 	if (dm_range_set_add(&c->fenced, m->range) < 0)
@@ -307,7 +309,8 @@ dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align
 	return 0;
 
 unmap:
-	dm_domains_unmap(c, m->range, 1, &fence);
+	if (dm_domains_unmap(c, m->range, 1, &fence) < 0)
+		fence = true;
 forget:
 	dm_index_del(c, m);
 give:
@@ -447,6 +450,16 @@ dm_unmap_locked(struct dmamap_container *c, struct dmamap_range r, const struct 
 	}
 	each_mapping(c, r, forget_one, fence);
 	return rc;
+}
+
+void
+dm_unmap_or_fence(struct dmamap_container *c, struct dmamap_range r)
+{
+	/* What is lost in some domain is fenced off by then; what all domains refuse to unmap is not. */
+	if (dm_unmap_locked(c, r, NULL) == 0 || dm_mapping_find(c, r) == NULL)
+		return;
+	each_mapping(c, r, withdraw_one, false);
+	each_mapping(c, r, forget_one, true);
 }
 
 int

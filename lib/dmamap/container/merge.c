@@ -114,6 +114,24 @@ check_both(struct dmamap_container *into, struct dmamap_container *from)
 	return rc < 0 ? rc : check_one_way(from, into);
 }
 
+/** Let nobody have a range again: a domain of c keeps a mapping there that is none of c's. */
+static void
+fence(struct dmamap_container *c, struct dmamap_range r)
+{
+	int rc;
+
+	if (dm_range_set_contains(&c->fenced, r))
+		return;
+	c->fenced_len += dm_range_len(r);
+	rc = dm_range_set_add(&c->fenced, r);
+	if (rc == 0)
+		rc = dm_iova_take_fixed(c->space, r.start, dm_range_len(r));
+	/* Live already: it was taken for the mapping, and disown() leaves it so. */
+	if (rc < 0 && rc != -EEXIST)
+		DM_LOG(ERR, "container %s: no memory to remember that " DM_RANGE_FMT
+			" is fenced off", c->name, DM_RANGE_ARG(r));
+}
+
 /** Unmap the first n mappings of `of` from a domain of another container. */
 static void
 unreplay(struct dmamap_container *c, struct dm_domain *d, const struct dmamap_container *of,
@@ -131,11 +149,7 @@ unreplay(struct dmamap_container *c, struct dm_domain *d, const struct dmamap_co
 			DM_LOG(ERR, "container %s: domain %u keeps " DM_RANGE_FMT
 				" of container %s: the IOVAs are fenced off", c->name, d->dom->id,
 				DM_RANGE_ARG(m->range), of->name);
-			c->fenced_len += dm_range_len(m->range);
-			if (dm_range_set_add(&c->fenced, m->range) < 0 ||
-				dm_iova_take_fixed(c->space, m->range.start,
-					dm_range_len(m->range)) < 0)
-				DM_LOG(ERR, "container %s: and that cannot be remembered", c->name);
+			fence(c, m->range);
 		} else if (d->info.entries_left != UINT64_MAX) {
 			d->info.entries_left++;
 		}
@@ -209,7 +223,7 @@ disown(struct dmamap_container *from, struct dm_mapping *m)
 {
 	dm_withdraw(from, m);
 	dm_index_del(from, m);
-	if (m->owns_iova)
+	if (m->owns_iova && !dm_range_set_overlaps(&from->fenced, m->range, NULL))
 		dm_iova_give(from->space, m->range.start, dm_range_len(m->range));
 }
 

@@ -90,7 +90,7 @@ map_runs(struct dmamap_container *c, const struct dmamap_piece *pieces, unsigned
 
 undo:
 	if (at != iova)
-		dm_unmap_locked(c, dm_range(iova, at - iova), NULL);
+		dm_unmap_or_fence(c, dm_range(iova, at - iova));
 	return rc;
 }
 
