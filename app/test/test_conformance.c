@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does a kernel keep the contract that Gantry relies on? Each fact of doc/conformance.md is a case, for the model and for Linux alike.
+ * Does a kernel keep the contract that Gantry relies on? Each fact of doc/conformance.md is a case, for
+ * the model and for Linux alike.
  */
 
 #include <errno.h>

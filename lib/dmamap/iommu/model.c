@@ -60,11 +60,11 @@ model_open(const struct dmamap_container_conf *conf, struct dm_iommu **iommu)
 		return DM_FAIL(ENODEV, "the model backend needs a model: see dmamap_model.h");
 	file = dm_mk_open(conf->model, "/dev/vfio/vfio");
 	if (file < 0)
-		return file;
+		return DM_FAIL(-file, "the model opens no container: %s", strerror(-file));
 	rc = dm_mk_ioctl(conf->model, file, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU);
 	dm_mk_close(conf->model, file);
 	if (rc <= 0)
-		return rc < 0 ? rc : -ENODEV;
+		return DM_FAIL(rc < 0 ? -rc : ENODEV, "the model has no type1 v2");
 	mi = calloc(1, sizeof(*mi));
 	if (mi == NULL)
 		return -ENOMEM;
@@ -149,6 +149,8 @@ model_dev_get(struct dm_iommu *iommu, const char *name, struct dm_iommu_dev **de
 	rc = dm_mk_sysfs(model_of(iommu), bare, &info);
 	if (rc == -ENODEV)
 		rc = DM_FAIL(ENODEV, "%s: the model has no such device", bare);
+	else if (rc < 0)
+		rc = DM_FAIL(-rc, "%s: the model cannot look it up: %s", bare, strerror(-rc));
 	if (rc == 0)
 		rc = check_device(&info);
 	if (rc == 0 && strlcpy(md->options, name, sizeof(md->options)) >= sizeof(md->options))

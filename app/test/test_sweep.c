@@ -1,0 +1,793 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Is everything as before, whichever call into the kernel fails? Each call of each operation is made
+ * to fail, with each errno that it can give.
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "dm_container.h"
+#include "dmamap_model.h"
+#include "model_priv.h"
+#include "test.h"
+
+#define PAGE ((size_t)4096)
+#define CHUNK ((size_t)65536)
+#define CHUNKS 16
+#define BUF_LEN (CHUNK * CHUNKS)
+#define MAX_DOMAINS 5
+#define MOST_CALLS 1000
+#define KINDS                                                                                      \
+	(DMAMAP_MODEL_ANY | 1 << DMAMAP_MODEL_IOMMU_ATTACH | 1 << DMAMAP_MODEL_IOMMU_MAP)
+
+/** A mapping that must be there. */
+struct expected {
+	struct dmamap_container *c;
+	char *va;
+	size_t len;
+	rte_iova_t iova;
+	uint32_t flags;
+};
+
+/** A machine with MAX_DOMAINS + 1 devices, each behind an IOMMU of its own, and two containers. */
+static struct world {
+	struct dmamap_model *model;
+	struct dmamap_container *c, *other;
+	struct dmamap_device *dev[MAX_DOMAINS + 1]; /**< the last is called "guest" */
+	struct dmamap_zone *zone;
+	struct expected maps[16];
+	unsigned int n_maps;
+	unsigned int n_devices; /**< what the case is about: 1, 2 or 5 domains */
+	enum dmamap_sharing sharing;
+	rte_iova_t taken;
+} w;
+
+static char *buf;
+static unsigned int points, absorbed, fenced_points, differences;
+
+/* The world */
+
+static const char *
+device_name(unsigned int i)
+{
+	static const char *const names[] = {"dev0", "dev1", "dev2", "dev3", "dev4", "guest"};
+
+	return names[i];
+}
+
+static int
+make_model(void)
+{
+	static const struct dmamap_model_resv msi = {{0xfee00000, 0xfeefffff},
+		DMAMAP_RESERVED_MSI};
+	struct dmamap_model_group_conf group = {.n_resv = 1, .resv = &msi};
+	unsigned int i;
+	int id;
+
+	TEST_ASSERT_SUCCESS(dmamap_model_create(NULL, &w.model), "model");
+	for (i = 0; i < RTE_DIM(w.dev); i++) {
+		group.iommu = dmamap_model_add_iommu(w.model, NULL);
+		id = dmamap_model_add_group(w.model, &group);
+		TEST_ASSERT_SUCCESS(dmamap_model_add_device(w.model, id, device_name(i), -1,
+			"vfio-pci"), "device");
+	}
+	return 0;
+}
+
+static int
+make_world(unsigned int n_devices, enum dmamap_sharing sharing)
+{
+	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_MODEL, .sharing = sharing};
+
+	w = (struct world){.n_devices = n_devices, .sharing = sharing};
+	memset(buf, 0x5a, BUF_LEN);
+	TEST_ASSERT_SUCCESS(make_model(), "model");
+	conf.model = w.model;
+	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &w.c), "container");
+	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &w.other), "container");
+	return 0;
+}
+
+/** Nothing may be left in the kernel, and nothing may refuse to go. */
+static int
+destroy_world(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(w.dev); i++)
+		TEST_ASSERT_SUCCESS(dmamap_container_detach(w.dev[i]), "detach");
+	TEST_ASSERT_SUCCESS(dmamap_container_destroy(w.other), "destroy");
+	TEST_ASSERT_SUCCESS(dmamap_container_destroy(w.c), "destroy");
+	TEST_ASSERT_EQUAL(dmamap_model_locked(w.model), 0, "memory stays pinned");
+	TEST_ASSERT_SUCCESS(dmamap_model_destroy(w.model), "something is open in the model");
+	return 0;
+}
+
+static int
+attach(struct dmamap_container *c, unsigned int i)
+{
+	return dmamap_container_attach(c, device_name(i), &w.dev[i]);
+}
+
+static void
+expect(struct dmamap_container *c, char *va, size_t len, uint32_t flags, rte_iova_t iova)
+{
+	w.maps[w.n_maps++] = (struct expected){c, va, len, iova, flags};
+}
+
+/** Map at iova, or anywhere if that is 0. */
+static int
+map(struct dmamap_container *c, char *va, size_t len, uint32_t flags, rte_iova_t iova)
+{
+	int rc = dmamap_map(c, va, len, flags | (iova != 0 ? DMAMAP_FIXED : 0), &iova);
+
+	if (rc == 0)
+		expect(c, va, len, flags, iova);
+	return rc;
+}
+
+/** Mappings of each sort: writable, read-only, in a taken range, an alias. */
+static int
+base_maps(void)
+{
+	TEST_ASSERT_SUCCESS(map(w.c, buf, PAGE, DMAMAP_RW, 0), "map");
+	TEST_ASSERT_SUCCESS(map(w.c, buf + CHUNK, 2 * PAGE, DMAMAP_READ, 0), "map");
+	TEST_ASSERT_SUCCESS(dmamap_iova_take(w.c, CHUNK, 0, DMAMAP_ANYWHERE, &w.taken), "take");
+	TEST_ASSERT_SUCCESS(map(w.c, buf + 2 * CHUNK, PAGE, DMAMAP_RW, w.taken + PAGE), "map");
+	TEST_ASSERT_SUCCESS(map(w.c, buf, PAGE, DMAMAP_READ | DMAMAP_ALIAS, 0), "map");
+	return 0;
+}
+
+static int
+attach_first(unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		TEST_ASSERT_SUCCESS(attach(w.c, i), "attach");
+	return 0;
+}
+
+/* What is there? */
+
+static void
+print_container(FILE *out, const struct dmamap_container *c)
+{
+	struct dmamap_container_info info;
+	struct dmamap_reserved resv[64];
+	struct dmamap_range r = {0, 0};
+	rte_iova_t from;
+	unsigned int i;
+	int n;
+
+	dmamap_container_info(c, &info);
+	fprintf(out, "container: %u domains, %u groups, %u devices, pages %#" PRIx64 ", %" PRIu64
+		" mappings of %" PRIu64 " bytes, taken %" PRIu64 ", fenced %" PRIu64
+		", entries left %" PRIu64 ", coherent %d\n", info.n_domains, info.n_groups,
+		info.n_devices, info.page_sizes, info.n_mappings, info.mapped_len, info.taken_len,
+		info.fenced_len, info.entries_left, info.coherent);
+	for (i = 0; i < info.n_ranges; i++)
+		fprintf(out, " usable " DM_RANGE_FMT "\n", DM_RANGE_ARG(info.ranges[i]));
+	n = dmamap_reserved(c, resv, RTE_DIM(resv));
+	for (i = 0; (int)i < n; i++)
+		fprintf(out, " reserved " DM_RANGE_FMT " %s\n", DM_RANGE_ARG(resv[i].range),
+			resv[i].owner);
+	for (from = 0; dm_iova_next_live(c->space, from, &r) == 0; from = r.last + 1)
+		fprintf(out, " live " DM_RANGE_FMT "\n", DM_RANGE_ARG(r));
+	for (i = 0; i < BUF_LEN / PAGE; i++)
+		if (dmamap_va2iova(c, buf + i * PAGE) != RTE_BAD_IOVA)
+			fprintf(out, " page %u is at %#" PRIx64 "\n", i,
+				dmamap_va2iova(c, buf + i * PAGE));
+	for (i = 0; i < w.n_maps; i++)
+		fprintf(out, " %#" PRIx64 " is %p\n", w.maps[i].iova,
+			dmamap_iova2va(c, w.maps[i].iova));
+}
+
+/** The containers, the model and the memory, as text. */
+static char *
+snapshot(void)
+{
+	char *text = NULL, *dump = dmamap_model_dump(w.model);
+	uint64_t sum = 0;
+	size_t len, i;
+	FILE *out = open_memstream(&text, &len);
+
+	print_container(out, w.c);
+	print_container(out, w.other);
+	for (i = 0; i < BUF_LEN; i++)
+		sum = sum * 31 + (uint8_t)buf[i];
+	for (i = 0; i < RTE_DIM(w.dev); i++)
+		if (w.dev[i] != NULL && w.dev[i]->c != NULL)
+			fprintf(out, "%s is in %s\n", device_name(i), w.dev[i]->c == w.c ? "c" : "other");
+	fprintf(out, "memory %#" PRIx64 "\n%s", sum, dump);
+	free(dump);
+	fclose(out);
+	return text;
+}
+
+/** Does a device reach all of a mapping, and only as it may? */
+static bool
+reaches(const char *dev, const struct expected *m)
+{
+	char byte;
+	size_t at;
+
+	for (at = 0; at < m->len; at += m->len - 1) {
+		char old = m->va[at], new = old ^ 0x33;
+		int rc;
+
+		if (dmamap_model_dma_read(w.model, dev, m->iova + at, &byte, 1) != 0 || byte != old)
+			return false;
+		rc = dmamap_model_dma_write(w.model, dev, m->iova + at, &new, 1);
+		byte = m->va[at];
+		m->va[at] = old;
+		if (m->flags & DMAMAP_WRITE ? rc != 0 || byte != new : rc != -EFAULT)
+			return false;
+	}
+	return true;
+}
+
+/** A kernel's map must be a mapping of a container, or fenced off. */
+static bool
+is_known(const struct mk_map *m)
+{
+	struct dmamap_container *const all[] = {w.c, w.other};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(all); i++)
+		if ((uintptr_t)dmamap_iova2va(all[i], m->iova.start) == m->va ||
+			dm_range_set_contains(&all[i]->fenced, m->iova))
+			return true;
+	return false;
+}
+
+/** What was fenced off must never be given out again. */
+static int
+check_fences(const struct dmamap_container *c)
+{
+	struct dmamap_range live;
+	unsigned int i;
+
+	for (i = 0; i < c->fenced.n; i++) {
+		struct dmamap_range r = c->fenced.r[i];
+
+		if (dm_range_inside(r, dm_range(w.taken, CHUNK)))
+			continue;
+		TEST_ASSERT_SUCCESS(dm_iova_next_live(c->space, r.start, &live),
+			"the fenced range is free");
+		TEST_ASSERT(live.start <= r.last, "the fenced range is free");
+	}
+	return 0;
+}
+
+/** All mappings translate, all devices reach them, and the kernel has no other. */
+static int
+verify(void)
+{
+	const struct mk_container *kc;
+	unsigned int i, d;
+
+	for (i = 0; i < w.n_maps; i++) {
+		const struct expected *m = &w.maps[i];
+
+		TEST_ASSERT(dmamap_iova2va(m->c, m->iova) == m->va, "iova2va of mapping %u", i);
+		TEST_ASSERT(m->flags & DMAMAP_ALIAS || dmamap_va2iova(m->c, m->va) == m->iova,
+			"va2iova of mapping %u", i);
+		for (d = 0; d < RTE_DIM(w.dev); d++)
+			TEST_ASSERT(w.dev[d] == NULL || w.dev[d]->c != m->c ||
+				reaches(device_name(d), m), "%s does not reach mapping %u",
+				device_name(d), i);
+	}
+	TAILQ_FOREACH(kc, &w.model->containers, next)
+		for (i = 0; i < kc->maps.n; i++)
+			TEST_ASSERT(is_known(kc->maps.v[i]),
+				"the kernel maps " DM_RANGE_FMT ", of which no container knows",
+				DM_RANGE_ARG(kc->maps.v[i]->iova));
+	TEST_ASSERT_SUCCESS(check_fences(w.c), "fence");
+	return check_fences(w.other);
+}
+
+/* Operations */
+
+static int
+prepare_attach(void)
+{
+	return attach_first(w.n_devices - 1);
+}
+
+static int
+prepare_replay(void)
+{
+	int rc = prepare_attach();
+
+	return rc == 0 ? base_maps() : rc;
+}
+
+static int
+run_attach(void)
+{
+	return attach(w.c, w.n_devices - 1);
+}
+
+static int
+prepare_all(void)
+{
+	int rc = attach_first(w.n_devices);
+
+	return rc == 0 ? base_maps() : rc;
+}
+
+static int
+run_map(void)
+{
+	return map(w.c, buf + 8 * CHUNK, CHUNK, DMAMAP_RW, 0);
+}
+
+static int
+run_map_taken(void)
+{
+	return map(w.c, buf + 8 * CHUNK, PAGE, DMAMAP_RW, w.taken + 4 * PAGE);
+}
+
+static int
+run_map_sg(void)
+{
+	const struct dmamap_piece pieces[] = {{buf + 8 * CHUNK, PAGE}, {buf + 10 * CHUNK, 2 * PAGE},
+		{buf + 9 * CHUNK, PAGE}};
+	rte_iova_t iova;
+	int rc = dmamap_map_sg(w.c, pieces, RTE_DIM(pieces), DMAMAP_RW, &iova);
+	unsigned int i;
+
+	for (i = 0; rc == 0 && i < RTE_DIM(pieces); i++) {
+		expect(w.c, pieces[i].va, pieces[i].len, DMAMAP_RW, iova);
+		iova += pieces[i].len;
+	}
+	return rc;
+}
+
+static int
+prepare_unmap(void)
+{
+	int rc = prepare_all();
+
+	return rc == 0 ? run_map_sg() : rc;
+}
+
+static int
+run_unmap(void)
+{
+	int rc = dmamap_unmap(w.c, w.maps[w.n_maps - 3].iova, 4 * PAGE);
+
+	if (rc == 0 || rc == -EIO)
+		w.n_maps -= 3;
+	return rc;
+}
+
+static int
+run_zone_alloc(void)
+{
+	const struct dmamap_zone_conf conf = {.len = 3 * PAGE, .page_size = PAGE, .name = "swept"};
+	int rc = dmamap_zone_alloc(w.c, &conf, &w.zone);
+
+	if (rc == 0)
+		expect(w.c, dmamap_zone_va(w.zone), dmamap_zone_len(w.zone), DMAMAP_RW,
+			dmamap_zone_iova(w.zone));
+	return rc;
+}
+
+static int
+prepare_zone_free(void)
+{
+	int rc = prepare_all();
+
+	return rc == 0 ? run_zone_alloc() : rc;
+}
+
+static int
+run_zone_free(void)
+{
+	int rc = dmamap_zone_free(w.zone);
+
+	if (rc == 0 || rc == -EIO)
+		w.n_maps--;
+	return rc;
+}
+
+static int
+run_detach(void)
+{
+	int rc = dmamap_container_detach(w.dev[w.n_devices - 1]);
+
+	if (rc == 0)
+		w.dev[w.n_devices - 1] = NULL;
+	return rc;
+}
+
+/** The other container holds a device, and maps of its own. */
+static int
+prepare_merge(void)
+{
+	rte_iova_t taken = 0x70000000;
+
+	TEST_ASSERT_SUCCESS(prepare_all(), "all");
+	TEST_ASSERT_SUCCESS(attach(w.other, MAX_DOMAINS), "attach");
+	TEST_ASSERT_SUCCESS(map(w.other, buf + 4 * CHUNK, PAGE, DMAMAP_RW, 0x60000000), "map");
+	TEST_ASSERT_SUCCESS(map(w.other, buf + 5 * CHUNK, CHUNK, DMAMAP_READ, 0x60100000), "map");
+	TEST_ASSERT_SUCCESS(dmamap_iova_take(w.other, CHUNK, 0,
+		(struct dmamap_range){taken, taken + CHUNK - 1}, &taken), "take");
+	return 0;
+}
+
+static int
+run_merge(void)
+{
+	int rc = dmamap_container_merge(w.c, w.other);
+	unsigned int i;
+
+	for (i = 0; rc == 0 && i < w.n_maps; i++)
+		w.maps[i].c = w.c;
+	return rc;
+}
+
+static int
+run_move(void)
+{
+	return dmamap_device_move(w.dev[w.n_devices - 1], w.other);
+}
+
+struct operation {
+	const char *name;
+	int (*prepare)(void);
+	int (*run)(void);
+	bool unmaps;	/**< unmaps on its way, so that its way back maps; else the other way round */
+	bool reopens;	/**< the way back opens files anew, in another order */
+	bool never_fails;
+	bool fence_bars; /**< a fence that is left behind is in the way of a retry */
+};
+
+static const struct operation op_attach = {.name = "attach", .prepare = prepare_attach,
+	.run = run_attach};
+static const struct operation op_replay = {.name = "replay", .prepare = prepare_replay,
+	.run = run_attach};
+static const struct operation op_map = {.name = "map", .prepare = prepare_all,
+	.run = run_map};
+static const struct operation op_map_taken = {.name = "map into a taken range",
+	.prepare = prepare_all,
+	.run = run_map_taken,
+	.fence_bars = true};
+static const struct operation op_map_sg = {.name = "map of a list", .prepare = prepare_all,
+	.run = run_map_sg};
+static const struct operation op_unmap = {.name = "unmap", .prepare = prepare_unmap,
+	.run = run_unmap, .unmaps = true};
+static const struct operation op_zone_alloc = {.name = "zone allocation", .prepare = prepare_all,
+	.run = run_zone_alloc};
+static const struct operation op_zone_free = {.name = "zone free", .prepare = prepare_zone_free,
+	.run = run_zone_free,
+	.unmaps = true};
+static const struct operation op_detach = {.name = "detach", .prepare = prepare_all,
+	.run = run_detach, .never_fails = true};
+static const struct operation op_merge = {.name = "merge", .prepare = prepare_merge,
+	.run = run_merge, .fence_bars = true};
+static const struct operation op_move = {.name = "move", .prepare = prepare_merge,
+	.run = run_move, .reopens = true};
+
+/* The sweep */
+
+/** What a kind of call can give, apart from what is tried first; 0 ends a list. */
+static const int errnos[DMAMAP_MODEL_N_CALLS][6] = {
+	[DMAMAP_MODEL_LOOKUP] = {ENODEV, EIO},
+	[DMAMAP_MODEL_OPEN] = {ENOENT, EACCES, EBUSY, EMFILE, ENODEV},
+	[DMAMAP_MODEL_CHECK_EXTENSION] = {EINVAL},
+	[DMAMAP_MODEL_GROUP_STATUS] = {EINVAL, ENODEV},
+	[DMAMAP_MODEL_SET_CONTAINER] = {EINVAL, EPERM, EBUSY, EBADF, ENODEV},
+	[DMAMAP_MODEL_SET_IOMMU] = {EINVAL, EPERM, ENODEV},
+	[DMAMAP_MODEL_GET_DEVICE_FD] = {EINVAL, ENODEV, EBUSY, EACCES, EIO},
+	[DMAMAP_MODEL_GET_INFO] = {EINVAL, EFAULT},
+	[DMAMAP_MODEL_MAP] = {EINVAL, EEXIST, ENOSPC, EFAULT, EBUSY},
+	[DMAMAP_MODEL_UNMAP] = {EINVAL, EFAULT, EIO},
+	[DMAMAP_MODEL_IOMMU_ATTACH] = {EINVAL, EBUSY, ENODEV},
+	[DMAMAP_MODEL_IOMMU_MAP] = {EINVAL, EFAULT},
+};
+
+/** What else goes wrong. */
+enum trouble {
+	ONCE,	       /**< nothing: one call fails */
+	WAY_BACK_TOO,  /**< and every call of the way back */
+	SHORT_UNMAP,   /**< an unmap does nothing, and says so */
+	SHORTER_UNMAP, /**< an unmap stops half-way, and says so */
+};
+
+static const char *const trouble_names[] = {"", ", and the way back", ", short", ", half-way"};
+
+static void
+arm(const struct operation *op, enum trouble trouble, unsigned int nth, int err)
+{
+	if (trouble == SHORT_UNMAP || trouble == SHORTER_UNMAP) {
+		dmamap_model_short_unmap(w.model, nth, trouble == SHORT_UNMAP ? 0 : PAGE);
+		return;
+	}
+	dmamap_model_fail(w.model, KINDS, nth, err);
+	if (trouble == WAY_BACK_TOO)
+		dmamap_model_fail_all(w.model, 1 << (op->unmaps ? DMAMAP_MODEL_MAP :
+			DMAMAP_MODEL_UNMAP), ENOMEM);
+}
+
+static void
+disarm(void)
+{
+	dmamap_model_fail(w.model, 0, 0, 0);
+	dmamap_model_fail_all(w.model, KINDS, 0);
+	dmamap_model_short_unmap(w.model, 0, 0);
+}
+
+static int
+compare_lines(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/** Lines in order, without numbers of files: what is left if files were closed and opened again. */
+static void
+forget_order(char *text)
+{
+	char *lines[1024], *copy = strdup(text), *rest = copy, *line, *number;
+	unsigned int n = 0, i;
+
+	while ((line = strsep(&rest, "\n")) != NULL && n < RTE_DIM(lines)) {
+		number = strstr(line, "files ");
+		if (number != NULL)
+			memmove(number, number + 7, strlen(number + 7) + 1);
+		if (strncmp(line, "file ", 5) == 0)
+			line = strchr(line, ':');
+		/* Numbers of domains in the owners of ranges: a domain that is made again has a new one. */
+		number = strstr(line, "] domain ");
+		if (number != NULL)
+			number[8] = '\0';
+		lines[n++] = line;
+	}
+	qsort(lines, n, sizeof(lines[0]), compare_lines);
+	text[0] = '\0';
+	for (i = 0; i < n; i++)
+		sprintf(text + strlen(text), "%s\n", lines[i]);
+	free(copy);
+}
+
+static void
+print_difference(const char *before, const char *after)
+{
+	char *a = strdup(before), *b = strdup(after), *ra = a, *rb = b, *la, *lb;
+	unsigned int shown = 0;
+
+	while ((la = strsep(&ra, "\n")) != NULL && (lb = strsep(&rb, "\n")) != NULL && shown < 6)
+		if (strcmp(la, lb) != 0) {
+			printf("    before: %s\n    after:  %s\n", la, lb);
+			shown++;
+		}
+	free(a);
+	free(b);
+}
+
+/** Was it announced that something is lost? */
+static bool
+is_fenced(const char *log)
+{
+	return (w.c->fenced_len != 0 || w.other->fenced_len != 0) && strstr(log, "fenced") != NULL;
+}
+
+/** After a failure: all as before, or the loss told and fenced; and again it goes. */
+static int
+check_failure(const struct operation *op, enum trouble trouble, char *before, const char *log,
+	int rc)
+{
+	bool fenced = is_fenced(log), same;
+	char *after;
+
+	disarm();
+	after = snapshot();
+	if (op->reopens) {
+		forget_order(before);
+		forget_order(after);
+	}
+	same = strcmp(before, after) == 0;
+	if (!same && !fenced)
+		print_difference(before, after);
+	free(after);
+	fenced_points += fenced;
+	TEST_ASSERT(same || fenced, "not as before");
+	TEST_ASSERT(!fenced || trouble != ONCE, "something was lost, though the way back was free");
+	TEST_ASSERT(log[0] != '\0', "nothing was said");
+	TEST_ASSERT_SUCCESS(verify(), "not consistent after the failure");
+	if (rc == -EIO && op->unmaps)
+		return 0; /* gone, for good */
+	rc = op->run();
+	if (fenced && op->fence_bars && rc < 0)
+		return 0;
+	TEST_ASSERT_SUCCESS(rc, "a retry fails: %s", strerror(-rc));
+	return verify();
+}
+
+/** One point: the nth call fails. *kind: what it was, -1 if there were fewer calls. */
+static int
+sweep_point(const struct operation *op, enum trouble trouble, unsigned int nth, int err, int *kind)
+{
+	char *before, *log;
+	int rc;
+
+	TEST_ASSERT_SUCCESS(op->prepare(), "prepare");
+	before = snapshot();
+	test_log_begin();
+	arm(op, trouble, nth, err);
+	rc = op->run();
+	*kind = trouble < SHORT_UNMAP ? dmamap_model_failed(w.model) :
+		w.model->short_nth == 0 ? DMAMAP_MODEL_UNMAP : -1;
+	log = strdup(test_log_end());
+	test_log_begin();
+	if (*kind < 0) {
+		disarm();
+		rc = rc == 0 || trouble != ONCE ? 0 : rc;
+	} else if (rc == 0) {
+		absorbed++;
+		disarm();
+		rc = verify();
+	} else {
+		rc = check_failure(op, trouble, before, log, rc);
+	}
+	if (rc < 0)
+		printf("    the log: %s", log);
+	free(before);
+	free(log);
+	if (rc == 0)
+		rc = destroy_world();
+	test_log_end();
+	return rc;
+}
+
+static int
+sweep_errno(const struct operation *op, unsigned int n, enum dmamap_sharing sharing,
+	enum trouble trouble, unsigned int nth, int err, int *kind)
+{
+	int rc = make_world(n, sharing);
+
+	if (rc == 0)
+		rc = sweep_point(op, trouble, nth, err, kind);
+	if (rc < 0)
+		printf("  %s, %u domains%s: call %u (%s) gives %s%s\n", op->name, n,
+			sharing == DMAMAP_ISOLATE ? " apart" : "", nth,
+			*kind < 0 ? "none" : dmamap_model_call_name(*kind), strerrorname_np(err),
+			trouble_names[trouble]);
+	differences += rc < 0;
+	points += *kind >= 0;
+	return rc;
+}
+
+/** Each call of an operation in turn. */
+static int
+sweep(const struct operation *op, unsigned int n, enum dmamap_sharing sharing, enum trouble trouble)
+{
+	unsigned int nth, i;
+	int kind, rc = 0;
+
+	for (nth = 1; nth < MOST_CALLS; nth++) {
+		kind = -1;
+		rc |= sweep_errno(op, n, sharing, trouble, nth, ENOMEM, &kind);
+		if (kind < 0)
+			break;
+		for (i = 0; trouble < SHORT_UNMAP && i < RTE_DIM(errnos[0]); i++)
+			if (errnos[kind][i] != 0)
+				rc |= sweep_errno(op, n, sharing, trouble, nth, errnos[kind][i],
+					&kind);
+	}
+	TEST_ASSERT(nth < MOST_CALLS, "no end of calls");
+	return rc;
+}
+
+/** An operation on 1, 2 and 5 domains: of one kernel container, and apart. */
+static int
+sweep_domains(const struct operation *op)
+{
+	static const unsigned int counts[] = {1, 2, MAX_DOMAINS};
+	unsigned int i;
+	int sharing, rc = 0;
+
+	points = absorbed = fenced_points = differences = 0;
+	for (i = 0; i < RTE_DIM(counts); i++)
+		for (sharing = DMAMAP_SHARE; sharing <= DMAMAP_ISOLATE; sharing++) {
+			rc |= sweep(op, counts[i], sharing, ONCE);
+			if (op->reopens || op->never_fails)
+				continue;
+			rc |= sweep(op, counts[i], sharing, WAY_BACK_TOO);
+			if (!op->unmaps)
+				continue;
+			rc |= sweep(op, counts[i], sharing, SHORT_UNMAP);
+			rc |= sweep(op, counts[i], sharing, SHORTER_UNMAP);
+		}
+	printf("  %s: %u points failed, %u of them absorbed, %u fenced off, differences found: %u\n",
+		op->name, points, absorbed, fenced_points, differences);
+	TEST_ASSERT(points != 0, "nothing was tried");
+	return rc == 0 ? TEST_SUCCESS : TEST_FAILED;
+}
+
+#define SWEEP(which)                                                                               \
+	static int sweep_##which(void)                                                             \
+	{                                                                                          \
+		return sweep_domains(&op_##which);                                                 \
+	}
+
+SWEEP(attach)
+SWEEP(replay)
+SWEEP(map)
+SWEEP(map_taken)
+SWEEP(map_sg)
+SWEEP(unmap)
+SWEEP(zone_alloc)
+SWEEP(zone_free)
+SWEEP(detach)
+SWEEP(merge)
+SWEEP(move)
+
+/** Neither there nor back: the device is in no container, and says so; it can be attached again. */
+static int
+move_loses_a_device(void)
+{
+	const char *log;
+
+	TEST_ASSERT_SUCCESS(make_world(2, DMAMAP_SHARE), "world");
+	TEST_ASSERT_SUCCESS(prepare_merge(), "prepare");
+	test_log_begin();
+	dmamap_model_fail_all(w.model, 1 << DMAMAP_MODEL_OPEN, EMFILE);
+	TEST_ASSERT_EQUAL(run_move(), -ENODEV, "moved");
+	disarm();
+	log = test_log_end();
+	TEST_ASSERT(strstr(log, "lost") != NULL, "the loss is not told: %s", log);
+	TEST_ASSERT_SUCCESS(verify(), "not consistent");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(w.dev[1]), "detach");
+	w.dev[1] = NULL;
+	TEST_ASSERT_SUCCESS(attach(w.other, 1), "attach");
+	TEST_ASSERT_SUCCESS(verify(), "not consistent");
+	return destroy_world();
+}
+
+static const struct test_case cases[] = {
+	{"attach", sweep_attach},
+	{"replay", sweep_replay},
+	{"map", sweep_map},
+	{"map into a taken range", sweep_map_taken},
+	{"map of a list", sweep_map_sg},
+	{"unmap", sweep_unmap},
+	{"zone allocation", sweep_zone_alloc},
+	{"zone free", sweep_zone_free},
+	{"detach", sweep_detach},
+	{"merge", sweep_merge},
+	{"move", sweep_move},
+	{"a device that can be moved neither there nor back is lost, and said to be",
+		move_loses_a_device},
+};
+
+static int
+setup(void)
+{
+	buf = mmap(NULL, BUF_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(buf != MAP_FAILED, "mmap");
+	return 0;
+}
+
+static void
+teardown(void)
+{
+	munmap(buf, BUF_LEN);
+}
+
+REGISTER_TEST_SUITE(sweep_suite) = {
+	.name = "sweep",
+	.kind = TEST_FAST,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = setup,
+	.teardown = teardown,
+};
