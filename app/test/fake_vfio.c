@@ -60,8 +60,9 @@ fake_file_of(int fd)
 static int
 fake_open(const char *path, int flags)
 {
-	int number;
 	unsigned int i;
+	bool noiommu;
+	int number, fd;
 
 	if (must_fail())
 		return -fake_vfio.fail_errno;
@@ -73,12 +74,16 @@ fake_open(const char *path, int flags)
 		return new_file(FAKE_IOMMUFD, -1);
 	if (sscanf(path, "/dev/vfio/devices/vfio%d", &number) == 1)
 		return new_file(FAKE_CDEV, number);
-	if (sscanf(path, "/dev/vfio/%d", &number) != 1)
+	noiommu = sscanf(path, "/dev/vfio/noiommu-%d", &number) == 1;
+	if (!noiommu && sscanf(path, "/dev/vfio/%d", &number) != 1)
 		return -ENOENT;
 	for (i = 0; i < FAKE_FILES; i++)
 		if (fake_files[i].kind == FAKE_GROUP && fake_files[i].number == number)
 			return -EBUSY;
-	return new_file(FAKE_GROUP, number);
+	fd = new_file(FAKE_GROUP, number);
+	if (fd >= 0)
+		fake_file_of(fd)->noiommu = noiommu;
+	return fd;
 }
 
 static void
@@ -120,6 +125,7 @@ set_container(struct fake_file *group, const int *fd)
 		return -fake_vfio.set_container_errno;
 	group->inside = c;
 	c->members++;
+	c->noiommu = group->noiommu;
 	return 0;
 }
 
@@ -170,7 +176,8 @@ static int
 set_iommu(struct fake_file *c, uintptr_t type)
 {
 	fake_vfio.set_iommu_calls++;
-	if (c->members == 0 || c->type_set || type != VFIO_TYPE1v2_IOMMU)
+	if (c->members == 0 || c->type_set ||
+			type != (c->noiommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU))
 		return -EINVAL;
 	if (fake_vfio.set_iommu_errno != 0)
 		return -fake_vfio.set_iommu_errno;
@@ -205,6 +212,8 @@ container_ioctl(struct fake_file *c, unsigned long request, uintptr_t arg)
 	case VFIO_GET_API_VERSION:
 		return fake_vfio.version;
 	case VFIO_CHECK_EXTENSION:
+		if (arg == VFIO_NOIOMMU_IOMMU)
+			return fake_vfio.noiommu_mode;
 		return arg == VFIO_TYPE1v2_IOMMU ? !fake_vfio.no_type1v2 :
 			arg == VFIO_DMA_CC_IOMMU && c->type_set && fake_vfio.coherent;
 	case VFIO_SET_IOMMU:

@@ -23,6 +23,7 @@ struct fake_vfio {
 	int no_file_errno;
 	int version;	       /**< of the API */
 	bool no_type1v2;
+	bool noiommu_mode;     /**< VFIO takes devices without an IOMMU */
 	bool not_viable;       /**< every group */
 	int fail_errno;	       /**< what the fail_at-th call answers */
 	unsigned int fail_at;  /**< counted from 1 */

@@ -21,6 +21,7 @@ struct fake_file {
 	struct fake_file *inside; /**< a group's container, a device's group */
 	unsigned int members; /**< groups of a container, devices of a group */
 	bool type_set;
+	bool noiommu;	     /**< a group, or the container it is in */
 	bool bound;	      /**< a character device */
 	uint32_t ioas;	      /**< that it is attached to, or 0 */
 	uint32_t compat_ioas; /**< an iommufd's */

@@ -20,6 +20,7 @@ static const struct {
 } backends[] = {
 	{DMAMAP_BACKEND_IOMMUFD, &dm_iommu_iommufd_ops, true},
 	{DMAMAP_BACKEND_TYPE1, &dm_iommu_type1_ops, true},
+	{DMAMAP_BACKEND_NOIOMMU, &dm_iommu_noiommu_ops, false},
 	{DMAMAP_BACKEND_MODEL, &dm_iommu_model_ops, false},
 };
 
@@ -77,5 +78,20 @@ dm_backend_host_reserved(struct dmamap_container *c)
 		if (is_candidate(c, i) && backends[i].ops->host_reserved != NULL)
 			return backends[i].ops->host_reserved(&c->conf, &c->host_resv,
 				&c->n_host_resv);
+	return 0;
+}
+
+int
+dm_backend_place(const struct dmamap_container *c, const void *va, uint64_t len, rte_iova_t *iova)
+{
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < RTE_DIM(backends); i++) {
+		if (!is_candidate(c, i) || backends[i].ops->iova_of == NULL)
+			continue;
+		rc = backends[i].ops->iova_of(va, len, iova);
+		return rc < 0 ? rc : 1;
+	}
 	return 0;
 }

@@ -15,5 +15,10 @@ int dm_backend_open(struct dmamap_container *c);
 void dm_backend_close(struct dmamap_container *c);
 /** Read the reserved ranges of this machine into c->host_resv. @return 0, or -ENOMEM. */
 int dm_backend_host_reserved(struct dmamap_container *c);
+/**
+ * Where the backend wants memory to be mapped, if it does not translate.
+ * @return 1: at *iova; 0: anywhere; the backend's error.
+ */
+int dm_backend_place(const struct dmamap_container *c, const void *va, uint64_t len, rte_iova_t *iova);
 
 #endif /* DM_BACKEND_H */

@@ -13,7 +13,7 @@
 
 #include <rte_rcu_qsbr.h>
 
-#include "dm_container.h"
+#include "dm_backend.h"
 
 #define KNOWN_FLAGS (DMAMAP_RW | DMAMAP_FIXED | DMAMAP_LOW32 | DMAMAP_ALIAS)
 
@@ -168,6 +168,17 @@ take_iova(struct dmamap_container *c, struct dm_mapping *m, uint64_t len, uint64
 			"length must be multiples of the IOMMU's page size, 0x%" PRIx64, c->name,
 			dm_mapping_va(m), len, min_page);
 	m->owns_iova = true;
+	rc = dm_backend_place(c, dm_mapping_va(m), len, &iova);
+	if (rc < 0)
+		return rc;
+	if (rc > 0) {
+		if ((m->flags & DMAMAP_FIXED) && wanted != iova)
+			return DM_FAIL(EINVAL, "container %s: map of %p at IOVA 0x%" PRIx64 ": no IOMMU "
+				"translates, so it can only be at its physical address, 0x%" PRIx64,
+				c->name, dm_mapping_va(m), wanted, iova);
+		m->range = dm_range(iova, len);
+		return take_fixed(c, m);
+	}
 	if (m->flags & DMAMAP_FIXED) {
 		if (wanted % min_page != 0 || wanted + len - 1 < wanted)
 			return DM_FAIL(EINVAL, "container %s: map at IOVA 0x%" PRIx64 ", 0x%" PRIx64

@@ -78,6 +78,13 @@ struct dm_iommu_ops {
 		unsigned int *n);
 
 	/**
+	 * Where memory must be mapped, for a backend that does not translate. Optional: without it, anywhere. Called without
+	 * open() as well.
+	 * @return 0; -EINVAL: this memory cannot be mapped as one; -EFAULT; -EPERM. Logged.
+	 */
+	int (*iova_of)(const void *va, uint64_t len, rte_iova_t *iova);
+
+	/**
 	 * Look a device up and check everything that can be known before anything is opened: that it exists, has a group, is bound to a
 	 * VFIO driver, and that its group is viable.
 	 * @param name  what the user of dmamap_container_attach() passed, with options.
@@ -112,6 +119,7 @@ struct dm_iommu_ops {
 
 extern const struct dm_iommu_ops dm_iommu_type1_ops;
 extern const struct dm_iommu_ops dm_iommu_iommufd_ops;
+extern const struct dm_iommu_ops dm_iommu_noiommu_ops;
 extern const struct dm_iommu_ops dm_iommu_model_ops;
 
 #endif /* DM_IOMMU_H */
