@@ -575,7 +575,12 @@ queue_vectors_reach_an_epoll(void)
 	TEST_ASSERT(n == 1 && event.epdata.data == &cookie, "%d events", n);
 	TEST_ASSERT(is_quiet(vfio_pci_intr_fd(dev, 2)), "the eventfd was not read");
 	clear_cause(dev);
-	/* The bus takes what is left out of the epoll. */
+	/* The bus takes what is left out of the epoll, so that it can be put there again. */
+	vfio_pci_intr_disable(dev);
+	TEST_ASSERT_SUCCESS(vfio_pci_intr_enable(dev, VFIO_PCI_INTR_MSIX, 3), "enable again");
+	TEST_ASSERT_SUCCESS(rte_intr_rx_ctl(dev->intr_handle, epfd, RTE_INTR_EVENT_ADD,
+				    RTE_INTR_VEC_RXTX_OFFSET + 1, &cookie),
+		"add again");
 	TEST_ASSERT_SUCCESS(rte_dev_remove(&dev->device), "remove");
 	close(epfd);
 	return TEST_SUCCESS;
