@@ -310,3 +310,273 @@ REGISTER_PERF(only_4k) = {
 	.what = "the same, 4 KiB only",
 	.run = bench_4k,
 };
+
+/* Tight: 39 bits, as on a small IOMMU, filled until a take is refused, then churned while full. */
+
+static int
+tight_aperture(struct dm_range_set *usable)
+{
+	unsigned int i;
+	int rc = dm_range_set_add(usable, (struct dmamap_range){PAGE, (UINT64_C(1) << 39) - 1});
+
+	for (i = 0; i < 16 && rc == 0; i++) {
+		uint64_t at = (UINT64_C(3) << 30) + i * (UINT64_C(31) << 30) + i * UINT64_C(0x123000);
+
+		rc = dm_range_set_del(usable, (struct dmamap_range){at, at + (64u << 20) - 1});
+	}
+	return rc;
+}
+
+struct tight {
+	double filled;	/* bytes, until the first refusal */
+	double refused; /* of the churn after it */
+	uint64_t errors;
+};
+
+/** Fill, count, churn, count, with one seed. */
+static int
+tight_run(bool ours, enum mix mix, uint64_t seed, struct tight *sum)
+{
+	enum { MOST = 65536, CHURN = 20000 };
+	struct churn c;
+	uint32_t n;
+	int rc = churn_init(&c, ours, mix, 0, tight_aperture);
+
+	free(c.live);
+	c.live = calloc(MOST, sizeof(*c.live));
+	if (rc < 0 || c.live == NULL)
+		goto out;
+	c.may_fail = true;
+	c.random = seed;
+	c.next_len = seed % LENS;
+	for (n = 0; n < MOST && c.refused == 0; n++) {
+		sum->errors += take_one(&c, &c.live[n]);
+		sum->filled += c.live[n].len;
+	}
+	c.n = n;
+	c.refused = 0;
+	sum->errors += churn_round(&c, CHURN);
+	sum->refused += c.refused;
+	sum->errors += churn_check(&c);
+out:
+	churn_fini(&c);
+	return rc;
+}
+
+static int
+tight_rows(const char *fill_name, const char *churn_name, enum mix mix)
+{
+	struct perf_row fill = PERF_ROW_INIT, churn = PERF_ROW_INIT;
+	struct tight a = {0}, b = {0};
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; i < perf_repeats() && rc == 0; i++) {
+		rc = tight_run(true, mix, i * 7919 + 1, &a);
+		if (rc == 0)
+			rc = tight_run(false, mix, i * 7919 + 1, &b);
+	}
+	if (rc < 0)
+		return rc;
+	fill.name = fill_name;
+	fill.peer = churn.peer = "treap, first fit";
+	fill.figure = a.filled / b.filled;
+	fill.target = churn.target = 1;
+	fill.repeats = churn.repeats = perf_repeats();
+	fill.errors = churn.errors = a.errors + b.errors;
+	perf_report(&fill);
+	churn.name = churn_name;
+	churn.figure = a.refused / b.refused;
+	churn.better = PERF_AT_MOST;
+	perf_report(&churn);
+	printf("%34s filled to %.2f GiB of 511, treap %.2f; refused %.0f, treap %.0f\n", "",
+		a.filled / perf_repeats() / 1073741824, b.filled / perf_repeats() / 1073741824,
+		a.refused, b.refused);
+	return 0;
+}
+
+static int
+bench_tight(void)
+{
+	int rc = tight_rows("iova/tight filled, powers of two", "iova/tight refusals, powers of two",
+		MIX_POW2);
+
+	return rc < 0 ? rc : tight_rows("iova/tight filled, any pages", "iova/tight refusals, any pages",
+		MIX_PAGES);
+}
+
+REGISTER_PERF(tight) = {
+	.name = "iova/tight",
+	.what = "39 bit aperture: how full until the first refusal, how many refusals then",
+	.run = bench_tight,
+};
+
+/* Two lcores on one space, each with its own live ranges. */
+
+struct lcore {
+	pthread_t thread;
+	struct churn c; /* only lens, live and random are its own */
+	unsigned int cpu;
+	pthread_barrier_t *start;
+	double ns; /* for each operation, of its own CPU time */
+	uint64_t errors;
+};
+
+#define LCORE_OPS 400000
+
+static void *
+lcore_main(void *arg)
+{
+	struct lcore *l = arg;
+	uint64_t start;
+	uint32_t i;
+
+	l->errors = perf_pin(l->cpu) < 0 || rte_thread_register() < 0;
+	for (i = 0; i < l->c.n; i++)
+		l->errors += take_one(&l->c, &l->c.live[i]);
+	l->errors += churn_round(&l->c, LCORE_OPS);
+	pthread_barrier_wait(l->start);
+	start = perf_thread_ns();
+	l->errors += churn_round(&l->c, LCORE_OPS);
+	l->ns = (double)(perf_thread_ns() - start) / LCORE_OPS;
+	pthread_barrier_wait(l->start);
+	for (i = 0; i < l->c.n; i++)
+		l->errors += subject_give(&l->c.s, l->c.live[i].iova, l->c.live[i].len) != 0;
+	rte_thread_unregister();
+	return NULL;
+}
+
+/** @return operations per ns of n lcores together; 0: it did not work */
+static double
+lcores_run(struct lcore *lcores, unsigned int n)
+{
+	pthread_barrier_t start;
+	double rate = 0;
+	unsigned int i;
+
+	if (pthread_barrier_init(&start, NULL, n) != 0)
+		return 0;
+	for (i = 0; i < n; i++) {
+		lcores[i].cpu = i;
+		lcores[i].start = &start;
+		/* A thread that is missing would leave the others at the barrier. */
+		if (pthread_create(&lcores[i].thread, NULL, lcore_main, &lcores[i]) != 0)
+			abort();
+	}
+	for (i = 0; i < n; i++) {
+		pthread_join(lcores[i].thread, NULL);
+		rate += 1 / lcores[i].ns;
+	}
+	pthread_barrier_destroy(&start);
+	return rate;
+}
+
+static int
+bench_lcores(void)
+{
+	static double ratios[1001], single[1001];
+	static struct lcore l[2];
+	struct perf_row row = PERF_ROW_INIT;
+	unsigned int i;
+	int rc;
+
+	if (perf_cpus() < 2)
+		return -ENODEV;
+	rc = churn_init(&l[0].c, true, MIX_POW2, 0, wide_aperture);
+	l[1].c = l[0].c;
+	for (i = 0; i < 2 && rc == 0; i++) {
+		l[i].c.n = LIVE / 2;
+		l[i].c.random = 88172645463325252 + i;
+		l[i].c.next_len = i * LENS / 2;
+		l[i].c.live = calloc(LIVE / 2, sizeof(*l[i].c.live));
+		rc = l[i].c.live != NULL ? 0 : -ENOMEM;
+	}
+	for (i = 0; i < perf_repeats() && rc == 0; i++) {
+		single[i] = 1 / lcores_run(l, 1);
+		ratios[i] = lcores_run(l, 2) * single[i];
+		row.errors += l[0].errors + l[1].errors;
+	}
+	if (rc == 0) {
+		row.name = "iova/2-lcores";
+		row.peer = "1 lcore";
+		row.repeats = perf_repeats();
+		row.median = perf_median(single, row.repeats);
+		row.low = perf_quantile(single, row.repeats, 0.25);
+		row.high = perf_quantile(single, row.repeats, 0.75);
+		row.figure = perf_median(ratios, row.repeats);
+		row.target = 1.7;
+		row.stretch = 1.95;
+		perf_report(&row);
+	}
+	free(l[1].c.live);
+	churn_fini(&l[0].c);
+	return rc;
+}
+
+REGISTER_PERF(lcores) = {
+	.name = "iova/2-lcores",
+	.what = "take + give on 2 lcores against 1, mixed powers of two, 50,000 live each",
+	.run = bench_lcores,
+};
+
+/* Growth. */
+
+static int
+growth_point(uint32_t n, double *ours)
+{
+	static const char *const lines[] = {"iova/growth:treap, first fit", "iova/growth:Gantry"};
+	struct perf_row row = PERF_ROW_INIT;
+	char name[64];
+	unsigned int side;
+	int rc = 0;
+
+	for (side = 0; side < 2 && rc == 0; side++) {
+		struct churn c;
+		struct perf_side s = {churn_round, &c, 200000};
+
+		row = (struct perf_row)PERF_ROW_INIT;
+		rc = churn_init(&c, side, MIX_POW2, n, wide_aperture);
+		if (rc == 0) {
+			perf_compare(&s, NULL, &row);
+			row.errors += churn_check(&c);
+			snprintf(name, sizeof(name), "iova/growth %u live%s", n, side ? "" : ", treap");
+			row.name = name;
+			row.series = lines[side];
+			row.x = n;
+			perf_report(&row);
+			*ours = row.median;
+		}
+		churn_fini(&c);
+	}
+	return rc;
+}
+
+static int
+bench_growth(void)
+{
+	struct perf_row row = PERF_ROW_INIT;
+	double at[4];
+	uint32_t n = 1000;
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; i < RTE_DIM(at) && rc == 0; i++, n *= 10)
+		rc = growth_point(n, &at[i]);
+	if (rc < 0)
+		return rc;
+	row.name = "iova/growth 10^6 over 10^3";
+	row.peer = "flat";
+	row.repeats = perf_repeats();
+	row.median = at[3];
+	row.peer_median = at[0];
+	row.figure = at[3] / at[0];
+	row.better = PERF_AT_MOST;
+	perf_report(&row);
+	return 0;
+}
+
+REGISTER_PERF(growth) = {
+	.name = "iova/growth",
+	.what = "take + give, mixed powers of two, 10^3 to 10^6 live",
+	.run = bench_growth,
+};
