@@ -19,7 +19,8 @@
 
 #define PAGE DM_IOVA_GRANULE
 #define LIVE 100000u
-#define LENS 8192u /* a power of two */
+#define LENS 4096u /* a power of two, so many that an index fits below an IOVA */
+#define NOTHING UINT64_MAX /* a live word: its take was refused */
 
 /** Which allocator: ours, or the reference. */
 struct subject {
@@ -90,10 +91,7 @@ struct churn {
 	struct subject s;
 	struct dm_range_set usable;
 	uint64_t lens[LENS];
-	struct live {
-		rte_iova_t iova;
-		uint64_t len;
-	} *live;
+	uint64_t *live; /* IOVA | index of its length: 8 bytes, to leave the caches to the allocators */
 	uint32_t n;
 	uint64_t random;
 	unsigned int next_len;
@@ -125,16 +123,30 @@ align_of(uint64_t len)
 }
 
 static uint64_t
-take_one(struct churn *c, struct live *at)
+live_len(const struct churn *c, uint64_t live)
 {
-	uint64_t len = c->lens[c->next_len++ & (LENS - 1)];
+	return c->lens[live & (LENS - 1)];
+}
 
-	at->len = len;
-	if (likely(subject_take(&c->s, len, align_of(len), &at->iova) == 0))
+static uint64_t
+take_one(struct churn *c, uint64_t *live)
+{
+	uint32_t i = c->next_len++ & (LENS - 1);
+	rte_iova_t iova;
+
+	if (likely(subject_take(&c->s, c->lens[i], align_of(c->lens[i]), &iova) == 0)) {
+		*live = iova | i;
 		return 0;
-	at->len = 0;
+	}
+	*live = NOTHING;
 	c->refused++;
 	return !c->may_fail;
+}
+
+static uint64_t
+give_one(struct churn *c, uint64_t live)
+{
+	return live != NOTHING && subject_give(&c->s, live & ~(PAGE - 1), live_len(c, live)) != 0;
 }
 
 static uint64_t
@@ -144,13 +156,12 @@ churn_round(void *arg, uint64_t ops)
 	uint64_t errors = 0, t0 = 0;
 
 	while (ops-- > 0) {
-		struct live *at = &c->live[(perf_random(&c->random) >> 32) * c->n >> 32];
+		uint64_t *live = &c->live[(perf_random(&c->random) >> 32) * c->n >> 32];
 
 		if (c->tail != NULL)
 			t0 = rte_rdtsc_precise();
-		if (at->len != 0)
-			errors += subject_give(&c->s, at->iova, at->len) != 0;
-		errors += take_one(c, at);
+		errors += give_one(c, *live);
+		errors += take_one(c, live);
 		if (c->tail != NULL)
 			perf_tail_add(c->tail, rte_rdtsc_precise() - t0);
 	}
@@ -160,9 +171,9 @@ churn_round(void *arg, uint64_t ops)
 static int
 compare_live(const void *a, const void *b)
 {
-	const struct live *x = a, *y = b;
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
-	return (x->iova > y->iova) - (x->iova < y->iova);
+	return (x > y) - (x < y);
 }
 
 /** Are the live ranges usable, aligned and disjoint? Sorts them. */
@@ -170,17 +181,15 @@ static uint64_t
 churn_check(struct churn *c)
 {
 	uint64_t errors = 0, last = 0;
-	unsigned int i, seen = 0;
+	unsigned int i;
 
 	qsort(c->live, c->n, sizeof(*c->live), compare_live);
-	for (i = 0; i < c->n; i++) {
-		const struct live *at = &c->live[i];
-		struct dmamap_range r = {at->iova, at->iova + at->len - 1};
+	for (i = 0; i < c->n && c->live[i] != NOTHING; i++) {
+		uint64_t iova = c->live[i] & ~(PAGE - 1), len = live_len(c, c->live[i]);
+		struct dmamap_range r = {iova, iova + len - 1};
 
-		if (at->len == 0)
-			continue;
-		errors += !dm_range_set_contains(&c->usable, r) || at->iova % align_of(at->len) != 0;
-		errors += seen++ > 0 && r.start <= last;
+		errors += !dm_range_set_contains(&c->usable, r) || iova % align_of(len) != 0;
+		errors += i > 0 && r.start <= last;
 		last = r.last;
 	}
 	return errors;
@@ -190,7 +199,7 @@ churn_check(struct churn *c)
 static uint64_t
 churn_top(const struct churn *c)
 {
-	return c->live[c->n - 1].iova + c->live[c->n - 1].len;
+	return c->live[c->n - 1] + live_len(c, c->live[c->n - 1]);
 }
 
 static int
@@ -351,7 +360,7 @@ tight_run(bool ours, enum mix mix, uint64_t seed, struct tight *sum)
 	c.next_len = seed % LENS;
 	for (n = 0; n < MOST && c.refused == 0; n++) {
 		sum->errors += take_one(&c, &c.live[n]);
-		sum->filled += c.live[n].len;
+		sum->filled += c.live[n] != NOTHING ? live_len(&c, c.live[n]) : 0;
 	}
 	c.n = n;
 	c.refused = 0;
@@ -441,7 +450,7 @@ lcore_main(void *arg)
 	l->ns = (double)(perf_thread_ns() - start) / LCORE_OPS;
 	pthread_barrier_wait(l->start);
 	for (i = 0; i < l->c.n; i++)
-		l->errors += subject_give(&l->c.s, l->c.live[i].iova, l->c.live[i].len) != 0;
+		l->errors += give_one(&l->c, l->c.live[i]);
 	rte_thread_unregister();
 	return NULL;
 }

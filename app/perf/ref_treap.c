@@ -36,6 +36,24 @@ pull(struct node *n, uint32_t i)
 	n[i].max_gap = RTE_MAX(m, n[i].gap);
 }
 
+/** Pull from the bottom of a path up, as far as something changes; `must` has changed itself. */
+static void
+pull_path(struct node *n, const uint32_t *path, unsigned int depth, uint32_t must)
+{
+	unsigned int least = depth, k;
+
+	for (k = 0; k < depth; k++)
+		if (path[k] == must)
+			least = k;
+	while (depth-- > 0) {
+		uint64_t was = n[path[depth]].max_gap;
+
+		pull(n, path[depth]);
+		if (was == n[path[depth]].max_gap && depth <= least)
+			break;
+	}
+}
+
 static void
 split(struct node *n, uint32_t i, uint64_t key, uint32_t *l, uint32_t *r)
 {
@@ -92,7 +110,7 @@ new_node(struct ref_treap *t)
 }
 
 static void
-insert(struct ref_treap *t, uint32_t i)
+insert(struct ref_treap *t, uint32_t i, uint32_t above)
 {
 	struct node *n = t->n;
 	uint32_t *link = &t->root, path[128];
@@ -105,8 +123,7 @@ insert(struct ref_treap *t, uint32_t i)
 	split(n, *link, n[i].start, &n[i].left, &n[i].right);
 	pull(n, i);
 	*link = i;
-	while (depth > 0)
-		pull(n, path[--depth]);
+	pull_path(n, path, depth, above);
 }
 
 /** Add a range that is not free, in the gap below `above` of which `left_over` pages stay below it. */
@@ -122,7 +139,7 @@ add(struct ref_treap *t, uint32_t above, uint64_t start, uint64_t len, uint64_t 
 	t->n[i].gap = gap;
 	if (above != NIL)
 		t->n[above].gap = left_over;
-	insert(t, i);
+	insert(t, i, above);
 	return 0;
 }
 
@@ -240,15 +257,13 @@ ref_treap_give(struct ref_treap *t, rte_iova_t iova, uint64_t len)
 		for (up = n[i].right; n[up].left != NIL; up = n[up].left)
 			spine[down++] = up;
 		n[up].gap += n[i].gap + n[i].len;
-		pull(n, up);
-		while (down > 0)
-			pull(n, spine[--down]);
+		spine[down++] = up;
+		pull_path(n, spine, down, up);
 	} else {
 		n[up].gap += n[i].gap + n[i].len;
 	}
 	*link = merge(n, n[i].left, n[i].right);
-	while (depth > 0)
-		pull(n, path[--depth]);
+	pull_path(n, path, depth, up);
 	n[i].left = t->spare;
 	t->spare = i;
 	return 0;

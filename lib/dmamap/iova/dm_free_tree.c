@@ -20,6 +20,7 @@
 #define FANOUT 64
 #define SHIFT 6
 #define TOP_HEIGHT 8 /* 2^(6 * (8 + 1)) pages are more than there are */
+#define TOP_UNKNOWN UINT8_MAX /* nobody keeps a summary of the root */
 #define SLAB_NODES 113 /* 64 KiB */
 
 struct dm_free_node {
@@ -106,18 +107,54 @@ largest_group(uint64_t mask)
 	return k;
 }
 
+/** The greatest byte of the array, eight at a time. */
+static inline unsigned int
+greatest(const uint8_t *order)
+{
+	uint64_t most = 0;
+	unsigned int w;
+
+	for (w = 0; w < FANOUT / 8; w++) {
+		uint64_t x, ge;
+
+		memcpy(&x, &order[w * 8], 8);
+		/* 0xff in each byte where most is at least x. */
+		ge = ((((most | BYTES(0x80)) - x) & BYTES(0x80)) >> 7) * 0xff;
+		most = (most & ge) | (x & ~ge);
+	}
+	for (w = 0; most >> 8 != 0; most >>= 8)
+		w = RTE_MAX(w, (unsigned int)(most & 0xff));
+	return RTE_MAX(w, (unsigned int)most);
+}
+
 /** What a node's parent keeps about it. */
 static unsigned int
 summary(const struct dm_free_node *node, unsigned int h)
 {
 	const unsigned int full = SHIFT * h + 1;
-	unsigned int c, most = 0;
+	unsigned int most = greatest(node->order);
 
-	for (c = 0; c < FANOUT; c++)
-		most = RTE_MAX(most, node->order[c]);
 	if (most < full)
 		return most;
 	return full + largest_group(mask_at_least(node->order, full));
+}
+
+/** The summary after one child's order changed; mostly it can be told without looking at the others. */
+static inline unsigned int
+summary_after(const struct dm_free_node *node, unsigned int h, unsigned int before, unsigned int was,
+	unsigned int is)
+{
+	const unsigned int full = SHIFT * h + 1;
+
+	if (was == is)
+		return before;
+	if (before < full && is < full) {
+		if (is >= before)
+			return is;
+		if (was < before)
+			return before;
+	}
+	return summary(node, h);
 }
 
 /** Bits a to b of a word. */
@@ -201,8 +238,8 @@ dm_free_tree_fini(struct dm_free_tree *t)
 	*t = (struct dm_free_tree){0};
 }
 
-static void mark(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h, uint64_t first,
-	uint64_t last, bool free);
+static unsigned int mark(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h,
+	uint64_t first, uint64_t last, bool free, unsigned int before);
 
 /** Mark pages a to b of child c; not all of it. */
 static void
@@ -221,8 +258,7 @@ mark_part(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h, uns
 	}
 	if (node->child[c] == NULL)
 		node->child[c] = node_new(t, h - 1, node->order[c] == full);
-	mark(t, node->child[c], h - 1, a, b, free);
-	node->order[c] = summary(node->child[c], h - 1);
+	node->order[c] = mark(t, node->child[c], h - 1, a, b, free, node->order[c]);
 	/* A node in which nothing is free is kept: giving back then needs no memory. */
 	if (node->order[c] == full) {
 		node_free(t, node->child[c], h - 1);
@@ -242,13 +278,14 @@ mark_whole(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h, un
 	}
 }
 
-/** Mark pages first to last, counted from the start of the node. */
-static void
+/** Mark pages first to last, counted from the start of the node. @return its summary, which was before */
+static unsigned int
 mark(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h, uint64_t first, uint64_t last,
-	bool free)
+	bool free, unsigned int before)
 {
 	const uint64_t low = (UINT64_C(1) << SHIFT * h) - 1;
-	unsigned int c = first >> SHIFT * h, end = last >> SHIFT * h;
+	unsigned int c = first >> SHIFT * h, end = last >> SHIFT * h, was = node->order[c];
+	bool one = c == end;
 
 	for (; c <= end; c++) {
 		uint64_t b = c == end ? last & low : low;
@@ -259,6 +296,7 @@ mark(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h, uint64_t
 			mark_part(t, node, h, c, first & low, b, free);
 		first = 0;
 	}
+	return one ? summary_after(node, h, before, was, node->order[end]) : summary(node, h);
 }
 
 void
@@ -268,7 +306,7 @@ dm_free_tree_mark(struct dm_free_tree *t, uint64_t first, uint64_t last, bool fr
 		t->n_free += last - first + 1;
 	else
 		t->n_free -= last - first + 1;
-	mark(t, t->root, TOP_HEIGHT, first, last, free);
+	mark(t, t->root, TOP_HEIGHT, first, last, free, TOP_UNKNOWN);
 }
 
 static bool

@@ -27,6 +27,7 @@
 
 #define PAGE_SHIFT 12
 #define LOW_END (UINT64_C(1) << 32)   /* below: kept for devices with 32 bits */
+#define SMALL_PAGES (UINT64_C(1) << (39 - PAGE_SHIFT))
 #define REFILL 16u		      /* ranges at a time from the tree into a magazine */
 #define DEPOT_MAGS 16		      /* full magazines that a depot keeps for each order */
 #define DEFAULT_PAGE_SIZES (UINT64_C(1) << 12 | UINT64_C(1) << 21 | UINT64_C(1) << 30)
@@ -43,6 +44,7 @@ struct dm_iova_space {
 	struct dm_range_set usable; /* whole pages */
 	uint64_t usable_pages;
 	uint64_t page_sizes;
+	bool small; /* 39 bits or less: packed tightly from the start */
 	bool tight; /* less than a quarter is free: magazines would only scatter it */
 	uint64_t ops; /* takes and gives that went past the caches */
 	struct {
@@ -126,10 +128,11 @@ shut_and_drain(struct dm_iova_space *s)
 static void
 set_caps(struct dm_iova_space *s)
 {
+	uint64_t share = s->tight ? 0 : s->usable_pages >> (s->small ? 13 : 10);
 	unsigned int k;
 
 	for (k = 0; k < DM_CACHE_ORDERS; k++)
-		s->cap[k] = s->tight ? 0 : RTE_MIN(s->usable_pages >> k >> 10, (uint64_t)DM_CACHE_ROUNDS);
+		s->cap[k] = RTE_MIN(share >> k, (uint64_t)DM_CACHE_ROUNDS);
 }
 
 /** Less than a quarter free: no caches; more than three eighths: caches again. */
@@ -204,24 +207,35 @@ page_class(const struct dm_iova_space *s, uint64_t n)
 	return fit != 0 ? UINT64_C(1) << (63 - __builtin_clzll(fit)) : 1;
 }
 
-/** The lowest aligned block that holds it, else the lowest run that does. */
+/** The lowest run that holds it: by far the densest way, but one that may have to look around. */
 static uint64_t
-find_in(const struct dm_iova_space *s, const struct want *w, uint64_t lo, uint64_t hi)
+find_run(const struct dm_iova_space *s, const struct want *w, uint64_t lo, uint64_t hi)
 {
-	unsigned int order = log2_ceil(RTE_MAX(w->align, w->phase + w->n));
-	uint64_t at = dm_free_tree_block(&s->free, order, lo, hi), class;
+	uint64_t class = page_class(s, w->n), at = DM_FREE_TREE_NONE;
 
-	if (at != DM_FREE_TREE_NONE)
-		return at + w->phase;
-	/* A run that is aligned to its length would have been such a block. */
-	if (w->align == w->n && w->phase == 0)
-		return at;
-	class = page_class(s, w->n);
 	if (w->phase == 0 && class > w->align)
 		at = dm_free_tree_run(&s->free, w->n, class, 0, lo, hi);
 	if (at == DM_FREE_TREE_NONE)
 		at = dm_free_tree_run(&s->free, w->n, w->align, w->phase, lo, hi);
 	return at;
+}
+
+/** The lowest aligned block that holds it, else the lowest run that does. */
+static uint64_t
+find_in(const struct dm_iova_space *s, const struct want *w, uint64_t lo, uint64_t hi)
+{
+	unsigned int order = log2_ceil(RTE_MAX(w->align, w->phase + w->n));
+	uint64_t at;
+
+	if (s->small || s->tight)
+		return find_run(s, w, lo, hi);
+	at = dm_free_tree_block(&s->free, order, lo, hi);
+	if (at != DM_FREE_TREE_NONE)
+		return at + w->phase;
+	/* A run that is aligned to its length would have been such a block. */
+	if (w->align == w->n && w->phase == 0)
+		return at;
+	return find_run(s, w, lo, hi);
 }
 
 /** A place above 4 GiB if there is one, else below, else across. */
@@ -681,6 +695,7 @@ change_usable(struct dm_iova_space *s, const struct dm_range_set *gone, const st
 				   (s->usable.r[i].start >> PAGE_SHIFT) + 1;
 	s->page_sizes = page_sizes != 0 ? page_sizes : DEFAULT_PAGE_SIZES;
 	s->floor = i > 0 && s->usable.r[i - 1].last >= LOW_END ? LOW_END : 0;
+	s->small = s->usable_pages <= SMALL_PAGES;
 	s->tight = s->free.n_free < s->usable_pages / 4;
 	set_caps(s);
 }
