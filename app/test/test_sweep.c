@@ -753,6 +753,28 @@ move_loses_a_device(void)
 	return destroy_world();
 }
 
+/** What one container fenced off is fenced off in the one that it is merged into. */
+static int
+merge_keeps_fences(void)
+{
+	const rte_iova_t iova = 0x61000000;
+
+	TEST_ASSERT_SUCCESS(make_world(2, DMAMAP_SHARE), "world");
+	TEST_ASSERT_SUCCESS(prepare_merge(), "prepare");
+	TEST_ASSERT_SUCCESS(map(w.other, buf + 7 * CHUNK, PAGE, DMAMAP_RW, iova), "map");
+	test_log_begin();
+	dmamap_model_short_unmap(w.model, 1, 0);
+	w.n_maps--;
+	TEST_ASSERT_EQUAL(dmamap_unmap(w.other, iova, PAGE), -EIO, "a short unmap");
+	TEST_ASSERT_SUCCESS(run_merge(), "merge");
+	TEST_ASSERT_EQUAL(map(w.c, buf + 7 * CHUNK, PAGE, DMAMAP_RW, iova), -EEXIST,
+		"the fence is lost");
+	test_log_end();
+	TEST_ASSERT_EQUAL(w.c->fenced_len, PAGE, "fenced");
+	TEST_ASSERT_SUCCESS(verify(), "not consistent");
+	return destroy_world();
+}
+
 static const struct test_case cases[] = {
 	{"attach", sweep_attach},
 	{"replay", sweep_replay},
@@ -767,6 +789,7 @@ static const struct test_case cases[] = {
 	{"move", sweep_move},
 	{"a device that can be moved neither there nor back is lost, and said to be",
 		move_loses_a_device},
+	{"what was fenced off stays so after a merge", merge_keeps_fences},
 };
 
 static int

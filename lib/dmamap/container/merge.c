@@ -126,8 +126,11 @@ fence(struct dmamap_container *c, struct dmamap_range r)
 	rc = dm_range_set_add(&c->fenced, r);
 	if (rc == 0)
 		rc = dm_iova_take_fixed(c->space, r.start, dm_range_len(r));
-	/* Live already: it was taken for the mapping, and disown() leaves it so. */
-	if (rc < 0 && rc != -EEXIST)
+	/*
+	 * Live already: it was taken for the mapping, and disown() leaves it so, or the user has taken it. Out of range:
+	 * nobody is given it.
+	 */
+	if (rc < 0 && rc != -EEXIST && rc != -ERANGE)
 		DM_LOG(ERR, "container %s: no memory to remember that " DM_RANGE_FMT
 			" is fenced off", c->name, DM_RANGE_ARG(r));
 }
@@ -329,6 +332,24 @@ adopt_taken(struct dmamap_container *into, struct dmamap_container *from)
 	return rc;
 }
 
+/** The domains that keep what was fenced off change hands, so the fences do too. */
+static void
+move_fences(struct dmamap_container *into, struct dmamap_container *from)
+{
+	struct dmamap_range r, live;
+	unsigned int i;
+
+	for (i = 0; i < from->fenced.n; i++) {
+		r = from->fenced.r[i];
+		fence(into, r);
+		while (dm_iova_next_live(from->space, r.start, &live) == 0 && live.last <= r.last)
+			if (dm_iova_give(from->space, live.start, dm_range_len(live)) < 0)
+				break;
+	}
+	dm_range_set_clear(&from->fenced);
+	from->fenced_len = 0;
+}
+
 /** Nothing can fail any more: hand over lists and counts. */
 static void
 hand_over(struct dmamap_container *into, struct dmamap_container *from, struct dm_merged *merged)
@@ -339,6 +360,7 @@ hand_over(struct dmamap_container *into, struct dmamap_container *from, struct d
 	struct dm_domain *d;
 
 	disown_all(from, &from->mappings);
+	move_fences(into, from);
 	TAILQ_FOREACH(m, &from->mappings, next)
 		m->c = into;
 	TAILQ_CONCAT(&into->aliases, &from->aliases, idle);
