@@ -356,7 +356,7 @@ bench_2m(void)
 		perf_compare(&a, &slow, &row);
 		perf_report(&row);
 	} else {
-		printf("%34s not measured: /proc/self/pagemap shows no addresses (not root)\n",
+		printf("%34s not measured: the EAL finds no physical addresses here\n",
 			row.name);
 	}
 	report_parity("xlate/2m IOVA to VA", &w);
