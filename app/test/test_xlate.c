@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -767,7 +768,8 @@ race_reader(void *arg)
 		s = &rivals[(state >> 40) % (state >> 63 != 0 ? FIRST_PAGE_RIVAL : RTE_DIM(rivals))];
 		key = s->key + (state >> 20) % s->len;
 		val = dm_xlate_lookup(race->x, key);
-		r->seen += val != DM_XLATE_NONE;
+		if (val != DM_XLATE_NONE)
+			__atomic_store_n(&r->seen, r->seen + 1, __ATOMIC_RELAXED);
 		r->wrong += !possible(key, val);
 		if (race->rcu != NULL && state >> 60 == 0)
 			rte_rcu_qsbr_quiescent(race->rcu, r->id);
@@ -821,7 +823,14 @@ race_once(struct rte_rcu_qsbr *rcu, unsigned int steps)
 	TEST_ASSERT_SUCCESS(dm_xlate_create(rcu, &race.x), "create");
 	for (i = 0; i < RTE_DIM(r); i++)
 		TEST_ASSERT_SUCCESS(pthread_create(&thread[i], NULL, race_reader, &r[i]), "thread");
-	rc = race_writer(race.x, steps);
+	/* On a busy host a reader may start late: the writer waits until each has seen something. */
+	rc = dm_xlate_insert(race.x, rivals[0].key, rivals[0].val, rivals[0].len);
+	for (i = 0; i < RTE_DIM(r) && rc == 0; i++)
+		while (__atomic_load_n(&r[i].seen, __ATOMIC_RELAXED) == 0)
+			sched_yield();
+	dm_xlate_remove(race.x, rivals[0].key, rivals[0].len);
+	if (rc == 0)
+		rc = race_writer(race.x, steps);
 	__atomic_store_n(&race.stop, true, __ATOMIC_RELAXED);
 	for (i = 0; i < RTE_DIM(r); i++)
 		pthread_join(thread[i], NULL);
@@ -829,7 +838,6 @@ race_once(struct rte_rcu_qsbr *rcu, unsigned int steps)
 	TEST_ASSERT_SUCCESS(rc, "writer");
 	TEST_ASSERT_EQUAL(r[0].wrong + r[1].wrong, 0, "%" PRIu64 " answers were of no mapping",
 		r[0].wrong + r[1].wrong);
-	TEST_ASSERT(r[0].seen + r[1].seen > 0, "the readers saw nothing");
 	return TEST_SUCCESS;
 }
 
