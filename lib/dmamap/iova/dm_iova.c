@@ -238,11 +238,11 @@ find_in(const struct dm_iova_space *s, const struct want *w, uint64_t lo, uint64
 	return find_run(s, w, lo, hi);
 }
 
-/** A place above 4 GiB if there is one, else below, else across. */
+/** A place above 4 GiB if there is one, else below, else across. A tight space keeps nothing apart. */
 static uint64_t
 find(const struct dm_iova_space *s, const struct want *w)
 {
-	uint64_t floor = s->floor >> PAGE_SHIFT, at = DM_FREE_TREE_NONE;
+	uint64_t floor = s->tight ? 0 : s->floor >> PAGE_SHIFT, at = DM_FREE_TREE_NONE;
 
 	if (w->hi >= floor)
 		at = find_in(s, w, RTE_MAX(w->lo, floor), w->hi);
