@@ -22,7 +22,7 @@ struct dm_iova_stats {
 	uint64_t live_ranges; /**< ranges taken and not given back */
 	uint64_t live_len;    /**< bytes in them */
 	uint64_t usable_len;  /**< bytes in all usable ranges (saturating) */
-	uint64_t cached_len;  /**< bytes free, but kept in per-lcore caches */
+	uint64_t cached_len;  /**< bytes free, but kept in threads' caches */
 };
 
 /**
@@ -50,6 +50,13 @@ int dm_iova_set_usable(struct dm_iova_space *space, const struct dm_range_set *u
 /**
  * Take a free range. Any thread.
  *
+ * The lowest aligned block that fits, above 4 GiB while there is room above, so that devices with 32 bits
+ * find room below (a space of which less than a quarter is free keeps nothing apart). No page is wasted:
+ * whatever is usable and not live can be taken, and -ENOSPC means that no place at all would do; to be
+ * sure of that, a refusal first empties the caches of all threads and may walk all free space.
+ * Lengths of 2^n pages up to 2 GiB come from a cache of the calling thread (up to 128 threads at a time,
+ * known to the EAL or not): no lock, no allocation, no system call.
+ *
  * @param len     bytes, a multiple of DM_IOVA_GRANULE, not 0.
  * @param align   power of two, at least DM_IOVA_GRANULE.
  * @param phase   a multiple of DM_IOVA_GRANULE below align: *iova % align == phase, so that an IOVA can be
@@ -74,8 +81,9 @@ int dm_iova_take_fixed(struct dm_iova_space *space, rte_iova_t iova, uint64_t le
 int dm_iova_give(struct dm_iova_space *space, rte_iova_t iova, uint64_t len);
 
 /**
- * Find the live range that starts at or after `from`.
- * @return 0 and *r; -ENOENT: none. A walk is exact only while nobody takes or gives.
+ * Find the live range that starts at or after `from`. The first call after a change sorts all live
+ * ranges; the others of a walk take logarithmic time.
+ * @return 0 and *r; -ENOENT: none; -ENOMEM. A walk is exact only while nobody takes or gives.
  */
 int dm_iova_next_live(const struct dm_iova_space *space, rte_iova_t from, struct dmamap_range *r);
 
