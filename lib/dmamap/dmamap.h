@@ -70,7 +70,8 @@ enum dmamap_sharing {
 /** @name Flags of mappings and zones */
 /**@{*/
 #define DMAMAP_READ  UINT32_C(0x01) /**< devices may read */
-#define DMAMAP_WRITE UINT32_C(0x02) /**< devices may write */
+/** Devices may write. With Linux's VT-d driver they can then read as well, whether READ is given or not. */
+#define DMAMAP_WRITE UINT32_C(0x02)
 #define DMAMAP_FIXED UINT32_C(0x04) /**< map exactly at the IOVA passed in */
 #define DMAMAP_LOW32 UINT32_C(0x08) /**< IOVAs below 4 GiB only */
 /**
