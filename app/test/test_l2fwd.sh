@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The Gantry authors
+# Does gantry-l2fwd forward, stop, refuse and survive? test_l2fwd.sh PROGRAM: on any host, with ports that need no
+# device. test_l2fwd.sh PROGRAM PLUGINS: in the emulated machine (profile default), with real ones.
+set -u
+readonly PROGRAM=$1 PLUGINS=${2:-}
+readonly EAL="--no-pci --no-telemetry"
+passed=0 failed=0 out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+
+judge() # name, then a command that says whether it holds
+{
+    local name=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1)); echo "ok      l2fwd: $name"
+    else
+        failed=$((failed + 1)); echo "FAILED  l2fwd: $name"; cat "$out"
+    fi
+}
+
+finish()
+{
+    echo "$passed passed, $failed failed, 0 skipped"
+    exit $((failed > 0))
+}
+
+one_line() # status, text: the program ended with it, and said so in one line
+{
+    [ "$1" -eq 1 ] && [ "$(grep -c '^gantry-l2fwd: ' "$out")" -eq 1 ] && grep -q "^gantry-l2fwd: .*$2" "$out"
+}
+
+refused() # name, text, arguments
+{
+    local name=$1 text=$2
+    shift 2
+    timeout 60 "$PROGRAM" "$@" >"$out" 2>&1
+    judge "$name" one_line $? "$text"
+}
+
+on_host()
+{
+    local null="$EAL --no-huge --no-shconf -m 128 -l 0 --vdev=net_null0 --vdev=net_null1"
+
+    timeout -s INT 3 "$PROGRAM" $null -- -p 3 -q 2 -T 1 >"$out" 2>&1
+    judge "a signal ends it with a table" grep -A3 "^final statistics" "$out" -q
+    judge "both ports received" awk '/^final/ {f = 1} f && /net_null/ && $3 > 0 && $4 > 0 {n++} END {exit n != 2}' "$out"
+    refused "no options" 'come after "--"' $EAL
+    refused "no mask" "which ports" $null --
+    refused "a mask of nothing" "-p 0" $null -- -p 0
+    refused "a port that is not there" "there is no port 2" $null -- -p 7 -q 3
+    refused "too few lcores" "need 2 lcores" $null -- -p 3
+    refused "a port in no pair" "is in no pair" $null -- -p 3 -q 2 "--portmap=(0,0)"
+    refused "half a pair" "is not of the form" $null -- -p 3 -q 2 "--portmap=(0,1"
+    refused "no ports at all" "there is no Ethernet port" $EAL --no-huge --no-shconf -m 128 -l 0 -- -p 1
+}
+
+start() # device arguments for each port
+{
+    LD_LIBRARY_PATH=$PLUGINS "$PROGRAM" -d libgantry_bus_vfio_pci.so -d libgantry_net_e1000e.so $EAL -l 0-1 \
+        -a "vfio_pci:0000:01:00.0$1" -a "vfio_pci:0000:02:00.0$2" -- -p 3 -T 0 -P --no-mac-updating >"$out" 2>&1 &
+    pid=$!
+    for _ in $(seq 300); do
+        grep -q "forwarding" "$out" && return 0
+        kill -0 $pid 2>/dev/null || return 1
+        sleep 0.1
+    done
+    return 1
+}
+
+stopped() # by a signal, with the status 0
+{
+    kill -"$1" $pid
+    wait $pid
+}
+
+pings()
+{
+    ip netns exec left ping -c 20 -i 0.05 -W 5 -q 10.78.0.2 | grep -q " 0% packet loss"
+}
+
+in_machine()
+{
+    local side nic=3 address=1
+
+    for side in left right; do
+        ip netns add $side
+        ip link set "$(ls /sys/bus/pci/devices/0000:0$nic:00.0/net)" netns $side
+        ip netns exec $side sh -c "ip addr add 10.78.0.$address/24 dev eth$((nic - 3)); ip link set eth$((nic - 3)) up"
+        nic=$((nic + 1)) address=$((address + 1))
+    done
+
+    judge "two NICs in a container" start "" ""
+    for _ in $(seq 30); do ip netns exec left ping -c 1 -W 1 -q 10.78.0.2 >/dev/null && break; done
+    judge "packets cross" pings
+    ip netns exec left ping -f -q 10.78.0.2 >/dev/null 2>&1 &
+    local flood=$!
+    sleep 1
+    kill -KILL $pid
+    wait $pid 2>/dev/null
+    judge "it starts again after SIGKILL in traffic" start "" ""
+    kill $flood
+    judge "packets cross again" pings
+    judge "SIGTERM ends it well" stopped TERM
+    judge "the table and the container are shown" grep -q "^container default: type1, 1 domain, 2 groups, 2 devices" "$out"
+
+    judge "a NIC in each of two containers" start ",container=a" ",container=b"
+    judge "packets cross from container to container" pings
+    judge "SIGINT ends it well" stopped INT
+    judge "both containers are shown" awk '/^container a: type1/ {a = 1} /^container b: type1/ {b = 1} END {exit !(a && b)}' "$out"
+}
+
+if [ -z "$PLUGINS" ]; then
+    on_host
+else
+    in_machine
+fi
+finish
