@@ -248,7 +248,10 @@ static int
 gives_a_container_physical_addresses(void)
 {
 	const struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_NOIOMMU};
+	const struct dmamap_zone_conf zone = {.len = 1};
 	rte_iova_t iova = phys + pin->len;
+	struct dmamap_zone *z;
+	uint64_t where;
 	struct dmamap_container *c;
 	struct dmamap_device *d;
 
@@ -258,7 +261,10 @@ gives_a_container_physical_addresses(void)
 	TEST_ASSERT_SUCCESS(dmamap_map(c, pin->va, pin->len, DMAMAP_RW, &iova), "map");
 	TEST_ASSERT_EQUAL(iova, phys, "%#" PRIx64, iova);
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, RTE_PTR_ADD(pin->va, 100)), phys + 100, "va2iova");
-	/* The replay finds it where it was. */
+	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &zone, &z), "zone");
+	TEST_ASSERT_SUCCESS(dm_phys_of(dmamap_zone_va(z), dmamap_zone_len(z), &where), "phys");
+	TEST_ASSERT_EQUAL(dmamap_zone_iova(z), where, "zone at %#" PRIx64, dmamap_zone_iova(z));
+	/* The replay finds them where they were. */
 	TEST_ASSERT_SUCCESS(dmamap_container_attach(c, NIC, &d), "attach");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, pin->len), "unmap");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d), "detach");

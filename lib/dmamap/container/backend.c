@@ -81,17 +81,32 @@ dm_backend_host_reserved(struct dmamap_container *c)
 	return 0;
 }
 
+/** What says where memory must be mapped; NULL: nothing does. */
+static const struct dm_iommu_ops *
+placing_ops(const struct dmamap_container *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(backends); i++)
+		if (is_candidate(c, i) && backends[i].ops->iova_of != NULL)
+			return backends[i].ops;
+	return NULL;
+}
+
+bool
+dm_backend_places(const struct dmamap_container *c)
+{
+	return placing_ops(c) != NULL;
+}
+
 int
 dm_backend_place(const struct dmamap_container *c, const void *va, uint64_t len, rte_iova_t *iova)
 {
-	unsigned int i;
+	const struct dm_iommu_ops *ops = placing_ops(c);
 	int rc;
 
-	for (i = 0; i < RTE_DIM(backends); i++) {
-		if (!is_candidate(c, i) || backends[i].ops->iova_of == NULL)
-			continue;
-		rc = backends[i].ops->iova_of(va, len, iova);
-		return rc < 0 ? rc : 1;
-	}
-	return 0;
+	if (ops == NULL)
+		return 0;
+	rc = ops->iova_of(va, len, iova);
+	return rc < 0 ? rc : 1;
 }

@@ -15,6 +15,8 @@ int dm_backend_open(struct dmamap_container *c);
 void dm_backend_close(struct dmamap_container *c);
 /** Read the reserved ranges of this machine into c->host_resv. @return 0, or -ENOMEM. */
 int dm_backend_host_reserved(struct dmamap_container *c);
+/** Does the backend say where memory must be mapped, since it does not translate? */
+bool dm_backend_places(const struct dmamap_container *c);
 /**
  * Where the backend wants memory to be mapped, if it does not translate.
  * @return 1: at *iova; 0: anywhere; the backend's error.

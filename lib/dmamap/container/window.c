@@ -4,7 +4,7 @@
  * Which zones translate by an addition? Those of whole hugepages, side by side in one window.
  */
 
-#include "dm_container.h"
+#include "dm_backend.h"
 
 /** The window, made when it is first wanted; NULL: none can be had. */
 static struct dm_window *
@@ -12,7 +12,7 @@ window_of(struct dmamap_container *c)
 {
 	struct dm_window *w = c->window;
 
-	if (w != NULL || c->no_window)
+	if (w != NULL || c->no_window || dm_backend_places(c))
 		return w;
 	if (dm_window_create(DM_WINDOW_LEN, &w) < 0) {
 		DM_LOG(INFO, "container %s: no address space for a window: zones translate by table",
