@@ -60,9 +60,38 @@ a_list_that_fails_half_way_leaves_nothing(void)
 	return dmamap_container_detach(d);
 }
 
+static int
+a_run_ends_where_the_iovas_do(void)
+{
+	struct dmamap_piece pieces[] = {{buf, 2 * KB4}, {buf + 4 * KB4, KB4}};
+	rte_iova_t iova = 0x100000, next = 0x100000 + 2 * KB4;
+	size_t len = BUF_LEN;
+
+	/* Adjacent in memory and at the IOMMU: one run over two mappings. */
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, 2 * KB4, DMAMAP_RW | DMAMAP_FIXED, &iova), "map");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + 2 * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &next), "map");
+	TEST_ASSERT_EQUAL(dmamap_va2iova_run(c, buf + 100, &len), iova + 100, "IOVA");
+	TEST_ASSERT_EQUAL(len, 3 * KB4 - 100, "a run of %zu", len);
+	len = 50;
+	TEST_ASSERT_EQUAL(dmamap_va2iova_run(c, buf, &len), iova, "IOVA");
+	TEST_ASSERT_EQUAL(len, 50, "more than was asked for: %zu", len);
+	len = KB4;
+	TEST_ASSERT_EQUAL(dmamap_va2iova_run(c, buf + 3 * KB4, &len), RTE_BAD_IOVA, "not mapped");
+	TEST_ASSERT_EQUAL(len, 0, "a run of %zu", len);
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, 3 * KB4), "unmap");
+
+	/* Apart in memory: the run ends, though the IOVAs go on. */
+	TEST_ASSERT_SUCCESS(dmamap_map_sg(c, pieces, 2, DMAMAP_RW, &iova), "map");
+	len = BUF_LEN;
+	TEST_ASSERT_EQUAL(dmamap_va2iova_run(c, buf, &len), iova, "IOVA");
+	TEST_ASSERT_EQUAL(len, 2 * KB4, "a run of %zu", len);
+	return dmamap_unmap(c, iova, 3 * KB4);
+}
+
 static const struct test_case cases[] = {
 	{"pieces lie side by side", pieces_lie_side_by_side},
 	{"a list that fails half-way leaves nothing", a_list_that_fails_half_way_leaves_nothing},
+	{"a run ends where the IOVAs do", a_run_ends_where_the_iovas_do},
 };
 
 REGISTER_TEST_SUITE(sg) = {

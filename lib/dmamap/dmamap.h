@@ -533,6 +533,14 @@ int dmamap_zone_node(const struct dmamap_zone *z);
  */
 rte_iova_t dmamap_va2iova(const struct dmamap_container *c, const void *va);
 
+/**
+ * Translate a run, for scatter lists: how far from va on are the IOVAs contiguous too? Lock-free, any thread.
+ *
+ * @param len  in: bytes wanted from va on. Out: how many of them, from va on, are one run of IOVAs; 0: va is not mapped.
+ * @return the IOVA of va, or RTE_BAD_IOVA.
+ */
+rte_iova_t dmamap_va2iova_run(const struct dmamap_container *c, const void *va, size_t *len);
+
 /** The way back. @return the address, or NULL if nothing is mapped at that IOVA. */
 void *dmamap_iova2va(const struct dmamap_container *c, rte_iova_t iova);
 

@@ -518,6 +518,16 @@ dmamap_va2iova(const struct dmamap_container *c, const void *va)
 	return dm_xlate_lookup(c->va2iova, (uintptr_t)va);
 }
 
+rte_iova_t
+dmamap_va2iova_run(const struct dmamap_container *c, const void *va, size_t *len)
+{
+	uint64_t run = *len;
+	rte_iova_t iova = dm_xlate_lookup_run(c->va2iova, (uintptr_t)va, &run);
+
+	*len = run;
+	return iova;
+}
+
 void *
 dmamap_iova2va(const struct dmamap_container *c, rte_iova_t iova)
 {
