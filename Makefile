@@ -40,4 +40,4 @@ install: build
 	meson install -C build
 
 clean:
-	rm -rf build build-asan build-clang
+	rm -rf build build-asan build-clang build-tsan build-fuzz

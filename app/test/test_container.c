@@ -729,9 +729,9 @@ nothing_is_unmapped_before_readers_are_quiescent(void)
 	while (dmamap_va2iova(c, buf) != RTE_BAD_IOVA)
 		;
 	__atomic_store_n(&u.reader_done, true, __ATOMIC_RELEASE);
-	rte_rcu_qsbr_quiescent(rcu, 0);
-	pthread_join(thread, NULL);
+	/* Not just quiescent: the unmap may begin to wait only after that. */
 	rte_rcu_qsbr_thread_offline(rcu, 0);
+	pthread_join(thread, NULL);
 
 	TEST_ASSERT_SUCCESS(u.rc, "unmap");
 	TEST_ASSERT(u.in_order, "the unmap went on while a reader could hold the address");

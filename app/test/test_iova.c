@@ -648,7 +648,7 @@ static int
 a_life_ends_once(void)
 {
 	struct dm_live_table t;
-	uint64_t i, word = 0, again, next;
+	uint64_t i, word = 0, again = 0, next = 0;
 	int result = TEST_FAILED;
 
 	TEST_ASSERT_SUCCESS(dm_live_init(&t), "table");

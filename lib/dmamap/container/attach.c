@@ -189,11 +189,11 @@ join_new_domain(struct dmamap_container *c, struct dmamap_device *dev)
 	}
 	d->dom->id = c->next_domain_id;
 	rc = ops->attach(d->dom, dev->dev);
-	if (rc < 0) {
-		DM_LOG(ERR, "container %s: cannot attach %s to a domain of its own: %s", c->name,
-			dev->dev->name, strerror(-rc));
+	if (rc == -EINVAL)
+		DM_LOG(ERR, "container %s: the kernel takes %s into no domain, not even one of its own",
+			c->name, dev->dev->name);
+	if (rc < 0)
 		goto free_domain;
-	}
 	rc = read_info(c, d);
 	if (rc == 0)
 		rc = dm_check_domain(c, d, dev->dev->name);
@@ -234,16 +234,6 @@ join_domain(struct dmamap_device *d, struct dm_domain *domain)
 	return rc;
 }
 
-/** Say that a domain does not take a device, if it does not. @return rc */
-static int
-refused(const struct dmamap_device *d, const struct dm_domain *domain, uint32_t level, int rc)
-{
-	if (rc < 0)
-		rte_log(level, dm_logtype, "dmamap: domain %u cannot take %s: %s\n",
-			domain->dom->id, d->dev->name, strerror(-rc));
-	return rc;
-}
-
 /** Find a domain that takes the device, without replay; else make one. */
 static int
 join(struct dmamap_container *c, struct dmamap_device *d)
@@ -251,18 +241,22 @@ join(struct dmamap_container *c, struct dmamap_device *d)
 	struct dm_domain *domain = domain_of_group(c, d->dev->group);
 	int rc;
 
-	if (domain != NULL)
-		return refused(d, domain, RTE_LOG_ERR, join_domain(d, domain));
+	if (domain != NULL) {
+		rc = join_domain(d, domain);
+		if (rc == -EINVAL)
+			DM_LOG(ERR, "container %s: domain %u does not take %s, though its group is "
+				"there", c->name, domain->dom->id, d->dev->name);
+		return rc;
+	}
 	if (c->conf.sharing == DMAMAP_ISOLATE)
 		return join_new_domain(c, d);
 	TAILQ_FOREACH(domain, &c->domains, next) {
 		rc = join_domain(d, domain);
-		if (rc == 0)
-			return 0;
 		/* -EINVAL: this domain cannot take it, another may (vfio_iommu_type1.c, attach_group). */
-		refused(d, domain, rc == -EINVAL ? RTE_LOG_INFO : RTE_LOG_ERR, rc);
 		if (rc != -EINVAL)
 			return rc;
+		DM_LOG(INFO, "container %s: domain %u cannot take %s", c->name, domain->dom->id,
+			d->dev->name);
 	}
 	return join_new_domain(c, d);
 }

@@ -281,6 +281,15 @@ group_of(struct model_domain *dom, int id)
 }
 
 static int
+fail_attach(const struct dm_iommu_dev *dev, int rc)
+{
+	if (rc == -EINVAL)
+		return rc;
+	return DM_FAIL(-rc, "%s: the model does not take its group %d: %s",
+		dev->name, dev->group, strerror(-rc));
+}
+
+static int
 model_attach(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev)
 {
 	struct model_domain *md = container_of(dom, struct model_domain, base);
@@ -291,14 +300,14 @@ model_attach(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev)
 	if (group == NULL) {
 		rc = group_join(md, dev->group, &group);
 		if (rc < 0)
-			return rc;
+			return fail_attach(dev, rc);
 	}
 	rc = dm_mk_ioctl(model_of(dom->iommu), group->file, VFIO_GROUP_GET_DEVICE_FD,
 		(unsigned long)mdev->options);
 	if (rc < 0) {
 		if (group->devices == 0)
 			group_leave(md, group);
-		return rc;
+		return fail_attach(dev, rc);
 	}
 	mdev->file = rc;
 	group->devices++;

@@ -145,8 +145,11 @@ dm_vfio_domain_destroy(struct dm_iommu_domain *dom)
 static int
 explain_refusal(const struct dm_vfio_kind *kind, const struct dm_iommu_dev *dev, int rc)
 {
-	if (rc != -EPERM)
+	if (rc == -EINVAL)
 		return rc;
+	if (rc != -EPERM)
+		return DM_FAIL(-rc, "%s: VFIO does not take its group %d: %s", dev->name,
+			dev->group, strerror(-rc));
 	if (kind->backend == DMAMAP_BACKEND_NOIOMMU)
 		return DM_FAIL(EPERM, "%s: without an IOMMU it takes CAP_SYS_RAWIO: run as root",
 			dev->name);

@@ -152,7 +152,7 @@ dm_vfio_group_open_device(const struct dm_vfio_group *group, const char *bdf,
 	snprintf(name, sizeof(name), "%s%s%s", bdf, vf_token[0] != '\0' ? " vf_token=" : "",
 		vf_token);
 	fd = dm_kernel_ioctl(group->fd, VFIO_GROUP_GET_DEVICE_FD, name);
-	if (fd >= 0)
+	if (fd >= 0 || fd == -EINVAL)
 		return fd;
 	if (fd == -EACCES)
 		return DM_FAIL(EACCES, "%s: %s VF token: attach it as \"%s vf_token=UUID\" with the"
