@@ -10,20 +10,28 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <rte_common.h>
 
 #include "dm_log.h"
 #include "dm_pin.h"
 
-/** What /proc/self/status says. */
-struct status {
-	uint64_t locked;   /**< bytes: VmLck (charged by type1) or VmPin (by iommufd), the larger */
-	uint64_t caps;	   /**< effective capabilities */
-};
+/** Is the calling thread exempt? The kernel asks for its capability too (vfio_dma_do_map(), lock_cap). */
+static bool
+is_exempt(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
 
+	return syscall(SYS_capget, &head, caps) == 0 &&
+		(caps[0].effective & (UINT32_C(1) << CAP_IPC_LOCK)) != 0;
+}
+
+/** Bytes that are locked: VmLck (charged by type1) or VmPin (by iommufd), the larger. */
 static int
-read_status(struct status *st)
+read_locked(uint64_t *locked)
 {
 	FILE *f = fopen("/proc/self/status", "re");
 	char line[256];
@@ -31,13 +39,11 @@ read_status(struct status *st)
 
 	if (f == NULL)
 		return -errno;
-	*st = (struct status){0};
+	*locked = 0;
 	while (fgets(line, sizeof(line), f) != NULL) {
 		if (sscanf(line, "VmLck: %" SCNu64, &kib) == 1 ||
 				sscanf(line, "VmPin: %" SCNu64, &kib) == 1)
-			st->locked = RTE_MAX(st->locked, kib << 10);
-		else
-			sscanf(line, "CapEff: %" SCNx64, &st->caps);
+			*locked = RTE_MAX(*locked, kib << 10);
 	}
 	fclose(f);
 	return 0;
@@ -47,21 +53,22 @@ int
 dm_pin_memlock_check(uint64_t len, const char *what)
 {
 	struct rlimit limit;
-	struct status st;
-	uint64_t wanted;
+	uint64_t locked, wanted;
 
+	/* Reading /proc takes longer than all else that a map does: only if it can matter. */
+	if (len == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY ||
+		is_exempt())
+		return 0;
 	/* What cannot be read cannot be judged: the kernel has the last word then. */
-	if (read_status(&st) < 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+	if (read_locked(&locked) < 0)
 		return 0;
-	if (st.caps & (UINT64_C(1) << CAP_IPC_LOCK) || limit.rlim_cur == RLIM_INFINITY)
-		return 0;
-	if (st.locked <= limit.rlim_cur && len <= limit.rlim_cur - st.locked)
+	if (locked <= limit.rlim_cur && len <= limit.rlim_cur - locked)
 		return 0;
 
-	wanted = len > UINT64_MAX - st.locked - 1023 ? UINT64_MAX : len + st.locked + 1023;
+	wanted = len > UINT64_MAX - locked - 1023 ? UINT64_MAX : len + locked + 1023;
 	wanted >>= 10;
 	return DM_FAIL(ENOMEM, "%s: locking %" PRIu64 " KiB needs RLIMIT_MEMLOCK of %" PRIu64
 		" KiB, it is %" PRIu64 " KiB (%" PRIu64 " KiB in use): ulimit -l %" PRIu64
 		", LimitMEMLOCK= of the service, or CAP_IPC_LOCK",
-		what, len >> 10, wanted, (uint64_t)limit.rlim_cur >> 10, st.locked >> 10, wanted);
+		what, len >> 10, wanted, (uint64_t)limit.rlim_cur >> 10, locked >> 10, wanted);
 }
