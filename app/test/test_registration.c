@@ -149,6 +149,45 @@ idle_registrations_go_when_told_or_when_room_is_needed(void)
 	return 0;
 }
 
+/** Wherever the one in use lies among the idle and the mapped, it is seen; and all that is idle goes. */
+static int
+an_invalidation_sees_all_that_it_covers(void)
+{
+	enum { N = 32 };
+	struct dmamap_registration *r;
+	rte_iova_t iova[N] = {0};
+	unsigned int i, mapped = 0;
+
+	for (i = 0; i < N; i++) {
+		char *va = buf + 2 * KB4 * i;
+
+		if (i % 3 == 1) {
+			TEST_ASSERT_SUCCESS(dmamap_map(c, va, KB4, DMAMAP_RW, &iova[i]), "map");
+			mapped++;
+			continue;
+		}
+		r = reg(va, KB4, DMAMAP_RW, &iova[i]);
+		TEST_ASSERT_NOT_NULL(r, "register");
+		dmamap_deregister(r);
+	}
+	for (i = 0; i < N; i++) {
+		if (i % 3 == 1)
+			continue;
+		r = reg(buf + 2 * KB4 * i, KB4, DMAMAP_RW, &iova[i]);
+		TEST_ASSERT_EQUAL(dmamap_invalidate(c, buf, BUF_LEN), -EBUSY, "%u is in use", i);
+		dmamap_deregister(r);
+	}
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, N, "something was unmapped");
+	TEST_ASSERT_SUCCESS(dmamap_invalidate(c, buf, BUF_LEN), "invalidate");
+	TEST_ASSERT_EQUAL(machine_info().n_mappings, mapped, "mappings");
+	for (i = 0; i < N; i++)
+		TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf + 2 * KB4 * i),
+			i % 3 == 1 ? iova[i] : RTE_BAD_IOVA, "%u", i);
+	for (i = 1; i < N; i += 3)
+		TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova[i], KB4), "unmap");
+	return 0;
+}
+
 static int
 idle_registrations_make_room_for_maps(void)
 {
@@ -270,6 +309,7 @@ static const struct test_case cases[] = {
 	{"memory of others is used and kept", memory_of_others_is_used_and_kept},
 	{"idle registrations go when told, or when room is needed",
 		idle_registrations_go_when_told_or_when_room_is_needed},
+	{"an invalidation sees all that it covers", an_invalidation_sees_all_that_it_covers},
 	{"idle registrations make room for maps", idle_registrations_make_room_for_maps},
 	{"random registrations are reached whole", random_registrations_are_reached_whole},
 	{"a stream works in place or on a copy", a_stream_works_in_place_or_on_a_copy},

@@ -102,7 +102,7 @@ struct dmamap_container {
 	struct dm_mapping_list mappings;
 	struct dm_mapping_list idle;	/**< registered mappings without users */
 	struct dm_mapping_list aliases; /**< registered mappings that are not in by_va; linked by `idle` */
-	uint64_t idle_len, idle_limit;
+	uint64_t idle_len, idle_limit, idle_aliases; /**< bytes; bytes; how many of `idle` are aliases */
 	void *by_iova; /**< tsearch(3) tree of struct dm_mapping */
 	void *by_va;   /**< the same for those that va2iova answers: without aliases */
 	void *taken;   /**< tsearch(3) tree of struct dm_taken */

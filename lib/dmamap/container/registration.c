@@ -10,7 +10,8 @@
 #include "dm_container.h"
 
 /* A registration is the mapping that it uses. Idle ones are linked by `idle` in c->idle; an alias in use, which by_va
- * does not know, in c->aliases.
+ * does not know, in c->aliases. There can be very many idle ones, so no list of them is walked but for aliases, of which
+ * c->idle_aliases are idle: what overlaps some memory is asked of by_va.
  */
 
 static struct dm_mapping *
@@ -38,8 +39,46 @@ find(const struct dmamap_container *c, struct dmamap_range vas, uint32_t flags)
 	TAILQ_FOREACH(m, &c->aliases, idle)
 		if (serves(m, vas, flags))
 			return m;
+	if (c->idle_aliases == 0)
+		return NULL;
 	TAILQ_FOREACH(m, &c->idle, idle)
 		if ((m->flags & DMAMAP_ALIAS) && serves(m, vas, flags))
+			return m;
+	return NULL;
+}
+
+/** A registration, no alias, that overlaps the memory and is in use, or idle; NULL: none. */
+static struct dm_mapping *
+overlapping(const struct dmamap_container *c, struct dmamap_range vas, bool idle)
+{
+	struct dm_mapping *m, *below;
+
+	/* What is found is any one of those that overlap, near the root: look below it and above it. */
+	while ((m = dm_mapping_find_va(c, vas)) != NULL) {
+		if (m->registered && (m->users == 0) == idle)
+			return m;
+		if (m->vas.start > vas.start) {
+			below = overlapping(c, (struct dmamap_range){vas.start, m->vas.start - 1}, idle);
+			if (below != NULL)
+				return below;
+		}
+		if (m->vas.last >= vas.last)
+			return NULL;
+		vas.start = m->vas.last + 1;
+	}
+	return NULL;
+}
+
+/** An idle registration that overlaps the memory; NULL: none. */
+static struct dm_mapping *
+idle_overlapping(const struct dmamap_container *c, struct dmamap_range vas)
+{
+	struct dm_mapping *m = overlapping(c, vas, true);
+
+	if (m != NULL || c->idle_aliases == 0)
+		return m;
+	TAILQ_FOREACH(m, &c->idle, idle)
+		if ((m->flags & DMAMAP_ALIAS) && dm_range_overlap(m->vas, vas))
 			return m;
 	return NULL;
 }
@@ -51,8 +90,10 @@ make_busy(struct dmamap_container *c, struct dm_mapping *m)
 		return;
 	TAILQ_REMOVE(&c->idle, m, idle);
 	c->idle_len -= dm_range_len(m->range);
-	if (m->flags & DMAMAP_ALIAS)
+	if (m->flags & DMAMAP_ALIAS) {
+		c->idle_aliases--;
 		TAILQ_INSERT_TAIL(&c->aliases, m, idle);
+	}
 }
 
 static void
@@ -60,8 +101,10 @@ make_idle(struct dmamap_container *c, struct dm_mapping *m)
 {
 	if (--m->users > 0 || !m->registered)
 		return;
-	if (m->flags & DMAMAP_ALIAS)
+	if (m->flags & DMAMAP_ALIAS) {
+		c->idle_aliases++;
 		TAILQ_REMOVE(&c->aliases, m, idle);
+	}
 	TAILQ_INSERT_TAIL(&c->idle, m, idle);
 	c->idle_len += dm_range_len(m->range);
 }
@@ -71,6 +114,7 @@ static int
 drop(struct dmamap_container *c, struct dm_mapping *m)
 {
 	uint64_t len = dm_range_len(m->range);
+	bool alias = m->flags & DMAMAP_ALIAS;
 	int rc;
 
 	TAILQ_REMOVE(&c->idle, m, idle);
@@ -80,6 +124,7 @@ drop(struct dmamap_container *c, struct dm_mapping *m)
 		return rc;
 	}
 	c->idle_len -= len;
+	c->idle_aliases -= alias;
 	return rc;
 }
 
@@ -104,13 +149,10 @@ dm_registrations_trim(struct dmamap_container *c, uint64_t keep)
 static int
 drop_overlapping(struct dmamap_container *c, struct dmamap_range *vas, bool widen)
 {
-	struct dm_mapping *m, *next;
+	struct dm_mapping *m;
 	int rc;
 
-	for (m = TAILQ_FIRST(&c->idle); m != NULL; m = next) {
-		next = TAILQ_NEXT(m, idle);
-		if (!dm_range_overlap(m->vas, *vas))
-			continue;
+	while ((m = idle_overlapping(c, *vas)) != NULL) {
 		if (widen && !(m->flags & DMAMAP_ALIAS)) {
 			vas->start = RTE_MIN(vas->start, m->vas.start);
 			vas->last = RTE_MAX(vas->last, m->vas.last);
@@ -118,7 +160,6 @@ drop_overlapping(struct dmamap_container *c, struct dmamap_range *vas, bool wide
 		rc = drop(c, m);
 		if (rc < 0)
 			return rc;
-		next = TAILQ_FIRST(&c->idle); /* a wider range may overlap one that was passed */
 	}
 	return 0;
 }
@@ -208,10 +249,10 @@ in_use(const struct dmamap_container *c, struct dmamap_range vas)
 {
 	const struct dm_mapping *m;
 
-	TAILQ_FOREACH(m, &c->mappings, next)
-		if (m->registered && m->users > 0 && dm_range_overlap(m->vas, vas))
+	TAILQ_FOREACH(m, &c->aliases, idle)
+		if (dm_range_overlap(m->vas, vas))
 			return true;
-	return false;
+	return overlapping(c, vas, false) != NULL;
 }
 
 int
