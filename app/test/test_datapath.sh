@@ -1,0 +1,332 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The Gantry authors
+# How many system calls and allocator calls does a forwarding lcore of gantry-l2fwd make while packets cross? None. Started by
+# the machine's runner (profile default) with the build folder as its argument; the guest's kernel counts, through tracefs.
+#
+# Each function of ALLOCATORS gets a uprobe, and each probe, as raw_syscalls:sys_enter, a histogram by thread id. A histogram
+# misses nothing and needs no reader, so what happened between two moments is the difference of two readings.
+set -u
+
+readonly BUILD=$1
+readonly LEFT_NIC=0000:03:00.0 RIGHT_NIC=0000:04:00.0          # the kernel's
+readonly LEFT_PORT=0000:01:00.0 RIGHT_PORT=0000:02:00.0        # l2fwd's
+readonly RIGHT_IP=10.79.0.2
+readonly PACKETS=2000 LIMIT=120                                # a window: packets each way, and seconds at the most
+readonly L2FWD=/gantry/examples/l2fwd/gantry-l2fwd
+readonly TRACING=/sys/kernel/tracing
+readonly LOG=/tmp/l2fwd.log
+
+# What takes, maps or gives back memory or addresses, by the library that holds it.
+declare -A ALLOCATORS=(
+    [libc]="malloc calloc realloc reallocarray free posix_memalign aligned_alloc valloc pvalloc mmap munmap mremap brk sbrk"
+    [librte_eal]="rte_malloc rte_malloc_socket rte_zmalloc rte_zmalloc_socket rte_calloc rte_calloc_socket rte_realloc
+        rte_realloc_socket rte_free rte_memzone_reserve rte_memzone_reserve_aligned rte_memzone_reserve_bounded rte_memzone_free"
+    [libdmamap]="dmamap_map dmamap_unmap dmamap_map_sg dmamap_stream_map dmamap_stream_unmap dmamap_iova_take dmamap_iova_give
+        dmamap_zone_alloc dmamap_zone_free dmamap_register dmamap_deregister dmamap_invalidate
+        dm_map_locked dm_unmap_locked dm_domain_map dm_domains_unmap dm_pin_alloc dm_pin_free
+        dm_iova_take dm_iova_take_fixed dm_iova_give dm_window_take dm_window_give dm_xlate_pool_alloc dm_xlate_pool_free"
+)
+readonly LIBS="libc librte_eal libdmamap"
+declare -A path
+passed=0
+failed=0
+
+# Says whether the command that follows the name succeeds; what it leaves in $seen is shown too.
+must()
+{
+    local name=$1
+    shift
+    seen=
+    if "$@"; then
+        passed=$((passed + 1))
+        echo "ok      datapath: $name${seen:+: $seen}"
+    else
+        failed=$((failed + 1))
+        echo "FAILED  datapath: $name${seen:+: $seen}"
+    fi
+}
+
+finish()
+{
+    echo "$passed passed, $failed failed, 0 skipped"
+    [ $failed -eq 0 ]
+    exit
+}
+
+# Waits until the command succeeds; $1 is the most that it may take, in seconds.
+wait_until()
+{
+    local end=$((SECONDS + $1))
+    shift
+    while ! "$@"; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 0.05
+    done
+}
+
+# The offset in file $1 of the function whose address the file gives as $2, hexadecimal: what uprobe_events wants.
+file_offset()
+{
+    local type offset va pa filesz rest
+    while read -r type offset va pa filesz rest; do
+        [ "$type" = LOAD ] && (($2 >= va && $2 < va + filesz)) && printf '0x%x\n' $(($2 - va + offset)) && return
+    done < <(readelf -lW "$1")
+    return 1
+}
+
+# Has the event $1 (GROUP/NAME) counted by thread; $2 adds keys or a condition.
+count()
+{
+    echo "hist:keys=common_pid${2:-:size=8192}" >"$TRACING/events/$1/trigger"
+}
+
+# A probe at each function of library $1, each named for what it probes.
+probe_library()
+{
+    local lib=$1 name va
+    nm --defined-only "${path[$lib]}" >/tmp/symbols 2>/dev/null
+    nm -D --defined-only "${path[$lib]}" | sed 's/@.*//' >>/tmp/symbols
+    for name in ${ALLOCATORS[$lib]}; do
+        va=0x$(awk -v name="$name" '$3 == name { print $1; exit }' /tmp/symbols)
+        [ "$va" != 0x ] || { echo "  ${path[$lib]} has no $name"; return 1; }
+        echo "p:$lib/$name ${path[$lib]}:$(file_offset "${path[$lib]}" "$va")" >>$TRACING/uprobe_events &&
+            count "$lib/$name" && echo "${path[$lib]} $lib/$name $va" >>/tmp/probes || return 1
+    done
+}
+
+probe_all()
+{
+    local lib
+    for lib in $LIBS; do
+        path[$lib]=$(ldd $L2FWD | awk -v lib="$lib.so." 'index($1, lib) == 1 { print $3 }')
+        path[$lib]=$(realpath "${path[$lib]}") && probe_library "$lib" || return 1
+    done
+    # Not those of everyone, for each pair of thread and call takes a row, and rows are few.
+    count raw_syscalls/sys_enter ",id.syscall:size=8192 if comm ~ \"gantry*\" || comm ~ \"*worker*\"" || return 1
+    seen="$(wc -l </tmp/probes) functions of $LIBS"
+}
+
+# Lines of EVENT THREAD COUNT into the file $1, one for each histogram's row; fails if a histogram had no room for something.
+read_counts()
+{
+    awk '/^{ common_pid:/ {
+        n = split(FILENAME, part, "/")
+        event = part[n - 2] "/" part[n - 1]
+        if (match($0, /sys_[a-z0-9_]+/))
+            event = event ":" substr($0, RSTART, RLENGTH)
+        print event, $3 + 0, $NF
+    }
+    /Dropped: [1-9]/ {
+        print "  " FILENAME " had no room for all" >"/dev/stderr"
+        exit 1
+    }' $TRACING/events/raw_syscalls/sys_enter/hist \
+        $(sed "s|.* \(.*\) .*|$TRACING/events/\1/hist|" /tmp/probes) >"$1" && [ -s "$1" ]
+}
+
+# What threads $4 (tids, with blanks between) did of $3 (the beginning of an event's name) between the readings $1 and $2, each.
+what()
+{
+    awk -v begin="$3" -v tids=" $4 " 'index($1, begin) == 1 && index(tids, " " $2 " ") {
+        n[$1] += FNR == NR ? -$3 : $3
+    }
+    END { for (event in n) if (n[event] != 0) print event, n[event] }' "$1" "$2"
+}
+
+# The same as a sum.
+how_many()
+{
+    what "$@" | awk '{ n += $2 } END { print n + 0 }'
+}
+
+# Calls each probed function with zeros, each in a process of its own, which may well die of that, and says which process it was:
+# the kernel counts at the entry.
+call_each()
+{
+    /usr/bin/python3 - 2>/tmp/complaints <<'END'
+import ctypes, os, resource, signal
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+for line in open('/tmp/probes'):
+    path, event, address = line.split()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        ctypes.CDLL(path)
+        base = next(int(row.split('-')[0], 16) for row in open('/proc/self/maps') if row.split()[-1] == path)
+        ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * 6)(base + int(address, 16))(0, 0, 0, 0, 0, 0)
+        os._exit(0)
+    os.waitpid(child, 0)
+    print(event, child)
+END
+}
+
+every_probe_fires()
+{
+    local event tid n=0 rc=0
+    read_counts /tmp/before && call_each >/tmp/called && read_counts /tmp/after || { sed 's/^/  | /' /tmp/complaints; return 1; }
+    while read -r event tid; do
+        what /tmp/before /tmp/after "$event" "$tid" | grep -q "^$event [1-9]" || { echo "  $event did not fire"; rc=1; }
+        n=$((n + 1))
+    done </tmp/called
+    seen="$n of $(wc -l </tmp/probes) were tried"
+    [ $rc -eq 0 ] && [ $n -eq "$(wc -l </tmp/probes)" ]
+}
+
+make_side()
+{
+    local name=$1 nic=$2 ip=$3 dev
+    dev=$(ls /sys/bus/pci/devices/"$nic"/net)
+    ip netns add "$name" && ip link set "$dev" netns "$name" name eth0 &&
+        ip -n "$name" addr add "$ip/24" dev eth0 && ip -n "$name" link set eth0 up
+}
+
+make_sides()
+{
+    make_side left $LEFT_NIC 10.79.0.1 && make_side right $RIGHT_NIC $RIGHT_IP
+}
+
+crosses()
+{
+    ip netns exec left ping -q -n -c 1 -W 1 $RIGHT_IP >/dev/null
+}
+
+# What the kernel's NIC in namespace $1 received: all of it came through l2fwd.
+received()
+{
+    ip netns exec "$1" cat /sys/class/net/eth0/statistics/rx_packets
+}
+
+forwards()
+{
+    grep -q 'gantry-l2fwd: forwarding' $LOG || ! kill -0 $forwarder 2>/dev/null
+}
+
+# Two lcores, each with one port to poll: the main lcore from left to right, the other one back. $1: seconds between tables.
+start_l2fwd()
+{
+    local task
+    : >$LOG
+    $L2FWD -l 0,1 --no-pci --huge-unlink --file-prefix datapath -d /gantry/drivers \
+        -a vfio_pci:$LEFT_PORT -a vfio_pci:$RIGHT_PORT -- -p 0x3 -q 1 -P -T "$1" --no-mac-updating >$LOG 2>&1 &
+    forwarder=$!
+    worker=
+    wait_until 60 forwards && kill -0 $forwarder && wait_until 30 crosses || { sed 's/^/  | /' $LOG; return 1; }
+    for task in /proc/$forwarder/task/*; do
+        grep -q worker "$task"/comm && worker=${task##*/}
+    done
+    seen="threads $forwarder and $worker"
+    [ -n "$worker" ]
+}
+
+# Between two readings, WINDOW.begin and WINDOW.end: enough packets each way, and what the command that follows waits for.
+enough_packets()
+{
+    to_right=$(($(received right) - right_before)) to_left=$(($(received left) - left_before))
+    [ $to_right -ge $PACKETS ] && [ $to_left -ge $PACKETS ] && "$@"
+}
+
+traffic_window()
+{
+    local window=$1 flood rc
+    shift
+    ip netns exec left ping -q -n -f -l 16 $RIGHT_IP >/dev/null &
+    flood=$!
+    read_counts "$window.begin" && right_before=$(received right) && left_before=$(received left) &&
+        wait_until $LIMIT enough_packets "$@" && read_counts "$window.end"
+    rc=$?
+    kill $flood
+    wait $flood
+    seen="$to_right packets from left to right, $to_left back"
+    return $rc
+}
+
+stop_l2fwd()
+{
+    kill -INT $forwarder && wait $forwarder && read_counts "$1"
+}
+
+# Counts of the threads $3 between the readings $1 and $2, into n[] by kind and into $seen.
+tally()
+{
+    local kind
+    declare -gA n
+    for kind in raw_syscalls $LIBS; do
+        n[$kind]=$(how_many "$1" "$2" "$kind/" "$3")
+    done
+    seen="${n[raw_syscalls]} system calls; allocator calls: ${n[libc]} in libc"
+    seen+=", ${n[librte_eal]} in librte_eal, ${n[libdmamap]} in libdmamap"
+}
+
+# Between the readings $1 and $2 the main lcore made calls of each kind, and the other lcore system calls.
+calls_are_seen()
+{
+    local worker_calls
+    worker_calls=$(how_many "$1" "$2" raw_syscalls/ "$worker")
+    tally "$1" "$2" $forwarder
+    seen="main lcore $seen; other lcore $worker_calls system calls"
+    ((n[raw_syscalls] > 0 && n[libc] > 0 && n[librte_eal] > 0 && n[libdmamap] > 0 && worker_calls > 0))
+}
+
+# System calls of the lcores in the window $1.
+no_system_call()
+{
+    tally "$1.begin" "$1.end" "$forwarder $worker"
+    seen=${n[raw_syscalls]}
+    what "$1.begin" "$1.end" raw_syscalls/ "$forwarder $worker" | sed 's/^/  /'
+    [ "$seen" -eq 0 ]
+}
+
+no_allocator_call()
+{
+    tally "$1.begin" "$1.end" "$forwarder $worker"
+    seen="$((n[libc] + n[librte_eal] + n[libdmamap])) (${seen##*: })"
+    what "$1.begin" "$1.end" lib "$forwarder $worker" | sed 's/^/  /'
+    ((n[libc] + n[librte_eal] + n[libdmamap] == 0))
+}
+
+has_table()
+{
+    [ "$(grep -c '^statistics' $LOG)" -gt "$tables_before" ]
+}
+
+tables_are_seen()
+{
+    tally "$1.begin" "$1.end" "$forwarder $worker"
+    [ "${n[raw_syscalls]}" -gt 0 ]
+}
+
+main()
+{
+    mkdir -p /gantry /var/run/dpdk
+    mountpoint -q /gantry || mount --bind "$BUILD" /gantry || exit 1
+    if ldd $L2FWD | grep -Eq 'lib[a-z]+san\.so'; then
+        echo "skipped datapath: a sanitizer has an allocator of its own, and makes system calls"
+        echo "0 passed, 0 failed, 1 skipped"
+        exit 0
+    fi
+    cd /tmp || exit 1
+    must "allocators are probed" probe_all
+    must "each probe counts a call of its function" every_probe_fires
+    must "a namespace for each end" make_sides
+    [ $failed -eq 0 ] || finish
+
+    read_counts idle
+    must "l2fwd forwards by two lcores" start_l2fwd 0
+    [ $failed -eq 0 ] || finish
+    must "packets cross" traffic_window steady true
+    must "what the start calls is counted" calls_are_seen idle steady.begin
+    must "system calls of the forwarding lcores meanwhile" no_system_call steady
+    must "allocator calls of the forwarding lcores meanwhile" no_allocator_call steady
+    must "l2fwd ends well" stop_l2fwd stopped
+    must "what the end calls is counted" calls_are_seen steady.end stopped
+
+    must "l2fwd forwards, with a table each second" start_l2fwd 1
+    [ -n "$worker" ] || finish
+    tables_before=$(grep -c '^statistics' $LOG)
+    must "packets cross, until there is a table more" traffic_window talking has_table
+    must "what a table calls amid the traffic is counted" tables_are_seen talking
+    must "l2fwd ends well again" stop_l2fwd stopped
+    finish
+}
+
+main
