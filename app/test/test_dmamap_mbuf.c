@@ -114,10 +114,20 @@ test_use(void)
 	return TEST_SUCCESS;
 }
 
-/* The zone is as large as the mbufs are together: there is no room to lose at what the EAL takes for page borders. */
+static void
+count_crossing(struct rte_mempool *mp, void *arg, void *obj, unsigned int i)
+{
+	uintptr_t first = (uintptr_t)obj, last = first + mp->elt_size - 1;
+
+	*(unsigned int *)arg += first >> 21 != last >> 21;
+}
+
+/* The zone is filled to its end, with whole objects on each of its pages, whatever the EAL takes for pages. */
 static int
 test_density(void)
 {
+	unsigned int crossing;
+
 	static const unsigned int sizes[] = {1, 2, 1000, 1720, 1722, 3000, 4095};
 	struct rte_mempool *mp;
 	unsigned int i;
@@ -128,6 +138,9 @@ test_density(void)
 		TEST_ASSERT_EQUAL(mp->populated_size, sizes[i], "%u of %u", mp->populated_size, sizes[i]);
 		TEST_ASSERT(!(mp->flags & (RTE_MEMPOOL_F_NO_IOVA_CONTIG | RTE_MEMPOOL_F_NON_IO)),
 			"it does not say that it is for devices: %x", mp->flags);
+		crossing = 0;
+		rte_mempool_obj_iter(mp, count_crossing, &crossing);
+		TEST_ASSERT_EQUAL(crossing, 0, "%u of %u mbufs lie on two pages", crossing, sizes[i]);
 		rte_mempool_free(mp);
 	}
 	return TEST_SUCCESS;
@@ -225,7 +238,7 @@ test_refusals(void)
 static const struct test_case cases[] = {
 	{"each mbuf carries the IOVA of its buffer", test_iovas},
 	{"all buffers can be used and do not overlap", test_use},
-	{"no room is lost at page borders", test_density},
+	{"pages are filled with whole mbufs", test_density},
 	{"the zone goes with the pool", test_gone},
 	{"a pool is shared at the same IOVAs, or not at all", test_share},
 	{"bad arguments are refused and leave nothing behind", test_refusals},

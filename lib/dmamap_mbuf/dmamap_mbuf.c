@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do packet buffers come to lie in a zone? A mempool is made empty, given the zone as its only chunk
- * of memory together with the zone's IOVA, and gives it back when it is freed.
+ * How do packet buffers come to lie in a zone? A mempool is made empty, given the zone's pages as its chunks
+ * of memory together with their IOVAs, and gives the zone back when it is freed.
  */
 
 #include <errno.h>
@@ -29,20 +29,51 @@ free_zone(struct rte_mempool_memhdr *memhdr, void *zone)
 	dmamap_zone_free(zone);
 }
 
-/* Bytes that n objects take in one piece, as this pool's handler counts. */
+/* The smallest hugepage that a zone may consist of: 2 MiB. */
+#define PAGE_SHIFT 21
+
+/*
+ * Bytes that the objects take when none lies across the end of a page, as this pool's handler counts. A buffer
+ * within a page costs one translation in the IOTLB; and QEMU's NICs (7.2, net_tx_pkt_add_raw_fragment()) drop a frame
+ * whose buffer is not contiguous in physical memory.
+ */
 static ssize_t
 pool_len(const struct rte_mempool *mp, size_t *align)
 {
 	const struct rte_mempool_ops *ops = rte_mempool_get_ops(mp->ops_index);
 	size_t min_chunk;
 
-	/* A page shift of 0: the objects may cross pages, as the zone is one run of IOVAs. */
 	if (ops->calc_mem_size == NULL)
-		return rte_mempool_op_calc_mem_size_default(mp, mp->size, 0, &min_chunk, align);
-	return ops->calc_mem_size(mp, mp->size, 0, &min_chunk, align);
+		return rte_mempool_op_calc_mem_size_default(mp, mp->size, PAGE_SHIFT, &min_chunk,
+			align);
+	return ops->calc_mem_size(mp, mp->size, PAGE_SHIFT, &min_chunk, align);
 }
 
-/* Give the pool its memory. On failure it has none. */
+/* Fill a zone page by page. The first page's chunk owns the zone. @return objects in it, or a negative errno */
+static int
+fill(struct rte_mempool *mp, struct dmamap_zone *zone)
+{
+	size_t object = mp->header_size + mp->elt_size + mp->trailer_size;
+	size_t len = dmamap_zone_len(zone), page = dmamap_zone_page_size(zone), at;
+	unsigned int n = 0;
+	int rc;
+
+	if (object > page)
+		page = len;
+	for (at = 0; at < len && n < mp->size; at += page) {
+		rc = rte_mempool_populate_iova(mp, RTE_PTR_ADD(dmamap_zone_va(zone), at),
+			dmamap_zone_iova(zone) + at, RTE_MIN(page, len - at),
+			at == 0 ? free_zone : NULL, zone);
+		if (rc <= 0 && at == 0)
+			dmamap_zone_free(zone);
+		if (rc <= 0)
+			return rc < 0 ? rc : -ENOMEM;
+		n += rc;
+	}
+	return n;
+}
+
+/* Give the pool its memory. On failure it is freed with the pool, or was not got. */
 static int
 populate(struct rte_mempool *mp, struct dmamap_container *c, int node)
 {
@@ -65,14 +96,10 @@ populate(struct rte_mempool *mp, struct dmamap_container *c, int node)
 	 * the zone at what it takes for pages: those of the EAL. It is for filling only.
 	 */
 	mp->flags |= RTE_MEMPOOL_F_NO_IOVA_CONTIG;
-	rc = rte_mempool_populate_iova(mp, dmamap_zone_va(zone), dmamap_zone_iova(zone),
-		dmamap_zone_len(zone), free_zone, zone);
+	rc = fill(mp, zone);
 	mp->flags &= ~(RTE_MEMPOOL_F_NO_IOVA_CONTIG | RTE_MEMPOOL_F_NON_IO);
-	if (rc <= 0) {
-		dmamap_zone_free(zone);
-		return rc < 0 ? rc : -ENOMEM;
-	}
-	/* From here on the zone belongs to the pool. */
+	if (rc < 0)
+		return rc;
 	return (unsigned int)rc == mp->size ? 0 : -ENOMEM;
 }
 
@@ -144,44 +171,46 @@ fail:
 	return NULL;
 }
 
-/* Ours have one chunk of memory, given back by free_zone(). */
-static const struct rte_mempool_memhdr *
-only_chunk(const struct rte_mempool *mp)
+/* The zone of one of our pools, which its first chunk of memory owns; NULL: not ours. */
+static const struct dmamap_zone *
+zone_of(const struct rte_mempool *mp)
 {
 	const struct rte_mempool_memhdr *chunk;
 
-	if (mp == NULL || mp->nb_mem_chunks != 1)
+	if (mp == NULL || mp->nb_mem_chunks == 0)
 		return NULL;
 	chunk = STAILQ_FIRST(&mp->mem_list);
-	return chunk->free_cb == free_zone ? chunk : NULL;
+	return chunk->free_cb == free_zone ? chunk->opaque : NULL;
 }
 
 int
 dmamap_pktmbuf_pool_share(struct rte_mempool *mp, struct dmamap_container *c)
 {
-	const struct rte_mempool_memhdr *chunk = only_chunk(mp);
-	rte_iova_t iova;
+	const struct dmamap_zone *zone = zone_of(mp);
+	rte_iova_t iova, start;
+	size_t len;
 	int rc;
 
-	if (chunk == NULL || c == NULL) {
+	if (zone == NULL || c == NULL) {
 		MBUF_LOG(ERR, "only a pool of dmamap_pktmbuf_pool_create() can be shared");
 		return -EINVAL;
 	}
-	iova = chunk->iova;
-	rc = dmamap_map(c, chunk->addr, chunk->len, DMAMAP_RW | DMAMAP_FIXED, &iova);
+	iova = start = dmamap_zone_iova(zone);
+	len = dmamap_zone_len(zone);
+	rc = dmamap_map(c, dmamap_zone_va(zone), len, DMAMAP_RW | DMAMAP_FIXED, &iova);
 	if (rc < 0)
 		MBUF_LOG(ERR, "pool %s cannot be shared with container %s: IOVA 0x%" PRIx64
 			" to 0x%" PRIx64 " is not free there: %s", mp->name, dmamap_container_name(c),
-			chunk->iova, chunk->iova + chunk->len - 1, strerror(-rc));
+			start, start + len - 1, strerror(-rc));
 	return rc;
 }
 
 int
 dmamap_pktmbuf_pool_unshare(struct rte_mempool *mp, struct dmamap_container *c)
 {
-	const struct rte_mempool_memhdr *chunk = only_chunk(mp);
+	const struct dmamap_zone *zone = zone_of(mp);
 
-	if (chunk == NULL || c == NULL)
+	if (zone == NULL || c == NULL)
 		return -EINVAL;
-	return dmamap_unmap(c, chunk->iova, chunk->len);
+	return dmamap_unmap(c, dmamap_zone_iova(zone), dmamap_zone_len(zone));
 }
