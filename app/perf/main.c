@@ -109,9 +109,17 @@ measure(const struct perf_side *side, uint64_t *errors)
 }
 
 void
+perf_figure(struct perf_row *row, double *v, unsigned int n)
+{
+	row->figure = perf_median(v, n);
+	row->figure_low = perf_quantile(v, n, 0.25);
+	row->figure_high = perf_quantile(v, n, 0.75);
+}
+
+void
 perf_compare(const struct perf_side *a, const struct perf_side *b, struct perf_row *row)
 {
-	static double ours[MAX_REPEATS], theirs[MAX_REPEATS], ratios[MAX_REPEATS];
+	static double ours[MAX_REPEATS], theirs[MAX_REPEATS], figures[MAX_REPEATS];
 	unsigned int i;
 
 	measure(a, &row->errors);
@@ -121,7 +129,7 @@ perf_compare(const struct perf_side *a, const struct perf_side *b, struct perf_r
 		ours[i] = measure(a, &row->errors);
 		if (b != NULL) {
 			theirs[i] = measure(b, &row->errors);
-			ratios[i] = theirs[i] / ours[i];
+			figures[i] = row->difference ? ours[i] - theirs[i] : theirs[i] / ours[i];
 		}
 	}
 	row->repeats = repeats;
@@ -130,7 +138,7 @@ perf_compare(const struct perf_side *a, const struct perf_side *b, struct perf_r
 	row->high = perf_quantile(ours, repeats, 0.75);
 	if (b != NULL) {
 		row->peer_median = perf_median(theirs, repeats);
-		row->figure = perf_median(ratios, repeats);
+		perf_figure(row, figures, repeats);
 	}
 }
 
@@ -287,6 +295,8 @@ write_json(const char *path)
 		fprintf(f, "  {\"name\": \"%s\"", row->name);
 		json_string(f, "peer", row->peer);
 		json_number(f, "ratio", row->figure);
+		json_number(f, "ratio_low", row->figure_low);
+		json_number(f, "ratio_high", row->figure_high);
 		json_string(f, "unit", row->unit);
 		json_string(f, "better", row->better == PERF_AT_LEAST ? "at least" : "at most");
 		json_number(f, "target", row->target);
@@ -321,19 +331,23 @@ wanted(const struct perf_bench *b, char **patterns, int n)
 	return n == 0;
 }
 
-/** The EAL without anything of this host; the main thread is lcore 0 on the first CPU. */
+/**
+ * The EAL without anything of this host; the main thread is lcore 0 on the first CPU.
+ * @param physical  with 16 hugepages of 2 MiB, in PA mode, so that DPDK's own translation can be measured
+ */
 static int
-start_eal(void)
+start_eal(bool physical)
 {
-	char *argv[] = {"gantry-perf", "--no-pci", "--no-huge", "-m", "64", "--no-shconf",
-		"--no-telemetry", "--log-level", "error", "--lcores", NULL, NULL};
+	char *argv[] = {"gantry-perf", "--no-pci", "-m", "32", "--no-telemetry", "--log-level", "error",
+		"--lcores", NULL, physical ? "--in-memory" : "--no-huge",
+		physical ? "--iova-mode=pa" : "--no-shconf", NULL};
 	char lcores[16];
 	int cpu = 0;
 
 	while (!CPU_ISSET(cpu, &allowed))
 		cpu++;
 	snprintf(lcores, sizeof(lcores), "0@%d", cpu);
-	argv[RTE_DIM(argv) - 2] = lcores;
+	argv[RTE_DIM(argv) - 4] = lcores;
 	return rte_eal_init(RTE_DIM(argv) - 1, argv);
 }
 
@@ -374,9 +388,11 @@ clamp(int v, int low, int high)
 static void
 usage(FILE *out)
 {
-	fprintf(out, "usage: gantry-perf [--list] [--repeats N] [--json FILE] [PATTERN...]\n"
+	fprintf(out, "usage: gantry-perf [--list] [--repeats N] [--json FILE] [--physical] [PATTERN...]\n"
 		     "Measures the benchmarks whose names match (all without a pattern), prints a "
-		     "table; a missed target is no failure, a wrong answer is.\n");
+		     "table; a missed target is no failure, a wrong answer is.\n"
+		     "--physical: as root, with 16 free hugepages of 2 MiB, for rows against DPDK in "
+		     "PA mode.\n");
 }
 
 int
@@ -384,14 +400,15 @@ main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"list", no_argument, NULL, 'l'}, {"json", required_argument, NULL, 'j'},
-		{"repeats", required_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0}};
+		{"repeats", required_argument, NULL, 'r'}, {"physical", no_argument, NULL, 'p'},
+		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	const char *json = NULL;
 	struct perf_bench *b;
+	bool physical = false;
 	unsigned int bad;
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "lj:r:h", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "lj:r:ph", options, NULL)) != -1) {
 		switch (opt) {
 		case 'l':
 			for (b = benches; b != NULL; b = b->next)
@@ -403,6 +420,9 @@ main(int argc, char **argv)
 		case 'r':
 			repeats = clamp(atoi(optarg), MIN_REPEATS, MAX_REPEATS);
 			break;
+		case 'p':
+			physical = true;
+			break;
 		case 'h':
 			usage(stdout);
 			return EXIT_SUCCESS;
@@ -411,7 +431,7 @@ main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0 || start_eal() < 0) {
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0 || start_eal(physical) < 0) {
 		fprintf(stderr, "gantry-perf: the EAL does not start\n");
 		return EXIT_FAILURE;
 	}

@@ -37,6 +37,8 @@ struct perf_row {
 	const char *peer; /**< against what; copied */
 	const char *unit; /**< of the figure: "x", "ns", "MiB" */
 	double figure;	  /**< what is compared with target and stretch; mostly a ratio */
+	double figure_low, figure_high; /**< its quartiles */
+	bool difference;  /**< in: the figure is A - B in ns, not B / A */
 	double target;
 	double stretch;
 	enum perf_better better;
@@ -53,8 +55,9 @@ struct perf_row {
 /** A row in which nothing is known yet. */
 #define PERF_ROW_INIT                                                                              \
 	{                                                                                          \
-		.unit = "x", .figure = NAN, .target = NAN, .stretch = NAN, .median = NAN,          \
-		.low = NAN, .high = NAN, .p99_9 = NAN, .peer_median = NAN, .x = NAN                \
+		.unit = "x", .figure = NAN, .figure_low = NAN, .figure_high = NAN, .target = NAN,  \
+		.stretch = NAN, .median = NAN, .low = NAN, .high = NAN, .p99_9 = NAN,              \
+		.peer_median = NAN, .x = NAN                                                       \
 	}
 
 /** Print a row and keep it for --json. */
@@ -79,10 +82,13 @@ struct perf_side {
 /**
  * Measure two sides interleaved, A B A B, after one unmeasured round of each. Time is the CPU time of
  * the calling thread, so that other load on the machine counts less. b may be NULL: only A then.
- * Fills median, low, high, peer_median, repeats, errors, and figure with the median of the ratios B / A
- * of neighbouring rounds.
+ * Fills median, low, high, peer_median, repeats, errors, and the figure and its quartiles from the ratios B / A
+ * (the differences A - B, if row->difference) of neighbouring rounds.
  */
 void perf_compare(const struct perf_side *a, const struct perf_side *b, struct perf_row *row);
+
+/** Fill a figure from its values in n repeats (sorts them). */
+void perf_figure(struct perf_row *row, double *v, unsigned int n);
 
 /** Median of n values (sorts them). */
 double perf_median(double *v, unsigned int n);

@@ -227,9 +227,35 @@ churn_fini(struct churn *c)
 	free(c->live);
 }
 
-/** The tail row that belongs to a throughput row. */
+/** Points of the plot of tails; x is one in how many operations takes longer. */
+static void
+report_quantiles(struct perf_tail *tail, const char *name, const char *line)
+{
+	static const struct {
+		const char *name;
+		double q, x;
+	} points[] = {{"p50", 0.5, 2}, {"p90", 0.9, 10}, {"p99", 0.99, 100}, {"p99.9", 0.999, 1000},
+		{"p99.99", 0.9999, 10000}};
+	char full[64], series[64];
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(points); i++) {
+		struct perf_row row = PERF_ROW_INIT;
+
+		snprintf(full, sizeof(full), "%s tail %s", name, points[i].name);
+		snprintf(series, sizeof(series), "iova/tail:%s", line);
+		row.name = full;
+		row.series = series;
+		row.x = points[i].x;
+		row.repeats = 1;
+		row.median = perf_tail_ns(tail, points[i].q);
+		perf_report(&row);
+	}
+}
+
+/** The tail row that belongs to a throughput row; with the name of a line, that line of the plot too. */
 static int
-report_tail(struct churn *c, const char *name)
+report_tail(struct churn *c, const char *name, const char *tail_name, const char *line)
 {
 	struct perf_row row = PERF_ROW_INIT;
 	struct perf_tail tail;
@@ -240,7 +266,7 @@ report_tail(struct churn *c, const char *name)
 	c->tail = &tail;
 	row.errors = churn_round(c, tail.cap);
 	c->tail = NULL;
-	row.name = name;
+	row.name = tail_name;
 	row.peer = "its own median";
 	row.repeats = 1;
 	row.target = 50;
@@ -250,12 +276,15 @@ report_tail(struct churn *c, const char *name)
 	row.median = row.peer_median = perf_tail_ns(&tail, 0.5);
 	row.figure = row.p99_9 / row.median;
 	perf_report(&row);
+	if (line != NULL)
+		report_quantiles(&tail, name, line);
 	perf_tail_fini(&tail);
 	return 0;
 }
 
 static int
-compare_churn(const char *name, const char *tail_name, enum mix mix, double target, double stretch)
+compare_churn(const char *name, const char *tail_name, const char *line, enum mix mix, double target,
+	double stretch)
 {
 	struct perf_row row = PERF_ROW_INIT;
 	static struct churn a, b;
@@ -277,7 +306,7 @@ compare_churn(const char *name, const char *tail_name, enum mix mix, double targ
 	perf_report(&row);
 	printf("%34s highest address in use: %.2f TiB, treap %.2f TiB\n", "",
 		churn_top(&a) / 1099511627776.0, churn_top(&b) / 1099511627776.0);
-	rc = report_tail(&a, tail_name);
+	rc = report_tail(&a, name, tail_name, line);
 out:
 	churn_fini(&a);
 	churn_fini(&b);
@@ -287,19 +316,20 @@ out:
 static int
 bench_mixed(void)
 {
-	return compare_churn("iova/mixed", "iova/mixed p99.9", MIX_POW2, 5, 16);
+	return compare_churn("iova/mixed", "iova/mixed p99.9", "mixed 4 KiB to 1 GiB", MIX_POW2, 5, 16);
 }
 
 static int
 bench_pages(void)
 {
-	return compare_churn("iova/mixed-any-pages", "iova/mixed-any-pages p99.9", MIX_PAGES, 5, 16);
+	return compare_churn("iova/mixed-any-pages", "iova/mixed-any-pages p99.9", "any number of pages",
+		MIX_PAGES, 5, 16);
 }
 
 static int
 bench_4k(void)
 {
-	return compare_churn("iova/4k", "iova/4k p99.9", MIX_4K, 5, 9);
+	return compare_churn("iova/4k", "iova/4k p99.9", "4 KiB only", MIX_4K, 5, 9);
 }
 
 REGISTER_PERF(mixed) = {
@@ -480,10 +510,27 @@ lcores_run(struct lcore *lcores, unsigned int n)
 	return rate;
 }
 
+/** What a take + give takes of its lcore's time if n are at it. */
+static void
+report_thread_point(const char *name, unsigned int n, double *ns, uint64_t errors)
+{
+	struct perf_row row = PERF_ROW_INIT;
+
+	row.name = name;
+	row.series = "threads:take + give";
+	row.x = n;
+	row.repeats = perf_repeats();
+	row.errors = errors;
+	row.median = perf_median(ns, row.repeats);
+	row.low = perf_quantile(ns, row.repeats, 0.25);
+	row.high = perf_quantile(ns, row.repeats, 0.75);
+	perf_report(&row);
+}
+
 static int
 bench_lcores(void)
 {
-	static double ratios[1001], single[1001];
+	static double ratios[1001], single[1001], both[1001];
 	static struct lcore l[2];
 	struct perf_row row = PERF_ROW_INIT;
 	unsigned int i;
@@ -502,7 +549,8 @@ bench_lcores(void)
 	}
 	for (i = 0; i < perf_repeats() && rc == 0; i++) {
 		single[i] = 1 / lcores_run(l, 1);
-		ratios[i] = lcores_run(l, 2) * single[i];
+		both[i] = 2 / lcores_run(l, 2);
+		ratios[i] = 2 * single[i] / both[i];
 		row.errors += l[0].errors + l[1].errors;
 	}
 	if (rc == 0) {
@@ -512,10 +560,12 @@ bench_lcores(void)
 		row.median = perf_median(single, row.repeats);
 		row.low = perf_quantile(single, row.repeats, 0.25);
 		row.high = perf_quantile(single, row.repeats, 0.75);
-		row.figure = perf_median(ratios, row.repeats);
+		perf_figure(&row, ratios, row.repeats);
 		row.target = 1.7;
 		row.stretch = 1.95;
 		perf_report(&row);
+		report_thread_point("iova/threads 1", 1, single, row.errors);
+		report_thread_point("iova/threads 2", 2, both, row.errors);
 	}
 	free(l[1].c.live);
 	churn_fini(&l[0].c);

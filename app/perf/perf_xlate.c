@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_eal.h>
 #include <rte_memory.h>
 
 #include "dm_window.h"
@@ -248,7 +249,7 @@ virt2phy_round(void *arg, uint64_t ops)
 	uint64_t i, errors = 0;
 
 	for (i = 0; i < ops; i++)
-		errors += rte_mem_virt2phy(&t->query[i & (QUERIES - 1)]) == RTE_BAD_PHYS_ADDR;
+		errors += rte_mem_virt2iova(&t->query[i & (QUERIES - 1)]) == RTE_BAD_IOVA;
 	return errors;
 }
 
@@ -352,12 +353,11 @@ bench_2m(void)
 	row.name = "xlate/2m virt2iova";
 	row.peer = "rte_mem_virt2iova, PA mode";
 	row.target = 1000;
-	if (rte_mem_virt2phy(w.va_query) != RTE_BAD_PHYS_ADDR) {
+	if (rte_eal_iova_mode() == RTE_IOVA_PA && rte_mem_virt2iova(w.va_query) != RTE_BAD_IOVA) {
 		perf_compare(&a, &slow, &row);
 		perf_report(&row);
 	} else {
-		printf("%34s not measured: the EAL finds no physical addresses here\n",
-			row.name);
+		printf("%-34s not measured: needs --physical (root, hugepages)\n", row.name);
 	}
 	report_parity("xlate/2m IOVA to VA", &w);
 out:
@@ -456,6 +456,8 @@ report_register(const char *name, struct registration *r, perf_round_t round)
 	row.better = PERF_AT_MOST;
 	perf_compare(&a, NULL, &row);
 	row.figure = row.median;
+	row.figure_low = row.low;
+	row.figure_high = row.high;
 	perf_report(&row);
 }
 
@@ -542,18 +544,36 @@ readers_rate(struct world *w, unsigned int n, uint64_t *errors)
 	return rate;
 }
 
+/** What a look-up takes of its reader's time if n read. */
+static void
+report_thread_point(const char *name, unsigned int n, double *ns, unsigned int repeats, uint64_t errors)
+{
+	struct perf_row row = PERF_ROW_INIT;
+
+	row.name = name;
+	row.series = "threads:look-up, a writer beside";
+	row.x = n;
+	row.repeats = repeats;
+	row.errors = errors;
+	row.median = perf_median(ns, repeats);
+	row.low = perf_quantile(ns, repeats, 0.25);
+	row.high = perf_quantile(ns, repeats, 0.75);
+	perf_report(&row);
+}
+
 static int
 bench_readers(void)
 {
 	struct perf_row row = PERF_ROW_INIT;
 	unsigned int i, repeats = perf_repeats();
-	double *ratio = calloc(repeats, sizeof(*ratio)), *ns = calloc(repeats, sizeof(*ns)), one, two;
+	double *ratio = calloc(3 * repeats, sizeof(*ratio)), *ns = ratio + repeats, *ns2 = ns + repeats;
+	double one, two;
 	struct world w;
 	struct writer wr = {.w = &w, .cpu = perf_cpus() - 1};
 	pthread_t thread;
 	int rc = world_init(&w, MIX_SMALL, LIVE);
 
-	if (rc < 0 || perf_cpus() < 2 || ratio == NULL || ns == NULL) {
+	if (rc < 0 || perf_cpus() < 2 || ratio == NULL) {
 		rc = rc < 0 ? rc : -ENODEV;
 		goto out;
 	}
@@ -566,12 +586,13 @@ bench_readers(void)
 		two = readers_rate(&w, 2, &row.errors);
 		ratio[i] = two / one;
 		ns[i] = 1000 / one;
+		ns2[i] = 2 * 1000 / two;
 	}
 	__atomic_store_n(&wr.stop, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
 	row.name = "xlate/readers";
 	row.peer = "one reader, a writer beside";
-	row.figure = perf_median(ratio, repeats);
+	perf_figure(&row, ratio, repeats);
 	row.target = 1.8;
 	row.stretch = 1.95;
 	row.median = perf_median(ns, repeats);
@@ -581,9 +602,10 @@ bench_readers(void)
 	perf_report(&row);
 	printf("%34s %" PRIu64 " changes meanwhile; times are of each reader's own CPU time\n", "",
 		wr.changes);
+	report_thread_point("xlate/threads 1", 1, ns, repeats, row.errors);
+	report_thread_point("xlate/threads 2", 2, ns2, repeats, row.errors);
 out:
 	free(ratio);
-	free(ns);
 	world_fini(&w);
 	return rc;
 }
@@ -609,14 +631,14 @@ bench_growth(void)
 			snprintf(name[0], sizeof(name[0]), "xlate/growth look-up %u", live[i]);
 			o = (struct ours){w.va2iova, w.va_query};
 			row.name = name[0];
-			row.series = "xlate look-up";
+			row.series = "xlate/growth:look-up";
 			row.x = live[i];
 			perf_compare(&look, NULL, &row);
 			perf_report(&row);
 			row = (struct perf_row)PERF_ROW_INIT;
 			snprintf(name[1], sizeof(name[1]), "xlate/growth register %u", live[i]);
 			row.name = name[1];
-			row.series = "xlate register + unregister";
+			row.series = "xlate/growth:remove + insert";
 			row.x = live[i];
 			perf_compare(&change, NULL, &row);
 			perf_report(&row);
@@ -693,13 +715,13 @@ bench_window(void)
 	}
 	z = (struct zones){w, query};
 	row.name = "xlate/window";
-	row.peer = "the VA itself; figure: ns more";
+	row.peer = "the VA itself";
 	row.unit = "ns";
 	row.target = 1;
 	row.stretch = 0.3;
 	row.better = PERF_AT_MOST;
+	row.difference = true;
 	perf_compare(&a, &b, &row);
-	row.figure = row.median - row.peer_median;
 	perf_report(&row);
 out:
 	dm_window_destroy(w);
