@@ -12,7 +12,7 @@ help:
 	@echo 'make build    build everything into build/'
 	@echo 'make demo     l2fwd forwards between two assigned NICs, in the emulated machine'
 	@echo 'make test     all tests: this host, sanitizers, the emulated machine'
-	@echo 'make bench    all benchmarks, on this host'
+	@echo 'make bench    all benchmarks, on this host: table of targets, build/bench.json, build/plots'
 	@echo 'make install  install into PREFIX=$(PREFIX), below DESTDIR if that is set'
 	@echo 'make clean    remove the build folders'
 
@@ -33,7 +33,7 @@ test: deps
 	@config/test
 
 bench: build
-	build/app/perf/gantry-perf
+	@config/bench build
 
 install: build
 	meson configure build --prefix=$(abspath $(PREFIX))
