@@ -508,13 +508,9 @@ rte_iova_t
 dmamap_va2iova(const struct dmamap_container *c, const void *va)
 {
 	const struct dm_window *w = __atomic_load_n(&c->window, __ATOMIC_ACQUIRE);
-	rte_iova_t iova;
 
-	if (likely(w != NULL)) {
-		iova = dm_window_va2iova(w, (uintptr_t)va);
-		if (likely(iova != DM_XLATE_NONE))
-			return iova;
-	}
+	if (likely(w != NULL) && likely(dm_window_has(w, (uintptr_t)va - w->start)))
+		return (uintptr_t)va + w->delta;
 	return dm_xlate_lookup(c->va2iova, (uintptr_t)va);
 }
 
