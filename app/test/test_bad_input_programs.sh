@@ -52,11 +52,11 @@ refuses()
     return 1
 }
 
-# Waits until a condition holds, or 30 s.
+# Waits until a condition holds, or a minute.
 wait_until()
 {
-    local i
-    for ((i = 0; i < 600; i++)); do
+    local end=$((SECONDS + 60))
+    while ((SECONDS < end)); do
         "$@" && return
         sleep 0.05
     done
@@ -107,7 +107,8 @@ killed_in_mid_traffic()
         start "${both[@]}" && wait_until crosses || return 1
         ip netns exec left ping -q -n -f 10.78.0.2 >/dev/null &
         flood=$!
-        crosses && kill -KILL $forwarder
+        wait_until crosses || echo "  nothing crosses beside the flood"
+        kill -KILL $forwarder
         wait $forwarder 2>/dev/null
         kill $flood
         [ "$(free_pages)" -eq "$free" ] || { echo "  $free hugepages were free, $(free_pages) are"; return 1; }
