@@ -19,6 +19,7 @@ struct place {
 	char name[DMAMAP_NAME_MAX];
 	int group;
 	bool noiommu;	/**< VFIO's noiommu mode */
+	char cdev[32];	/**< its file in /dev/vfio/devices, or "" */
 	char iommu[32]; /**< which IOMMU: equal texts are one IOMMU; "": unknown */
 	unsigned int n_resv;
 	struct dmamap_reserved resv[PLACE_RESV]; /**< owner is not set */
@@ -34,6 +35,8 @@ struct kernel {
 	int (*device)(unsigned int i, struct place *place);
 	/** Bytes of locked memory charged to this process. */
 	uint64_t (*locked)(void);
+	/** Bytes that iommufd has pinned for this process: it charges a user, so this tells what it holds. */
+	uint64_t (*pinned)(void);
 	/**
 	 * Set RLIMIT_MEMLOCK, and have CAP_IPC_LOCK or not; bytes 0: as at the start.
 	 * @return 0; -ENOTSUP.

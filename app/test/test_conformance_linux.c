@@ -92,6 +92,19 @@ read_reserved(struct place *place)
 	fclose(in);
 }
 
+static void
+find_cdev(struct place *place)
+{
+	char path[256];
+	glob_t found;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev/vfio*", place->name);
+	if (glob(path, 0, NULL, &found) != 0)
+		return;
+	strlcpy(place->cdev, basename(found.gl_pathv[0]), sizeof(place->cdev));
+	globfree(&found);
+}
+
 static int
 describe(const char *name, struct place *place)
 {
@@ -106,6 +119,7 @@ describe(const char *name, struct place *place)
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu", name);
 	link_name(path, place->iommu, sizeof(place->iommu));
 	read_reserved(place);
+	find_cdev(place);
 	return 0;
 }
 
@@ -142,8 +156,9 @@ linux_device(unsigned int i, struct place *place)
 
 /* Limits */
 
+/** A line of /proc/self/status that is so many KiB, in bytes. */
 static uint64_t
-linux_locked(void)
+status_bytes(const char *format)
 {
 	char line[256];
 	uint64_t kib = 0;
@@ -152,10 +167,22 @@ linux_locked(void)
 	if (in == NULL)
 		return 0;
 	while (fgets(line, sizeof(line), in) != NULL)
-		if (sscanf(line, "VmLck: %" SCNu64, &kib) == 1)
+		if (sscanf(line, format, &kib) == 1)
 			break;
 	fclose(in);
 	return kib * 1024;
+}
+
+static uint64_t
+linux_locked(void)
+{
+	return status_bytes("VmLck: %" SCNu64);
+}
+
+static uint64_t
+linux_pinned(void)
+{
+	return status_bytes("VmPin: %" SCNu64);
 }
 
 /** Have CAP_IPC_LOCK in effect, or keep it for later. */
@@ -283,6 +310,7 @@ static const struct kernel kernel_linux = {
 	.ioctl = linux_ioctl,
 	.device = linux_device,
 	.locked = linux_locked,
+	.pinned = linux_pinned,
 	.limit_memory = linux_limit_memory,
 	.limit_entries = linux_limit_entries,
 	.ioctl_elsewhere = linux_ioctl_elsewhere,

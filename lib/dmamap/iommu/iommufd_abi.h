@@ -17,9 +17,12 @@
 /** Calls on /dev/iommu. Each structure begins with its size. */
 #define ABI_IOMMU_DESTROY	   _IO(';', 0x80)
 #define ABI_IOMMU_IOAS_ALLOC	   _IO(';', 0x81)
+#define ABI_IOMMU_IOAS_ALLOW_IOVAS _IO(';', 0x82)
+#define ABI_IOMMU_IOAS_COPY	   _IO(';', 0x83)
 #define ABI_IOMMU_IOAS_IOVA_RANGES _IO(';', 0x84)
 #define ABI_IOMMU_IOAS_MAP	   _IO(';', 0x85)
 #define ABI_IOMMU_IOAS_UNMAP	   _IO(';', 0x86)
+#define ABI_IOMMU_OPTION	   _IO(';', 0x87)
 #define ABI_IOMMU_VFIO_IOAS	   _IO(';', 0x88)
 
 /** Calls on a VFIO character device. Each structure begins with its size, called argsz. */
@@ -55,6 +58,16 @@ struct abi_ioas_iova_ranges {
 	uint64_t out_iova_alignment;
 };
 
+/** Where automatic maps may lie; 0 ranges: anywhere. */
+struct abi_ioas_allow_iovas {
+	uint32_t size;
+	uint32_t ioas_id;
+	uint32_t num_iovas;
+	uint32_t reserved;
+	uint64_t allowed_iovas; /**< pointer to num_iovas ranges */
+};
+
+/** Flags of a map and of a copy. */
 #define ABI_IOAS_MAP_FIXED_IOVA (1u << 0)
 #define ABI_IOAS_MAP_WRITEABLE	(1u << 1)
 #define ABI_IOAS_MAP_READABLE	(1u << 2)
@@ -69,6 +82,17 @@ struct abi_ioas_map {
 	uint64_t iova;
 };
 
+/** Map what another IOAS maps: the pages are shared, not pinned again. */
+struct abi_ioas_copy {
+	uint32_t size;
+	uint32_t flags;
+	uint32_t dst_ioas_id;
+	uint32_t src_ioas_id;
+	uint64_t length;
+	uint64_t dst_iova;
+	uint64_t src_iova;
+};
+
 /** iova 0 and length UINT64_MAX: everything. length comes back as what was unmapped. */
 struct abi_ioas_unmap {
 	uint32_t size;
@@ -77,6 +101,21 @@ struct abi_ioas_unmap {
 	uint64_t length;
 };
 
+#define ABI_OPTION_RLIMIT_MODE 0 /**< 1: charge the process, as type1 does; 0: the user */
+#define ABI_OPTION_HUGE_PAGES  1 /**< of an IOAS; 0: all maps in base pages */
+#define ABI_OPTION_SET	       0
+#define ABI_OPTION_GET	       1
+
+struct abi_iommu_option {
+	uint32_t size;
+	uint32_t option_id;
+	uint16_t op;
+	uint16_t reserved;
+	uint32_t object_id;
+	uint64_t val64;
+};
+
+#define ABI_VFIO_IOAS_GET   0
 #define ABI_VFIO_IOAS_SET   1
 #define ABI_VFIO_IOAS_CLEAR 2
 
@@ -114,7 +153,10 @@ static_assert(sizeof(struct abi_iommu_destroy) == 8, "ABI");
 static_assert(sizeof(struct abi_ioas_alloc) == 12, "ABI");
 static_assert(sizeof(struct abi_iova_range) == 16, "ABI");
 static_assert(sizeof(struct abi_ioas_iova_ranges) == 32, "ABI");
+static_assert(sizeof(struct abi_ioas_allow_iovas) == 24, "ABI");
 static_assert(sizeof(struct abi_ioas_map) == 40, "ABI");
+static_assert(sizeof(struct abi_ioas_copy) == 40, "ABI");
+static_assert(sizeof(struct abi_iommu_option) == 24, "ABI");
 static_assert(sizeof(struct abi_ioas_unmap) == 24, "ABI");
 static_assert(sizeof(struct abi_vfio_ioas) == 12, "ABI");
 static_assert(sizeof(struct abi_vfio_bind_iommufd) == 24, "ABI");
