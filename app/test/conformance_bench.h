@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * On what do the facts of a kernel's contract stand? Calls that leave nothing behind, devices with a property, answers told.
+ * On what do the facts of the contract stand? Calls that leave nothing behind, devices with a property, answers told.
  */
 
 #ifndef CONFORMANCE_BENCH_H
