@@ -7,7 +7,9 @@
 # usage: config/deps.sh [packages] [headers] [machine]        (no word: all three)
 set -Eeuo pipefail
 
-readonly HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ME=deps
+. "$(dirname "${BASH_SOURCE[0]}")/deps-lib.sh"
+
 readonly DPDK_SERIES=22.11
 
 # The headers that drivers, buses and tests include, and that Debian's libdpdk-dev leaves out.
@@ -19,123 +21,9 @@ readonly DRIVER_HEADERS=(
     rte_test.h
 )
 
-# Modules of hardware that no emulated machine has; leaving them out saves three quarters of the space.
-readonly UNUSED_MODULES=(
-    sound drivers/gpu drivers/media drivers/infiniband drivers/staging drivers/hid drivers/input
-    drivers/iio drivers/usb drivers/bluetooth drivers/isdn drivers/md drivers/mtd drivers/scsi
-    drivers/hwmon drivers/platform drivers/net/wireless drivers/net/can drivers/net/usb
-    fs/ocfs2 fs/btrfs fs/xfs fs/f2fs fs/ceph fs/nfs fs/nfsd fs/smb fs/cifs fs/gfs2
-)
-
-say()
-{
-    printf 'deps: %s\n' "$*"
-}
-
-die()
-{
-    printf 'deps: %s\n' "$*" >&2
-    exit 1
-}
-
-# Runs a command quietly; what a failed one said is kept in a file, which messages name.
-quietly()
-{
-    if "$@" >"$CACHE/.output" 2>&1; then
-        rm -f "$CACHE/.output"
-    else
-        mv "$CACHE/.output" "$SAID"
-        return 1
-    fi
-}
-
-as_root()
-{
-    if [ "$(id -u)" -eq 0 ]; then
-        "$@"
-    else
-        sudo "$@"
-    fi
-}
-
-check_system()
-{
-    local id= version= arch
-
-    if [ -r /etc/os-release ]; then
-        id=$(. /etc/os-release && echo "${ID:-}")
-        version=$(. /etc/os-release && echo "${VERSION_ID:-}")
-    fi
-    [ "$id" = debian ] && [ "$version" = 12 ] ||
-        die "this is ${id:-an unknown system}${version:+ $version}, but set-up knows Debian 12 only; install by hand what config/packages.txt lists"
-    command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
-        die "apt-get and dpkg are missing, so no Debian package can be installed"
-    arch=$(dpkg --print-architecture)
-    [ "$arch" = amd64 ] || die "this machine is $arch, but the emulated machine and the drivers are for amd64"
-}
-
-# The files below /etc/apt that name Debian's own archive, as apt itself understood them.
-debian_source_files()
-{
-    apt-get indextargets --format '$(ORIGIN)|$(SOURCESENTRY)' 'Created-By: Packages' |
-        sed -n 's/^Debian|\(.*\):[0-9]*$/\1/p' | sort -u
-}
-
-update_lists()
-{
-    say "packages: reading the archive's lists (apt-get update)"
-    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
-        die "apt's package lists must be read, which needs root: start this as root or install sudo"
-    quietly as_root apt-get -q update || say "packages: apt-get update failed ($SAID); going on with the lists that are there"
-    LISTS_READ=yes
-}
-
-# Makes sure that apt knows the archive at all, and Debian's among its sources.
-need_lists()
-{
-    [ -n "$(debian_source_files)" ] && return
-    [ "${LISTS_READ:-no}" = yes ] || update_lists
-    [ -n "$(debian_source_files)" ] ||
-        die "apt has no reachable source of Debian packages; add Debian 12 to /etc/apt/sources.list.d and try again"
-}
-
-wanted_packages()
-{
-    sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$HERE/packages.txt"
-}
-
-missing_packages()
-{
-    local name
-
-    for name in $(wanted_packages); do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || echo "$name"
-    done
-}
-
-install_missing()
-{
-    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@"
-}
-
 do_packages()
 {
-    local missing
-
-    mapfile -t missing < <(missing_packages)
-    if [ "${#missing[@]}" -eq 0 ]; then
-        say "packages: all $(wanted_packages | wc -l) are installed"
-        return
-    fi
-    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
-        die "missing packages need root to install; start this as root, or install them: ${missing[*]}"
-    need_lists
-    say "packages: installing ${missing[*]}"
-    # Lists that are old name files that the archive no longer has: read them anew, then try once more.
-    if ! install_missing "${missing[@]}"; then
-        update_lists
-        install_missing "${missing[@]}" || die "apt-get could not install ${missing[*]}; is there a network? (apt's words are in $SAID)"
-    fi
+    ensure_packages "$CONFIG_DIR/packages.txt"
 }
 
 # Gives apt, in the folder $1, the same archives as the machine but for source packages, in lists of its own.
@@ -245,7 +133,7 @@ unpack_bzimage()
 
 do_machine()
 {
-    local target=$CACHE/kernel-stock package release tmp part exclude=()
+    local target=$CACHE/kernel-stock package release tmp
 
     if [ -e "$target/release" ]; then
         say "machine: kernel $(cat "$target/release") is in $target"
@@ -262,15 +150,10 @@ do_machine()
         (cd "$tmp" && quietly apt-get -q -o APT::Sandbox::User=root download "$package") ||
             die "machine: apt-get could not download $package; is there a network? (apt's words are in $SAID)"
     }
-    for part in "${UNUSED_MODULES[@]}"; do
-        exclude+=("--exclude=./lib/modules/*/kernel/$part")
-    done
-    mkdir -p "$tmp/new"
-    dpkg-deb --fsys-tarfile "$tmp"/linux-image-*.deb | tar -x -C "$tmp/new" "${exclude[@]}" ./boot ./lib/modules
+    unpack_kernel "$tmp"/linux-image-*.deb "$tmp/new"
     release=$(ls "$tmp/new/lib/modules")
     unpack_bzimage "$tmp/new/boot/vmlinuz-$release" "$tmp/new/vmlinux"
     rm -rf "$tmp/new/boot"
-    depmod -b "$tmp/new" "$release"
     echo "$release" >"$tmp/new/release"
     rm -rf "$target"
     mv "$tmp/new" "$target"
@@ -291,14 +174,7 @@ main()
     export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 
     check_system
-    CACHE=$("$HERE/cache-dir")
-    SAID=$CACHE/deps.log            # what the last command that failed said
-    # One set-up at a time in a cache; what a killed one left is swept away by the next.
-    exec 9>"$CACHE/.lock"
-    flock 9
-    rm -rf "$CACHE"/.tmp.* "$SAID"
-    trap 'rm -rf "$CACHE"/.tmp.*' EXIT
-    trap 'die "the step at line $LINENO of config/deps.sh failed: $BASH_COMMAND"' ERR
+    open_cache
     for step; do
         "do_$step"
     done
