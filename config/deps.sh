@@ -12,13 +12,12 @@ ME=deps
 
 readonly DPDK_SERIES=22.11
 
-# The headers that drivers, buses and tests include, and that Debian's libdpdk-dev leaves out.
+# The headers that drivers and buses include, and that Debian's libdpdk-dev leaves out.
 readonly DRIVER_HEADERS=(
     bus_driver.h dev_driver.h
     bus_pci_driver.h bus_vdev_driver.h
     ethdev_driver.h ethdev_pci.h ethdev_vdev.h
     rte_dmadev_pmd.h
-    rte_test.h
 )
 
 do_packages()

@@ -52,6 +52,18 @@ test_skip(const char *fmt, ...)
 	return TEST_SKIPPED;
 }
 
+void
+test_failure(const char *file, int line, const char *cond, const char *fmt, ...)
+{
+	va_list ap;
+
+	printf("  %s:%d: (%s) does not hold: ", file, line, cond);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+}
+
 uint64_t
 test_seed(void)
 {
