@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
 #include <sched.h>
@@ -23,6 +24,7 @@
 #include <rte_common.h>
 
 #include "dm_fault_in.h"
+#include "dm_hugefile.h"
 #include "dm_hugepage.h"
 #include "dm_pin.h"
 #include "test.h"
@@ -184,16 +186,24 @@ refuses_what_makes_no_sense(void)
 		struct dm_pin_conf conf;
 		int rc;
 	} cases[] = {
-		{"no length", {0, 0, 0, -1, "z"}, -EINVAL},
-		{"length that wraps", {SIZE_MAX - 1, 0, 0, -1, "z"}, -EINVAL},
-		{"odd alignment", {huge, 3 * 4096, 0, -1, "z"}, -EINVAL},
-		{"alignment that wraps", {huge, (SIZE_MAX >> 1) + 1, 0, -1, "z"}, -EINVAL},
-		{"odd page size", {huge, 0, 3 * 4096, -1, "z"}, -EINVAL},
-		{"no name", {huge, 0, 0, -1, NULL}, -EINVAL},
-		{"node below -1", {huge, 0, 0, -2, "z"}, -EINVAL},
-		{"node that is not there", {huge, 0, 0, 1000, "z"}, -ENODEV},
-		{"pages that are not there", {huge, 0, 1024, -1, "z"}, -ENOENT},
-		{"pages beyond all", {huge, 0, (size_t)1 << 50, -1, "z"}, -ENOENT},
+		{"no length", {.node = -1, .name = "z"}, -EINVAL},
+		{"length that wraps", {.len = SIZE_MAX - 1, .node = -1, .name = "z"}, -EINVAL},
+		{"odd alignment", {.len = huge, .align = 3 * 4096, .node = -1, .name = "z"}, -EINVAL},
+		{"alignment that wraps", {.len = huge, .align = (SIZE_MAX >> 1) + 1, .node = -1, .name = "z"}, -EINVAL},
+		{"odd page size", {.len = huge, .page_size = 3 * 4096, .node = -1, .name = "z"}, -EINVAL},
+		{"no name", {.len = huge, .node = -1}, -EINVAL},
+		{"node below -1", {.len = huge, .node = -2, .name = "z"}, -EINVAL},
+		{"unknown placement", {.len = huge, .node = -1, .placement = 4, .name = "z"}, -EINVAL},
+		{"unknown fallback", {.len = huge, .node = -1, .allow = DMAMAP_READ, .name = "z"}, -EINVAL},
+		{"node that is not there", {.len = huge, .node = 1000, .name = "z"}, -ENODEV},
+		{"preferred node that is not there",
+			{.len = huge, .node = 1000, .placement = DMAMAP_PLACE_PREFERRED, .name = "z"}, -ENODEV},
+		{"pages that are not there", {.len = huge, .page_size = 1024, .node = -1, .name = "z"}, -ENOENT},
+		{"pages beyond all", {.len = huge, .page_size = (size_t)1 << 50, .node = -1, .name = "z"}, -ENOENT},
+		{"base pages beyond all",
+			{.len = (size_t)1 << 46, .page_size = 4096, .node = -1, .name = "z"}, -ENOMEM},
+		{"base pages beyond the node",
+			{.len = (size_t)1 << 46, .page_size = 4096, .node = 0, .name = "z"}, -ENOMEM},
 	};
 	unsigned int i;
 
@@ -357,7 +367,7 @@ static int
 use_a_mount(const void *arg)
 {
 	const char *dir = arg;
-	char options[32];
+	char options[32], left[64];
 	void *va;
 	int fd, rc;
 
@@ -366,7 +376,13 @@ use_a_mount(const void *arg)
 			mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 			mount("none", dir, "hugetlbfs", 0, options) < 0)
 		return 2;
-	fd = dm_hugepage_mount_file(huge);
+	/* What a process has left that cannot be any more: its number is above the largest. */
+	snprintf(left, sizeof(left), "%s/gantry-2147483647-1-0", dir);
+	fd = open(left, O_CREAT | O_RDWR, 0600);
+	close(fd);
+	if (fd < 0 || is_empty(dir))
+		return 7;
+	fd = dm_hugefile_open(huge);
 	if (fd < 0 || ftruncate(fd, huge) < 0)
 		return 3;
 	va = mmap(NULL, huge, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

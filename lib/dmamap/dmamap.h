@@ -79,6 +79,10 @@ enum dmamap_sharing {
  * dmamap_va2iova() keeps answering the first mapping's IOVA.
  */
 #define DMAMAP_ALIAS UINT32_C(0x10)
+/** Zones: where hugepages cannot be had, transparent ones may serve (madvise(2), MADV_HUGEPAGE), locked. */
+#define DMAMAP_ALLOW_TRANSPARENT UINT32_C(0x20)
+/** Zones: where hugepages cannot be had, nor transparent ones if these are allowed, locked base pages may serve. */
+#define DMAMAP_ALLOW_BASE UINT32_C(0x40)
 /** Readable and writable by devices: what 0 access flags mean for a zone. */
 #define DMAMAP_RW (DMAMAP_READ | DMAMAP_WRITE)
 /**@}*/
@@ -484,6 +488,22 @@ struct dmamap_reserved {
  */
 int dmamap_reserved(const struct dmamap_container *c, struct dmamap_reserved *out, unsigned int n);
 
+/** How far the wish for a NUMA node goes. What was really got: dmamap_zone_info(). */
+enum dmamap_placement {
+	DMAMAP_PLACE_STRICT,	 /**< on the node or not at all; without a node: anywhere */
+	DMAMAP_PLACE_PREFERRED,	 /**< on the node as long as it has pages, then elsewhere, which is logged */
+	DMAMAP_PLACE_INTERLEAVE, /**< in turn over all nodes that the process may use; the node is not looked at */
+	DMAMAP_PLACE_LOCAL,	 /**< preferred on the node of the calling thread's CPU; the node is not looked at */
+};
+
+/** What pages a zone is made of. */
+enum dmamap_page_kind {
+	DMAMAP_PAGES_HUGETLB,	  /**< hugepages of the system's pools */
+	DMAMAP_PAGES_TRANSPARENT, /**< transparent hugepages, locked; see DMAMAP_ALLOW_TRANSPARENT */
+	DMAMAP_PAGES_BASE,	  /**< the system's base pages; locked if they are a fallback (DMAMAP_ALLOW_BASE) */
+	DMAMAP_PAGES_FOREIGN,	  /**< in accounts only: memory that is mapped, but not Gantry's */
+};
+
 /** What a zone is to be. Zeroes mean: no wish. */
 struct dmamap_zone_conf {
 	size_t len;	  /**< bytes, not 0; rounded up to whole pages */
@@ -491,9 +511,23 @@ struct dmamap_zone_conf {
 	size_t page_size; /**< 0: the largest that wastes no more than an eighth; else 4 KiB, 2 MiB, 1 GiB */
 	const struct dmamap_device *dev; /**< the device the memory is for: on its node; or NULL */
 	bool on_node;	  /**< `node` is a wish; without it, and without dev, any node will do */
-	int node;	  /**< NUMA node, strictly; -1: any */
-	uint32_t flags;	  /**< DMAMAP_READ, DMAMAP_WRITE (none: both), DMAMAP_LOW32 */
+	int node;	  /**< NUMA node; -1: any */
+	/** DMAMAP_READ, DMAMAP_WRITE (none: both), DMAMAP_LOW32, DMAMAP_ALLOW_TRANSPARENT, DMAMAP_ALLOW_BASE */
+	uint32_t flags;
 	const char *name; /**< for accounts and messages, copied; NULL: "zone" */
+	enum dmamap_placement placement;
+	/**
+	 * Threads that bring the pages to life, on CPUs of the node. 0: by the length and the CPUs (one for 128 MiB, 16 at
+	 * most); 1: the calling thread alone, where the node's CPUs have better to do.
+	 */
+	unsigned int threads;
+	/**
+	 * Called by the calling thread while pages come to life, at the end with done == len. May be NULL: then a line is logged
+	 * at most once a second. No function of this library may be called from within.
+	 * @return 0; else the allocation is given up, whole, with -ECANCELED.
+	 */
+	int (*progress)(void *arg, uint64_t done, uint64_t len);
+	void *progress_arg; /**< passed to progress */
 };
 
 /**
@@ -503,9 +537,12 @@ struct dmamap_zone_conf {
  * @return
  *   - 0: *z, to be given back with dmamap_zone_free() or with its container.
  *   - -EINVAL: conf makes no sense.
+ *   - -ENODEV: no such node, or none that this process may use.
+ *   - -ENOENT: this system has no pages of that size.
  *   - -ENOMEM: too few hugepages on the node (the log says how many are needed and free, and how to
- *     reserve more), or RLIMIT_MEMLOCK.
+ *     reserve more), a hugetlb cgroup's limit, too little memory, or RLIMIT_MEMLOCK.
  *   - -ENOSPC: see dmamap_map().
+ *   - -ECANCELED: by conf->progress.
  */
 int dmamap_zone_alloc(struct dmamap_container *c, const struct dmamap_zone_conf *conf,
 	struct dmamap_zone **z);
@@ -525,6 +562,31 @@ size_t dmamap_zone_len(const struct dmamap_zone *z);
 size_t dmamap_zone_page_size(const struct dmamap_zone *z);
 /** The NUMA node its pages are really on, or -1 if on several. */
 int dmamap_zone_node(const struct dmamap_zone *z);
+
+/** Bytes on a NUMA node. */
+struct dmamap_node_len {
+	int node;     /**< -1: the kernel does not say, or there were more nodes than room for them */
+	uint64_t len; /**< bytes, not 0 */
+};
+
+/** Nodes that a report has room for; there are few machines with more. */
+#define DMAMAP_NODES_MAX 64
+
+/** What a zone is, and where its bytes really are. */
+struct dmamap_zone_info {
+	const char *name;  /**< valid as long as the zone */
+	size_t len;	   /**< bytes */
+	size_t page_size;  /**< bytes */
+	enum dmamap_page_kind kind;
+	enum dmamap_placement placement; /**< as asked for */
+	int node;	   /**< as asked for, LOCAL: as it was then; -1: any */
+	bool as_asked;	   /**< all bytes are where the placement wants them */
+	unsigned int n_nodes;
+	struct dmamap_node_len nodes[DMAMAP_NODES_MAX]; /**< the first n_nodes are set, ascending by node */
+};
+
+/** Describe a zone, as of when its pages came to life. @return 0, or -EINVAL. */
+int dmamap_zone_info(const struct dmamap_zone *z, struct dmamap_zone_info *info);
 
 /**
  * Translate an address of this process into the IOVA at which the container's devices reach it.

@@ -65,6 +65,7 @@ struct dmamap_zone {
 	struct dm_pin *pin;
 	struct dm_mapping *mapping;
 	struct dm_window *window; /**< the one it lies in, or NULL */
+	enum dmamap_placement placement;
 	char name[DMAMAP_NAME_MAX];
 };
 

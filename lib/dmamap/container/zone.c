@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <rte_common.h>
 
 #include "dm_container.h"
 
-#define KNOWN_FLAGS (DMAMAP_RW | DMAMAP_LOW32)
+#define FALLBACKS (DMAMAP_ALLOW_TRANSPARENT | DMAMAP_ALLOW_BASE)
+#define KNOWN_FLAGS (DMAMAP_RW | DMAMAP_LOW32 | FALLBACKS)
 
 static int
 check_conf(const struct dmamap_container *c, const struct dmamap_zone_conf *conf,
@@ -73,14 +75,19 @@ dmamap_zone_alloc(struct dmamap_container *c, const struct dmamap_zone_conf *con
 	if (z == NULL)
 		return -ENOMEM;
 	z->c = c;
+	z->placement = conf->placement;
 	snprintf(z->name, sizeof(z->name), "%s", conf->name != NULL ? conf->name : "zone");
 	pin_conf = (struct dm_pin_conf){.len = conf->len, .align = conf->align,
-		.page_size = conf->page_size, .node = wanted_node(conf), .name = z->name};
+		.page_size = conf->page_size, .node = wanted_node(conf), .name = z->name,
+		.placement = conf->placement, .allow = conf->flags & FALLBACKS, .threads = conf->threads,
+		.progress = conf->progress, .progress_arg = conf->progress_arg};
 	rc = dm_pin_alloc(&pin_conf, &z->pin);
 	if (rc < 0)
 		goto free_zone;
 
-	flags = (conf->flags & DMAMAP_RW) == 0 ? conf->flags | DMAMAP_RW : conf->flags;
+	flags = conf->flags & ~FALLBACKS;
+	if ((flags & DMAMAP_RW) == 0)
+		flags |= DMAMAP_RW;
 	dm_lock(c);
 	rc = map_zone(c, z, conf->align, flags);
 	if (rc < 0)
@@ -160,4 +167,22 @@ int
 dmamap_zone_node(const struct dmamap_zone *z)
 {
 	return z->pin->node;
+}
+
+int
+dmamap_zone_info(const struct dmamap_zone *z, struct dmamap_zone_info *info)
+{
+	if (z == NULL || info == NULL)
+		return -EINVAL;
+	memset(info, 0, sizeof(*info));
+	info->name = z->name;
+	info->len = z->pin->len;
+	info->page_size = z->pin->page_size;
+	info->kind = z->pin->kind;
+	info->placement = z->placement;
+	info->node = z->pin->wanted;
+	info->as_asked = z->pin->as_asked;
+	info->n_nodes = z->pin->nodes.n;
+	memcpy(info->nodes, z->pin->nodes.of, z->pin->nodes.n * sizeof(info->nodes[0]));
+	return 0;
 }

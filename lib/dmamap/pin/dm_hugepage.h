@@ -7,6 +7,7 @@
 #ifndef DM_HUGEPAGE_H
 #define DM_HUGEPAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,8 @@
 struct dm_hugepage_count {
 	uint64_t total;
 	uint64_t free;
+	uint64_t reserved; /**< of the free ones, promised to mappings; known for all nodes together only, so there for each */
+	uint64_t surplus;  /**< pages that the kernel may still make beyond its pools (nr_overcommit_hugepages) */
 };
 
 /**
@@ -36,27 +39,28 @@ unsigned int dm_hugepage_sizes(size_t sizes[DM_HUGEPAGE_SIZES_MAX]);
  */
 int dm_hugepage_count(size_t page_size, int node, struct dm_hugepage_count *count);
 
+/** How many pages of a size this process could get now: free and not promised, or surplus. */
+uint64_t dm_hugepage_available(size_t page_size, int node);
+
+/** Room for dm_hugepage_shortage(). */
+#define DM_HUGEPAGE_SHORTAGE_MAX 512
+
 /**
- * Log one error line: how many pages are needed, how many are free, and the command that reserves
- * more.
- * @param what    the object.
+ * Would pages of a size be too few now? Looks at the pools, at overcommit, and at the hugetlb limits of the control group.
  * @param needed  pages.
+ * @param buf     what is needed, what there is, and the command that helps; written in either case (where nothing is found
+ *   short, for the case that the kernel refuses all the same).
+ * @return whether they are too few.
  */
-void dm_hugepage_log_shortage(const char *what, size_t page_size, int node, uint64_t needed);
+bool dm_hugepage_shortage(size_t page_size, int node, uint64_t needed, char buf[DM_HUGEPAGE_SHORTAGE_MAX]);
 
 /**
  * Open an empty file made of hugepages, which has no name and so vanishes with its last user:
  * memfd_create(2) with MFD_HUGETLB (Linux 4.14; 4.16 for pages of 1 GiB), else
- * dm_hugepage_mount_file().
+ * dm_hugefile_open().
  * @return a file descriptor; -ENOENT: neither can be had; else as the kernel says.
  */
 int dm_hugepage_file(size_t page_size, const char *name);
-
-/**
- * Open an unlinked file on a mounted hugetlbfs.
- * @return a file descriptor; -ENOENT: no writable hugetlbfs with that page size is mounted.
- */
-int dm_hugepage_mount_file(size_t page_size);
 
 /** Write a size for people: "2 MiB". @return buf */
 const char *dm_hugepage_size_str(size_t page_size, char buf[DM_HUGEPAGE_STR_MAX]);

@@ -9,22 +9,20 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-#include <linux/magic.h>
 #include <linux/memfd.h>
 
 #include <rte_common.h>
 
+#include "dm_cgroup.h"
 #include "dm_file.h"
+#include "dm_hugefile.h"
 #include "dm_hugepage.h"
-#include "dm_log.h"
 
 #define POOLS "/sys/kernel/mm/hugepages"
 
@@ -86,79 +84,78 @@ read_counter(const char *pool, const char *counter, uint64_t *value)
 int
 dm_hugepage_count(size_t page_size, int node, struct dm_hugepage_count *count)
 {
-	char pool[PATH_MAX];
+	uint64_t overcommit = 0, surplus = 0;
+	char pool[PATH_MAX], all[PATH_MAX];
 	int rc;
 
 	pool_path(page_size, node, pool);
+	pool_path(page_size, -1, all);
 	rc = read_counter(pool, "nr_hugepages", &count->total);
 	if (rc == 0)
 		rc = read_counter(pool, "free_hugepages", &count->free);
-	return rc;
+	if (rc < 0)
+		return rc;
+	/* What these files say makes the answer better; none has to be there. */
+	count->reserved = 0;
+	read_counter(all, "resv_hugepages", &count->reserved);
+	read_counter(all, "nr_overcommit_hugepages", &overcommit);
+	read_counter(all, "surplus_hugepages", &surplus);
+	count->surplus = overcommit > surplus ? overcommit - surplus : 0;
+	return 0;
 }
 
-void
-dm_hugepage_log_shortage(const char *what, size_t page_size, int node, uint64_t needed)
+/** Pages that are free and not promised, on all nodes or on one of them. */
+static uint64_t
+unpromised(size_t page_size, int node, const struct dm_hugepage_count *count)
+{
+	struct dm_hugepage_count all;
+	uint64_t left;
+
+	if (node < 0 || dm_hugepage_count(page_size, -1, &all) < 0)
+		all = *count;
+	/* A promise names no node: one that all nodes together could not keep is what stops this one. */
+	left = all.free > all.reserved ? all.free - all.reserved : 0;
+	return RTE_MIN(left, count->free);
+}
+
+uint64_t
+dm_hugepage_available(size_t page_size, int node)
+{
+	struct dm_hugepage_count count;
+
+	if (dm_hugepage_count(page_size, node, &count) < 0)
+		return 0;
+	return unpromised(page_size, node, &count) + count.surplus;
+}
+
+bool
+dm_hugepage_shortage(size_t page_size, int node, uint64_t needed, char buf[DM_HUGEPAGE_SHORTAGE_MAX])
 {
 	struct dm_hugepage_count count = {0};
 	char size[DM_HUGEPAGE_STR_MAX], where[32] = "", pool[PATH_MAX];
+	struct dm_cgroup_room room;
+	uint64_t free, missing;
 
 	dm_hugepage_size_str(page_size, size);
 	if (node >= 0)
 		snprintf(where, sizeof(where), " on node %d", node);
 	pool_path(page_size, node, pool);
 	dm_hugepage_count(page_size, node, &count);
+	free = unpromised(page_size, node, &count);
+	missing = needed > free + count.surplus ? needed - free - count.surplus : 0;
+	dm_cgroup_hugetlb("", page_size, &room);
 
-	if (count.free < needed)
-		DM_LOG(ERR, "%s: needs %" PRIu64 " pages of %s%s, %" PRIu64
-			" are free: echo %" PRIu64 " > %s/nr_hugepages",
-			what, needed, size, where, count.free,
-			count.total + needed - count.free, pool);
-	else
-		DM_LOG(ERR, "%s: needs %" PRIu64 " pages of %s%s; %" PRIu64
-			" are free, but promised to other programs or beyond this one's hugetlb"
-			" cgroup limit: echo %" PRIu64 " > %s/nr_hugepages, or raise the limit",
-			what, needed, size, where, count.free, count.total + needed, pool);
-}
-
-/** Is a mount a hugetlbfs whose pages have this size? */
-static int
-mount_fits(const struct mntent *m, size_t page_size)
-{
-	struct statfs fs;
-
-	return strcmp(m->mnt_type, "hugetlbfs") == 0 && statfs(m->mnt_dir, &fs) == 0 &&
-		fs.f_type == HUGETLBFS_MAGIC && (size_t)fs.f_bsize == page_size;
-}
-
-static int
-unlinked_file(const char *dir)
-{
-	char path[PATH_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/gantry-XXXXXX", dir);
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	unlink(path);
-	return fd;
-}
-
-int
-dm_hugepage_mount_file(size_t page_size)
-{
-	FILE *mounts = setmntent("/proc/self/mounts", "re");
-	struct mntent m;
-	char buf[4096];
-	int fd = -ENOENT;
-
-	if (mounts == NULL)
-		return -ENOENT;
-	while (fd < 0 && getmntent_r(mounts, &m, buf, sizeof(buf)) != NULL)
-		if (mount_fits(&m, page_size))
-			fd = unlinked_file(m.mnt_dir);
-	endmntent(mounts);
-	return fd < 0 ? -ENOENT : fd;
+	if (missing == 0 && room.left / page_size < needed) {
+		snprintf(buf, DM_HUGEPAGE_SHORTAGE_MAX, "needs %" PRIu64 " pages of %s, the control group allows %"
+			PRIu64 " more: echo %" PRIu64 " > %.300s", needed, size, room.left / page_size,
+			room.limit - room.left + needed * page_size, room.file);
+		return true;
+	}
+	snprintf(buf, DM_HUGEPAGE_SHORTAGE_MAX, "needs %" PRIu64 " pages of %s%s, %" PRIu64 " are free%s: echo %" PRIu64
+		" > %.300s/nr_hugepages", needed, size, where, free,
+		missing > 0 ? "" : ", but the kernel does not give them",
+		count.total + (missing > 0 ? missing : needed), pool);
+	return missing > 0;
 }
 
 int
@@ -171,7 +168,7 @@ dm_hugepage_file(size_t page_size, const char *name)
 		return fd;
 	if (errno == EMFILE || errno == ENFILE)
 		return -errno;
-	return dm_hugepage_mount_file(page_size);
+	return dm_hugefile_open(page_size);
 }
 
 const char *

@@ -5,7 +5,9 @@
  */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,11 +15,12 @@
 
 #include <rte_common.h>
 
-#include "dm_fault_in.h"
+#include "dm_anon.h"
 #include "dm_hugepage.h"
 #include "dm_log.h"
 #include "dm_node.h"
 #include "dm_pin.h"
+#include "dm_prefault.h"
 
 static size_t
 base_page_size(void)
@@ -49,20 +52,42 @@ check_conf(const struct dm_pin_conf *conf)
 	if (conf->node < -1)
 		return DM_FAIL(EINVAL, "%s: node %d makes no sense; -1 is any", conf->name,
 			conf->node);
+	if ((unsigned int)conf->placement > DMAMAP_PLACE_LOCAL ||
+		(conf->allow & ~(DMAMAP_ALLOW_TRANSPARENT | DMAMAP_ALLOW_BASE)) != 0)
+		return DM_FAIL(EINVAL, "%s: placement %d or fallback 0x%x is none that is known", conf->name,
+			conf->placement, conf->allow);
 	return dm_node_check(conf->node, conf->name);
+}
+
+void *
+dm_pin_reserve(void *at, size_t len)
+{
+	void *va = mmap(at, len, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at != NULL ? MAP_FIXED : 0), -1, 0);
+
+	if (va == MAP_FAILED)
+		return NULL;
+	/* Both only save work elsewhere. */
+	madvise(va, len, MADV_DONTDUMP);
+	madvise(va, len, MADV_DONTFORK);
+	return va;
 }
 
 /**
  * Map a file, or anonymous memory if fd is -1, at an aligned address: reserve room for the worst
- * case, map into it, trim both ends.
+ * case, map into it, trim both ends. Or exactly at `at`.
  */
 static void *
-map_aligned(size_t len, size_t align, int fd)
+map_aligned(size_t len, size_t align, int fd, void *at)
 {
 	size_t room = len + align, head;
 	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
 	void *start, *va;
 
+	if (at != NULL) {
+		va = mmap(at, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
+		return va != MAP_FAILED ? va : NULL;
+	}
 	start = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (start == MAP_FAILED)
 		return NULL;
@@ -79,78 +104,173 @@ map_aligned(size_t len, size_t align, int fd)
 	return va;
 }
 
-/** Map len bytes of base pages; nothing is touched. */
-static int
-map_base_pages(const struct dm_pin_conf *conf, size_t len, void **va)
+/** Undo map_aligned(). */
+static void
+unmap(const struct dm_pin_conf *conf, struct dm_pin *p)
 {
-	*va = map_aligned(len, RTE_MAX(conf->align, base_page_size()), -1);
-	if (*va == NULL)
+	if (conf->at == NULL)
+		munmap(p->va, p->len);
+	else if (dm_pin_reserve(p->va, p->len) == NULL)
+		DM_LOG(ERR, "%s: the kernel does not take %zu bytes back: %s", conf->name, p->len, strerror(errno));
+}
+
+/** Map anonymous memory; nothing is touched. */
+static int
+map_anon(const struct dm_pin_conf *conf, struct dm_pin *p)
+{
+	/* Better no memory than a process that is killed for having taken too much. */
+	if (p->len > dm_anon_available(conf->placement == DMAMAP_PLACE_STRICT ? p->wanted : -1))
+		return -ENOSPC;
+	p->va = map_aligned(p->len, RTE_MAX(conf->align, p->page_size), -1, conf->at);
+	if (p->va == NULL)
 		return -ENOSPC;
 	/* Base pages were asked for: none that is made huge behind the caller's back. */
-	madvise(*va, len, MADV_NOHUGEPAGE);
+	madvise(p->va, p->len, p->kind == DMAMAP_PAGES_BASE ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 	return 0;
 }
 
-/** Map len bytes of hugepages; nothing is touched. */
+/** Map hugepages; nothing is touched. */
 static int
-map_hugepages(const struct dm_pin_conf *conf, size_t len, size_t page_size, void **va)
+map_hugepages(const struct dm_pin_conf *conf, struct dm_pin *p)
 {
-	char str[DM_HUGEPAGE_STR_MAX];
-	int fd = dm_hugepage_file(page_size, conf->name);
+	char str[DM_HUGEPAGE_STR_MAX], why[DM_HUGEPAGE_SHORTAGE_MAX];
+	int fd;
 
+	if (dm_hugepage_shortage(p->page_size, conf->placement == DMAMAP_PLACE_STRICT ? p->wanted : -1,
+		    p->len / p->page_size, why))
+		return -ENOSPC;
+	fd = dm_hugepage_file(p->page_size, conf->name);
 	if (fd < 0)
 		return DM_FAIL(-fd, "%s: cannot make a file of pages of %s: %s", conf->name,
-			dm_hugepage_size_str(page_size, str), strerror(-fd));
-	*va = NULL;
-	if (ftruncate(fd, (off_t)len) == 0)
-		*va = map_aligned(len, RTE_MAX(conf->align, page_size), fd);
+			dm_hugepage_size_str(p->page_size, str), strerror(-fd));
+	if (ftruncate(fd, (off_t)p->len) == 0)
+		p->va = map_aligned(p->len, RTE_MAX(conf->align, p->page_size), fd, conf->at);
 	close(fd); /* the mapping keeps the file alive */
-	return *va == NULL ? -ENOSPC : 0;
+	return p->va == NULL ? -ENOSPC : 0;
 }
 
-/** Allocate with pages of one size. @return 0; -ENOSPC, not logged: too few pages; else logged. */
+/** Bring pages to life, where they are wanted and for this process only. @return 0; -ENOSPC, -ECANCELED; else logged */
 static int
-alloc_pages(const struct dm_pin_conf *conf, size_t page_size, struct dm_pin **pin)
+fill(const struct dm_pin_conf *conf, struct dm_pin *p)
+{
+	const struct dm_prefault_conf how = {.threads = conf->threads, .node = p->wanted,
+		.progress = conf->progress, .arg = conf->progress_arg, .what = conf->name};
+	int rc;
+
+	rc = dm_node_place(p->va, p->len, conf->placement, p->wanted);
+	if (rc < 0)
+		return DM_FAIL(-rc, "%s: cannot place memory on NUMA node %d: %s", conf->name, p->wanted,
+			strerror(-rc));
+	/* A fork would make the parent's next write go to a copy that no device sees. */
+	if (madvise(p->va, p->len, MADV_DONTFORK) < 0)
+		return DM_FAIL(errno, "%s: cannot exclude memory from fork: %s", conf->name, strerror(errno));
+	rc = dm_prefault(p->va, p->len, p->page_size, &how);
+	if (rc < 0 && rc != -ENOSPC && rc != -ECANCELED)
+		DM_LOG(ERR, "%s: cannot fault in memory: %s", conf->name, strerror(-rc));
+	return rc;
+}
+
+/** Keep a fallback's pages in memory: the kernel swaps no hugepage out, but these. */
+static int
+lock(const struct dm_pin_conf *conf, struct dm_pin *p)
+{
+	int rc = dm_pin_memlock_check(p->len, conf->name);
+
+	if (rc < 0)
+		return rc;
+	/* Not mlock(), which address sanitizers make do nothing. */
+	if (mlock2(p->va, p->len, 0) < 0)
+		return DM_FAIL(errno, "%s: cannot lock %zu bytes: %s", conf->name, p->len, strerror(errno));
+	p->locked = true;
+	return 0;
+}
+
+/** Count where the pages are, and say if they are elsewhere than wished. */
+static void
+account(const struct dm_pin_conf *conf, struct dm_pin *p)
+{
+	static const char *const wish[] = {"strictly", "preferred", "interleaved over all nodes", "locally"};
+	char got[DM_NODE_STR_MAX], where[32] = "";
+
+	dm_node_count(p->va, p->len, p->page_size, &p->nodes);
+	p->node = dm_node_only(&p->nodes);
+	p->as_asked = dm_node_as_asked(&p->nodes, conf->placement, p->wanted, p->page_size);
+	if (p->as_asked)
+		return;
+	if (conf->placement != DMAMAP_PLACE_INTERLEAVE)
+		snprintf(where, sizeof(where), " on node %d", p->wanted);
+	DM_LOG(WARNING, "%s: wanted %s%s, got %s", conf->name, wish[conf->placement], where,
+		dm_node_lens_str(&p->nodes, got));
+}
+
+static int
+wanted_node(const struct dm_pin_conf *conf)
+{
+	if (conf->placement == DMAMAP_PLACE_LOCAL)
+		return dm_node_local();
+	return conf->placement == DMAMAP_PLACE_INTERLEAVE ? -1 : conf->node;
+}
+
+/** Allocate pages of one kind and size. @return 0; -ENOSPC, not logged: too few pages; else logged. */
+static int
+alloc_kind(const struct dm_pin_conf *conf, enum dmamap_page_kind kind, size_t page_size, bool locked,
+	struct dm_pin **pin)
 {
 	struct dm_pin *p = calloc(1, sizeof(*p));
 	int rc;
 
 	if (p == NULL)
 		return DM_FAIL(ENOMEM, "%s: out of memory", conf->name);
+	p->kind = kind;
 	p->page_size = page_size;
 	p->len = RTE_ALIGN_CEIL(conf->len, page_size);
-	if (page_size == base_page_size())
-		rc = map_base_pages(conf, p->len, &p->va);
-	else
-		rc = map_hugepages(conf, p->len, page_size, &p->va);
+	p->wanted = wanted_node(conf);
+	p->lodger = conf->at != NULL;
+	rc = kind == DMAMAP_PAGES_HUGETLB ? map_hugepages(conf, p) : map_anon(conf, p);
 	if (rc < 0)
 		goto free_pin;
-	rc = dm_node_bind(p->va, p->len, conf->node);
-	if (rc < 0) {
-		DM_LOG(ERR, "%s: cannot bind memory to NUMA node %d: %s", conf->name, conf->node,
-			strerror(-rc));
+	rc = fill(conf, p);
+	if (rc == 0 && kind == DMAMAP_PAGES_TRANSPARENT && !dm_anon_make_transparent(p->va, p->len))
+		rc = -ENOSPC;
+	if (rc == 0 && locked)
+		rc = lock(conf, p);
+	if (rc < 0)
 		goto unmap;
-	}
-	/* A fork would make the parent's next write go to a copy that no device sees. */
-	if (madvise(p->va, p->len, MADV_DONTFORK) < 0) {
-		rc = DM_FAIL(errno, "%s: cannot exclude memory from fork: %s", conf->name,
-			strerror(errno));
-		goto unmap;
-	}
-	rc = dm_fault_in(p->va, p->len, page_size);
-	if (rc < 0) {
-		if (rc != -ENOSPC)
-			DM_LOG(ERR, "%s: cannot fault in memory: %s", conf->name, strerror(-rc));
-		goto unmap;
-	}
-	p->node = dm_node_of(p->va, p->len, page_size);
+	account(conf, p);
 	*pin = p;
 	return 0;
 
 unmap:
-	munmap(p->va, p->len);
+	unmap(conf, p);
 free_pin:
 	free(p);
+	return rc;
+}
+
+/** Allocate pages of one size. @return as alloc_kind() */
+static int
+alloc_pages(const struct dm_pin_conf *conf, size_t page_size, struct dm_pin **pin)
+{
+	return alloc_kind(conf, page_size == base_page_size() ? DMAMAP_PAGES_BASE : DMAMAP_PAGES_HUGETLB, page_size,
+		false, pin);
+}
+
+/** Whatever is allowed instead of hugepages; `why` they cannot be had goes into the line that says so. */
+static int
+alloc_instead(const struct dm_pin_conf *conf, const char *why, struct dm_pin **pin)
+{
+	size_t size = conf->allow & DMAMAP_ALLOW_TRANSPARENT ? dm_anon_transparent_size() : 0;
+	char str[DM_HUGEPAGE_STR_MAX];
+	int rc = -ENOSPC;
+
+	if (size != 0)
+		rc = alloc_kind(conf, DMAMAP_PAGES_TRANSPARENT, size, true, pin);
+	if (rc == -ENOSPC && (conf->allow & DMAMAP_ALLOW_BASE))
+		rc = alloc_kind(conf, DMAMAP_PAGES_BASE, base_page_size(), true, pin);
+	if (rc == 0)
+		DM_LOG(WARNING, "%s: %s; it gets %s of %s instead", conf->name, why,
+			(*pin)->kind == DMAMAP_PAGES_BASE ? "locked base pages" : "transparent hugepages",
+			dm_hugepage_size_str((*pin)->page_size, str));
 	return rc;
 }
 
@@ -159,16 +279,21 @@ static int
 alloc_or_explain(const struct dm_pin_conf *conf, size_t page_size, struct dm_pin **pin)
 {
 	size_t len = RTE_ALIGN_CEIL(conf->len, page_size);
-	int rc = alloc_pages(conf, page_size, pin);
+	int rc = alloc_pages(conf, page_size, pin), node;
+	char why[DM_HUGEPAGE_SHORTAGE_MAX];
 
 	if (rc != -ENOSPC)
 		return rc;
+	node = conf->placement == DMAMAP_PLACE_STRICT ? conf->node : -1;
 	if (page_size == base_page_size())
-		DM_LOG(ERR, "%s: cannot get %zu bytes in base pages: memory is short, or the limit"
-			" of ulimit -v or of the cgroup is reached", conf->name, len);
-	else
-		dm_hugepage_log_shortage(conf->name, page_size, conf->node, len / page_size);
-	return -ENOMEM;
+		return DM_FAIL(ENOMEM, "%s: cannot get %zu MiB in base pages, %" PRIu64 " MiB are free or made free: memory"
+			" is short, or the limit of ulimit -v or of the control group is reached", conf->name,
+			(len + (1 << 20) - 1) >> 20, dm_anon_available(node) >> 20);
+	dm_hugepage_shortage(page_size, node, len / page_size, why);
+	rc = alloc_instead(conf, why, pin);
+	if (rc == -ENOSPC)
+		rc = DM_FAIL(ENOMEM, "%s: %s", conf->name, why);
+	return rc;
 }
 
 /** Is a page size a good choice that can be had now? */
@@ -176,11 +301,10 @@ static bool
 suits(const struct dm_pin_conf *conf, size_t page_size)
 {
 	size_t len = RTE_ALIGN_CEIL(conf->len, page_size);
-	struct dm_hugepage_count count;
 
 	return len - conf->len <= len / 8 &&
-		dm_hugepage_count(page_size, conf->node, &count) == 0 &&
-		count.free >= len / page_size;
+		dm_hugepage_available(page_size, conf->placement == DMAMAP_PLACE_STRICT ? conf->node : -1) >=
+			len / page_size;
 }
 
 /** The largest size that suits; if none does, the smallest hugepages, whose lack is reported. */
@@ -191,9 +315,11 @@ alloc_any_size(const struct dm_pin_conf *conf, struct dm_pin **pin)
 	unsigned int i, n = dm_hugepage_sizes(sizes);
 	int rc;
 
-	if (n == 0)
-		return DM_FAIL(ENOENT, "%s: this kernel has no hugepages (no"
+	if (n == 0) {
+		rc = alloc_instead(conf, "this kernel has no hugepages (no /sys/kernel/mm/hugepages)", pin);
+		return rc != -ENOSPC ? rc : DM_FAIL(ENOENT, "%s: this kernel has no hugepages (no"
 			" /sys/kernel/mm/hugepages)", conf->name);
+	}
 	for (i = 0; i < n - 1; i++) {
 		if (!suits(conf, sizes[i]))
 			continue;
@@ -208,7 +334,6 @@ static int
 check_page_size(const struct dm_pin_conf *conf)
 {
 	size_t sizes[DM_HUGEPAGE_SIZES_MAX];
-	char str[DM_HUGEPAGE_STR_MAX];
 	unsigned int n;
 
 	if (conf->page_size == base_page_size())
@@ -216,23 +341,25 @@ check_page_size(const struct dm_pin_conf *conf)
 	for (n = dm_hugepage_sizes(sizes); n > 0; n--)
 		if (sizes[n - 1] == conf->page_size)
 			return 0;
-	return DM_FAIL(ENOENT, "%s: this system has no pages of %s: see /sys/kernel/mm/hugepages",
-		conf->name, dm_hugepage_size_str(conf->page_size, str));
+	return -ENOENT;
 }
 
 int
 dm_pin_alloc(const struct dm_pin_conf *conf, struct dm_pin **pin)
 {
+	char str[DM_HUGEPAGE_STR_MAX], why[DM_HUGEPAGE_SHORTAGE_MAX];
 	int rc = check_conf(conf);
 
 	if (rc < 0)
 		return rc;
 	if (conf->page_size == 0)
 		return alloc_any_size(conf, pin);
-	rc = check_page_size(conf);
-	if (rc < 0)
-		return rc;
-	return alloc_or_explain(conf, conf->page_size, pin);
+	if (check_page_size(conf) == 0)
+		return alloc_or_explain(conf, conf->page_size, pin);
+	snprintf(why, sizeof(why), "this system has no pages of %s: see /sys/kernel/mm/hugepages",
+		dm_hugepage_size_str(conf->page_size, str));
+	rc = alloc_instead(conf, why, pin);
+	return rc != -ENOSPC ? rc : DM_FAIL(ENOENT, "%s: %s", conf->name, why);
 }
 
 int
