@@ -126,6 +126,19 @@ ranges_shrink_and_grow_with_the_devices(void)
 	return dmamap_container_detach(d0);
 }
 
+/** Lines that the last refusal logged. */
+static unsigned int refused_lines;
+
+static unsigned int
+count_lines(const char *text)
+{
+	unsigned int n = 0;
+
+	for (; *text != '\0'; text++)
+		n += *text == '\n';
+	return n;
+}
+
 /** Try to attach; it must fail with an errno, a message, and without a trace. */
 static int
 refused(const char *dev, int err, const char *const text[], unsigned int n)
@@ -140,6 +153,7 @@ refused(const char *dev, int err, const char *const text[], unsigned int n)
 	test_log_begin();
 	rc = dmamap_container_attach(c, dev, &d);
 	said = test_log_end();
+	refused_lines = count_lines(said);
 	TEST_ASSERT_EQUAL(rc, err, "attach gave %d", rc);
 	for (i = 0; i < n; i++)
 		TEST_ASSERT_NOT_NULL(strstr(said, text[i]), "'%s' does not say '%s'", said, text[i]);
@@ -193,6 +207,131 @@ a_taken_range_forbids_an_attach_too(void)
 	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, 0x10000, 0, within, &iova), "take");
 	TEST_ASSERT_SUCCESS(refused("odd0", -EADDRINUSE, text, RTE_DIM(text)), "odd0");
 	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova, 0x10000), "give");
+	return dmamap_container_detach(d);
+}
+
+/** Is there such a conflict in a list? */
+static bool
+has_conflict(const struct dmamap_conflict *all, int n, enum dmamap_conflict_kind kind, rte_iova_t start,
+	const char *name, const char *owner)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (all[i].kind == kind && all[i].range.start == start &&
+			strcmp(all[i].name, name) == 0 && strcmp(all[i].owner, owner) == 0 &&
+			strcmp(all[i].container, dmamap_container_name(c)) == 0)
+			return true;
+	return false;
+}
+
+static int
+every_conflict_of_an_attach_is_named(void)
+{
+	static const struct dmamap_model_iommu_conf narrow_and_coarse = {
+		.aperture = {0, UINT32_MAX}, .page_sizes = 1 << 16 | 1 << 21};
+	static const struct dmamap_model_resv hole = {{0x8000000, 0x80fffff}, DMAMAP_RESERVED_BUS};
+	static const char *const text[] = {"(the first of 5 conflicts)", "zone rings", "taken range"};
+	struct dmamap_model_group_conf group = {.n_resv = 1, .resv = &hole};
+	struct dmamap_zone_conf conf = {.len = KB4, .page_size = KB4, .flags = DMAMAP_LOW32,
+		.name = "rings"};
+	rte_iova_t in_hole = 0x8000000, high = 0x200000000, taken;
+	struct dmamap_device *d = machine_attach("nic0"), *other;
+	struct dmamap_conflict all[8] = {0};
+	struct dmamap_zone *z;
+	int n;
+
+	group.iommu = dmamap_model_add_iommu(model, &narrow_and_coarse);
+	dmamap_model_add_device(model, dmamap_model_add_group(model, &group), "bad0", 0, "vfio-pci");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &in_hole), "map");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + MB2, 1 << 16, DMAMAP_RW | DMAMAP_FIXED, &high), "map");
+	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, 0x10000, 0, (struct dmamap_range){0x8010000, 0x801ffff},
+		&taken), "take");
+	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &conf, &z), "zone");
+
+	TEST_ASSERT_SUCCESS(refused("bad0", -EADDRINUSE, text, RTE_DIM(text)), "bad0");
+	TEST_ASSERT_EQUAL(refused_lines, 5, "not a line each");
+	n = dmamap_container_conflicts(c, all, RTE_DIM(all));
+	TEST_ASSERT_EQUAL(n, 5, "%d conflicts", n);
+	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_RESERVED, in_hole, "mapping", "group 6 (bad0)"),
+		"a mapping in a reserved range");
+	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_PAGE_SIZE, in_hole, "mapping", "domain 1"),
+		"a mapping of too small pages");
+	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_RESERVED, taken, "taken range",
+		"group 6 (bad0)"), "a taken range in a reserved range");
+	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_RESERVED, high, "mapping", "domain 1"),
+		"a mapping beyond the aperture");
+	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_PAGE_SIZE, dmamap_zone_iova(z), "zone rings",
+		"domain 1"), "a zone of too small pages");
+	TEST_ASSERT(all[0].va == buf && all[0].with.start == 0x8000000 && all[0].with.last == 0x80fffff &&
+		all[0].type == DMAMAP_RESERVED_BUS, "what it is and what it runs into");
+
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, in_hole, KB4), "unmap");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, high, 1 << 16), "unmap");
+	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, taken, 0x10000), "give");
+	TEST_ASSERT_SUCCESS(dmamap_zone_free(z), "zone");
+	TEST_ASSERT_SUCCESS(dmamap_container_attach(c, "bad0", &other), "all of them are gone");
+	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, NULL, 0), 0, "conflicts after a success");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(other), "detach");
+	return dmamap_container_detach(d);
+}
+
+static int
+a_shrinking_aperture_names_every_range_beyond(void)
+{
+	static const char *const text[] = {"(the first of 2 conflicts)", "[0x100000000, 0xffffffffffffffff]"};
+	struct dmamap_device *d = machine_attach("nic0"), *narrow;
+	struct dmamap_conflict all[2];
+	rte_iova_t iova[2];
+	unsigned int i;
+
+	/* The kernel, which knows of no taken ranges, lets the device in; the ranges shrink, and grow again. */
+	for (i = 0; i < 2; i++)
+		TEST_ASSERT_SUCCESS(dmamap_iova_take(c, KB4, 0, (struct dmamap_range){
+			(i + 2) * 0x100000000, (i + 3) * 0x100000000 - 1}, &iova[i]), "take");
+	TEST_ASSERT_SUCCESS(refused("narrow0", -EADDRINUSE, text, RTE_DIM(text)), "narrow0");
+	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, all, 2), 2, "conflicts");
+	for (i = 0; i < 2; i++) {
+		TEST_ASSERT(has_conflict(all, 2, DMAMAP_CONFLICT_RESERVED, iova[i], "taken range",
+			"domain 0"), "range %u", i);
+		TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova[i], KB4), "give");
+	}
+	narrow = machine_attach("narrow0");
+	TEST_ASSERT_NOT_NULL(narrow, "attach");
+	TEST_ASSERT_EQUAL(dmamap_iova_take(c, KB4, 0, (struct dmamap_range){UINT64_C(1) << 32,
+		UINT64_MAX}, &iova[0]), -ENOSPC, "beyond the narrow aperture");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(narrow), "detach");
+	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, KB4, 0, (struct dmamap_range){UINT64_C(1) << 32,
+		UINT64_MAX}, &iova[0]), "the aperture did not grow");
+	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova[0], KB4), "give");
+	return dmamap_container_detach(d);
+}
+
+static int
+many_conflicts_are_listed_and_some_logged(void)
+{
+	static const char *const text[] = {"(the first of 40 conflicts)"};
+	struct dmamap_device *d = machine_attach("nic0");
+	struct dmamap_conflict all[40] = {0};
+	rte_iova_t iova[40];
+	unsigned int i;
+
+	for (i = 0; i < 40; i++) {
+		iova[i] = 0x8000000 + i * KB4;
+		TEST_ASSERT_SUCCESS(dmamap_map(c, buf + i * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED,
+			&iova[i]), "map");
+	}
+	TEST_ASSERT_SUCCESS(refused("odd0", -EADDRINUSE, text, RTE_DIM(text)), "odd0");
+	TEST_ASSERT_EQUAL(refused_lines, DMAMAP_CONFLICTS_LOGGED, "lines");
+	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, all, 3), 40, "conflicts");
+	TEST_ASSERT(all[2].range.start == iova[2] && all[3].range.start == 0, "room for three");
+	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, all, 40), 40, "conflicts");
+	for (i = 0; i < 40; i++)
+		TEST_ASSERT_EQUAL(all[i].range.start, iova[i], "conflict %u", i);
+	TEST_ASSERT_EQUAL(dmamap_container_attach(c, "none", &d), -ENODEV, "no such device");
+	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, NULL, 0), 0, "conflicts of another failure");
+	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, NULL, 1), -EINVAL, "no room");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova[0], 40 * KB4), "unmap");
 	return dmamap_container_detach(d);
 }
 
@@ -750,6 +889,10 @@ static const struct test_case cases[] = {
 	{"ranges shrink and grow with the devices", ranges_shrink_and_grow_with_the_devices},
 	{"an attach that a mapping forbids is refused whole",
 		an_attach_that_a_mapping_forbids_is_refused_whole},
+	{"every conflict of an attach is named", every_conflict_of_an_attach_is_named},
+	{"a shrinking aperture names every range beyond",
+		a_shrinking_aperture_names_every_range_beyond},
+	{"many conflicts are listed, and some logged", many_conflicts_are_listed_and_some_logged},
 	{"a taken range forbids an attach too", a_taken_range_forbids_an_attach_too},
 	{"fixed maps are checked", fixed_maps_are_checked},
 	{"arguments are checked", arguments_are_checked},

@@ -142,6 +142,65 @@ a_merge_that_would_break_a_mapping_is_refused(void)
 }
 
 static int
+every_conflict_of_a_merge_is_named(void)
+{
+	struct dmamap_device *d0 = machine_attach("nic0"), *d1 = attach_to_other("narrow0");
+	rte_iova_t a[3] = {0x100000, 0x101000, UINT64_C(1) << 33}, b = 0x100000, b2 = 0x300000, taken;
+	struct dmamap_conflict k[8] = {0};
+	unsigned int i;
+
+	/* Two mappings under one of the other's; one too high for it; memory that both map; a taken range. */
+	for (i = 0; i < 3; i++)
+		TEST_ASSERT_SUCCESS(dmamap_map(c, buf + i * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &a[i]),
+			"map");
+	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2, 4 * KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
+	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &b2), "map");
+	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, KB4, 0, (struct dmamap_range){0x103000, 0x103fff},
+		&taken), "take");
+	TEST_ASSERT_SUCCESS(merge_refused(-EADDRINUSE, "(the first of 5 conflicts)"), "merge");
+	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, k, RTE_DIM(k)), 5, "conflicts");
+	for (i = 0; i < 2; i++)
+		TEST_ASSERT(k[i].kind == DMAMAP_CONFLICT_IOVA && k[i].range.start == b &&
+			k[i].with.start == a[i] && strcmp(k[i].owner, "mapping") == 0 &&
+			strcmp(k[i].container, dmamap_container_name(other)) == 0, "IOVA %u", i);
+	TEST_ASSERT(k[2].kind == DMAMAP_CONFLICT_IOVA && k[2].range.start == b &&
+		k[2].with.start == taken && strcmp(k[2].owner, "taken range") == 0, "taken");
+	TEST_ASSERT(k[3].kind == DMAMAP_CONFLICT_MEMORY && k[3].range.start == b2 &&
+		k[3].va == buf + KB4 && k[3].with.start == a[1], "memory");
+	TEST_ASSERT(k[4].kind == DMAMAP_CONFLICT_RESERVED && k[4].range.start == a[2] &&
+		k[4].type == DMAMAP_RESERVED_APERTURE && strcmp(k[4].owner, "domain 0") == 0 &&
+		strcmp(k[4].container, dmamap_container_name(c)) == 0, "too high");
+
+	TEST_ASSERT_SUCCESS(dmamap_unmap(other, b, 4 * KB4), "unmap");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(other, b2, KB4), "unmap");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, a[2], KB4), "unmap");
+	TEST_ASSERT_SUCCESS(dmamap_container_merge(c, other), "merge");
+	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, NULL, 0), 0, "conflicts after a success");
+	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, taken, KB4), "give");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
+	return dmamap_container_detach(d1);
+}
+
+static int
+a_refused_move_names_every_conflict_of_its_goal(void)
+{
+	struct dmamap_device *d = machine_attach("odd0"), *there = attach_to_other("nic1");
+	rte_iova_t iova[2] = {0x8000000, 0x8010000};
+	struct dmamap_conflict k[2];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		TEST_ASSERT_SUCCESS(dmamap_map(other, buf + i * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED,
+			&iova[i]), "map");
+	TEST_ASSERT_EQUAL(dmamap_device_move(d, other), -EADDRINUSE, "move");
+	TEST_ASSERT_EQUAL(dmamap_container_conflicts(other, k, 2), 2, "conflicts");
+	TEST_ASSERT(k[0].range.start == iova[0] && k[1].range.start == iova[1], "ranges");
+	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, NULL, 0), 0, "where it came from has none");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(there), "detach");
+	return dmamap_container_detach(d);
+}
+
+static int
 a_merge_that_fails_half_way_is_undone(void)
 {
 	struct dmamap_device *d0 = machine_attach("nic0"), *d1 = attach_to_other("nic1");
@@ -238,6 +297,9 @@ static const struct test_case cases[] = {
 	{"a merge lets all devices reach everything", a_merge_lets_all_devices_reach_everything},
 	{"a merge that would break a mapping is refused",
 		a_merge_that_would_break_a_mapping_is_refused},
+	{"every conflict of a merge is named", every_conflict_of_a_merge_is_named},
+	{"a refused move names every conflict of its goal",
+		a_refused_move_names_every_conflict_of_its_goal},
 	{"a merge that fails half-way is undone", a_merge_that_fails_half_way_is_undone},
 	{"a moved device sees exactly its new space", a_moved_device_sees_exactly_its_new_space},
 	{"a move that fails puts the device back", a_move_that_fails_puts_the_device_back},

@@ -20,7 +20,8 @@
  * - Functions that change a container may be called by any thread; they serialise on the
  *   container's lock and may sleep. None may be called from a signal handler.
  * - dmamap_va2iova() and dmamap_iova2va() take no lock, make no system call and allocate nothing.
- * - One line is logged (type `lib.dmamap`) for a failure: what failed, on which object, what to do.
+ * - One line is logged (type `lib.dmamap`) for a failure: what failed, on which object, what to do; conflicts
+ *   (dmamap_container_conflicts()) have a line each.
  * - `rte_eal_init()` need not have been called.
  */
 
@@ -154,7 +155,8 @@ struct dmamap_container *dmamap_container_by_device(const char *dev);
  *   - -EBUSY: the device is not bound to a VFIO driver, or its group is used by another process or
  *     container.
  *   - -EADDRINUSE: a live mapping or a taken range lies in a range that is reserved for this device or
- *     beyond what its IOMMU can translate. The log names the mapping, the range and its owner.
+ *     beyond what its IOMMU can translate. The log names the mapping, the range and its owner, with a line for
+ *     each of the first DMAMAP_CONFLICTS_LOGGED of them; dmamap_container_conflicts() lists all.
  *   - -EALREADY: the device is attached to this container already.
  *   - the error of the replay.
  */
@@ -206,7 +208,7 @@ int dmamap_device_dma_mask(struct dmamap_device *d, unsigned int bits);
  *   - 0
  *   - -EINVAL: the same container twice, or backends of different kinds.
  *   - -EADDRINUSE: a mapping or taken range of one is in the way of the other's, or in a range that the
- *     other's devices cannot reach; the log names both.
+ *     other's devices cannot reach; the log names both, and dmamap_container_conflicts(into) lists all.
  *   - -EEXIST: the same memory is mapped in both, at different IOVAs.
  *   - -ENOSPC, -ENOMEM, and the errors of the maps: as with dmamap_map().
  */
@@ -487,6 +489,42 @@ struct dmamap_reserved {
  * @return how many there are, which may be more than n; or -EINVAL.
  */
 int dmamap_reserved(const struct dmamap_container *c, struct dmamap_reserved *out, unsigned int n);
+
+/** How two things cannot both be. */
+enum dmamap_conflict_kind {
+	DMAMAP_CONFLICT_RESERVED,  /**< IOVAs that a newcomer's group reserves, or that an IOMMU does not translate */
+	DMAMAP_CONFLICT_PAGE_SIZE, /**< not made of whole pages of an IOMMU */
+	DMAMAP_CONFLICT_FENCED,	   /**< IOVAs that the other container of a merge has fenced off */
+	DMAMAP_CONFLICT_IOVA,	   /**< IOVAs that both containers of a merge use */
+	DMAMAP_CONFLICT_MEMORY,	   /**< memory that both containers of a merge map */
+};
+
+/** Something that a container holds, and what is in its way. */
+struct dmamap_conflict {
+	enum dmamap_conflict_kind kind;
+	struct dmamap_range range;	   /**< its IOVAs */
+	void *va;			   /**< its memory; NULL: taken without a mapping */
+	char name[DMAMAP_NAME_MAX];	   /**< "mapping", "zone rings", "registration" or "taken range" */
+	char container[DMAMAP_NAME_MAX];   /**< which holds it */
+	struct dmamap_range with;	   /**< IOVAs in its way; of no meaning for PAGE_SIZE */
+	enum dmamap_reserved_type type;	   /**< of RESERVED */
+	uint64_t page_size;		   /**< of PAGE_SIZE: the IOMMU's smallest, in bytes */
+	char owner[DMAMAP_NAME_MAX];	   /**< as in struct dmamap_reserved; else what is in its way, as in `name` */
+};
+
+/** At most so many conflicts are logged, a line each. */
+#define DMAMAP_CONFLICTS_LOGGED 16u
+
+/**
+ * List every conflict that made the last attach or move to this container, or the last merge into it, fail. None is left
+ * once one has succeeded, or failed for another reason. Something that is in several ranges' way is listed with each.
+ *
+ * @param out  room for n entries, may be NULL if n is 0.
+ * @return how many there are, which may be more than n; -EINVAL; -ENOMEM: there was no memory for all.
+ */
+int dmamap_container_conflicts(const struct dmamap_container *c, struct dmamap_conflict *out,
+	unsigned int n);
+
 
 /** How far the wish for a NUMA node goes. What was really got: dmamap_zone_info(). */
 enum dmamap_placement {

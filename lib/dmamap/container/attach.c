@@ -13,62 +13,6 @@
 
 #include "dm_backend.h"
 
-static bool
-is_reserved_for(const struct dm_iommu_dev *dev, struct dmamap_range r, struct dmamap_reserved *hit)
-{
-	unsigned int i;
-
-	for (i = 0; i < dev->n_resv; i++) {
-		if (dev->resv[i].type == DMAMAP_RESERVED_RELAXABLE ||
-			!dm_range_overlap(dev->resv[i].range, r))
-			continue;
-		dm_reserved_of_dev(dev, &dev->resv[i], hit);
-		return true;
-	}
-	return false;
-}
-
-/** Does any live mapping lie in a range that is reserved for the newcomer? */
-static int
-check_reserved(const struct dmamap_container *c, const struct dm_iommu_dev *dev)
-{
-	const struct dm_mapping *m;
-	struct dmamap_reserved hit;
-
-	TAILQ_FOREACH(m, &c->mappings, next)
-		if (is_reserved_for(dev, m->range, &hit))
-			return DM_FAIL(EADDRINUSE, "container %s: cannot attach %s: the mapping "
-				DM_RANGE_FMT " lies in " DM_RANGE_FMT " (%s), reserved by %s: "
-				"unmap it, or attach before mapping", c->name, dev->name,
-				DM_RANGE_ARG(m->range), DM_RANGE_ARG(hit.range),
-				dm_reserved_type_name(hit.type), hit.owner);
-	return 0;
-}
-
-int
-dm_check_domain(const struct dmamap_container *c, const struct dm_domain *d, const char *who)
-{
-	uint64_t page = d->info.page_sizes & -d->info.page_sizes;
-	const struct dm_mapping *m;
-	unsigned int i;
-
-	TAILQ_FOREACH(m, &c->mappings, next) {
-		for (i = 0; i < d->info.n_ranges; i++)
-			if (dm_range_inside(m->range, d->info.ranges[i]))
-				break;
-		if (i == d->info.n_ranges)
-			return DM_FAIL(EADDRINUSE, "container %s: cannot attach %s: the mapping "
-				DM_RANGE_FMT " is outside what its IOMMU translates (domain %u): "
-				"unmap it, or attach before mapping", c->name, who,
-				DM_RANGE_ARG(m->range), d->dom->id);
-		if (((m->range.start | dm_range_len(m->range)) & (page - 1)) != 0)
-			return DM_FAIL(EADDRINUSE, "container %s: cannot attach %s: the mapping "
-				DM_RANGE_FMT " is no multiple of the page size of its IOMMU, 0x%"
-				PRIx64, c->name, who, DM_RANGE_ARG(m->range), page);
-	}
-	return 0;
-}
-
 static int
 read_info(struct dmamap_container *c, struct dm_domain *d)
 {
@@ -85,11 +29,10 @@ read_info(struct dmamap_container *c, struct dm_domain *d)
 }
 
 int
-dm_refresh(struct dmamap_container *c, const char *who)
+dm_refresh(struct dmamap_container *c)
 {
 	struct dm_range_set usable = {0};
 	struct dmamap_range conflict;
-	struct dmamap_reserved hit;
 	uint64_t page_sizes = UINT64_MAX;
 	const struct dm_domain *d;
 	int rc;
@@ -104,11 +47,8 @@ dm_refresh(struct dmamap_container *c, const char *who)
 	rc = dm_usable_ranges(c, &usable);
 	if (rc == 0)
 		rc = dm_iova_set_usable(c->space, &usable, page_sizes, &conflict);
-	if (rc == -EADDRINUSE && dm_reserved_hit(c, conflict, &hit))
-		DM_LOG(ERR, "container %s: cannot attach %s: " DM_RANGE_FMT
-			" is taken, and lies in " DM_RANGE_FMT " (%s), reserved by %s", c->name,
-			who, DM_RANGE_ARG(conflict), DM_RANGE_ARG(hit.range),
-			dm_reserved_type_name(hit.type), hit.owner);
+	if (rc == -EADDRINUSE)
+		dm_conflicts_live(c, conflict);
 	if (rc < 0) {
 		dm_range_set_clear(&usable);
 		return rc;
@@ -125,7 +65,7 @@ refresh_after_leave(struct dmamap_container *c, struct dm_domain *d)
 {
 	if (d != NULL)
 		read_info(c, d);
-	if (dm_refresh(c, "") < 0)
+	if (dm_refresh(c) < 0)
 		DM_LOG(WARNING, "container %s: ranges are not widened after a device has left",
 			c->name);
 }
@@ -170,47 +110,82 @@ dm_replay(struct dmamap_container *c, struct dm_domain *d)
 	return 0;
 }
 
-/** Make a domain for a device and bring it to the state of the others. */
+/** Make a domain that is like no other yet, with a device in it. */
 static int
-join_new_domain(struct dmamap_container *c, struct dmamap_device *dev)
+make_domain(struct dmamap_container *c, struct dm_iommu_dev *dev, struct dm_domain **out)
 {
-	const struct dm_iommu_ops *ops = dev->dev->iommu->ops;
+	const struct dm_iommu_ops *ops = dev->iommu->ops;
 	struct dm_domain *d;
 	int rc;
 
 	d = calloc(1, sizeof(*d));
 	if (d == NULL)
 		return -ENOMEM;
-	rc = ops->domain_create(dev->dev->iommu, &d->dom);
+	rc = ops->domain_create(dev->iommu, &d->dom);
 	if (rc < 0) {
 		free(d);
 		return DM_FAIL(-rc, "container %s: no further domain can be made: %s", c->name,
 			strerror(-rc));
 	}
 	d->dom->id = c->next_domain_id;
-	rc = ops->attach(d->dom, dev->dev);
-	if (rc == -EINVAL)
+	rc = ops->attach(d->dom, dev);
+	if (rc == -EINVAL || rc == -EADDRINUSE)
 		DM_LOG(ERR, "container %s: the kernel takes %s into no domain, not even one of its own",
-			c->name, dev->dev->name);
+			c->name, dev->name);
 	if (rc < 0)
 		goto free_domain;
 	rc = read_info(c, d);
-	if (rc == 0)
-		rc = dm_check_domain(c, d, dev->dev->name);
-	if (rc == 0)
-		rc = dm_replay(c, d);
 	if (rc < 0)
 		goto detach;
+	*out = d;
+	return 0;
+
+detach:
+	ops->detach(d->dom, dev);
+free_domain:
+	domain_free(d);
+	return rc;
+}
+
+static void
+drop_domain(struct dm_domain *d, struct dm_iommu_dev *dev)
+{
+	dev->iommu->ops->detach(d->dom, dev);
+	domain_free(d);
+}
+
+/** Make a domain for a device and bring it to the state of the others. */
+static int
+join_new_domain(struct dmamap_container *c, struct dmamap_device *dev)
+{
+	struct dm_domain *d;
+	int rc;
+
+	rc = make_domain(c, dev->dev, &d);
+	if (rc < 0)
+		return rc;
+	dm_conflicts_of_domain(c, d, dev->dev);
+	rc = dm_conflicts_any(c) ? -EADDRINUSE : dm_replay(c, d);
+	if (rc < 0) {
+		drop_domain(d, dev->dev);
+		return rc;
+	}
 	c->next_domain_id++;
 	TAILQ_INSERT_TAIL(&c->domains, d, next);
 	dev->domain = d;
 	return 0;
+}
 
-detach:
-	ops->detach(d->dom, dev->dev);
-free_domain:
-	domain_free(d);
-	return rc;
+/** Of a device that cannot be attached: what else is in its way? Only a domain of its own tells what its IOMMU translates. */
+static void
+look_further(struct dmamap_container *c, struct dm_iommu_dev *dev)
+{
+	struct dm_domain *d;
+
+	if (domain_of_group(c, dev->group) != NULL || make_domain(c, dev, &d) < 0)
+		return;
+	dm_conflicts_of_domain(c, d, dev);
+	drop_domain(d, dev);
 }
 
 /** Let a device join a domain, which may be one that came with a merge, of another backend instance. */
@@ -243,7 +218,7 @@ join(struct dmamap_container *c, struct dmamap_device *d)
 
 	if (domain != NULL) {
 		rc = join_domain(d, domain);
-		if (rc == -EINVAL)
+		if (rc == -EINVAL || rc == -EADDRINUSE)
 			DM_LOG(ERR, "container %s: domain %u does not take %s, though its group is "
 				"there", c->name, domain->dom->id, d->dev->name);
 		return rc;
@@ -252,8 +227,8 @@ join(struct dmamap_container *c, struct dmamap_device *d)
 		return join_new_domain(c, d);
 	TAILQ_FOREACH(domain, &c->domains, next) {
 		rc = join_domain(d, domain);
-		/* -EINVAL: this domain cannot take it, another may (vfio_iommu_type1.c, attach_group). */
-		if (rc != -EINVAL)
+		/* This domain cannot take it; another may, or else tells what is in the way. */
+		if (rc != -EINVAL && rc != -EADDRINUSE)
 			return rc;
 		DM_LOG(INFO, "container %s: domain %u cannot take %s", c->name, domain->dom->id,
 			d->dev->name);
@@ -295,6 +270,7 @@ dm_attach_locked(struct dmamap_container *c, struct dmamap_device *d)
 	const struct dmamap_device *other;
 	int rc;
 
+	dm_conflicts_clear(c);
 	rc = dm_backend_open(c);
 	if (rc < 0)
 		return rc;
@@ -307,21 +283,23 @@ dm_attach_locked(struct dmamap_container *c, struct dmamap_device *d)
 				d->dev->name);
 			goto put;
 		}
-	rc = check_reserved(c, d->dev);
-	if (rc < 0)
-		goto put;
+	dm_conflicts_of_dev(c, d->dev);
+	if (dm_conflicts_any(c)) {
+		look_further(c, d->dev);
+		goto report;
+	}
 	rc = join(c, d);
 	if (rc < 0)
-		goto put;
+		goto report;
 	d->domain->n_devices++;
 	d->c = c;
 	TAILQ_INSERT_TAIL(&c->devices, d, next);
 
 	rc = read_info(c, d->domain);
 	if (rc == 0)
-		rc = dm_check_domain(c, d->domain, d->dev->name);
+		dm_conflicts_of_domain(c, d->domain, d->dev);
 	if (rc == 0)
-		rc = dm_refresh(c, d->dev->name);
+		rc = dm_conflicts_any(c) ? -EADDRINUSE : dm_refresh(c);
 	if (rc < 0)
 		goto undo;
 	refresh_mask(c);
@@ -329,6 +307,10 @@ dm_attach_locked(struct dmamap_container *c, struct dmamap_device *d)
 
 undo:
 	leave(c, d);
+report:
+	if (dm_conflicts_any(c))
+		rc = dm_conflicts_report(c, "attach", d->dev->name,
+			"unmap it, or attach before mapping");
 put:
 	d->dev->iommu->ops->dev_put(d->dev);
 	d->dev = NULL;

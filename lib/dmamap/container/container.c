@@ -90,6 +90,7 @@ static void
 free_tables(struct dmamap_container *c)
 {
 	free(c->host_resv);
+	dm_conflicts_clear(c);
 	dm_window_destroy(c->window);
 	dm_range_set_clear(&c->usable);
 	dm_range_set_clear(&c->fenced);

@@ -84,6 +84,13 @@ struct dm_merged {
 	struct dm_window *window; /**< or NULL */
 };
 
+/** What made the last attach or merge impossible. */
+struct dm_conflicts {
+	struct dmamap_conflict *v;
+	unsigned int n, cap;
+	bool lost; /**< there was no memory for all of them */
+};
+
 TAILQ_HEAD(dm_mapping_list, dm_mapping);
 TAILQ_HEAD(dm_domain_list, dm_domain);
 
@@ -125,6 +132,7 @@ struct dmamap_container {
 
 	uint64_t n_mappings, mapped_len, taken_len, fenced_len;
 	uint64_t map_calls, unmap_calls;
+	struct dm_conflicts conflicts;
 };
 
 /** Bytes of registered memory that may lie idle unless the user says otherwise. */
@@ -230,8 +238,36 @@ void dm_reserved_of_dev(const struct dm_iommu_dev *dev, const struct dm_iommu_re
 	struct dmamap_reserved *out);
 /** "MSI window", ... */
 const char *dm_reserved_type_name(enum dmamap_reserved_type type);
+/** Called for each reserved range. @return false to stop. */
+typedef bool (*dm_reserved_visit_t)(const struct dmamap_reserved *r, void *arg);
+/** Visit all reserved ranges of a container; those of groups come before those of domains, as they say more. @return false: stopped. */
+bool dm_reserved_visit(const struct dmamap_container *c, dm_reserved_visit_t visit, void *arg);
+/** Visit what is outside a domain's ranges. @return false: stopped. */
+bool dm_reserved_visit_holes(const struct dm_domain *d, dm_reserved_visit_t visit, void *arg);
 /** Work out what is usable in all domains. @return 0, or -ENOMEM; *out is unchanged then. */
 int dm_usable_ranges(const struct dmamap_container *c, struct dm_range_set *out);
+/**@}*/
+
+/** @name conflict.c: what is in the way of an attach or a merge? Each adds to c->conflicts. */
+/**@{*/
+void dm_conflicts_clear(struct dmamap_container *c);
+/** Was anything found? */
+bool dm_conflicts_any(const struct dmamap_container *c);
+/** What c holds in ranges that are reserved for a device's group. */
+void dm_conflicts_of_dev(struct dmamap_container *c, const struct dm_iommu_dev *dev);
+/** What c holds that a domain cannot translate; what is reserved for the group of `dev` aside. */
+void dm_conflicts_of_domain(struct dmamap_container *c, const struct dm_domain *d,
+	const struct dm_iommu_dev *dev);
+/** What two containers hold that cannot be in one; remembered in `into`. */
+void dm_conflicts_of_merge(struct dmamap_container *into, const struct dmamap_container *from);
+/** What is reserved where something is live, of which only the allocator knows. */
+void dm_conflicts_live(struct dmamap_container *c, struct dmamap_range live);
+/**
+ * Log what was found: "cannot `what` `whom`".
+ * @return 0: nothing was; -EADDRINUSE; -EEXIST: memory that is mapped in both; -ENOMEM: what was found was lost.
+ */
+int dm_conflicts_report(const struct dmamap_container *c, const char *what, const char *whom,
+	const char *advice);
 /**@}*/
 
 /** @name attach.c */
@@ -240,10 +276,8 @@ int dm_usable_ranges(const struct dmamap_container *c, struct dm_range_set *out)
 int dm_attach_locked(struct dmamap_container *c, struct dmamap_device *d);
 /** Take an attached device out; d lives on, outside. */
 void dm_detach_locked(struct dmamap_device *d);
-/** Work out anew what all domains have in common. @return 0; -EADDRINUSE (logged, names `who`); -ENOMEM. */
-int dm_refresh(struct dmamap_container *c, const char *who);
-/** Can a domain with these properties take every mapping of c? Logs the first that it cannot, and `who`. */
-int dm_check_domain(const struct dmamap_container *c, const struct dm_domain *d, const char *who);
+/** Work out anew what all domains have in common. @return 0; -EADDRINUSE (what is in the way is in c->conflicts); -EINVAL; -ENOMEM. */
+int dm_refresh(struct dmamap_container *c);
 /** Put all mappings of c into a domain, in order, one map call each. Undoes nothing on failure. */
 int dm_replay(struct dmamap_container *c, struct dm_domain *d);
 /**@}*/

@@ -28,74 +28,13 @@ unlock_both(struct dmamap_container *a, struct dmamap_container *b)
 	dm_unlock(b);
 }
 
-/** Is r, a mapping or taken range of `from`, free and reachable in `into`? */
+/** Has `into` room for the mappings of `from`? */
 static int
-check_range(const struct dmamap_container *into, const struct dmamap_container *from,
-	struct dmamap_range r)
+check_room(const struct dmamap_container *into, const struct dmamap_container *from)
 {
-	const struct dm_mapping *m = dm_mapping_find(into, r);
-	const struct dm_taken *t = dm_taken_find(into, r);
-	struct dmamap_reserved hit;
-	struct dmamap_range other;
+	int rc = dm_domains_budget(into, from->n_mappings);
 
-	if (m != NULL || t != NULL) {
-		other = m != NULL ? m->range : t->range;
-		return DM_FAIL(EADDRINUSE, "container %s: cannot merge %s: its " DM_RANGE_FMT
-			" overlaps " DM_RANGE_FMT " here: give one back first", into->name,
-			from->name, DM_RANGE_ARG(r), DM_RANGE_ARG(other));
-	}
-	if (dm_range_set_overlaps(&into->fenced, r, &other) || dm_reserved_hit(into, r, &hit))
-		return DM_FAIL(EADDRINUSE, "container %s: cannot merge %s: its " DM_RANGE_FMT
-			" lies in a range that is reserved, fenced off or out of reach here",
-			into->name, from->name, DM_RANGE_ARG(r));
-	return 0;
-}
-
-struct taken_walk {
-	const struct dmamap_container *into, *from;
-	int rc;
-};
-
-static void
-check_taken(const void *node, VISIT which, void *arg)
-{
-	const struct dm_taken *t = *(struct dm_taken *const *)node;
-	struct taken_walk *w = arg;
-
-	if (w->rc == 0 && (which == postorder || which == leaf))
-		w->rc = check_range(w->into, w->from, t->range);
-}
-
-/** Could `into` hold what `from` holds? */
-static int
-check_one_way(const struct dmamap_container *into, const struct dmamap_container *from)
-{
-	struct taken_walk walk = {into, from, 0};
-	const struct dm_mapping *m;
-	const struct dm_domain *d;
-	int rc;
-
-	TAILQ_FOREACH(m, &from->mappings, next) {
-		rc = check_range(into, from, m->range);
-		if (rc < 0)
-			return rc;
-		if (!(m->flags & DMAMAP_ALIAS) && dm_mapping_find_va(into, m->vas) != NULL)
-			return DM_FAIL(EEXIST, "container %s: cannot merge %s: memory "
-				DM_RANGE_FMT " is mapped in both", into->name, from->name,
-				DM_RANGE_ARG(m->vas));
-	}
-	twalk_r(from->taken, check_taken, &walk);
-	if (walk.rc < 0)
-		return walk.rc;
-	TAILQ_FOREACH(d, &into->domains, next) {
-		rc = dm_check_domain(from, d, into->name);
-		if (rc < 0)
-			return rc;
-	}
-	rc = dm_domains_budget(into, from->n_mappings);
-	if (rc < 0)
-		return rc;
-	return dm_pin_memlock_check(from->mapped_len * dm_domains_count(into), into->name);
+	return rc < 0 ? rc : dm_pin_memlock_check(from->mapped_len * dm_domains_count(into), into->name);
 }
 
 static int
@@ -103,6 +42,7 @@ check_both(struct dmamap_container *into, struct dmamap_container *from)
 {
 	int rc;
 
+	dm_conflicts_clear(into);
 	if (into->backend != from->backend || into->conf.model != from->conf.model)
 		return DM_FAIL(EINVAL, "container %s: cannot merge %s: another backend", into->name,
 			from->name);
@@ -110,8 +50,11 @@ check_both(struct dmamap_container *into, struct dmamap_container *from)
 		return DM_FAIL(EBUSY, "container %s: cannot merge %s: its client %s is attached",
 			into->name, from->name, LIST_FIRST(&from->clients)->name);
 	dm_registrations_trim(from, 0);
-	rc = check_one_way(into, from);
-	return rc < 0 ? rc : check_one_way(from, into);
+	dm_conflicts_of_merge(into, from);
+	rc = dm_conflicts_report(into, "merge", from->name, "give one back first");
+	if (rc == 0)
+		rc = check_room(into, from);
+	return rc < 0 ? rc : check_room(from, into);
 }
 
 /** Let nobody have a range again: a domain of c keeps a mapping there that is none of c's. */
@@ -437,7 +380,7 @@ dmamap_container_merge(struct dmamap_container *into, struct dmamap_container *f
 	if (rc == 0)
 		merged = NULL;
 	/* What both had is checked to fit what both translate, so only memory can be short here. */
-	if (rc == 0 && dm_refresh(into, from->name) < 0)
+	if (rc == 0 && dm_refresh(into) < 0)
 		DM_LOG(WARNING, "container %s: ranges are not narrowed after the merge", into->name);
 	unlock_both(into, from);
 	free(merged);

@@ -13,9 +13,6 @@
 
 #include "dm_container.h"
 
-/** Called for each reserved range of a container. @return false to stop. */
-typedef bool (*visit_t)(const struct dmamap_reserved *r, void *arg);
-
 const char *
 dm_reserved_type_name(enum dmamap_reserved_type type)
 {
@@ -64,9 +61,8 @@ group_seen(const struct dmamap_container *c, const struct dmamap_device *d)
 	return false;
 }
 
-/** Visit what is outside a domain's ranges. */
-static bool
-visit_outside(const struct dm_domain *d, visit_t visit, void *arg)
+bool
+dm_reserved_visit_holes(const struct dm_domain *d, dm_reserved_visit_t visit, void *arg)
 {
 	struct dmamap_reserved r = {.type = DMAMAP_RESERVED_APERTURE};
 	rte_iova_t from = 0;
@@ -88,7 +84,7 @@ visit_outside(const struct dm_domain *d, visit_t visit, void *arg)
 }
 
 static bool
-visit_devices(const struct dmamap_container *c, visit_t visit, void *arg)
+visit_devices(const struct dmamap_container *c, dm_reserved_visit_t visit, void *arg)
 {
 	const struct dmamap_device *dev;
 	struct dmamap_reserved r;
@@ -106,9 +102,8 @@ visit_devices(const struct dmamap_container *c, visit_t visit, void *arg)
 	return true;
 }
 
-/** Visit all reserved ranges; those of groups come before those of domains, as they say more. */
-static bool
-visit_all(const struct dmamap_container *c, visit_t visit, void *arg)
+bool
+dm_reserved_visit(const struct dmamap_container *c, dm_reserved_visit_t visit, void *arg)
 {
 	static const struct dm_iommu_resv page0 = {{0, 4095}, DMAMAP_RESERVED_PAGE0};
 	static const struct dm_iommu_resv beyond = {
@@ -121,7 +116,7 @@ visit_all(const struct dmamap_container *c, visit_t visit, void *arg)
 	if (!visit(&r, arg) || !visit_devices(c, visit, arg))
 		return false;
 	TAILQ_FOREACH(d, &c->domains, next)
-		if (!visit_outside(d, visit, arg))
+		if (!dm_reserved_visit_holes(d, visit, arg))
 			return false;
 	if (!TAILQ_EMPTY(&c->domains))
 		return true;
@@ -157,7 +152,7 @@ dm_reserved_hit(const struct dmamap_container *c, struct dmamap_range r,
 {
 	struct hit_arg arg = {r, hit};
 
-	return !visit_all(c, visit_hit, &arg);
+	return !dm_reserved_visit(c, visit_hit, &arg);
 }
 
 struct usable_arg {
@@ -181,7 +176,7 @@ dm_usable_ranges(const struct dmamap_container *c, struct dm_range_set *out)
 	struct usable_arg arg = {{0}, 0};
 
 	arg.rc = dm_range_set_add(&arg.set, DMAMAP_ANYWHERE);
-	if (arg.rc < 0 || !visit_all(c, visit_usable, &arg)) {
+	if (arg.rc < 0 || !dm_reserved_visit(c, visit_usable, &arg)) {
 		dm_range_set_clear(&arg.set);
 		return arg.rc;
 	}
@@ -232,7 +227,7 @@ dmamap_reserved(const struct dmamap_container *c, struct dmamap_reserved *out, u
 	if (c == NULL || (out == NULL && n > 0))
 		return -EINVAL;
 	dm_lock(c);
-	visit_all(c, visit_list, &arg);
+	dm_reserved_visit(c, visit_list, &arg);
 	dm_unlock(c);
 
 	rc = arg.rc;

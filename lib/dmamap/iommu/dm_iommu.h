@@ -102,8 +102,9 @@ struct dm_iommu_ops {
 	/**
 	 * Put a device (and its group, if it is the first of it) into a domain, and open its file. The container makes sure that all
 	 * devices of one group go to one domain.
-	 * @return 0; -EBUSY: the group is open elsewhere; -EINVAL: this domain cannot take it, another may; else as the kernel says.
-	 *   The backend logs the line for every error but -EINVAL, of which only the container knows what it means.
+	 * @return 0; -EBUSY: the group is open elsewhere; -EINVAL: this domain cannot take it, another may; -EADDRINUSE: nor can this
+	 *   one, because of what is mapped in it; else as the kernel says. The backend logs the line for every error but these
+	 *   two, of which only the container knows what they mean.
 	 */
 	int (*attach)(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev);
 	/** Take a device out; with the last device of the last group, all mappings of the domain are gone. Cannot fail. */
