@@ -64,6 +64,23 @@ map(const struct abi_ioas_map *cmd)
 }
 
 static int
+copy(const struct abi_ioas_copy *cmd)
+{
+	if (cmd->size != sizeof(*cmd) || !(cmd->flags & ABI_IOAS_MAP_FIXED_IOVA) ||
+		cmd->src_ioas_id == cmd->dst_ioas_id)
+		return -EINVAL;
+	if (fake_vfio.maps_alive == 0)
+		return -ENOENT;
+	fake_vfio.map_flags = cmd->flags;
+	fake_vfio.map_iova = cmd->dst_iova;
+	fake_vfio.map_len = cmd->length;
+	fake_vfio.copies++;
+	fake_vfio.copied_from = cmd->src_iova;
+	fake_vfio.maps_alive++;
+	return 0;
+}
+
+static int
 unmap(struct abi_ioas_unmap *cmd)
 {
 	if (cmd->size != sizeof(*cmd))
@@ -101,6 +118,8 @@ fake_iommufd_ioctl(struct fake_file *f, unsigned long request, uintptr_t arg)
 		return iova_ranges((struct abi_ioas_iova_ranges *)arg);
 	case ABI_IOMMU_IOAS_MAP:
 		return map((const struct abi_ioas_map *)arg);
+	case ABI_IOMMU_IOAS_COPY:
+		return copy((const struct abi_ioas_copy *)arg);
 	case ABI_IOMMU_IOAS_UNMAP:
 		return unmap((struct abi_ioas_unmap *)arg);
 	case ABI_IOMMU_VFIO_IOAS:

@@ -50,7 +50,8 @@ struct fake_vfio {
 	char device_name[128]; /**< the last one asked for */
 	uint32_t map_flags;
 	uint64_t map_iova, map_len, map_vaddr;
-	unsigned int ioas_alive, maps_alive;
+	unsigned int ioas_alive, maps_alive, copies;
+	uint64_t copied_from; /**< IOVA of the last copy's source */
 	uint8_t token[16];
 };
 

@@ -4,7 +4,12 @@
  * On what do suites of the container run? A machine of the software model, and memory to map.
  */
 
+#include <errno.h>
+#include <linux/capability.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "machine.h"
 #include "test.h"
@@ -119,4 +124,29 @@ machine_reaches(const char *dev, rte_iova_t iova, char *va, size_t len)
 	if (dmamap_model_dma_write(model, dev, iova + len - 1, &byte, 1) < 0 || va[len - 1] != byte)
 		return false;
 	return dmamap_model_dma_read(model, dev, iova, &got, 1) == 0 && got == (len == 1 ? byte : old);
+}
+
+int
+machine_limit_memory(uint64_t bytes)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+	static struct rlimit at_start;
+	static bool known;
+	struct rlimit limit;
+
+	if (!known && getrlimit(RLIMIT_MEMLOCK, &at_start) < 0)
+		return -EPERM;
+	known = true;
+	limit = at_start;
+	if (bytes != 0)
+		limit.rlim_cur = bytes;
+	if (syscall(SYS_capget, &head, caps) < 0)
+		return -EPERM;
+	if (bytes != 0)
+		caps[0].effective &= ~(1u << CAP_IPC_LOCK);
+	else
+		caps[0].effective |= caps[0].permitted & 1u << CAP_IPC_LOCK;
+	return limit.rlim_cur > limit.rlim_max || setrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
+		syscall(SYS_capset, &head, caps) < 0 ? -EPERM : 0;
 }

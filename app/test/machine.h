@@ -37,5 +37,10 @@ struct dmamap_device *machine_attach(const char *name);
 struct dmamap_container_info machine_info(void);
 /** Does a device reach len bytes of memory at va by iova, both ways? */
 bool machine_reaches(const char *dev, rte_iova_t iova, char *va, size_t len);
+/**
+ * Let this process lock so many bytes, without CAP_IPC_LOCK; 0: as at the start.
+ * @return 0, or -EPERM: this process may not say so.
+ */
+int machine_limit_memory(uint64_t bytes);
 
 #endif /* GANTRY_TEST_MACHINE_H */

@@ -611,6 +611,75 @@ the_budget_of_entries_is_known_before(void)
 	return dmamap_container_detach(d);
 }
 
+#define ENTRIES 65535u
+
+static int
+all_entries_are_used_and_given_back(void)
+{
+	static const struct dmamap_model_conf conf = {.no_memory = true};
+	char *far = (char *)UINT64_C(0x100000000000);
+	rte_iova_t *iova = calloc(ENTRIES, sizeof(*iova)), more = 0;
+	struct dmamap_device *d[2];
+	const char *said;
+	uint64_t calls;
+	unsigned int n;
+	int rc;
+
+	TEST_ASSERT_SUCCESS(machine_remake(&conf, DMAMAP_ISOLATE), "remake");
+	d[0] = machine_attach("nic0");
+	test_log_begin();
+	for (n = 0; (rc = dmamap_map(c, far + n * KB4, KB4, DMAMAP_RW, &more)) == 0 && n < ENTRIES; n++)
+		iova[n] = more;
+	said = test_log_end();
+	TEST_ASSERT_EQUAL(n, ENTRIES, "%u maps", n);
+	TEST_ASSERT_EQUAL(rc, -ENOSPC, "one too many: %d", rc);
+	TEST_ASSERT_NOT_NULL(strstr(said, "needs 1 map entries, domain 0 has 0 left: map fewer, longer runs"),
+		"%s", said);
+	TEST_ASSERT_EQUAL(dmamap_model_calls(model, DMAMAP_MODEL_MAP), ENTRIES, "the kernel was asked");
+
+	/* All of it goes into another domain; then one goes, and one more comes. */
+	d[1] = machine_attach("nic1");
+	TEST_ASSERT_NOT_NULL(d[1], "replay");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova[ENTRIES / 2], KB4), "unmap");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, far + ENTRIES * KB4, KB4, DMAMAP_RW, &iova[ENTRIES / 2]), "map");
+	TEST_ASSERT_EQUAL(machine_info().entries_left, 0, "entries left");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, far + (ENTRIES - 1) * KB4 + 5), iova[ENTRIES - 1] + 5, "va2iova");
+	calls = machine_info().map_calls;
+	TEST_ASSERT_EQUAL(dmamap_map(c, far - KB4, KB4, DMAMAP_RW, &more), -ENOSPC, "again one too many");
+	TEST_ASSERT_EQUAL(machine_info().map_calls, calls, "the kernel was asked");
+
+	for (n = 0; n < ENTRIES; n++)
+		TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova[n], KB4), "unmap %u", n);
+	TEST_ASSERT_EQUAL(machine_info().entries_left, ENTRIES, "entries left");
+	TEST_ASSERT_EQUAL(dmamap_model_locked(model), 0, "memory is pinned");
+	free(iova);
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d[0]), "detach");
+	return dmamap_container_detach(d[1]);
+}
+
+static int
+a_map_is_one_entry_whatever_its_length(void)
+{
+	struct dmamap_device *d = machine_attach("nic0");
+	uint64_t left = machine_info().entries_left;
+	rte_iova_t iova = 0x100000000, next = iova + MB2;
+
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, MB2, DMAMAP_RW | DMAMAP_FIXED, &iova), "map");
+	TEST_ASSERT_EQUAL(machine_info().map_calls, 1, "512 pages in one call");
+	TEST_ASSERT_EQUAL(machine_info().entries_left, left - 1, "and one entry");
+	/* The neighbour, whose VA and IOVA go on, has its own: the kernel can neither grow an entry nor cut one. */
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + MB2, MB2, DMAMAP_RW | DMAMAP_FIXED, &next), "map");
+	TEST_ASSERT_EQUAL(machine_info().entries_left, left - 2, "another entry");
+	TEST_ASSERT_EQUAL(machine_info().unmap_calls, 0, "a live mapping was taken away to grow it");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, next, MB2), "unmap at the border");
+	TEST_ASSERT(machine_reaches("nic0", iova, buf, MB2), "its neighbour");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + MB2, MB2, DMAMAP_RW | DMAMAP_FIXED, &next), "map");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, 2 * MB2), "unmap of both");
+	TEST_ASSERT_EQUAL(machine_info().unmap_calls, 2, "both in one call");
+	TEST_ASSERT_EQUAL(machine_info().entries_left, left, "entries left");
+	return dmamap_container_detach(d);
+}
+
 static int
 iova_and_va_are_alike_modulo_the_page_size(void)
 {
@@ -908,6 +977,8 @@ static const struct test_case cases[] = {
 	{"detach of the last and re-attach restores everything",
 		detach_of_the_last_and_reattach_restores_everything},
 	{"the budget of entries is known before", the_budget_of_entries_is_known_before},
+	{"all 65,535 entries are used and given back", all_entries_are_used_and_given_back},
+	{"a map is one entry, whatever its length", a_map_is_one_entry_whatever_its_length},
 	{"IOVA and VA are alike modulo the page size", iova_and_va_are_alike_modulo_the_page_size},
 	{"zones are reached and freed as one", zones_are_reached_and_freed_as_one},
 	{"large zones share one constant", large_zones_share_one_constant},

@@ -170,6 +170,39 @@ maps_and_reports_what_was_unmapped(void)
 }
 
 static int
+isolated_domains_share_what_is_pinned(void)
+{
+	const struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_IOMMUFD,
+		.sharing = DMAMAP_ISOLATE};
+	char *va = (char *)UINT64_C(0x7f0000000000);
+	rte_iova_t early = 0x10000000, late = 0x20000000;
+	struct dmamap_device *a, *b;
+	struct dmamap_container *c;
+
+	fake_vfio.n_ranges = 1;
+	fake_vfio.ranges[0] = (struct fake_range){0, UINT64_C(0x7fffffffff)};
+	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &c), "create");
+	TEST_ASSERT_SUCCESS(dmamap_container_attach(c, A, &a), "attach");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, va, 0x1000, DMAMAP_READ | DMAMAP_FIXED, &early), "map");
+	TEST_ASSERT_EQUAL(fake_vfio.copies, 0, "there is nothing to share yet");
+	TEST_ASSERT_SUCCESS(dmamap_container_attach(c, B, &b), "attach");
+	TEST_ASSERT_EQUAL(fake_vfio.copies, 1, "a replay pins anew");
+	TEST_ASSERT_EQUAL(fake_vfio.map_flags, ABI_IOAS_MAP_FIXED_IOVA | ABI_IOAS_MAP_READABLE, "flags");
+	TEST_ASSERT(fake_vfio.map_iova == early && fake_vfio.copied_from == early &&
+		fake_vfio.map_len == 0x1000, "what is copied where");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, va + 0x1000, 0x3000, DMAMAP_RW | DMAMAP_FIXED, &late), "map");
+	TEST_ASSERT_EQUAL(fake_vfio.copies, 2, "a map pins for each domain");
+	TEST_ASSERT(fake_vfio.map_iova == late && fake_vfio.copied_from == late &&
+		fake_vfio.map_len == 0x3000, "what is copied where");
+	TEST_ASSERT_EQUAL(fake_vfio.maps_alive, 4, "%u maps", fake_vfio.maps_alive);
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, late, 0x3000), "unmap");
+	/* The first leaves: what the second shared with it stays. */
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(a), "detach");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(b), "detach");
+	return dmamap_container_destroy(c);
+}
+
+static int
 makes_room_for_many_ranges(void)
 {
 	struct dm_iommu_info info;
@@ -307,6 +340,7 @@ static const struct test_case cases[] = {
 	{"attaches devices to one address space", attaches_devices_to_one_address_space},
 	{"is empty after the last device", is_empty_after_the_last_device},
 	{"maps, and reports what was unmapped", maps_and_reports_what_was_unmapped},
+	{"isolated domains share what is pinned", isolated_domains_share_what_is_pinned},
 	{"makes room for many ranges", makes_room_for_many_ranges},
 	{"refuses a malformed answer", refuses_a_malformed_answer},
 	{"explains what the kernel refuses", explains_what_the_kernel_refuses},

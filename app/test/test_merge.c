@@ -225,6 +225,32 @@ a_merge_that_fails_half_way_is_undone(void)
 }
 
 static int
+a_merge_beyond_lockable_memory_is_refused_before_the_first_call(void)
+{
+	struct dmamap_device *d0 = machine_attach("nic0"), *d1 = attach_to_other("nic1");
+	rte_iova_t a = 0x100000, b = 0x200000;
+	uint64_t maps;
+	int rc, enough;
+
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, 2 * KB4, DMAMAP_RW | DMAMAP_FIXED, &a), "map");
+	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2, 3 * KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
+	maps = dmamap_model_calls(model, DMAMAP_MODEL_MAP);
+	/* Each way alone would do. */
+	if (machine_limit_memory(4 * KB4) < 0)
+		return test_skip("this process may not limit itself");
+	rc = merge_refused(-ENOMEM, "locking 20 KiB needs RLIMIT_MEMLOCK of 20 KiB, it is 16 KiB");
+	machine_limit_memory(5 * KB4);
+	maps -= dmamap_model_calls(model, DMAMAP_MODEL_MAP);
+	enough = dmamap_container_merge(c, other);
+	machine_limit_memory(0);
+	TEST_ASSERT_SUCCESS(rc, "under a limit of 4 pages");
+	TEST_ASSERT_EQUAL(maps, 0, "the kernel was asked");
+	TEST_ASSERT_SUCCESS(enough, "under a limit of 5 pages: %d", enough);
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
+	return dmamap_container_detach(d1);
+}
+
+static int
 a_moved_device_sees_exactly_its_new_space(void)
 {
 	struct dmamap_device *d0 = machine_attach("nic0"), *d1 = machine_attach("nic1");
@@ -301,6 +327,8 @@ static const struct test_case cases[] = {
 	{"a refused move names every conflict of its goal",
 		a_refused_move_names_every_conflict_of_its_goal},
 	{"a merge that fails half-way is undone", a_merge_that_fails_half_way_is_undone},
+	{"a merge beyond lockable memory is refused before the first call",
+		a_merge_beyond_lockable_memory_is_refused_before_the_first_call},
 	{"a moved device sees exactly its new space", a_moved_device_sees_exactly_its_new_space},
 	{"a move that fails puts the device back", a_move_that_fails_puts_the_device_back},
 	{"domains are found by device and requester", domains_are_found_by_device_and_requester},

@@ -61,6 +61,82 @@ a_list_that_fails_half_way_leaves_nothing(void)
 }
 
 static int
+a_list_beyond_the_entries_is_refused_before_the_first_call(void)
+{
+	static const struct dmamap_model_conf conf = {.entry_limit = 2};
+	/* Four pieces of three runs; the first two are one. */
+	struct dmamap_piece pieces[] = {{buf, KB4}, {buf + KB4, KB4}, {buf + 8 * KB4, KB4},
+		{buf + 20 * KB4, KB4}};
+	struct dmamap_device *d;
+	rte_iova_t iova = 0;
+	const char *said;
+	int rc;
+
+	TEST_ASSERT_SUCCESS(machine_remake(&conf, DMAMAP_SHARE), "remake");
+	d = machine_attach("nic0");
+	test_log_begin();
+	rc = dmamap_map_sg(c, pieces, 4, DMAMAP_RW, &iova);
+	said = test_log_end();
+	TEST_ASSERT_EQUAL(rc, -ENOSPC, "three runs for two entries: %d", rc);
+	TEST_ASSERT_NOT_NULL(strstr(said, "needs 3 map entries, domain 0 has 2 left"), "%s", said);
+	TEST_ASSERT_EQUAL(dmamap_model_calls(model, DMAMAP_MODEL_MAP), 0, "the kernel was asked");
+	TEST_ASSERT_SUCCESS(dmamap_map_sg(c, pieces, 3, DMAMAP_RW, &iova), "two runs of three pieces");
+	TEST_ASSERT_EQUAL(machine_info().entries_left, 0, "entries");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, 3 * KB4), "unmap");
+	return dmamap_container_detach(d);
+}
+
+static int
+a_list_beyond_lockable_memory_is_refused_before_the_first_call(void)
+{
+	struct dmamap_piece pieces[] = {{buf, KB4}, {buf + 8 * KB4, 2 * KB4}};
+	struct dmamap_device *d[2];
+	rte_iova_t iova = 0;
+	const char *said;
+	int rc, enough;
+
+	/* Two domains of type1: each is charged. */
+	TEST_ASSERT_SUCCESS(machine_remake(NULL, DMAMAP_ISOLATE), "remake");
+	d[0] = machine_attach("nic0");
+	d[1] = machine_attach("nic1");
+	if (machine_limit_memory(5 * KB4) < 0)
+		return test_skip("this process may not limit itself");
+	test_log_begin();
+	rc = dmamap_map_sg(c, pieces, 2, DMAMAP_RW, &iova);
+	said = test_log_end();
+	machine_limit_memory(6 * KB4);
+	enough = dmamap_map_sg(c, pieces, 2, DMAMAP_RW, &iova);
+	machine_limit_memory(0);
+	TEST_ASSERT_EQUAL(rc, -ENOMEM, "3 pages twice under a limit of 5: %d", rc);
+	TEST_ASSERT_NOT_NULL(strstr(said, "locking 24 KiB needs RLIMIT_MEMLOCK of 24 KiB, it is 20 KiB"),
+		"%s", said);
+	TEST_ASSERT_SUCCESS(enough, "3 pages twice under a limit of 6: %d", enough);
+	TEST_ASSERT_EQUAL(dmamap_model_calls(model, DMAMAP_MODEL_MAP), 4, "the kernel was asked");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, 3 * KB4), "unmap");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d[0]), "detach");
+	return dmamap_container_detach(d[1]);
+}
+
+static int
+idle_registrations_make_room_for_a_list(void)
+{
+	static const struct dmamap_model_conf conf = {.entry_limit = 2};
+	struct dmamap_piece pieces[] = {{buf, KB4}, {buf + 8 * KB4, KB4}};
+	struct dmamap_registration *reg;
+	struct dmamap_device *d;
+	rte_iova_t iova = 0;
+
+	TEST_ASSERT_SUCCESS(machine_remake(&conf, DMAMAP_SHARE), "remake");
+	d = machine_attach("nic0");
+	TEST_ASSERT_SUCCESS(dmamap_register(c, buf + MB2, KB4, DMAMAP_RW, &iova, &reg), "register");
+	TEST_ASSERT_EQUAL(dmamap_map_sg(c, pieces, 2, DMAMAP_RW, &iova), -ENOSPC, "one is in use");
+	dmamap_deregister(reg);
+	TEST_ASSERT_SUCCESS(dmamap_map_sg(c, pieces, 2, DMAMAP_RW, &iova), "it is idle");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, 2 * KB4), "unmap");
+	return dmamap_container_detach(d);
+}
+
+static int
 a_run_ends_where_the_iovas_do(void)
 {
 	struct dmamap_piece pieces[] = {{buf, 2 * KB4}, {buf + 4 * KB4, KB4}};
@@ -89,6 +165,11 @@ a_run_ends_where_the_iovas_do(void)
 }
 
 static const struct test_case cases[] = {
+	{"a list beyond the entries is refused before the first call",
+		a_list_beyond_the_entries_is_refused_before_the_first_call},
+	{"a list beyond lockable memory is refused before the first call",
+		a_list_beyond_lockable_memory_is_refused_before_the_first_call},
+	{"idle registrations make room for a list", idle_registrations_make_room_for_a_list},
 	{"pieces lie side by side", pieces_lie_side_by_side},
 	{"a list that fails half-way leaves nothing", a_list_that_fails_half_way_leaves_nothing},
 	{"a run ends where the IOVAs do", a_run_ends_where_the_iovas_do},

@@ -525,7 +525,6 @@ struct dmamap_conflict {
 int dmamap_container_conflicts(const struct dmamap_container *c, struct dmamap_conflict *out,
 	unsigned int n);
 
-
 /** How far the wish for a NUMA node goes. What was really got: dmamap_zone_info(). */
 enum dmamap_placement {
 	DMAMAP_PLACE_STRICT,	 /**< on the node or not at all; without a node: anywhere */

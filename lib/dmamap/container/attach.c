@@ -99,7 +99,7 @@ dm_replay(struct dmamap_container *c, struct dm_domain *d)
 		return DM_FAIL(ENOSPC, "container %s: replay needs %" PRIu64 " map entries, domain "
 			"%u has %" PRIu64, c->name, c->n_mappings, d->dom->id,
 			d->info.entries_left);
-	rc = dm_pin_memlock_check(c->mapped_len, c->name);
+	rc = dm_domain_charges(c, d) ? dm_pin_memlock_check(c->mapped_len, c->name) : 0;
 	if (rc < 0)
 		return rc;
 	TAILQ_FOREACH(m, &c->mappings, next) {

@@ -216,6 +216,10 @@ dm_min_page(const struct dmamap_container *c)
 int dm_domains_budget(const struct dmamap_container *c, uint64_t n);
 /** How many domains there are. */
 unsigned int dm_domains_count(const struct dmamap_container *c);
+/** Is memory that is mapped into a domain charged for it, or does it share what another has pinned? */
+bool dm_domain_charges(const struct dmamap_container *c, const struct dm_domain *d);
+/** How many times memory is charged that is mapped into all domains. */
+unsigned int dm_domains_charges(const struct dmamap_container *c);
 /** Map into one domain, keeping count. */
 int dm_domain_map(struct dmamap_container *c, struct dm_domain *d, const struct dm_mapping *m);
 /** Map into all domains, or none. *fence: an undo failed, the IOVAs must not be used again. */

@@ -34,6 +34,43 @@ dm_domains_count(const struct dmamap_container *c)
 	return n;
 }
 
+/**
+ * A domain that has every mapping that d is about to get, and whose pinned pages d can share; NULL: none. Domains get
+ * mappings in the order of the list, and the latest joins last.
+ */
+static const struct dm_domain *
+sharer(const struct dmamap_container *c, const struct dm_domain *d)
+{
+	const struct dm_domain *other;
+
+	if (d->dom->iommu->ops->copy == NULL)
+		return NULL;
+	TAILQ_FOREACH(other, &c->domains, next) {
+		if (other == d)
+			return NULL;
+		if (other->dom->iommu == d->dom->iommu)
+			return other;
+	}
+	return NULL;
+}
+
+bool
+dm_domain_charges(const struct dmamap_container *c, const struct dm_domain *d)
+{
+	return sharer(c, d) == NULL;
+}
+
+unsigned int
+dm_domains_charges(const struct dmamap_container *c)
+{
+	const struct dm_domain *d;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(d, &c->domains, next)
+		n += dm_domain_charges(c, d);
+	return n;
+}
+
 static void
 entries_add(struct dm_domain *d, int64_t n)
 {
@@ -44,11 +81,17 @@ entries_add(struct dm_domain *d, int64_t n)
 int
 dm_domain_map(struct dmamap_container *c, struct dm_domain *d, const struct dm_mapping *m)
 {
+	const struct dm_iommu_ops *ops = d->dom->iommu->ops;
+	const struct dm_domain *from = sharer(c, d);
+	uint64_t len = dm_range_len(m->range);
+	uint32_t prot = m->flags & DMAMAP_RW;
 	int rc;
 
 	c->map_calls++;
-	rc = d->dom->iommu->ops->map(d->dom, m->range.start, dm_mapping_va(m),
-		dm_range_len(m->range), m->flags & DMAMAP_RW);
+	if (from != NULL)
+		rc = ops->copy(d->dom, from->dom, m->range.start, len, prot);
+	else
+		rc = ops->map(d->dom, m->range.start, dm_mapping_va(m), len, prot);
 	if (rc == 0)
 		entries_add(d, -1);
 	else

@@ -276,7 +276,7 @@ preflight(const struct dmamap_container *c, struct dmamap_range vas, uint32_t fl
 	if (rc == 0)
 		rc = dm_domains_budget(c, 1);
 	if (rc == 0)
-		rc = dm_pin_memlock_check(dm_range_len(vas) * dm_domains_count(c), c->name);
+		rc = dm_pin_memlock_check(dm_range_len(vas) * dm_domains_charges(c), c->name);
 	return rc;
 }
 

@@ -28,13 +28,18 @@ unlock_both(struct dmamap_container *a, struct dmamap_container *b)
 	dm_unlock(b);
 }
 
-/** Has `into` room for the mappings of `from`? */
+/** Has each room for the mappings of the other? */
 static int
 check_room(const struct dmamap_container *into, const struct dmamap_container *from)
 {
 	int rc = dm_domains_budget(into, from->n_mappings);
 
-	return rc < 0 ? rc : dm_pin_memlock_check(from->mapped_len * dm_domains_count(into), into->name);
+	if (rc == 0)
+		rc = dm_domains_budget(from, into->n_mappings);
+	if (rc == 0)
+		rc = dm_pin_memlock_check(from->mapped_len * dm_domains_charges(into) +
+			into->mapped_len * dm_domains_charges(from), into->name);
+	return rc;
 }
 
 static int
@@ -52,9 +57,7 @@ check_both(struct dmamap_container *into, struct dmamap_container *from)
 	dm_registrations_trim(from, 0);
 	dm_conflicts_of_merge(into, from);
 	rc = dm_conflicts_report(into, "merge", from->name, "give one back first");
-	if (rc == 0)
-		rc = check_room(into, from);
-	return rc < 0 ? rc : check_room(from, into);
+	return rc < 0 ? rc : check_room(into, from);
 }
 
 /** Let nobody have a range again: a domain of c keeps a mapping there that is none of c's. */

@@ -94,27 +94,51 @@ undo:
 	return rc;
 }
 
+/** Everything that can be known before the first domain is asked: entries and lockable memory for all of it. */
+static int
+check_room(const struct dmamap_container *c, const struct dmamap_piece *pieces, unsigned int n,
+	uint64_t total)
+{
+	unsigned int i = 0, runs = 0;
+	uint64_t len;
+	int rc;
+
+	for (; i < n; runs++)
+		i += run_of(&pieces[i], n - i, &len);
+	rc = dm_domains_budget(c, runs);
+	return rc < 0 ? rc : dm_pin_memlock_check(total * dm_domains_charges(c), c->name);
+}
+
+static int
+map_locked(struct dmamap_container *c, const struct dmamap_piece *pieces, unsigned int n,
+	uint64_t total, uint32_t flags, rte_iova_t *iova)
+{
+	rte_iova_t at = *iova;
+	int rc = check_room(c, pieces, n, total);
+
+	if (rc == 0 && !(flags & DMAMAP_FIXED))
+		rc = find_room(c, total, (uintptr_t)pieces[0].va, flags, &at);
+	if (rc == 0)
+		rc = map_runs(c, pieces, n, flags, at);
+	if (rc == 0)
+		*iova = at;
+	return rc;
+}
+
 int
 dmamap_map_sg(struct dmamap_container *c, const struct dmamap_piece *pieces, unsigned int n,
 	uint32_t flags, rte_iova_t *iova)
 {
 	uint64_t total;
-	rte_iova_t at;
 	int rc;
 
 	rc = check_pieces(c, pieces, n, flags, iova, &total);
 	if (rc < 0)
 		return rc;
 	dm_lock(c);
-	at = *iova;
-	if (!(flags & DMAMAP_FIXED))
-		rc = find_room(c, total, (uintptr_t)pieces[0].va, flags, &at);
-	if (rc == 0)
-		rc = dm_domains_budget(c, n);
-	if (rc == 0)
-		rc = map_runs(c, pieces, n, flags, at);
+	rc = map_locked(c, pieces, n, total, flags, iova);
+	if ((rc == -ENOSPC || rc == -ENOMEM) && dm_registrations_trim(c, 0))
+		rc = map_locked(c, pieces, n, total, flags, iova);
 	dm_unlock(c);
-	if (rc == 0)
-		*iova = at;
 	return rc;
 }

@@ -115,6 +115,12 @@ struct dm_iommu_ops {
 
 	/** Map; prot is of DMAMAP_READ | DMAMAP_WRITE. Errors as the kernel's. */
 	int (*map)(struct dm_iommu_domain *dom, rte_iova_t iova, void *va, uint64_t len, uint32_t prot);
+	/**
+	 * Map, as map(), what another domain of the same backend instance has mapped at this IOVA, sharing its pinned pages: they are
+	 * charged once. Optional: without it, each domain pins and is charged for itself.
+	 */
+	int (*copy)(struct dm_iommu_domain *dom, struct dm_iommu_domain *from, rte_iova_t iova,
+		uint64_t len, uint32_t prot);
 	/** Unmap whole mappings. *done: bytes that the kernel says it unmapped, to be compared by the caller. */
 	int (*unmap)(struct dm_iommu_domain *dom, rte_iova_t iova, uint64_t len, uint64_t *done);
 };

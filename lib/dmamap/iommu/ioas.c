@@ -136,14 +136,19 @@ dm_ioas_info(int iommufd, uint32_t id, struct dm_iommu_info *info)
 	return 0;
 }
 
+static uint32_t
+map_flags(uint32_t prot)
+{
+	return ABI_IOAS_MAP_FIXED_IOVA | (prot & DMAMAP_READ ? ABI_IOAS_MAP_READABLE : 0) |
+		(prot & DMAMAP_WRITE ? ABI_IOAS_MAP_WRITEABLE : 0);
+}
+
 int
 dm_ioas_map(int iommufd, uint32_t id, rte_iova_t iova, const void *va, uint64_t len, uint32_t prot)
 {
 	struct abi_ioas_map map = {
 		.size = sizeof(map),
-		.flags = ABI_IOAS_MAP_FIXED_IOVA |
-			(prot & DMAMAP_READ ? ABI_IOAS_MAP_READABLE : 0) |
-			(prot & DMAMAP_WRITE ? ABI_IOAS_MAP_WRITEABLE : 0),
+		.flags = map_flags(prot),
 		.ioas_id = id,
 		.user_va = (uintptr_t)va,
 		.length = len,
@@ -151,6 +156,22 @@ dm_ioas_map(int iommufd, uint32_t id, rte_iova_t iova, const void *va, uint64_t 
 	};
 
 	return dm_kernel_ioctl(iommufd, ABI_IOMMU_IOAS_MAP, &map);
+}
+
+int
+dm_ioas_copy(int iommufd, uint32_t id, uint32_t from, rte_iova_t iova, uint64_t len, uint32_t prot)
+{
+	struct abi_ioas_copy copy = {
+		.size = sizeof(copy),
+		.flags = map_flags(prot),
+		.dst_ioas_id = id,
+		.src_ioas_id = from,
+		.length = len,
+		.dst_iova = iova,
+		.src_iova = iova,
+	};
+
+	return dm_kernel_ioctl(iommufd, ABI_IOMMU_IOAS_COPY, &copy);
 }
 
 int

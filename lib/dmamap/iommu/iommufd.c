@@ -2,7 +2,7 @@
  * Copyright (c) 2026 The Gantry authors
  *
  * Who may reach memory, where VFIO has character devices? Backend iommufd: a domain is an IOAS, whose page tables
- * (one for each kind of IOMMU) the kernel keeps equal. Pages are pinned once for all of them.
+ * (one for each kind of IOMMU) the kernel keeps equal. Pages are pinned once for all of them, and for all IOAS.
  */
 
 #include <dirent.h>
@@ -296,6 +296,14 @@ iommufd_map(struct dm_iommu_domain *dom, rte_iova_t iova, void *va, uint64_t len
 }
 
 static int
+iommufd_copy(struct dm_iommu_domain *dom, struct dm_iommu_domain *from, rte_iova_t iova, uint64_t len,
+	uint32_t prot)
+{
+	return dm_ioas_copy(IOMMUFD(dom->iommu)->fd, IOMMUFD_DOMAIN(dom)->ioas,
+		IOMMUFD_DOMAIN(from)->ioas, iova, len, prot);
+}
+
+static int
 iommufd_unmap(struct dm_iommu_domain *dom, rte_iova_t iova, uint64_t len, uint64_t *done)
 {
 	return dm_ioas_unmap(IOMMUFD(dom->iommu)->fd, IOMMUFD_DOMAIN(dom)->ioas, iova, len, done);
@@ -314,5 +322,6 @@ const struct dm_iommu_ops dm_iommu_iommufd_ops = {
 	.detach = iommufd_detach,
 	.info = iommufd_info,
 	.map = iommufd_map,
+	.copy = iommufd_copy,
 	.unmap = iommufd_unmap,
 };
