@@ -413,7 +413,8 @@ put(uint32_t at, const void *part, size_t len)
 static void
 put_head(uint32_t argsz, uint32_t flags, uint32_t cap_offset)
 {
-	const struct vfio_iommu_type1_info head = {argsz, flags, 0x40201000, cap_offset};
+	const struct vfio_iommu_type1_info head = {.argsz = argsz, .flags = flags,
+		.iova_pgsizes = 0x40201000, .cap_offset = cap_offset};
 
 	memset(fake_vfio.answer, 0, sizeof(fake_vfio.answer));
 	put(0, &head, sizeof(head));

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_bitops.h>
 #include <rte_bus.h>
 #include <rte_dev.h>
 #include <rte_errno.h>

@@ -137,8 +137,8 @@ read_ranges(const struct answer *a, struct dm_iommu_info *info)
 	info->ranges = r;
 	info->n_ranges = cap.nr_iovas;
 	for (i = 0; i < cap.nr_iovas; i++) {
-		get(a, at + sizeof(cap) + i * sizeof(k), &k, sizeof(k));
-		if (k.end < k.start || (i > 0 && k.start <= r[i - 1].last))
+		if (!get(a, at + sizeof(cap) + i * sizeof(k), &k, sizeof(k)) || k.end < k.start ||
+				(i > 0 && k.start <= r[i - 1].last))
 			return malformed("IOVA ranges are not ascending");
 		r[i] = (struct dmamap_range){k.start, k.end};
 	}

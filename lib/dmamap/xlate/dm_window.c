@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include <rte_bitops.h>
 #include <rte_common.h>
 
 #include "dm_window.h"
