@@ -144,6 +144,33 @@ a_lock_protects_who_cannot_be_seen(void)
 	return TEST_SUCCESS;
 }
 
+/** As between its making and its locking. */
+static int
+a_living_process_needs_no_lock(void)
+{
+	char path[PATH_MAX];
+	int fd = dm_hugefile_create(dir, path, sizeof(path));
+
+	TEST_ASSERT(fd >= 0, "create: %d", fd);
+	close(fd);
+	TEST_ASSERT_EQUAL(dm_hugefile_sweep(dir), 0, "removed");
+	TEST_ASSERT(exists(path), "gone");
+	return TEST_SUCCESS;
+}
+
+static int
+a_name_lasts_a_moment(void)
+{
+	int fd = dm_hugefile_open_named(dir);
+
+	TEST_ASSERT(fd >= 0, "open: %d", fd);
+	TEST_ASSERT_EQUAL(n_files(), 0, "files");
+	TEST_ASSERT_SUCCESS(ftruncate(fd, 4096), "it is a file");
+	close(fd);
+	TEST_ASSERT(dm_hugefile_open_named("/nowhere/at/all") < 0, "no folder");
+	return TEST_SUCCESS;
+}
+
 static int
 other_files_stay(void)
 {
@@ -218,6 +245,8 @@ static const struct test_case cases[] = {
 	{"only what the dead have left goes", only_what_the_dead_have_left_goes},
 	{"a number used again protects nothing", a_number_used_again_protects_nothing},
 	{"a lock protects who cannot be seen", a_lock_protects_who_cannot_be_seen},
+	{"a living process needs no lock", a_living_process_needs_no_lock},
+	{"a name lasts a moment", a_name_lasts_a_moment},
 	{"other files stay", other_files_stay},
 	{"a kill leaves no file", a_kill_leaves_no_file},
 	{"a kill leaves nothing that stays", a_kill_leaves_nothing_that_stays},

@@ -552,6 +552,7 @@ struct dmamap_zone_conf {
 	/** DMAMAP_READ, DMAMAP_WRITE (none: both), DMAMAP_LOW32, DMAMAP_ALLOW_TRANSPARENT, DMAMAP_ALLOW_BASE */
 	uint32_t flags;
 	const char *name; /**< for accounts and messages, copied; NULL: "zone" */
+	const char *owner; /**< for accounts, whose the bytes are, copied; NULL: dev's name, else the container's */
 	enum dmamap_placement placement;
 	/**
 	 * Threads that bring the pages to life, on CPUs of the node. 0: by the length and the CPUs (one for 128 MiB, 16 at
@@ -612,6 +613,7 @@ struct dmamap_node_len {
 /** What a zone is, and where its bytes really are. */
 struct dmamap_zone_info {
 	const char *name;  /**< valid as long as the zone */
+	const char *owner; /**< whose the bytes are; valid as long as the zone and its container */
 	size_t len;	   /**< bytes */
 	size_t page_size;  /**< bytes */
 	enum dmamap_page_kind kind;
@@ -624,6 +626,30 @@ struct dmamap_zone_info {
 
 /** Describe a zone, as of when its pages came to life. @return 0, or -EINVAL. */
 int dmamap_zone_info(const struct dmamap_zone *z, struct dmamap_zone_info *info);
+
+/** A part of the account of this process's memory: bytes of one zone on one node, or memory that is not Gantry's. */
+struct dmamap_memory {
+	const char *container; /**< its name */
+	const char *zone;      /**< its name; FOREIGN: "mapped", "registered" or "idle" (registered, without users) */
+	const char *owner;     /**< whose the bytes are, see struct dmamap_zone_conf */
+	enum dmamap_page_kind kind;
+	size_t page_size;      /**< bytes; 0: FOREIGN */
+	int node;	       /**< NUMA node; -1: not known, FOREIGN */
+	uint64_t len;	       /**< bytes, not 0 */
+};
+
+/**
+ * Give an account of every byte that this process has in containers: fn is called for each zone, node by node, and
+ * for each container with what it maps of memory that is not Gantry's. Each byte is counted once in a container (aliases are not
+ * counted); what is mapped in two containers is counted in both, as FOREIGN where it is no zone.
+ *
+ * The same is told by telemetry, where the EAL runs it: /dmamap/memory, /dmamap/owners, /dmamap/zones,
+ * /dmamap/containers, /dmamap/container,NAME.
+ *
+ * @param fn  gets what is valid until it returns, under locks: it calls no function of this library. Not 0: stop.
+ * @return 0; what fn returned; -EINVAL: no fn.
+ */
+int dmamap_memory_walk(int (*fn)(const struct dmamap_memory *memory, void *arg), void *arg);
 
 /**
  * Translate an address of this process into the IOVA at which the container's devices reach it.

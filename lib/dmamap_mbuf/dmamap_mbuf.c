@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <rte_errno.h>
@@ -77,7 +78,9 @@ fill(struct rte_mempool *mp, struct dmamap_zone *zone)
 static int
 populate(struct rte_mempool *mp, struct dmamap_container *c, int node)
 {
-	struct dmamap_zone_conf conf = {.node = node, .on_node = node >= 0, .name = mp->name};
+	char owner[sizeof("pool ") + RTE_MEMPOOL_NAMESIZE];
+	struct dmamap_zone_conf conf = {.node = node, .on_node = node >= 0, .name = mp->name,
+		.owner = owner};
 	struct dmamap_zone *zone;
 	size_t align;
 	ssize_t len;
@@ -87,6 +90,7 @@ populate(struct rte_mempool *mp, struct dmamap_container *c, int node)
 	if (len < 0)
 		return len;
 	conf.len = len;
+	snprintf(owner, sizeof(owner), "pool %s", mp->name);
 	rc = dmamap_zone_alloc(c, &conf, &zone);
 	if (rc < 0)
 		return rc;

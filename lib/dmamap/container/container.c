@@ -205,6 +205,24 @@ dmamap_container_by_name(const char *name)
 	return c;
 }
 
+int
+dm_containers_walk(int (*fn)(struct dmamap_container *c, void *arg), void *arg)
+{
+	struct dmamap_container *c;
+	int rc = 0;
+
+	pthread_mutex_lock(&containers_lock);
+	TAILQ_FOREACH(c, &containers, next) {
+		dm_lock(c);
+		rc = fn(c, arg);
+		dm_unlock(c);
+		if (rc != 0)
+			break;
+	}
+	pthread_mutex_unlock(&containers_lock);
+	return rc;
+}
+
 static bool
 has_device(const struct dmamap_container *c, const char *name)
 {

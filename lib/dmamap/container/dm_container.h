@@ -67,6 +67,7 @@ struct dmamap_zone {
 	struct dm_window *window; /**< the one it lies in, or NULL */
 	enum dmamap_placement placement;
 	char name[DMAMAP_NAME_MAX];
+	char owner[DMAMAP_NAME_MAX]; /**< "": the container */
 };
 
 struct dmamap_client {
@@ -328,6 +329,12 @@ void dm_mapping_drop(struct dmamap_container *c, struct dm_mapping *m);
 
 /** Free all zones; domains are gone. */
 void dm_zones_drop(struct dmamap_container *c);
+
+/**
+ * Call a function for each container of the process, locked, in the order of their making, until it returns not 0.
+ * @return what it returned, or 0.
+ */
+int dm_containers_walk(int (*fn)(struct dmamap_container *c, void *arg), void *arg);
 
 /** @name window.c: zones in which IOVA is VA plus a constant */
 /**@{*/

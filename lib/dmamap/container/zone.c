@@ -78,6 +78,9 @@ dmamap_zone_alloc(struct dmamap_container *c, const struct dmamap_zone_conf *con
 	z->c = c;
 	z->placement = conf->placement;
 	snprintf(z->name, sizeof(z->name), "%s", conf->name != NULL ? conf->name : "zone");
+	if (conf->owner != NULL || conf->dev != NULL)
+		snprintf(z->owner, sizeof(z->owner), "%s",
+			conf->owner != NULL ? conf->owner : dmamap_device_name(conf->dev));
 	pin_conf = (struct dm_pin_conf){.len = conf->len, .align = conf->align,
 		.page_size = conf->page_size, .node = wanted_node(conf), .name = z->name,
 		.placement = conf->placement, .allow = conf->flags & FALLBACKS, .threads = conf->threads,
@@ -177,6 +180,7 @@ dmamap_zone_info(const struct dmamap_zone *z, struct dmamap_zone_info *info)
 		return -EINVAL;
 	memset(info, 0, sizeof(*info));
 	info->name = z->name;
+	info->owner = z->owner[0] != '\0' ? z->owner : z->c->name;
 	info->len = z->pin->len;
 	info->page_size = z->pin->page_size;
 	info->kind = z->pin->kind;

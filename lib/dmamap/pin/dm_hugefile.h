@@ -17,11 +17,13 @@
 int dm_hugefile_open(size_t page_size);
 
 /**
- * Open a file in a folder: without a name from the start (O_TMPFILE), or where that cannot be, under a name that is
- * removed at once.
+ * Open a file in a folder: without a name from the start (O_TMPFILE), or where that cannot be, dm_hugefile_open_named().
  * @return a file descriptor, or a negative errno.
  */
 int dm_hugefile_open_in(const char *dir);
+
+/** Open a file under a name that is removed at once. @return a file descriptor, or a negative errno. */
+int dm_hugefile_open_named(const char *dir);
 
 /**
  * Make a file with a name that says whose it is: gantry-PID-STARTTIME-NUMBER, locked by flock(2) as long as it is open.

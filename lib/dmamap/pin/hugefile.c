@@ -117,12 +117,17 @@ dm_hugefile_sweep(const char *dir)
 int
 dm_hugefile_open_in(const char *dir)
 {
+	int fd = open(dir, O_RDWR | O_TMPFILE | O_EXCL | O_CLOEXEC, 0600);
+
+	return fd >= 0 ? fd : dm_hugefile_open_named(dir);
+}
+
+int
+dm_hugefile_open_named(const char *dir)
+{
 	char path[PATH_MAX];
 	int fd;
 
-	fd = open(dir, O_RDWR | O_TMPFILE | O_EXCL | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		return fd;
 	fd = dm_hugefile_create(dir, path, sizeof(path));
 	if (fd >= 0)
 		unlink(path);

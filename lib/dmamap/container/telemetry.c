@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * What does a running program tell of its containers and memory? Commands of the EAL's telemetry, /dmamap/...
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_telemetry.h>
+#include <rte_version.h>
+
+#include "dm_container.h"
+#include "dm_hugepage.h"
+
+/*
+ * Registered before main(). Whoever never starts the EAL has them in a table that nobody reads. A reply of DPDK 22.11 holds
+ * 16 KiB, a dictionary 256 entries: what does not fit is asked for by number.
+ */
+
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+#define add_u64 rte_tel_data_add_dict_uint
+#else
+#define add_u64 rte_tel_data_add_dict_u64
+#endif
+
+/** Zones or owners in one reply. */
+#define SHOWN_MAX 40
+
+static const char *const kinds[] = {"hugetlb", "transparent", "base", "foreign"};
+static const char *const placements[] = {"strict", "preferred", "interleave", "local"};
+static const char *const backends[] = {"auto", "type1", "iommufd", "noiommu", "model"};
+
+/** Put a dictionary into another, under a name; it is freed with that one. @return it, empty; NULL: out of memory */
+static struct rte_tel_data *
+add_dict(struct rte_tel_data *d, const char *name)
+{
+	struct rte_tel_data *inner = rte_tel_data_alloc();
+
+	if (inner == NULL)
+		return NULL;
+	rte_tel_data_start_dict(inner);
+	if (rte_tel_data_add_dict_container(d, name, inner, 0) == 0)
+		return inner;
+	rte_tel_data_free(inner);
+	return NULL;
+}
+
+static struct rte_tel_data *
+add_numbered(struct rte_tel_data *d, unsigned int number)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%u", number);
+	return add_dict(d, name);
+}
+
+static void
+add_address(struct rte_tel_data *d, const char *name, uint64_t address)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "0x%" PRIx64, address);
+	rte_tel_data_add_dict_string(d, name, text);
+}
+
+static int
+add_name(struct dmamap_container *c, void *arg)
+{
+	rte_tel_data_add_array_string(arg, c->name);
+	return 0;
+}
+
+static int
+tell_containers(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	rte_tel_data_start_array(d, RTE_TEL_STRING_VAL);
+	return dm_containers_walk(add_name, d);
+}
+
+/** The devices of a container, each with its domain. */
+static void
+add_devices(struct rte_tel_data *d, const struct dmamap_container *c)
+{
+	struct rte_tel_data *devices = add_dict(d, "attached"), *one;
+	const struct dmamap_device *dev;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(dev, &c->devices, next) {
+		one = devices != NULL ? add_numbered(devices, n++) : NULL;
+		if (one == NULL)
+			return;
+		rte_tel_data_add_dict_string(one, "name", dev->dev->name);
+		rte_tel_data_add_dict_int(one, "group", dev->dev->group);
+		rte_tel_data_add_dict_int(one, "domain", (int)dev->domain->dom->id);
+		rte_tel_data_add_dict_int(one, "node", dev->dev->node);
+	}
+}
+
+struct container_query {
+	const char *name;
+	struct rte_tel_data *d;
+	bool found;
+};
+
+static int
+tell_if_named(struct dmamap_container *c, void *arg)
+{
+	struct container_query *q = arg;
+	const struct dmamap_zone *z;
+	uint64_t zones = 0, zone_len = 0;
+
+	if (strcmp(c->name, q->name) != 0)
+		return 0;
+	q->found = true;
+	LIST_FOREACH(z, &c->zones, next) {
+		zones++;
+		zone_len += dmamap_zone_len(z);
+	}
+	add_u64(q->d, "zones", zones);
+	add_u64(q->d, "zone_bytes", zone_len);
+	add_devices(q->d, c);
+	return 1;
+}
+
+static int
+tell_container(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct container_query q = {params, d, false};
+	struct dmamap_container_info info;
+	struct dmamap_container *c;
+
+	c = dmamap_container_by_name(params);
+	if (c == NULL || dmamap_container_info(c, &info) < 0)
+		return -ENOENT;
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_string(d, "name", params);
+	rte_tel_data_add_dict_string(d, "backend", backends[info.backend]);
+	add_u64(d, "domains", info.n_domains);
+	add_u64(d, "groups", info.n_groups);
+	add_u64(d, "devices", info.n_devices);
+	add_address(d, "page_sizes", info.page_sizes);
+	add_u64(d, "mappings", info.n_mappings);
+	add_u64(d, "mapped_bytes", info.mapped_len);
+	add_u64(d, "taken_bytes", info.taken_len);
+	add_u64(d, "fenced_bytes", info.fenced_len);
+	add_u64(d, "entries_left", info.entries_left);
+	add_u64(d, "map_calls", info.map_calls);
+	add_u64(d, "unmap_calls", info.unmap_calls);
+	rte_tel_data_add_dict_string(d, "coherent", info.coherent ? "yes" : "no");
+	dm_containers_walk(tell_if_named, &q);
+	return q.found ? 0 : -ENOENT;
+}
+
+struct zone_query {
+	struct rte_tel_data *d;
+	unsigned long first, at;
+};
+
+static void
+tell_zone(struct rte_tel_data *d, const struct dmamap_zone *z)
+{
+	struct dmamap_zone_info info;
+	struct rte_tel_data *nodes;
+	unsigned int i;
+	char name[16];
+
+	dmamap_zone_info(z, &info);
+	rte_tel_data_add_dict_string(d, "name", info.name);
+	rte_tel_data_add_dict_string(d, "container", z->c->name);
+	rte_tel_data_add_dict_string(d, "owner", info.owner);
+	add_u64(d, "bytes", info.len);
+	add_u64(d, "page_size", info.page_size);
+	rte_tel_data_add_dict_string(d, "kind", kinds[info.kind]);
+	rte_tel_data_add_dict_string(d, "placement", placements[info.placement]);
+	rte_tel_data_add_dict_string(d, "as_asked", info.as_asked ? "yes" : "no");
+	add_address(d, "va", (uintptr_t)dmamap_zone_va(z));
+	add_address(d, "iova", dmamap_zone_iova(z));
+	nodes = add_dict(d, "nodes");
+	for (i = 0; i < info.n_nodes && nodes != NULL; i++) {
+		snprintf(name, sizeof(name), info.nodes[i].node < 0 ? "unknown" : "%d", info.nodes[i].node);
+		add_u64(nodes, name, info.nodes[i].len);
+	}
+}
+
+static int
+tell_zones_of(struct dmamap_container *c, void *arg)
+{
+	struct zone_query *q = arg;
+	const struct dmamap_zone *z;
+	struct rte_tel_data *one;
+
+	LIST_FOREACH(z, &c->zones, next) {
+		if (q->at >= q->first && q->at - q->first < SHOWN_MAX) {
+			one = add_numbered(q->d, q->at);
+			if (one != NULL)
+				tell_zone(one, z);
+		}
+		q->at++;
+	}
+	return 0;
+}
+
+static int
+tell_zones(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct zone_query q = {.d = d, .first = params != NULL ? strtoul(params, NULL, 10) : 0};
+
+	rte_tel_data_start_dict(d);
+	dm_containers_walk(tell_zones_of, &q);
+	add_u64(d, "total", q.at);
+	return 0;
+}
+
+/** Sums by one key, for a reply. */
+struct sums {
+	unsigned int n;
+	struct {
+		char key[DMAMAP_NAME_MAX + 48];
+		int node;
+		uint64_t len;
+	} of[SHOWN_MAX];
+	uint64_t zones, foreign, rest;
+};
+
+static void
+add_sum(struct sums *s, int node, const char *key, uint64_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->n; i++)
+		if (s->of[i].node == node && strcmp(s->of[i].key, key) == 0)
+			break;
+	if (i == RTE_DIM(s->of)) {
+		s->rest += len;
+		return;
+	}
+	if (i == s->n) {
+		s->n++;
+		s->of[i].node = node;
+		snprintf(s->of[i].key, sizeof(s->of[i].key), "%s", key);
+	}
+	s->of[i].len += len;
+}
+
+static int
+sum_by_node(const struct dmamap_memory *m, void *arg)
+{
+	char size[DM_HUGEPAGE_STR_MAX], key[64], *blank;
+	struct sums *s = arg;
+
+	if (m->kind == DMAMAP_PAGES_FOREIGN) {
+		s->foreign += m->len;
+		add_sum(s, INT32_MAX, m->zone, m->len);
+		return 0;
+	}
+	s->zones += m->len;
+	/* A name in a dictionary has no blanks: hugetlb_2MiB. */
+	dm_hugepage_size_str(m->page_size, size);
+	blank = strchr(size, ' ');
+	memmove(blank, blank + 1, strlen(blank));
+	snprintf(key, sizeof(key), "%s_%s", kinds[m->kind], size);
+	add_sum(s, m->node, key, m->len);
+	return 0;
+}
+
+static int
+tell_memory(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct sums *s = calloc(1, sizeof(*s));
+	struct rte_tel_data *inner;
+	unsigned int i, j;
+	char name[16];
+
+	if (s == NULL)
+		return -ENOMEM;
+	rte_tel_data_start_dict(d);
+	dmamap_memory_walk(sum_by_node, s);
+	add_u64(d, "zone_bytes", s->zones);
+	add_u64(d, "foreign_bytes", s->foreign);
+	for (i = 0; i < s->n; i++) {
+		for (j = 0; j < i && s->of[j].node != s->of[i].node;)
+			j++;
+		if (j < i)
+			continue;
+		snprintf(name, sizeof(name), s->of[i].node == INT32_MAX ? "foreign" :
+			s->of[i].node < 0 ? "node_unknown" : "node%d", s->of[i].node);
+		inner = add_dict(d, name);
+		for (; j < s->n && inner != NULL; j++)
+			if (s->of[j].node == s->of[i].node)
+				add_u64(inner, s->of[j].key, s->of[j].len);
+	}
+	free(s);
+	return 0;
+}
+
+static int
+sum_by_owner(const struct dmamap_memory *m, void *arg)
+{
+	add_sum(arg, 0, m->owner, m->len);
+	return 0;
+}
+
+static int
+tell_owners(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct sums *s = calloc(1, sizeof(*s));
+	struct rte_tel_data *one;
+	unsigned int i;
+
+	if (s == NULL)
+		return -ENOMEM;
+	rte_tel_data_start_dict(d);
+	dmamap_memory_walk(sum_by_owner, s);
+	for (i = 0; i < s->n; i++) {
+		one = add_numbered(d, i);
+		if (one == NULL)
+			break;
+		rte_tel_data_add_dict_string(one, "owner", s->of[i].key);
+		add_u64(one, "bytes", s->of[i].len);
+	}
+	/* Of owners that found no room in the reply. */
+	if (s->rest > 0)
+		add_u64(d, "rest", s->rest);
+	free(s);
+	return 0;
+}
+
+RTE_INIT(dm_telemetry_init)
+{
+	rte_telemetry_register_cmd("/dmamap/containers", tell_containers, "Names of the containers. No parameters");
+	rte_telemetry_register_cmd("/dmamap/container", tell_container,
+		"A container: domains, devices, mappings. Parameter: its name");
+	rte_telemetry_register_cmd("/dmamap/memory", tell_memory,
+		"Bytes by NUMA node, kind and size of pages. No parameters");
+	rte_telemetry_register_cmd("/dmamap/owners", tell_owners, "Bytes by owner. No parameters");
+	rte_telemetry_register_cmd("/dmamap/zones", tell_zones,
+		"Zones, 40 at a time. Parameter: number of the first, or none");
+}
