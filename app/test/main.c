@@ -26,6 +26,13 @@ static FILE *log_stream;
 static char *log_text;
 static size_t log_len;
 
+/** How the EAL was started. */
+enum test_eal {
+	TEST_EAL_NONE,
+	TEST_EAL_FIXED, /**< memory of a fixed size, without hugepages */
+	TEST_EAL_HUGE,	/**< memory that grows, in hugepages */
+};
+
 struct counts {
 	unsigned int passed, failed, skipped;
 };
@@ -117,31 +124,48 @@ run_case(const struct test_suite *suite, const struct test_case *tc, struct coun
 	fflush(stdout);
 }
 
-/** The EAL as a test needs it: nothing of this host is touched. */
+/**
+ * The EAL as a test needs it: nothing of this host is touched.
+ * @return 0; positive: it runs already, of the other kind; negative: it does not start.
+ */
 static int
-start_eal(void)
+start_eal(enum test_eal wanted)
 {
-	static bool started;
-	char *argv[] = {"gantry-test", "--no-pci", "--no-huge", "-m", "64", "--no-shconf",
+	static enum test_eal started = TEST_EAL_NONE;
+	char *fixed[] = {"gantry-test", "--no-pci", "--no-huge", "-m", "64", "--no-shconf",
 		"--no-telemetry", "-l", "0", NULL};
+	char *huge[] = {"gantry-test", "--no-pci", "--in-memory", "--iova-mode=va",
+		"--no-telemetry", "-l", "0", NULL};
+	int rc;
 
-	if (started)
-		return 0;
-	if (rte_eal_init(RTE_DIM(argv) - 1, argv) < 0) {
+	if (started != TEST_EAL_NONE)
+		return started != wanted;
+	rc = wanted == TEST_EAL_HUGE ? rte_eal_init(RTE_DIM(huge) - 1, huge)
+				     : rte_eal_init(RTE_DIM(fixed) - 1, fixed);
+	if (rc < 0) {
 		fprintf(stderr, "gantry-test: the EAL does not start\n");
 		return -1;
 	}
-	started = true;
+	started = wanted;
 	return 0;
 }
 
 static int
 run_suite(const struct test_suite *suite, const char *only, struct counts *counts)
 {
+	enum test_eal wanted = suite->needs_hugepages ? TEST_EAL_HUGE : TEST_EAL_FIXED;
 	unsigned int i, ran = 0;
+	int rc = 0;
 
-	if (suite->needs_eal && start_eal() < 0) {
-		counts->failed++;
+	if (suite->needs_eal)
+		rc = start_eal(wanted);
+	if (rc != 0) {
+		if (rc < 0)
+			counts->failed++;
+		else
+			counts->skipped++;
+		printf("%s %s: %s\n", rc < 0 ? "FAILED " : "skipped", suite->name, rc < 0 ?
+			"no EAL" : "the EAL was started for another suite in another way; run it alone");
 		return 1;
 	}
 	for (i = 0; i < suite->n_cases; i++) {

@@ -55,6 +55,7 @@ struct test_suite {
 	int (*setup)(void); /**< 0; what test_skip() returns skips the case */
 	void (*teardown)(void);
 	bool needs_eal; /**< main() starts the EAL before the suite runs */
+	bool needs_hugepages; /**< with memory that grows, in hugepages; so the suite runs alone */
 	struct test_suite *next;
 };
 

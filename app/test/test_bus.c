@@ -170,21 +170,23 @@ params_are_read(void)
 		const char *args;
 		struct vfio_pci_params want;
 	} cases[] = {
-		{"", {"default", DMAMAP_BACKEND_AUTO, -1, "", ""}},
-		{"container=a", {"a", DMAMAP_BACKEND_AUTO, -1, "", ""}},
-		{"isolate=0,container=x y", {"x y", DMAMAP_BACKEND_AUTO, 0, "", ""}},
-		{"isolate=1", {"default", DMAMAP_BACKEND_AUTO, 1, "", ""}},
-		{"backend=auto", {"default", DMAMAP_BACKEND_AUTO, -1, "", ""}},
-		{"backend=type1", {"default", DMAMAP_BACKEND_TYPE1, -1, "", ""}},
-		{"backend=iommufd", {"default", DMAMAP_BACKEND_IOMMUFD, -1, "", ""}},
-		{"backend=noiommu", {"default", DMAMAP_BACKEND_NOIOMMU, -1, "", ""}},
+		{"", {"default", DMAMAP_BACKEND_AUTO, -1, -1, "", ""}},
+		{"container=a", {"a", DMAMAP_BACKEND_AUTO, -1, -1, "", ""}},
+		{"isolate=0,container=x y", {"x y", DMAMAP_BACKEND_AUTO, 0, -1, "", ""}},
+		{"isolate=1", {"default", DMAMAP_BACKEND_AUTO, 1, -1, "", ""}},
+		{"eal_memory=0", {"default", DMAMAP_BACKEND_AUTO, -1, 0, "", ""}},
+		{"eal_memory=1", {"default", DMAMAP_BACKEND_AUTO, -1, 1, "", ""}},
+		{"backend=auto", {"default", DMAMAP_BACKEND_AUTO, -1, -1, "", ""}},
+		{"backend=type1", {"default", DMAMAP_BACKEND_TYPE1, -1, -1, "", ""}},
+		{"backend=iommufd", {"default", DMAMAP_BACKEND_IOMMUFD, -1, -1, "", ""}},
+		{"backend=noiommu", {"default", DMAMAP_BACKEND_NOIOMMU, -1, -1, "", ""}},
 		{"vf_token=5A000000-1111-2222-3333-4444444444ff",
-			{"default", DMAMAP_BACKEND_AUTO, -1, "5a000000-1111-2222-3333-4444444444ff",
+			{"default", DMAMAP_BACKEND_AUTO, -1, -1, "5a000000-1111-2222-3333-4444444444ff",
 				""}},
-		{"driver=net_x,speed=7", {"default", DMAMAP_BACKEND_AUTO, -1, "", "net_x"}},
+		{"driver=net_x,speed=7", {"default", DMAMAP_BACKEND_AUTO, -1, -1, "", "net_x"}},
 		{"container=123456789012345678901234567890123456789012345678901234567890123",
 			{"123456789012345678901234567890123456789012345678901234567890123",
-				DMAMAP_BACKEND_AUTO, -1, "", ""}},
+				DMAMAP_BACKEND_AUTO, -1, -1, "", ""}},
 	};
 	struct vfio_pci_params got;
 	struct rte_devargs da = {.name = DEV_A};
@@ -199,6 +201,8 @@ params_are_read(void)
 			"%s: container %s", cases[i].args, got.container);
 		TEST_ASSERT_EQUAL(got.backend, cases[i].want.backend, "%s: backend", cases[i].args);
 		TEST_ASSERT_EQUAL(got.isolate, cases[i].want.isolate, "%s: isolate", cases[i].args);
+		TEST_ASSERT_EQUAL(got.eal_memory, cases[i].want.eal_memory, "%s: eal_memory",
+			cases[i].args);
 		TEST_ASSERT_EQUAL(strcmp(got.vf_token, cases[i].want.vf_token), 0, "%s: token %s",
 			cases[i].args, got.vf_token);
 		TEST_ASSERT_EQUAL(strcmp(got.driver, cases[i].want.driver), 0, "%s: driver %s",
@@ -221,6 +225,7 @@ wrong_params_are_refused_with_one_line(void)
 		{"isolate=2", "isolate=2 makes no sense; it takes 0 or 1"},
 		{"isolate=", "isolate= makes no sense"},
 		{"isolate=01", "isolate=01 makes no sense"},
+		{"eal_memory=yes", "eal_memory=yes makes no sense; it takes 0 or 1"},
 		{"backend=model", "it takes auto, type1, iommufd or noiommu"},
 		{"backend=TYPE1", "backend=TYPE1 makes no sense"},
 		{"vf_token=1234", "it takes a UUID"},

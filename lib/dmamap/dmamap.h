@@ -289,6 +289,14 @@ int dmamap_container_info(const struct dmamap_container *c, struct dmamap_contai
 int dmamap_map(struct dmamap_container *c, void *va, size_t len, uint32_t flags, rte_iova_t *iova);
 
 /**
+ * Ask before memory is had that is to be mapped afterwards: are there entries for n more mappings in every domain, and does
+ * RLIMIT_MEMLOCK leave len more bytes? The kernel has the last word all the same.
+ *
+ * @return 0; -EINVAL: no container; -ENOSPC: too few entries; -ENOMEM: RLIMIT_MEMLOCK would be passed.
+ */
+int dmamap_map_check(struct dmamap_container *c, size_t len, unsigned int n);
+
+/**
  * Unmap from all domains. `[iova, iova + len - 1]` must consist of whole mappings of
  * dmamap_map(), without holes.
  *

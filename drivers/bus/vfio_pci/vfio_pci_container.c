@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_string_fns.h>
 
@@ -21,6 +22,7 @@ struct dma_wish {
 	void *va;
 	rte_iova_t iova;
 	size_t len;
+	bool there; /**< it was mapped already, as memory of the EAL's */
 };
 
 RTE_TAILQ_HEAD(dma_wish_list, dma_wish);
@@ -31,6 +33,8 @@ struct vfio_pci_space {
 	struct dmamap_container *container;
 	bool made; /**< by the bus, which destroys it with its last device */
 	bool isolate;
+	bool wants_mem; /**< devices are to reach the EAL's memory */
+	struct vfio_pci_mem *mem; /**< that, or NULL */
 	unsigned int n_devices;
 	struct dma_wish_list wishes;
 };
@@ -66,6 +70,11 @@ space_fits(
 			"container",
 			dev, params->container,
 			space->isolate ? "isolates" : "shares domains among", space->isolate);
+	if (params->eal_memory >= 0 && space->wants_mem != (params->eal_memory == 1))
+		return VFIO_PCI_FAIL(EINVAL,
+			"%s: container %s has eal_memory=%d for all its devices; give this one the same "
+			"or another container",
+			dev, params->container, space->wants_mem);
 	if (params->backend == DMAMAP_BACKEND_AUTO)
 		return 0;
 	if (dmamap_container_info(space->container, &info) == 0 && info.backend != params->backend)
@@ -96,6 +105,7 @@ space_get(const char *dev, const struct vfio_pci_params *params, struct vfio_pci
 		TAILQ_INIT(&space->wishes);
 		space->container = c;
 		space->isolate = params->isolate == 1;
+		space->wants_mem = params->eal_memory != 0;
 		if (c == NULL) {
 			rc = dmamap_container_create(&conf, &space->container);
 			if (rc < 0) {
@@ -118,6 +128,8 @@ space_put(struct vfio_pci_space *space)
 	if (space->n_devices > 0)
 		return;
 	TAILQ_REMOVE(&spaces, space, next);
+	if (space->mem != NULL)
+		vfio_pci_mem_leave(space->mem);
 	if (space->made)
 		dmamap_container_destroy(space->container);
 	free(space);
@@ -139,11 +151,18 @@ vfio_pci_space_join(struct vfio_pci_inner *inner, const struct vfio_pci_params *
 	rc = dmamap_container_attach(space->container, name, &dev->dma);
 	if (rc < 0)
 		goto fail;
+	if (space->wants_mem && space->mem == NULL)
+		rc = vfio_pci_mem_join(space->container, dev->name, &space->mem);
+	if (rc < 0)
+		goto detach;
 	space->n_devices++;
 	inner->space = space;
 	dev->container = space->container;
 	return 0;
 
+detach:
+	dmamap_container_detach(dev->dma);
+	dev->dma = NULL;
 fail:
 	if (space != NULL)
 		space_put(space);
@@ -170,7 +189,8 @@ wish_drop(struct vfio_pci_space *space, struct dma_wish *wish)
 	int rc = 0;
 
 	TAILQ_REMOVE(&space->wishes, wish, next);
-	if (wish_find(space, NULL, wish->va, wish->iova, wish->len) == NULL)
+	if (!wish->there &&
+		wish_find(space, NULL, wish->va, wish->iova, wish->len) == NULL)
 		rc = dmamap_unmap(space->container, wish->iova, wish->len);
 	if (rc < 0)
 		TAILQ_INSERT_TAIL(&space->wishes, wish, next);
@@ -215,7 +235,8 @@ dma_map(struct vfio_pci_inner *inner, void *va, rte_iova_t iova, size_t len)
 	if (wish == NULL)
 		return -ENOMEM;
 	*wish = (struct dma_wish){.inner = inner, .va = va, .iova = iova, .len = len};
-	if (wish_find(space, NULL, va, iova, len) == NULL) {
+	wish->there = space->mem != NULL && vfio_pci_mem_has(space->mem, va, iova, len);
+	if (!wish->there && wish_find(space, NULL, va, iova, len) == NULL) {
 		rc = dmamap_map(space->container, va, len, DMAMAP_RW | DMAMAP_FIXED, &iova);
 		if (rc < 0) {
 			free(wish);
@@ -237,6 +258,16 @@ dma_unmap(struct vfio_pci_inner *inner, const void *va, rte_iova_t iova, size_t 
 	return wish == NULL ? -ENOENT : wish_drop(inner->space, wish);
 }
 
+/**
+ * Page 0 is never mapped, so who names IOVA 0 means none in particular: the one that buffers in the memory will carry. That
+ * is what dpdk-testpmd does with its own anonymous memory.
+ */
+static rte_iova_t
+meant(const void *va, uint64_t iova)
+{
+	return iova == 0 && rte_eal_iova_mode() == RTE_IOVA_VA ? (uintptr_t)va : iova;
+}
+
 /** The EAL wants -1 and rte_errno. */
 static int
 as_rte_errno(int rc)
@@ -250,11 +281,13 @@ as_rte_errno(int rc)
 int
 vfio_pci_dma_map(struct rte_device *device, void *addr, uint64_t iova, size_t len)
 {
-	return as_rte_errno(dma_map(vfio_pci_inner(VFIO_PCI_DEVICE(device)), addr, iova, len));
+	return as_rte_errno(dma_map(
+		vfio_pci_inner(VFIO_PCI_DEVICE(device)), addr, meant(addr, iova), len));
 }
 
 int
 vfio_pci_dma_unmap(struct rte_device *device, void *addr, uint64_t iova, size_t len)
 {
-	return as_rte_errno(dma_unmap(vfio_pci_inner(VFIO_PCI_DEVICE(device)), addr, iova, len));
+	return as_rte_errno(dma_unmap(
+		vfio_pci_inner(VFIO_PCI_DEVICE(device)), addr, meant(addr, iova), len));
 }

@@ -15,7 +15,7 @@
 
 #include "vfio_pci_private.h"
 
-#define PARAMS_KNOWN "container, isolate, backend, vf_token, driver"
+#define PARAMS_KNOWN "container, isolate, backend, eal_memory, vf_token, driver"
 
 /** One key of the bus: read its value into the parameters, -EINVAL if it is none. */
 struct param {
@@ -33,12 +33,24 @@ set_container(struct vfio_pci_params *params, const char *value)
 }
 
 static int
-set_isolate(struct vfio_pci_params *params, const char *value)
+set_switch(int *which, const char *value)
 {
 	if ((value[0] != '0' && value[0] != '1') || value[1] != '\0')
 		return -EINVAL;
-	params->isolate = value[0] - '0';
+	*which = value[0] - '0';
 	return 0;
+}
+
+static int
+set_isolate(struct vfio_pci_params *params, const char *value)
+{
+	return set_switch(&params->isolate, value);
+}
+
+static int
+set_eal_memory(struct vfio_pci_params *params, const char *value)
+{
+	return set_switch(&params->eal_memory, value);
 }
 
 static int
@@ -86,6 +98,7 @@ static const struct param bus_params[] = {
 	{"container", "a name of 1 to 63 characters", set_container},
 	{"isolate", "0 or 1", set_isolate},
 	{"backend", "auto, type1, iommufd or noiommu", set_backend},
+	{"eal_memory", "0 or 1", set_eal_memory},
 	{"vf_token", "a UUID", set_vf_token},
 	{"driver", "the name of a driver", set_driver},
 };
@@ -164,7 +177,7 @@ take_list(const char *name, const char *list, const char *const *others,
 static void
 set_defaults(struct vfio_pci_params *params)
 {
-	*params = (struct vfio_pci_params){.container = "default", .isolate = -1};
+	*params = (struct vfio_pci_params){.container = "default", .isolate = -1, .eal_memory = -1};
 }
 
 int

@@ -115,6 +115,7 @@ struct vfio_pci_params {
 	char container[DMAMAP_NAME_MAX];
 	enum dmamap_backend backend;     /**< AUTO if nothing is said */
 	int isolate;                     /**< 0, 1, or -1 if nothing is said */
+	int eal_memory;                  /**< 0, 1, or -1 if nothing is said */
 	char vf_token[37];               /**< a UUID, or "" */
 	char driver[VFIO_PCI_VALUE_MAX]; /**< name of the only driver to try, or "" */
 };
@@ -149,6 +150,25 @@ void vfio_pci_space_leave(struct vfio_pci_inner *inner);
 int vfio_pci_dma_map(struct rte_device *device, void *addr, uint64_t iova, size_t len);
 /** The dma_unmap operation of the bus. */
 int vfio_pci_dma_unmap(struct rte_device *device, void *addr, uint64_t iova, size_t len);
+/**@}*/
+
+/** @name vfio_pci_mem.c: memory that the EAL owns */
+/**@{*/
+struct vfio_pci_mem;
+
+/**
+ * Map all memory that the EAL has and gets, at the IOVAs that it expects. All or nothing.
+ * @param dev  for messages.
+ * @return 0; -EINVAL: the EAL's kind of IOVAs is not the container's; -ERANGE: some memory is beyond what the container
+ *   reaches; or the error of a map.
+ */
+int vfio_pci_mem_join(
+	struct dmamap_container *container, const char *dev, struct vfio_pci_mem **joined);
+/** Undo vfio_pci_mem_join(). */
+void vfio_pci_mem_leave(struct vfio_pci_mem *mem);
+/** Is this memory of the EAL, mapped at this IOVA? */
+bool vfio_pci_mem_has(
+	const struct vfio_pci_mem *mem, const void *va, rte_iova_t iova, size_t len);
 /**@}*/
 
 /** @name vfio_pci_dev.c: a device's life */

@@ -491,6 +491,21 @@ dmamap_map(struct dmamap_container *c, void *va, size_t len, uint32_t flags, rte
 }
 
 int
+dmamap_map_check(struct dmamap_container *c, size_t len, unsigned int n)
+{
+	int rc;
+
+	if (c == NULL)
+		return DM_FAIL(EINVAL, "map: no container given");
+	dm_lock(c);
+	rc = dm_domains_budget(c, n);
+	if (rc == 0)
+		rc = dm_pin_memlock_check(len * dm_domains_count(c), c->name);
+	dm_unlock(c);
+	return rc;
+}
+
+int
 dmamap_unmap(struct dmamap_container *c, rte_iova_t iova, size_t len)
 {
 	int rc;
