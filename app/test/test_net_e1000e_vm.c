@@ -951,15 +951,23 @@ test_restart_in_traffic(void)
 	return check_all_back();
 }
 
+#define FOREIGN_MBUFS 255
+
 static int
 test_foreign_pool(void)
 {
+	const uint16_t room = RTE_MBUF_DEFAULT_BUF_SIZE;
+	struct rte_pktmbuf_extmem mem = {.elt_size = room, .buf_len = (size_t)FOREIGN_MBUFS * room};
 	struct rte_mempool *foreign;
 	const char *log;
 	int rc;
 
 	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port[0], 1, 1, &conf), "configure");
-	foreign = rte_pktmbuf_pool_create("foreign", 255, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	mem.buf_ptr = aligned_alloc(4096, RTE_ALIGN_CEIL(mem.buf_len, 4096));
+	mem.buf_iova = (uintptr_t)mem.buf_ptr;
+	TEST_ASSERT_NOT_NULL(mem.buf_ptr, "memory");
+	foreign = rte_pktmbuf_pool_create_extbuf("foreign", FOREIGN_MBUFS, 0, 0, room, SOCKET_ID_ANY,
+		&mem, 1);
 	TEST_ASSERT_NOT_NULL(foreign, "pool");
 	test_log_begin();
 	rc = rte_eth_rx_queue_setup(port[0], 0, N_DESC, SOCKET_ID_ANY, NULL, foreign);
@@ -968,9 +976,33 @@ test_foreign_pool(void)
 	TEST_ASSERT(strstr(log, "pool foreign is not in container net") != NULL &&
 		strstr(log, "dmamap_pktmbuf_pool_create()") != NULL, "the log says: %s", log);
 	rte_mempool_free(foreign);
+	free(mem.buf_ptr);
 	TEST_ASSERT_SUCCESS(rte_eth_rx_queue_setup(port[0], 0, N_DESC, SOCKET_ID_ANY, NULL, pool),
 		"its own pool");
 	return TEST_SUCCESS;
+}
+
+/* As a program has one that knows nothing of containers. */
+static int
+test_eal_pool(void)
+{
+	struct rte_mempool *ours = pool;
+	int rc = TEST_FAILED;
+	uint32_t i;
+
+	pool = rte_pktmbuf_pool_create("eal", N_MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	if (pool != NULL && start() == 0)
+		for (i = 0, rc = 0; i < 20 && rc == 0; i++)
+			rc = cross(i % 2, 60, UINT16_MAX, i);
+	if (rc == 0)
+		rc = check_all_back();
+	else
+		stop();
+	for (i = 0; i < 2; i++)
+		rte_eth_dev_close(port[i]);
+	rte_mempool_free(pool);
+	pool = ours;
+	return rc;
 }
 
 static int
@@ -1166,6 +1198,7 @@ static const struct test_case cases[] = {
 	{"a port stops and starts in traffic", test_restart_in_traffic},
 	{"a reset port works again", test_reset},
 	{"a foreign pool is refused with a line", test_foreign_pool},
+	{"a pool of the EAL's serves as well", test_eal_pool},
 	{"bad queue settings are refused and leave nothing", test_bad_queues},
 	{"a running port's device stays", test_detach_running},
 	{"a link change interrupts", test_link_interrupt},

@@ -110,7 +110,8 @@ check_pool(const struct e1000e_port *port, struct rte_mempool *pool)
 	if (check.stranger == NULL)
 		return 0;
 	E1000E_LOG(ERR, port->hw.name, "pool %s is not in container %s: no device reaches its buffer %p at"
-		" IOVA 0x%" PRIx64 "; make it with dmamap_pktmbuf_pool_create()", pool->name,
+		" IOVA 0x%" PRIx64 "; make it with dmamap_pktmbuf_pool_create(), of memory of the EAL's (without"
+		" eal_memory=0), or rte_dev_dma_map() its memory before", pool->name,
 		dmamap_container_name(check.container), check.stranger->buf_addr,
 		rte_mbuf_iova_get(check.stranger));
 	return -EINVAL;
