@@ -57,6 +57,8 @@ int conformance_model_5_15(const struct kernel **kernel);
 /** @see conformance_model_5_15() */
 int conformance_model_6_1(const struct kernel **kernel);
 /** @see conformance_model_5_15() */
+int conformance_model_6_12(const struct kernel **kernel);
+/** @see conformance_model_5_15() */
 int conformance_model_6_18(const struct kernel **kernel);
 /** @return as a suite's teardown. */
 void conformance_model_end(void);

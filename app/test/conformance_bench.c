@@ -464,3 +464,10 @@ bench_teardown(void)
 	if (seen_text[0] != '\0')
 		printf("  saw %s\n", seen_text);
 }
+
+void
+bench_teardown_model(void)
+{
+	bench_teardown();
+	conformance_model_end();
+}

@@ -29,6 +29,8 @@ extern uint8_t *memory; /**< PAGES pages, the last followed by a hole */
 int bench_setup(int (*begin)(const struct kernel **kernel));
 /** Close what the case left open, and tell what it saw. */
 void bench_teardown(void);
+/** The same on a model, which goes too. */
+void bench_teardown_model(void);
 
 /** Note what was seen, for the table. */
 void seen(const char *fmt, ...) __rte_format_printf(1, 2);

@@ -961,13 +961,6 @@ static const struct test_case facts_cases[] = {
 	{"fact 22: over the limit is ENOMEM, unless capable", fact_22_limit},
 };
 
-static void
-teardown_model(void)
-{
-	bench_teardown();
-	conformance_model_end();
-}
-
 static int
 setup_5_15(void)
 {
@@ -978,6 +971,12 @@ static int
 setup_6_1(void)
 {
 	return bench_setup(conformance_model_6_1);
+}
+
+static int
+setup_6_12(void)
+{
+	return bench_setup(conformance_model_6_12);
 }
 
 static int
@@ -1002,7 +1001,8 @@ setup_linux(void)
 		.teardown = end,                                                                   \
 	}
 
-CONFORMANCE_SUITE(model_6_1, "conformance", TEST_FAST, setup_6_1, teardown_model);
-CONFORMANCE_SUITE(model_5_15, "conformance_5_15", TEST_FAST, setup_5_15, teardown_model);
-CONFORMANCE_SUITE(model_6_18, "conformance_6_18", TEST_FAST, setup_6_18, teardown_model);
+CONFORMANCE_SUITE(model_6_1, "conformance", TEST_FAST, setup_6_1, bench_teardown_model);
+CONFORMANCE_SUITE(model_5_15, "conformance_5_15", TEST_FAST, setup_5_15, bench_teardown_model);
+CONFORMANCE_SUITE(model_6_12, "conformance_6_12", TEST_FAST, setup_6_12, bench_teardown_model);
+CONFORMANCE_SUITE(model_6_18, "conformance_6_18", TEST_FAST, setup_6_18, bench_teardown_model);
 CONFORMANCE_SUITE(real_linux, "conformance_vm", TEST_VM, setup_linux, bench_teardown);

@@ -1073,11 +1073,28 @@ setup_linux(void)
 	return TEST_SUCCESS;
 }
 
-REGISTER_TEST_SUITE(iommufd_of_linux) = {
-	.name = "conformance_iommufd",
-	.kind = TEST_VM,
-	.cases = iommufd_cases,
-	.n_cases = RTE_DIM(iommufd_cases),
-	.setup = setup_linux,
-	.teardown = bench_teardown,
-};
+static int
+setup_6_12(void)
+{
+	return bench_setup(conformance_model_6_12);
+}
+
+static int
+setup_6_18(void)
+{
+	return bench_setup(conformance_model_6_18);
+}
+
+#define IOMMUFD_SUITE(suite, suite_name, suite_kind, begin, end)                                   \
+	REGISTER_TEST_SUITE(suite) = {                                                             \
+		.name = suite_name,                                                                \
+		.kind = suite_kind,                                                                \
+		.cases = iommufd_cases,                                                            \
+		.n_cases = RTE_DIM(iommufd_cases),                                                 \
+		.setup = begin,                                                                    \
+		.teardown = end,                                                                   \
+	}
+
+IOMMUFD_SUITE(iommufd_6_12, "conformance_iommufd_6_12", TEST_FAST, setup_6_12, bench_teardown_model);
+IOMMUFD_SUITE(iommufd_6_18, "conformance_iommufd_6_18", TEST_FAST, setup_6_18, bench_teardown_model);
+IOMMUFD_SUITE(iommufd_linux, "conformance_iommufd", TEST_VM, setup_linux, bench_teardown);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <rte_string_fns.h>
@@ -61,6 +62,9 @@ static const struct {
 	{"unviable", "vfio-pci", {0, false, RTE_DIM(msi), msi}},
 };
 
+/** It shares the group of the first. */
+static const char twin[] = "twin";
+
 static int
 model_open(const char *path)
 {
@@ -82,13 +86,19 @@ model_ioctl(int fd, unsigned long request, unsigned long arg)
 static int
 model_device(unsigned int i, struct place *place)
 {
+	const char *name = i == RTE_DIM(groups) ? twin : groups[i % RTE_DIM(groups)].device;
+	struct dm_mk_sysfs info;
 	unsigned int r;
 
-	if (i >= RTE_DIM(groups))
+	if (i > RTE_DIM(groups) || dm_mk_sysfs(model, name, &info) < 0)
 		return -ENOENT;
+	free(info.resv);
+	i %= RTE_DIM(groups);
 	*place = (struct place){.group = i, .noiommu = groups[i].group.iommu < 0,
 		.n_resv = groups[i].group.n_resv};
-	strlcpy(place->name, groups[i].device, sizeof(place->name));
+	strlcpy(place->name, name, sizeof(place->name));
+	if (info.cdev >= 0)
+		snprintf(place->cdev, sizeof(place->cdev), "vfio%d", info.cdev);
 	snprintf(place->iommu, sizeof(place->iommu), "%d", groups[i].group.iommu);
 	for (r = 0; r < place->n_resv; r++) {
 		place->resv[r].range = groups[i].group.resv[r].range;
@@ -147,6 +157,7 @@ static const struct kernel kernel_model = {
 	.ioctl = model_ioctl,
 	.device = model_device,
 	.locked = model_locked,
+	.pinned = model_locked,
 	.limit_memory = model_limit_memory,
 	.limit_entries = model_limit_entries,
 	.ioctl_elsewhere = model_ioctl_elsewhere,
@@ -170,6 +181,8 @@ describe(void)
 	}
 	if (rc >= 0) /* the last group's other member belongs to the host */
 		rc = dmamap_model_add_device(model, RTE_DIM(groups) - 1, "host", -1, "ahci");
+	if (rc >= 0)
+		rc = dmamap_model_add_device(model, 0, twin, -1, "vfio-pci");
 	return rc;
 }
 
@@ -194,6 +207,12 @@ int
 conformance_model_6_1(const struct kernel **kernel)
 {
 	return begin(DMAMAP_MODEL_LINUX(6, 1), kernel);
+}
+
+int
+conformance_model_6_12(const struct kernel **kernel)
+{
+	return begin(DMAMAP_MODEL_LINUX(6, 12), kernel);
 }
 
 int

@@ -37,13 +37,14 @@ extern "C" {
 struct dmamap_model_conf {
 	/**
 	 * The Linux to be, where versions differ: DMAMAP_MODEL_LINUX(6, 1), which 0 means too.
-	 * From 5.15 on.
+	 * From 5.15 on. There is iommufd from 6.2 on, and devices have files of their own from 6.6 on.
 	 */
 	unsigned int linux_version;
 	/** Maps that one kernel container takes (`dma_entry_limit`); 0: Linux's default, 65,535. */
 	unsigned int entry_limit;
 	/**
-	 * RLIMIT_MEMLOCK in bytes, charged in base pages and once for each kernel container.
+	 * RLIMIT_MEMLOCK in bytes, charged in base pages and once for each kernel container, or for each
+	 * map of an iommufd however often it is copied.
 	 * 0: the process has CAP_IPC_LOCK, so there is no limit.
 	 */
 	uint64_t memlock;
@@ -170,7 +171,7 @@ unsigned int dmamap_model_faults(struct dmamap_model *model, struct dmamap_model
 /** Calls into the kernel by kind, and below them what the kernel asks of an IOMMU. */
 enum dmamap_model_call {
 	DMAMAP_MODEL_LOOKUP,	      /**< a device is looked up in sysfs */
-	DMAMAP_MODEL_OPEN,	      /**< open(2) of a file of VFIO */
+	DMAMAP_MODEL_OPEN,	      /**< open(2) of a file of VFIO or iommufd */
 	DMAMAP_MODEL_CHECK_EXTENSION, /**< VFIO_CHECK_EXTENSION, VFIO_GET_API_VERSION */
 	DMAMAP_MODEL_GROUP_STATUS,
 	DMAMAP_MODEL_SET_CONTAINER,
@@ -181,6 +182,18 @@ enum dmamap_model_call {
 	DMAMAP_MODEL_MAP,
 	DMAMAP_MODEL_UNMAP,
 	DMAMAP_MODEL_DIRTY_PAGES,
+	DMAMAP_MODEL_IOAS_ALLOC,
+	DMAMAP_MODEL_IOMMU_DESTROY, /**< of any object of an iommufd */
+	DMAMAP_MODEL_IOVA_RANGES,
+	DMAMAP_MODEL_ALLOW_IOVAS,
+	DMAMAP_MODEL_IOAS_MAP,
+	DMAMAP_MODEL_IOAS_COPY,
+	DMAMAP_MODEL_IOAS_UNMAP,
+	DMAMAP_MODEL_OPTION,
+	DMAMAP_MODEL_VFIO_IOAS,
+	DMAMAP_MODEL_BIND_IOMMUFD,
+	DMAMAP_MODEL_ATTACH_PT,
+	DMAMAP_MODEL_DETACH_PT,
 	DMAMAP_MODEL_CLOSE,	   /**< cannot fail */
 	DMAMAP_MODEL_IOMMU_ATTACH, /**< inside the kernel: a group into a domain */
 	DMAMAP_MODEL_IOMMU_MAP,	   /**< inside the kernel: into one domain's page tables */
@@ -220,7 +233,7 @@ int dmamap_model_failed(struct dmamap_model *model);
  */
 void dmamap_model_short_unmap(struct dmamap_model *model, uint64_t nth, uint64_t most);
 
-/** Bytes that are pinned, as charged to the process: once for each kernel container. */
+/** Bytes that are pinned, as charged to the process: once for each kernel container, or map of an iommufd. */
 uint64_t dmamap_model_locked(struct dmamap_model *model);
 
 /**

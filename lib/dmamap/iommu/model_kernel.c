@@ -17,9 +17,8 @@
 
 /* Files */
 
-/** The lowest free number, as POSIX has it. */
-static int
-file_new(struct dmamap_model *m, struct mk_file file)
+int
+mk_file_new(struct dmamap_model *m, struct mk_file file)
 {
 	struct mk_file *files;
 	int fd;
@@ -39,8 +38,8 @@ file_new(struct dmamap_model *m, struct mk_file file)
 	return fd;
 }
 
-static struct mk_file *
-file_get(struct dmamap_model *m, int fd)
+struct mk_file *
+mk_file_get(struct dmamap_model *m, int fd)
 {
 	if (fd < 0 || fd >= m->n_files || m->files[fd].kind == MK_NONE)
 		return NULL;
@@ -58,7 +57,7 @@ open_container(struct dmamap_model *m)
 	TAILQ_INIT(&c->groups);
 	TAILQ_INIT(&c->domains);
 	c->refs = 1;
-	fd = file_new(m, (struct mk_file){.kind = MK_CONTAINER, .container = c});
+	fd = mk_file_new(m, (struct mk_file){.kind = MK_CONTAINER, .container = c});
 	if (fd < 0) {
 		free(c);
 		return fd;
@@ -87,9 +86,9 @@ open_group(struct dmamap_model *m, int id, bool noiommu)
 
 	if (group == NULL || (group->iommu == NULL) != noiommu || !has_file(m, group))
 		return -ENOENT;
-	if (group->refs != 0)
+	if (group->refs != 0 || group->cdevs_bound != 0)
 		return -EBUSY;
-	fd = file_new(m, (struct mk_file){.kind = MK_GROUP, .group = group});
+	fd = mk_file_new(m, (struct mk_file){.kind = MK_GROUP, .group = group});
 	if (fd >= 0)
 		group->refs = 1;
 	return fd;
@@ -98,14 +97,18 @@ open_group(struct dmamap_model *m, int id, bool noiommu)
 static int
 open_path(struct dmamap_model *m, const char *path)
 {
-	const char dir[] = "/dev/vfio/", noiommu[] = "noiommu-";
+	const char dir[] = "/dev/vfio/", devices[] = "devices/", noiommu[] = "noiommu-";
 	bool unsafe;
 	char *end;
 	long id;
 
+	if (strcmp(path, "/dev/iommu") == 0)
+		return mk_iommufd_open(m);
 	if (strncmp(path, dir, strlen(dir)) != 0)
 		return -ENOENT;
 	path += strlen(dir);
+	if (strncmp(path, devices, strlen(devices)) == 0)
+		return mk_cdev_open(m, path + strlen(devices));
 	if (strcmp(path, "vfio") == 0)
 		return open_container(m);
 	unsafe = strncmp(path, noiommu, strlen(noiommu)) == 0;
@@ -137,7 +140,7 @@ attach_group(struct dmamap_model *m, struct mk_container *c, struct mk_group *gr
 
 	if (!TAILQ_EMPTY(&c->groups) && c->noiommu != noiommu)
 		return -EPERM;
-	if (!noiommu && mk_claimed(m, group))
+	if (!noiommu && (mk_claimed(m, group) || mk_owned_elsewhere(m, group, NULL)))
 		return -EPERM;
 	if (c->type != 0 && !noiommu) {
 		rc = mk_type1_attach(m, c, group);
@@ -166,12 +169,23 @@ detach_group(struct dmamap_model *m, struct mk_group *group)
 	container_put(m, c);
 }
 
+static void
+leave_iommufd(struct dmamap_model *m, struct mk_group *group)
+{
+	mk_iommufd_put(m, group->ctx);
+	group->ctx = NULL;
+}
+
 /** The group's file is closed when neither an fd nor an open device refers to it. */
 static void
 group_put(struct dmamap_model *m, struct mk_group *group)
 {
-	if (--group->refs == 0 && group->container != NULL)
+	if (--group->refs != 0)
+		return;
+	if (group->container != NULL)
 		detach_group(m, group);
+	if (group->ctx != NULL)
+		leave_iommufd(m, group);
 }
 
 static int
@@ -180,10 +194,31 @@ group_status(struct dmamap_model *m, const struct mk_group *group, struct vfio_g
 	if (status->argsz < sizeof(*status))
 		return -EINVAL;
 	status->flags = 0;
-	if (group->container != NULL)
+	if (group->container != NULL || group->ctx != NULL)
 		status->flags = VFIO_GROUP_FLAGS_CONTAINER_SET | VFIO_GROUP_FLAGS_VIABLE;
-	else if (!mk_claimed(m, group))
+	else if (!mk_claimed(m, group) && !mk_owned_elsewhere(m, group, NULL))
 		status->flags = VFIO_GROUP_FLAGS_VIABLE;
+	return 0;
+}
+
+/** An iommufd as a container: it gets an IOAS for that, unless it has one. Nothing else is looked at yet. */
+static int
+set_iommufd(struct dmamap_model *m, struct mk_group *group, struct mk_ctx *ctx)
+{
+	struct mk_ioas *ioas;
+
+	if (group->iommu == NULL)
+		return -EINVAL;
+	if (ctx->compat == NULL) {
+		ioas = mk_ioas_new(ctx);
+		if (ioas == NULL)
+			return -ENOMEM;
+		ioas->id = mk_free_id(m, ctx);
+		TAILQ_INSERT_TAIL(&ctx->spaces, ioas, next);
+		ctx->compat = ioas;
+	}
+	group->ctx = ctx;
+	ctx->refs++;
 	return 0;
 }
 
@@ -192,11 +227,13 @@ set_container(struct dmamap_model *m, struct mk_group *group, int fd)
 {
 	const struct mk_file *file;
 
-	if (group->container != NULL)
+	if (group->container != NULL || group->ctx != NULL)
 		return -EINVAL;
-	file = file_get(m, fd);
+	file = mk_file_get(m, fd);
 	if (file == NULL)
 		return -EBADF;
+	if (file->kind == MK_IOMMUFD)
+		return set_iommufd(m, group, file->ctx);
 	if (file->kind != MK_CONTAINER)
 		return m->conf.linux_version >= DMAMAP_MODEL_LINUX(6, 2) ? -EBADFD : -EINVAL;
 	return attach_group(m, file->container, group);
@@ -205,6 +242,10 @@ set_container(struct dmamap_model *m, struct mk_group *group, int fd)
 static int
 unset_container(struct dmamap_model *m, struct mk_group *group)
 {
+	if (group->ctx != NULL) {
+		leave_iommufd(m, group);
+		return 0;
+	}
 	if (group->container == NULL)
 		return -EINVAL;
 	if (group->devices_open != 0)
@@ -213,26 +254,66 @@ unset_container(struct dmamap_model *m, struct mk_group *group)
 	return 0;
 }
 
+/** Here is where a device that an iommufd's group opens is bound and attached. */
+static int
+open_in_iommufd(struct dmamap_model *m, struct mk_device *dev, struct mk_ctx *ctx)
+{
+	uint32_t id;
+	int rc;
+
+	if (dev->granted != 0)
+		return 0;
+	rc = mk_device_bind(m, dev, ctx);
+	if (rc < 0)
+		return rc;
+	id = ctx->compat != NULL ? ctx->compat->id : 0;
+	rc = ctx->compat != NULL ? mk_device_attach(m, dev, &id) : -ENODEV;
+	if (rc < 0)
+		mk_device_unbind(m, dev);
+	return rc;
+}
+
+/** A device's file. One that a container's group opens holds its group. */
+static int
+open_device(struct dmamap_model *m, struct mk_group *group, struct mk_device *dev)
+{
+	bool in_iommufd = group->ctx != NULL;
+	int fd;
+
+	fd = mk_file_new(m, (struct mk_file){.kind = MK_DEVICE, .device = dev, .bound = in_iommufd});
+	if (fd < 0)
+		return fd;
+	dev->open++;
+	dev->granted++;
+	if (!in_iommufd) {
+		group->devices_open++;
+		group->refs++;
+	}
+	return fd;
+}
+
 static int
 get_device_fd(struct dmamap_model *m, struct mk_group *group, const char *options)
 {
 	char name[DMAMAP_NAME_MAX];
 	struct mk_device *dev;
-	int fd;
+	int fd, rc;
 
 	/* "NAME vf_token=UUID": what follows the name is for the device's driver. */
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(options, " "), options);
 	dev = mk_find_device(m, name);
 	if (dev == NULL || dev->group != group || !mk_is_vfio(dev))
 		return -ENODEV;
-	if (group->container == NULL || group->container->type == 0)
+	if (group->ctx == NULL && (group->container == NULL || group->container->type == 0))
 		return -EINVAL;
-	fd = file_new(m, (struct mk_file){.kind = MK_DEVICE, .device = dev});
-	if (fd < 0)
-		return fd;
-	dev->open++;
-	group->devices_open++;
-	group->refs++;
+	if (group->ctx != NULL) {
+		rc = open_in_iommufd(m, dev, group->ctx);
+		if (rc < 0)
+			return rc;
+	}
+	fd = open_device(m, group, dev);
+	if (fd < 0 && group->ctx != NULL && dev->granted == 0)
+		mk_device_unbind(m, dev);
 	return fd;
 }
 
@@ -337,10 +418,30 @@ dm_mk_open(struct dmamap_model *m, const char *path)
 	return rc;
 }
 
+/** A file of a device: by its group, or its own. */
+static void
+close_device(struct dmamap_model *m, const struct mk_file *file)
+{
+	struct mk_device *dev = file->device;
+	bool in_container = file->kind == MK_DEVICE && !file->bound;
+
+	dev->open--;
+	if (file->bound && file->kind == MK_CDEV)
+		dev->group->cdevs_bound--;
+	if (file->bound || in_container)
+		dev->granted--;
+	if (file->bound && dev->granted == 0)
+		mk_device_unbind(m, dev);
+	if (in_container) {
+		dev->group->devices_open--;
+		group_put(m, dev->group);
+	}
+}
+
 static int
 close_file(struct dmamap_model *m, int fd)
 {
-	struct mk_file *file = file_get(m, fd);
+	struct mk_file *file = mk_file_get(m, fd);
 	struct mk_file was;
 
 	if (file == NULL)
@@ -352,12 +453,16 @@ close_file(struct dmamap_model *m, int fd)
 		container_put(m, was.container);
 		break;
 	case MK_DEVICE:
-		was.device->open--;
-		was.device->group->devices_open--;
-		group_put(m, was.device->group);
+	case MK_CDEV:
+		close_device(m, &was);
+		break;
+	case MK_IOMMUFD:
+		mk_iommufd_put(m, was.ctx);
+		break;
+	case MK_GROUP:
+		group_put(m, was.group);
 		break;
 	default:
-		group_put(m, was.group);
 		break;
 	}
 	return 0;
@@ -378,17 +483,21 @@ dm_mk_close(struct dmamap_model *m, int fd)
 int
 dm_mk_ioctl(struct dmamap_model *m, int fd, unsigned long request, unsigned long arg)
 {
-	const struct mk_file *file;
+	struct mk_file *file;
 	int rc;
 
 	pthread_mutex_lock(&m->lock);
-	file = file_get(m, fd);
+	file = mk_file_get(m, fd);
 	if (file == NULL)
 		rc = -EBADF;
 	else if (file->kind == MK_CONTAINER)
 		rc = container_ioctl(m, file->container, request, arg);
 	else if (file->kind == MK_GROUP)
 		rc = group_ioctl(m, file->group, request, arg);
+	else if (file->kind == MK_IOMMUFD)
+		rc = mk_iommufd_ioctl(m, file->ctx, request, arg);
+	else if (file->kind == MK_CDEV)
+		rc = mk_cdev_ioctl(m, file, request, arg);
 	else
 		rc = -ENOTTY;
 	pthread_mutex_unlock(&m->lock);
@@ -456,6 +565,8 @@ dm_mk_sysfs(struct dmamap_model *m, const char *name, struct dm_mk_sysfs *info)
 	info->group = dev->group->id;
 	info->node = dev->node;
 	info->noiommu = dev->group->iommu == NULL;
+	info->cdev = !info->noiommu && mk_is_vfio(dev) &&
+		m->conf.linux_version >= DMAMAP_MODEL_LINUX(6, 6) ? dev->index : -1;
 	list_spoilers(m, dev->group, info->spoilers, sizeof(info->spoilers));
 	rc = resv_append(&info->resv, &info->n_resv, dev->group);
 out:

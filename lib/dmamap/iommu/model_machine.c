@@ -47,17 +47,41 @@ dmamap_model_create(const struct dmamap_model_conf *conf, struct dmamap_model **
 	TAILQ_INIT(&m->groups);
 	TAILQ_INIT(&m->devices);
 	TAILQ_INIT(&m->containers);
+	TAILQ_INIT(&m->ctxs);
 	*model = m;
 	return 0;
+}
+
+/** What a file is, for people. */
+static const char *
+file_text(const struct mk_file *file, char *text, size_t room)
+{
+	switch (file->kind) {
+	case MK_CONTAINER:
+		return "container";
+	case MK_IOMMUFD:
+		return "iommufd";
+	case MK_FOLDER:
+		return "folder of devices";
+	case MK_GROUP:
+		snprintf(text, room, "group %d", file->group->id);
+		return text;
+	case MK_CDEV:
+		snprintf(text, room, "device %s, its own file%s", file->device->name,
+			file->bound ? ", bound" : "");
+		return text;
+	default:
+		snprintf(text, room, "device %s", file->device->name);
+		return text;
+	}
 }
 
 /** Name what is still alive. @return how many objects. */
 static unsigned int
 report_leaks(const struct dmamap_model *m)
 {
-	static const char *const kinds[] = {[MK_CONTAINER] = "container", [MK_GROUP] = "group",
-		[MK_DEVICE] = "device"};
 	const struct mk_container *c;
+	char text[128];
 	unsigned int n = 0;
 	int fd;
 
@@ -67,12 +91,7 @@ report_leaks(const struct dmamap_model *m)
 		if (file->kind == MK_NONE)
 			continue;
 		n++;
-		if (file->kind == MK_DEVICE)
-			DM_LOG(ERR, "model: file %d is open: device %s", fd, file->device->name);
-		else if (file->kind == MK_GROUP)
-			DM_LOG(ERR, "model: file %d is open: group %d", fd, file->group->id);
-		else
-			DM_LOG(ERR, "model: file %d is open: %s", fd, kinds[file->kind]);
+		DM_LOG(ERR, "model: file %d is open: %s", fd, file_text(file, text, sizeof(text)));
 	}
 	TAILQ_FOREACH(c, &m->containers, next) {
 		n++;
@@ -273,7 +292,8 @@ bind_device(struct mk_device *dev, const char *driver)
 		driver = "";
 	if (strlen(driver) >= sizeof(dev->driver))
 		return -EINVAL;
-	if (dev->open != 0 || (driver_claims(driver) && dev->group->container != NULL))
+	if (dev->open != 0 || (driver_claims(driver) && (dev->group->container != NULL ||
+		dev->group->domain != NULL)))
 		return -EBUSY;
 	strlcpy(dev->driver, driver, sizeof(dev->driver));
 	return 0;
@@ -295,6 +315,7 @@ dmamap_model_add_device(struct dmamap_model *m, int group, const char *name, int
 	strlcpy(dev->name, name, sizeof(dev->name));
 	dev->node = node;
 	pthread_mutex_lock(&m->lock);
+	dev->index = m->n_devices;
 	dev->group = mk_find_group(m, group);
 	if (dev->group == NULL)
 		rc = DM_FAIL(EINVAL, "model: there is no group %d", group);
@@ -302,10 +323,12 @@ dmamap_model_add_device(struct dmamap_model *m, int group, const char *name, int
 		rc = DM_FAIL(EEXIST, "model: there is a device %s already", name);
 	else
 		rc = bind_device(dev, driver);
-	if (rc == 0)
+	if (rc == 0) {
 		TAILQ_INSERT_TAIL(&m->devices, dev, next);
-	else
+		m->n_devices++;
+	} else {
 		free(dev);
+	}
 	pthread_mutex_unlock(&m->lock);
 	return rc;
 }
@@ -481,6 +504,18 @@ static const char *const call_names[] = {
 	[DMAMAP_MODEL_MAP] = "MAP",
 	[DMAMAP_MODEL_UNMAP] = "UNMAP",
 	[DMAMAP_MODEL_DIRTY_PAGES] = "DIRTY_PAGES",
+	[DMAMAP_MODEL_IOAS_ALLOC] = "IOAS_ALLOC",
+	[DMAMAP_MODEL_IOMMU_DESTROY] = "IOMMU_DESTROY",
+	[DMAMAP_MODEL_IOVA_RANGES] = "IOVA_RANGES",
+	[DMAMAP_MODEL_ALLOW_IOVAS] = "ALLOW_IOVAS",
+	[DMAMAP_MODEL_IOAS_MAP] = "IOAS_MAP",
+	[DMAMAP_MODEL_IOAS_COPY] = "IOAS_COPY",
+	[DMAMAP_MODEL_IOAS_UNMAP] = "IOAS_UNMAP",
+	[DMAMAP_MODEL_OPTION] = "OPTION",
+	[DMAMAP_MODEL_VFIO_IOAS] = "VFIO_IOAS",
+	[DMAMAP_MODEL_BIND_IOMMUFD] = "BIND_IOMMUFD",
+	[DMAMAP_MODEL_ATTACH_PT] = "ATTACH_PT",
+	[DMAMAP_MODEL_DETACH_PT] = "DETACH_PT",
 	[DMAMAP_MODEL_CLOSE] = "CLOSE",
 	[DMAMAP_MODEL_IOMMU_ATTACH] = "IOMMU_ATTACH",
 	[DMAMAP_MODEL_IOMMU_MAP] = "IOMMU_MAP",
@@ -566,24 +601,6 @@ dmamap_model_short_unmap(struct dmamap_model *m, uint64_t nth, uint64_t most)
 /* State as text */
 
 static void
-dump_file(FILE *out, int fd, const struct mk_file *file)
-{
-	switch (file->kind) {
-	case MK_CONTAINER:
-		fprintf(out, "file %d: container\n", fd);
-		break;
-	case MK_GROUP:
-		fprintf(out, "file %d: group %d\n", fd, file->group->id);
-		break;
-	case MK_DEVICE:
-		fprintf(out, "file %d: device %s\n", fd, file->device->name);
-		break;
-	default:
-		break;
-	}
-}
-
-static void
 dump_table(FILE *out, const struct mk_table *table)
 {
 	size_t i;
@@ -599,9 +616,49 @@ dump_table(FILE *out, const struct mk_table *table)
 }
 
 static void
-dump_container(FILE *out, const struct dmamap_model *m, const struct mk_container *c)
+dump_domains(FILE *out, const struct mk_domain_list *domains)
 {
 	const struct mk_domain *dom;
+	const struct mk_group *group;
+
+	TAILQ_FOREACH(dom, domains, next) {
+		fprintf(out, "  domain: IOMMU %d, %scoherent, groups", dom->iommu->id,
+			dom->coherent ? "" : "not ");
+		TAILQ_FOREACH(group, &dom->groups, in_domain)
+			fprintf(out, " %d", group->id);
+		fprintf(out, "\n");
+		dump_table(out, &dom->table);
+	}
+}
+
+static void
+dump_iommufd(FILE *out, const struct dmamap_model *m, const struct mk_ctx *ctx)
+{
+	const struct mk_ioas *ioas;
+	size_t i;
+	int fd;
+
+	fprintf(out, "iommufd: files");
+	for (fd = 0; fd < m->n_files; fd++)
+		if (m->files[fd].kind == MK_IOMMUFD && m->files[fd].ctx == ctx)
+			fprintf(out, " %d", fd);
+	fprintf(out, ", references %u%s\n", ctx->refs, ctx->per_process ? ", per process" : "");
+	TAILQ_FOREACH(ioas, &ctx->spaces, next) {
+		fprintf(out, "  IOAS %u%s%s, allowed", ioas->id,
+			ioas == ctx->compat ? ", VFIO's container" : "",
+			ioas->base_pages ? ", base pages" : "");
+		for (i = 0; i < ioas->allowed.n; i++)
+			fprintf(out, " %#" PRIx64 "-%#" PRIx64, ioas->allowed.v[i].start,
+				ioas->allowed.v[i].last);
+		fprintf(out, "\n  maps\n");
+		dump_table(out, &ioas->areas);
+		dump_domains(out, &ioas->domains);
+	}
+}
+
+static void
+dump_container(FILE *out, const struct dmamap_model *m, const struct mk_container *c)
+{
 	const struct mk_group *group;
 	size_t i;
 	int fd;
@@ -620,14 +677,7 @@ dump_container(FILE *out, const struct dmamap_model *m, const struct mk_containe
 		fprintf(out, " %#" PRIx64 "-%#" PRIx64, c->ranges.v[i].start, c->ranges.v[i].last);
 	fprintf(out, "\n  maps\n");
 	dump_table(out, &c->maps);
-	TAILQ_FOREACH(dom, &c->domains, next) {
-		fprintf(out, "  domain: IOMMU %d, %scoherent, groups", dom->iommu->id,
-			dom->coherent ? "" : "not ");
-		TAILQ_FOREACH(group, &dom->groups, in_domain)
-			fprintf(out, " %d", group->id);
-		fprintf(out, "\n");
-		dump_table(out, &dom->table);
-	}
+	dump_domains(out, &c->domains);
 }
 
 static void
@@ -636,20 +686,27 @@ dump(FILE *out, const struct dmamap_model *m)
 	const struct mk_container *c;
 	const struct mk_group *group;
 	const struct mk_device *dev;
+	const struct mk_ctx *ctx;
+	char text[128];
 	int fd;
 
 	fprintf(out, "locked: %" PRIu64 " pages\n", m->locked);
 	for (fd = 0; fd < m->n_files; fd++)
-		dump_file(out, fd, &m->files[fd]);
+		if (m->files[fd].kind != MK_NONE)
+			fprintf(out, "file %d: %s\n", fd,
+				file_text(&m->files[fd], text, sizeof(text)));
 	TAILQ_FOREACH(group, &m->groups, next)
 		fprintf(out, "group %d: IOMMU %d, references %u, devices open %u\n", group->id,
 			group->iommu != NULL ? group->iommu->id : -1, group->refs,
 			group->devices_open);
 	TAILQ_FOREACH(dev, &m->devices, next)
-		fprintf(out, "device %s: group %d, driver '%s', open %u\n", dev->name,
-			dev->group->id, dev->driver, dev->open);
+		fprintf(out, "device %s: group %d, driver '%s', open %u%s%s\n", dev->name,
+			dev->group->id, dev->driver, dev->open, dev->ctx != NULL ? ", bound" : "",
+			dev->attached ? ", attached" : "");
 	TAILQ_FOREACH(c, &m->containers, next)
 		dump_container(out, m, c);
+	TAILQ_FOREACH(ctx, &m->ctxs, next)
+		dump_iommufd(out, m, ctx);
 }
 
 char *

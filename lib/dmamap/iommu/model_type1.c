@@ -5,10 +5,8 @@
  */
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <linux/vfio.h>
 
@@ -18,169 +16,6 @@
 #include "model_priv.h"
 
 #define DEFAULT_ENTRIES 65535
-
-/* Tables of maps */
-
-size_t
-mk_table_from(const struct mk_table *table, rte_iova_t iova)
-{
-	size_t low = 0, high = table->n;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (table->v[mid]->iova.last < iova)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
-struct mk_map *
-mk_table_find(const struct mk_table *table, struct dmamap_range r)
-{
-	size_t at = mk_table_from(table, r.start);
-
-	return at < table->n && table->v[at]->iova.start <= r.last ? table->v[at] : NULL;
-}
-
-int
-mk_table_add(struct mk_table *table, struct mk_map *map)
-{
-	size_t at = mk_table_from(table, map->iova.start);
-
-	if (table->n == table->cap) {
-		size_t cap = table->cap == 0 ? 16 : table->cap * 2;
-		struct mk_map **v = realloc(table->v, cap * sizeof(*v));
-
-		if (v == NULL)
-			return -ENOMEM;
-		table->v = v;
-		table->cap = cap;
-	}
-	memmove(&table->v[at + 1], &table->v[at], (table->n - at) * sizeof(*table->v));
-	table->v[at] = map;
-	table->n++;
-	return 0;
-}
-
-void
-mk_table_del(struct mk_table *table, const struct mk_map *map)
-{
-	size_t at = mk_table_from(table, map->iova.start);
-
-	if (at == table->n || table->v[at] != map)
-		return;
-	table->n--;
-	memmove(&table->v[at], &table->v[at + 1], (table->n - at) * sizeof(*table->v));
-}
-
-void
-mk_table_free(struct mk_table *table)
-{
-	free(table->v);
-	*table = (struct mk_table){0};
-}
-
-/* Usable ranges: the kernel's iova_list */
-
-static int
-ranges_copy(struct mk_ranges *dst, const struct mk_ranges *src)
-{
-	/* One more than there are, so that the copy can be split once. */
-	dst->v = calloc(src->n + 1, sizeof(*dst->v));
-	if (dst->v == NULL)
-		return -ENOMEM;
-	dst->n = src->n;
-	if (src->n != 0)
-		memcpy(dst->v, src->v, src->n * sizeof(*dst->v));
-	return 0;
-}
-
-/** Keep what lies in r. An empty list means "nothing known yet", and becomes r. */
-static void
-ranges_clip(struct mk_ranges *ranges, struct dmamap_range r)
-{
-	size_t i, kept = 0;
-
-	if (ranges->n == 0) {
-		ranges->v[0] = r;
-		ranges->n = 1;
-		return;
-	}
-	for (i = 0; i < ranges->n; i++) {
-		struct dmamap_range was = ranges->v[i];
-
-		if (was.last < r.start || was.start > r.last)
-			continue;
-		ranges->v[kept++] = (struct dmamap_range){RTE_MAX(was.start, r.start),
-			RTE_MIN(was.last, r.last)};
-	}
-	ranges->n = kept;
-}
-
-/** Take r out, which may split one range. */
-static int
-ranges_exclude(struct mk_ranges *ranges, struct dmamap_range r)
-{
-	struct dmamap_range *v = calloc(ranges->n + 1, sizeof(*v));
-	size_t i, n = 0;
-
-	if (v == NULL)
-		return -ENOMEM;
-	for (i = 0; i < ranges->n; i++) {
-		struct dmamap_range was = ranges->v[i];
-
-		if (was.last < r.start || was.start > r.last) {
-			v[n++] = was;
-			continue;
-		}
-		if (was.start < r.start)
-			v[n++] = (struct dmamap_range){was.start, r.start - 1};
-		if (was.last > r.last)
-			v[n++] = (struct dmamap_range){r.last + 1, was.last};
-	}
-	free(ranges->v);
-	ranges->v = v;
-	ranges->n = n;
-	return 0;
-}
-
-static int
-ranges_exclude_reserved(struct mk_ranges *ranges, const struct mk_group *group)
-{
-	unsigned int i;
-	int rc;
-
-	for (i = 0; i < group->n_resv; i++) {
-		if (group->resv[i].type == DMAMAP_RESERVED_RELAXABLE)
-			continue;
-		rc = ranges_exclude(ranges, group->resv[i].range);
-		if (rc < 0)
-			return rc;
-	}
-	return ranges->n == 0 ? -EINVAL : 0;
-}
-
-static bool
-ranges_contain(const struct mk_ranges *ranges, struct dmamap_range r)
-{
-	size_t i;
-
-	for (i = 0; i < ranges->n; i++)
-		if (r.start >= ranges->v[i].start && r.last <= ranges->v[i].last)
-			return true;
-	return false;
-}
-
-static void
-ranges_replace(struct mk_ranges *ranges, struct mk_ranges *with)
-{
-	free(ranges->v);
-	*ranges = *with;
-	*with = (struct mk_ranges){0};
-}
 
 /* Domains */
 
@@ -195,32 +30,6 @@ update_page_sizes(struct mk_container *c)
 	/* An IOMMU with smaller pages than the system's is asked for the system's at least. */
 	if (c->page_sizes & (MK_PAGE - 1))
 		c->page_sizes = (c->page_sizes & ~(MK_PAGE - 1)) | MK_PAGE;
-}
-
-static uint64_t
-smallest_page(uint64_t page_sizes)
-{
-	return page_sizes & -page_sizes;
-}
-
-static int
-domain_map(struct dmamap_model *m, struct mk_domain *dom, struct mk_map *map)
-{
-	uint64_t page = smallest_page(dom->iommu->conf.page_sizes);
-	int rc = mk_call(m, DMAMAP_MODEL_IOMMU_MAP);
-
-	if (rc < 0)
-		return rc;
-	if ((map->iova.start | (map->iova.last + 1) | map->va) & (page - 1))
-		return -EINVAL;
-	return mk_table_add(&dom->table, map);
-}
-
-static void
-domain_unmap(struct dmamap_model *m, struct mk_domain *dom, const struct mk_map *map)
-{
-	mk_call(m, DMAMAP_MODEL_IOMMU_UNMAP);
-	mk_table_del(&dom->table, map);
 }
 
 static void
@@ -245,7 +54,7 @@ domain_new(struct dmamap_model *m, struct mk_container *c, struct mk_group *grou
 	dom->iommu = group->iommu;
 	dom->coherent = coherent;
 	for (i = 0; i < c->maps.n && rc == 0; i++)
-		rc = domain_map(m, dom, c->maps.v[i]);
+		rc = mk_domain_map(m, dom, c->maps.v[i]);
 	if (rc < 0) {
 		domain_free(dom);
 		return rc;
@@ -310,11 +119,11 @@ attach_check(struct dmamap_model *m, struct mk_container *c, const struct mk_gro
 		return m->conf.linux_version >= DMAMAP_MODEL_LINUX(6, 2) ? -EBUSY : -EINVAL;
 	if (aperture_conflicts(c, aperture) || reserved_conflicts(c, group))
 		return -EINVAL;
-	rc = ranges_copy(ranges, &c->ranges);
+	rc = mk_ranges_copy(ranges, &c->ranges);
 	if (rc < 0)
 		return rc;
-	ranges_clip(ranges, aperture);
-	rc = ranges_exclude_reserved(ranges, group);
+	mk_ranges_clip(ranges, aperture);
+	rc = mk_ranges_exclude_reserved(ranges, group);
 	if (rc == 0 && group->iommu->conf.no_msi_isolation && !m->conf.allow_unsafe_interrupts)
 		rc = -EPERM;
 	return rc;
@@ -344,7 +153,7 @@ mk_type1_attach(struct dmamap_model *m, struct mk_container *c, struct mk_group 
 	}
 	TAILQ_INSERT_TAIL(&dom->groups, group, in_domain);
 	group->domain = dom;
-	ranges_replace(&c->ranges, &ranges);
+	mk_ranges_replace(&c->ranges, &ranges);
 out:
 	free(ranges.v);
 	return rc;
@@ -356,7 +165,7 @@ map_destroy(struct dmamap_model *m, struct mk_container *c, struct mk_map *map)
 	struct mk_domain *dom;
 
 	TAILQ_FOREACH(dom, &c->domains, next)
-		domain_unmap(m, dom, map);
+		mk_domain_unmap(m, dom, map);
 	mk_table_del(&c->maps, map);
 	c->entries_left++;
 	if (map->va_invalid)
@@ -380,15 +189,15 @@ refresh_ranges(struct mk_container *c)
 	struct mk_domain *dom;
 	struct mk_group *group;
 
-	if (ranges_copy(&ranges, &none) < 0)
+	if (mk_ranges_copy(&ranges, &none) < 0)
 		return;
 	TAILQ_FOREACH(dom, &c->domains, next)
-		ranges_clip(&ranges, dom->iommu->conf.aperture);
+		mk_ranges_clip(&ranges, dom->iommu->conf.aperture);
 	TAILQ_FOREACH(dom, &c->domains, next)
 		TAILQ_FOREACH(group, &dom->groups, in_domain)
-			if (ranges_exclude_reserved(&ranges, group) < 0)
+			if (mk_ranges_exclude_reserved(&ranges, group) < 0)
 				goto out;
-	ranges_replace(&c->ranges, &ranges);
+	mk_ranges_replace(&c->ranges, &ranges);
 out:
 	free(ranges.v);
 }
@@ -437,17 +246,13 @@ mk_type1_release(struct dmamap_model *m, struct mk_container *c)
 static int
 pin(struct dmamap_model *m, struct mk_map *map)
 {
-	uint64_t len = map->iova.last - map->iova.start + 1, pages = len / MK_PAGE;
-	int advice = map->prot & DMAMAP_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+	uint64_t len = map->iova.last - map->iova.start + 1;
+	int rc = mk_charge(m, len / MK_PAGE);
 
-	if (m->conf.memlock != 0 && pages > m->conf.memlock / MK_PAGE - RTE_MIN(m->locked,
-		m->conf.memlock / MK_PAGE))
-		return -ENOMEM;
-	if (!m->conf.no_memory && madvise((void *)(uintptr_t)map->va, len, advice) < 0)
-		return -EFAULT;
-	map->charged = pages;
-	m->locked += pages;
-	return 0;
+	if (rc < 0)
+		return rc;
+	map->charged = len / MK_PAGE;
+	return mk_populate(m, map->va, len, map->prot);
 }
 
 /** A map that passed all checks, into all domains or none. */
@@ -472,7 +277,7 @@ map_new(struct dmamap_model *m, struct mk_container *c, struct dmamap_range iova
 	if (rc < 0)
 		goto undo;
 	TAILQ_FOREACH(dom, &c->domains, next) {
-		rc = domain_map(m, dom, map);
+		rc = mk_domain_map(m, dom, map);
 		if (rc < 0)
 			goto undo;
 	}
@@ -496,12 +301,6 @@ update_va(struct mk_container *c, struct mk_map *map, const struct vfio_iommu_ty
 	return 0;
 }
 
-static bool
-wraps(uint64_t start, uint64_t size)
-{
-	return start + size - 1 < start;
-}
-
 /** Linux's answer to a range that wraps round: another errno from 6.18 on. */
 static int
 wrap_error(const struct dmamap_model *m)
@@ -523,9 +322,9 @@ do_map(struct dmamap_model *m, struct mk_container *c, const struct vfio_iommu_t
 	if (set_va == !!(arg->flags & access))
 		return -EINVAL;
 	if (arg->size == 0 ||
-		(arg->size | arg->iova | arg->vaddr) & (smallest_page(c->page_sizes) - 1))
+		(arg->size | arg->iova | arg->vaddr) & (mk_smallest_page(c->page_sizes) - 1))
 		return -EINVAL;
-	if (wraps(arg->iova, arg->size) || wraps(arg->vaddr, arg->size))
+	if (mk_wraps(arg->iova, arg->size) || mk_wraps(arg->vaddr, arg->size))
 		return wrap_error(m);
 
 	there = mk_table_find(&c->maps, iova);
@@ -535,7 +334,7 @@ do_map(struct dmamap_model *m, struct mk_container *c, const struct vfio_iommu_t
 		return -EEXIST;
 	if (c->entries_left == 0)
 		return -ENOSPC;
-	if (!ranges_contain(&c->ranges, iova))
+	if (!mk_ranges_contain(&c->ranges, iova))
 		return -EINVAL;
 	if (arg->flags & VFIO_DMA_MAP_FLAG_READ)
 		prot |= DMAMAP_READ;
@@ -545,19 +344,6 @@ do_map(struct dmamap_model *m, struct mk_container *c, const struct vfio_iommu_t
 }
 
 /* VFIO_IOMMU_UNMAP_DMA */
-
-/** Does a border of r lie inside of a map? */
-static bool
-bisects(const struct mk_table *maps, struct dmamap_range r)
-{
-	const struct mk_map *map;
-
-	map = mk_table_find(maps, (struct dmamap_range){r.start, r.start});
-	if (map != NULL && map->iova.start != r.start)
-		return true;
-	map = mk_table_find(maps, (struct dmamap_range){r.last, r.last});
-	return map != NULL && map->iova.last != r.last;
-}
 
 /** VFIO_DMA_UNMAP_FLAG_VADDR: addresses become invalid, of all maps in the range or of none. */
 static int
@@ -588,7 +374,7 @@ short_unmap_stops(const struct dmamap_model *m, bool shortened, uint64_t done, u
 static uint64_t
 remove_maps(struct dmamap_model *m, struct mk_container *c, struct dmamap_range r)
 {
-	bool shortened = m->short_nth != 0 && --m->short_nth == 0;
+	bool shortened = mk_short_unmap(m);
 	bool by_process = m->conf.linux_version < DMAMAP_MODEL_LINUX(6, 1);
 	bool misses_top = m->conf.linux_version < DMAMAP_MODEL_LINUX(6, 18);
 	uint64_t done = 0;
@@ -619,7 +405,7 @@ static int
 unmap_range(struct dmamap_model *m, struct mk_container *c,
 	const struct vfio_iommu_type1_dma_unmap *arg, struct dmamap_range *r)
 {
-	uint64_t page = smallest_page(c->page_sizes);
+	uint64_t page = mk_smallest_page(c->page_sizes);
 
 	if (arg->iova & (page - 1))
 		return -EINVAL;
@@ -629,10 +415,10 @@ unmap_range(struct dmamap_model *m, struct mk_container *c,
 	}
 	if (arg->size == 0 || arg->size & (page - 1))
 		return -EINVAL;
-	if (wraps(arg->iova, arg->size))
+	if (mk_wraps(arg->iova, arg->size))
 		return wrap_error(m);
 	*r = (struct dmamap_range){arg->iova, arg->iova + arg->size - 1};
-	return c->type == VFIO_TYPE1v2_IOMMU && bisects(&c->maps, *r) ? -EINVAL : 0;
+	return c->type == VFIO_TYPE1v2_IOMMU && mk_bisects(&c->maps, *r) ? -EINVAL : 0;
 }
 
 static int
@@ -657,72 +443,6 @@ do_unmap(struct dmamap_model *m, struct mk_container *c, struct vfio_iommu_type1
 	return rc;
 }
 
-/* VFIO_IOMMU_GET_INFO */
-
-/** Append one capability; `at` is its offset from the start of the information. */
-static void *
-add_cap(uint8_t *buf, uint32_t *at, uint16_t id, size_t len, struct vfio_info_cap_header **previous)
-{
-	struct vfio_info_cap_header *cap = (void *)(buf + *at);
-
-	cap->id = id;
-	cap->version = 1;
-	cap->next = 0;
-	if (*previous != NULL)
-		(*previous)->next = *at;
-	*previous = cap;
-	*at += RTE_ALIGN(len, sizeof(uint64_t));
-	return cap;
-}
-
-static int
-get_info(struct mk_container *c, struct vfio_iommu_type1_info *arg)
-{
-	const size_t ranges_len = sizeof(struct vfio_iommu_type1_info_cap_iova_range) +
-		c->ranges.n * sizeof(struct vfio_iova_range);
-	const size_t most = RTE_ALIGN(sizeof(*arg), sizeof(uint64_t)) + ranges_len +
-		sizeof(struct vfio_iommu_type1_info_cap_migration) +
-		sizeof(struct vfio_iommu_type1_info_dma_avail) + 3 * sizeof(uint64_t);
-	struct vfio_iommu_type1_info_cap_iova_range *iova;
-	struct vfio_iommu_type1_info_cap_migration *migration;
-	struct vfio_iommu_type1_info_dma_avail *avail;
-	struct vfio_info_cap_header *previous = NULL;
-	uint32_t at = RTE_ALIGN(sizeof(*arg), sizeof(uint64_t)), first = at, room = arg->argsz;
-	uint8_t *buf;
-	size_t i;
-
-	if (room < offsetof(struct vfio_iommu_type1_info, cap_offset))
-		return -EINVAL;
-	buf = calloc(1, most);
-	if (buf == NULL)
-		return -ENOMEM;
-	if (c->type == VFIO_TYPE1v2_IOMMU) {
-		migration = add_cap(buf, &at, VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION,
-			sizeof(*migration), &previous);
-		migration->pgsize_bitmap = smallest_page(c->page_sizes);
-		migration->max_dirty_bitmap_size = UINT64_C(256) << 20;
-	}
-	avail = add_cap(buf, &at, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, sizeof(*avail), &previous);
-	avail->avail = c->entries_left;
-	iova = add_cap(buf, &at, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, ranges_len, &previous);
-	iova->nr_iovas = c->ranges.n;
-	for (i = 0; i < c->ranges.n; i++) {
-		iova->iova_ranges[i].start = c->ranges.v[i].start;
-		iova->iova_ranges[i].end = c->ranges.v[i].last;
-	}
-
-	arg->flags = VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS;
-	arg->iova_pgsizes = c->page_sizes;
-	if (room >= offsetof(struct vfio_iommu_type1_info, cap_offset) + sizeof(arg->cap_offset))
-		arg->cap_offset = room < at ? 0 : first;
-	if (room < at)
-		arg->argsz = at;
-	else
-		memcpy((uint8_t *)arg + first, buf + first, at - first);
-	free(buf);
-	return 0;
-}
-
 /* VFIO_IOMMU_DIRTY_PAGES */
 
 /** Every page that a device may have written counts as dirty, as it does without hardware's help. */
@@ -742,16 +462,16 @@ static int
 get_dirty(const struct mk_container *c, struct vfio_iommu_type1_dirty_bitmap *arg)
 {
 	struct vfio_iommu_type1_dirty_bitmap_get *get = (void *)arg->data;
-	uint64_t page = smallest_page(c->page_sizes);
+	uint64_t page = mk_smallest_page(c->page_sizes);
 	struct dmamap_range r;
 
-	if (arg->argsz < sizeof(*arg) + sizeof(*get) || wraps(get->iova, get->size))
+	if (arg->argsz < sizeof(*arg) + sizeof(*get) || mk_wraps(get->iova, get->size))
 		return -EINVAL;
 	r = (struct dmamap_range){get->iova, get->iova + get->size - 1};
 	if (get->bitmap.pgsize != page || get->iova & (page - 1) || get->size == 0 ||
 		get->size & (page - 1) || get->bitmap.size < (get->size / page + 7) / 8)
 		return -EINVAL;
-	if (!c->dirty_tracking || bisects(&c->maps, r))
+	if (!c->dirty_tracking || mk_bisects(&c->maps, r))
 		return -EINVAL;
 	report_dirty(c, r, page, &get->bitmap);
 	return 0;
@@ -813,7 +533,10 @@ mk_type1_ioctl(struct dmamap_model *m, struct mk_container *c, unsigned long req
 	switch (request) {
 	case VFIO_IOMMU_GET_INFO:
 		rc = mk_call(m, DMAMAP_MODEL_GET_INFO);
-		return rc < 0 ? rc : get_info(c, p);
+		if (rc < 0)
+			return rc;
+		return mk_answer_info(p, c->page_sizes, &c->ranges, c->entries_left,
+			c->type == VFIO_TYPE1v2_IOMMU ? mk_smallest_page(c->page_sizes) : 0);
 	case VFIO_IOMMU_MAP_DMA:
 		rc = mk_call(m, DMAMAP_MODEL_MAP);
 		return rc < 0 ? rc : do_map(m, c, p);
