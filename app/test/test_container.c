@@ -12,6 +12,7 @@
 
 #include <rte_rcu_qsbr.h>
 
+#include "dm_container.h"
 #include "machine.h"
 #include "test.h"
 
@@ -949,6 +950,72 @@ nothing_is_unmapped_before_readers_are_quiescent(void)
 	return machine_make_container(DMAMAP_SHARE);
 }
 
+/** A reader that is quiescent until the mappings are withdrawn, and not again. */
+struct holdout {
+	struct rte_rcu_qsbr *rcu;
+	pthread_t thread;
+	bool stop;
+};
+
+static void *
+hold_out(void *arg)
+{
+	struct holdout *h = arg;
+
+	while (!__atomic_load_n(&h->stop, __ATOMIC_ACQUIRE))
+		rte_rcu_qsbr_quiescent(h->rcu, 0);
+	return NULL;
+}
+
+static void
+stop_being_quiescent(void *arg, struct dmamap_range range)
+{
+	struct holdout *h = arg;
+
+	__atomic_store_n(&h->stop, true, __ATOMIC_RELEASE);
+	pthread_join(h->thread, NULL);
+}
+
+/** An unmap is undone, but there is no memory to translate again: the mapping's memory counts as not mapped. */
+static int
+what_is_not_found_again_harms_nobody(void)
+{
+	struct dmamap_container_conf conf = {.name = "rcu", .backend = DMAMAP_BACKEND_MODEL, .model = model};
+	struct holdout h = {.rcu = aligned_alloc(RTE_CACHE_LINE_SIZE, rte_rcu_qsbr_get_memsize(1))};
+	struct dmamap_client_conf client_conf = {.unmap = stop_being_quiescent, .arg = &h};
+	struct dmamap_client *client;
+	rte_iova_t first = 0, second = 0;
+	struct dmamap_device *d;
+
+	TEST_ASSERT_SUCCESS(dmamap_container_destroy(c), "destroy");
+	TEST_ASSERT_SUCCESS(rte_rcu_qsbr_init(h.rcu, 1), "rcu");
+	TEST_ASSERT_SUCCESS(rte_rcu_qsbr_thread_register(h.rcu, 0), "register");
+	rte_rcu_qsbr_thread_online(h.rcu, 0);
+	conf.rcu = h.rcu;
+	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &c), "container");
+	d = machine_attach("nic0");
+	TEST_ASSERT_SUCCESS(dmamap_client_attach(c, &client_conf, &client), "client");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW, &first), "map");
+	TEST_ASSERT_SUCCESS(pthread_create(&h.thread, NULL, hold_out, &h), "thread");
+	dm_xlate_limit(c->va2iova, dm_xlate_memory(c->va2iova));
+	dmamap_model_fail(model, 1u << DMAMAP_MODEL_UNMAP, 1, EINVAL);
+	TEST_ASSERT_EQUAL(dmamap_unmap(c, first, KB4), -EINVAL, "unmap");
+	dm_xlate_limit(c->va2iova, UINT64_MAX);
+	dmamap_client_detach(client);
+	rte_rcu_qsbr_thread_offline(h.rcu, 0);
+
+	TEST_ASSERT(machine_reaches("nic0", first, buf, KB4), "not mapped any more");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf), RTE_BAD_IOVA, "there was memory: the case is void");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW, &second), "map again");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, first, KB4), "unmap the first");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf), second, "the second is lost");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, second, KB4), "unmap the second");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d), "detach");
+	TEST_ASSERT_SUCCESS(dmamap_container_destroy(c), "destroy");
+	free(h.rcu);
+	return machine_make_container(DMAMAP_SHARE);
+}
+
 static const struct test_case cases[] = {
 	{"maps before the first device are replayed", maps_before_the_first_device_are_replayed},
 	{"devices of one IOMMU share a domain", devices_of_one_iommu_share_a_domain},
@@ -987,6 +1054,7 @@ static const struct test_case cases[] = {
 	{"readers see a mapping whole, or none", readers_see_a_mapping_whole_or_none},
 	{"nothing is unmapped before readers are quiescent",
 		nothing_is_unmapped_before_readers_are_quiescent},
+	{"what is not found again harms nobody", what_is_not_found_again_harms_nobody},
 };
 
 REGISTER_TEST_SUITE(container) = {

@@ -618,6 +618,36 @@ random_span(void)
 	return s;
 }
 
+static bool
+model_first(const struct model *m, uint64_t key, uint64_t last, uint64_t *found)
+{
+	bool any = false;
+	unsigned int i;
+
+	for (i = 0; i < m->n; i++) {
+		uint64_t at = RTE_MAX(key, m->span[i].key);
+
+		if (at > last || at - m->span[i].key >= m->span[i].len || (any && at >= *found))
+			continue;
+		*found = at;
+		any = true;
+	}
+	return any;
+}
+
+static int
+check_first(const struct dm_xlate *x, const struct model *m, uint64_t key)
+{
+	uint64_t len = random_len() * (rnd() % 3 + 1), last = len - 1 > UINT64_MAX - key ? UINT64_MAX : key + len - 1;
+	uint64_t found = 0, expect = 0;
+	bool any = model_first(m, key, last, &expect);
+
+	TEST_ASSERT_EQUAL(dm_xlate_first(x, key, last, &found), any, "in [%#" PRIx64 ", %#" PRIx64 "]", key, last);
+	TEST_ASSERT(!any || found == expect, "first in [%#" PRIx64 ", %#" PRIx64 "]: %#" PRIx64 ", not %#" PRIx64,
+		key, last, found, expect);
+	return TEST_SUCCESS;
+}
+
 static int
 check_key(const struct dm_xlate *x, const struct model *m, uint64_t key)
 {
@@ -630,7 +660,7 @@ check_key(const struct dm_xlate *x, const struct model *m, uint64_t key)
 	TEST_ASSERT_EQUAL(dm_xlate_lookup_run(x, key, &len), want, "run from %#" PRIx64, key);
 	TEST_ASSERT_EQUAL(len, expect, "run from %#" PRIx64 " of %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64,
 		key, asked, len, expect);
-	return TEST_SUCCESS;
+	return check_first(x, m, key);
 }
 
 static int
@@ -698,6 +728,39 @@ random_histories_match_a_list(void)
 		rc = random_history(rcu, 20000);
 	free(rcu);
 	return rc;
+}
+
+/** Ranges side by side, of one page to some GiB: each key has its own object, the keys beside them none. */
+static int
+a_table_of_objects_finds_them(void)
+{
+	static const uint64_t len[] = {PAGE, 3 * PAGE, 2 * M, 5 * M + PAGE, G, 3 * G + 7 * PAGE};
+	void *object[64];
+	struct dm_xlate *x;
+	uint64_t key = 5 * PAGE;
+	unsigned int i;
+
+	TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
+	for (i = 0; i < RTE_DIM(object); i++, key += len[(i - 1) % RTE_DIM(len)]) {
+		object[i] = malloc(1);
+		TEST_ASSERT_SUCCESS(dm_xlate_insert_object(x, key, len[i % RTE_DIM(len)], object[i]), "insert");
+		TEST_ASSERT_EQUAL(dm_xlate_insert_object(x, key, PAGE, object[i]), -EEXIST, "overlap");
+	}
+	TEST_ASSERT_NULL(dm_xlate_object(x, 5 * PAGE - 1), "before");
+	TEST_ASSERT_NULL(dm_xlate_object(x, key), "behind");
+	for (i = 0, key = 5 * PAGE; i < RTE_DIM(object); i++, key += len[(i - 1) % RTE_DIM(len)]) {
+		TEST_ASSERT(dm_xlate_object(x, key) == object[i], "object %u, its first key", i);
+		TEST_ASSERT(dm_xlate_object(x, key + len[i % RTE_DIM(len)] - 1) == object[i], "its last key");
+		dm_xlate_remove(x, key, len[i % RTE_DIM(len)]);
+		TEST_ASSERT_NULL(dm_xlate_object(x, key), "removed");
+		free(object[i]);
+	}
+	TEST_ASSERT_EQUAL(dm_xlate_insert_object(x, PAGE, PAGE, (void *)(uintptr_t)0x1008), -EINVAL, "alignment");
+	TEST_ASSERT_EQUAL(dm_xlate_insert_object(x, PAGE, PAGE, (void *)(UINTPTR_MAX - 15)), -EINVAL, "too high");
+	TEST_ASSERT_SUCCESS(dm_xlate_insert_object(x, UINT64_MAX - PAGE + 1, PAGE, x), "the last page");
+	TEST_ASSERT(dm_xlate_object(x, UINT64_MAX) == x, "the last key");
+	dm_xlate_destroy(x);
+	return TEST_SUCCESS;
 }
 
 /* Readers beside a writer. */
@@ -869,6 +932,7 @@ static const struct test_case cases[] = {
 	{"a late reader notices", a_late_reader_notices},
 	{"memory waits for readers", memory_waits_for_readers},
 	{"churn takes no more memory", churn_takes_no_more_memory},
+	{"a table of objects finds them", a_table_of_objects_finds_them},
 	{"random histories match a list", random_histories_match_a_list},
 	{"readers beside a writer see old, new or none", readers_see_old_new_or_none},
 };

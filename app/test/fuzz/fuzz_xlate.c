@@ -72,6 +72,24 @@ overlaps(const struct span *s)
 }
 
 static void
+check_first(const struct dm_xlate *x, uint64_t key, uint64_t last)
+{
+	uint64_t found = 0, expect = 0;
+	bool any = false;
+	unsigned int i;
+
+	for (i = 0; i < n_live; i++) {
+		uint64_t at = RTE_MAX(key, live[i].key);
+
+		if (at > last || at - live[i].key >= live[i].len || (any && at >= expect))
+			continue;
+		expect = at;
+		any = true;
+	}
+	must(dm_xlate_first(x, key, last, &found) == any && (!any || found == expect));
+}
+
+static void
 check(const struct dm_xlate *x, uint64_t key, uint64_t want_len)
 {
 	const struct span *s = find(key), *next = s;
@@ -84,6 +102,7 @@ check(const struct dm_xlate *x, uint64_t key, uint64_t want_len)
 	}
 	must(dm_xlate_lookup_run(x, key, &len) == val);
 	must(len == RTE_MIN(run, want_len));
+	check_first(x, key, want_len - 1 > UINT64_MAX - key ? UINT64_MAX : key + want_len - 1);
 }
 
 static struct span

@@ -64,16 +64,16 @@ dm_clients_unmap(struct dmamap_container *c, struct dmamap_range r)
 static bool
 permitted(const struct dmamap_container *c, struct dmamap_range r, uint32_t prot)
 {
-	struct dmamap_range at = {r.start, r.start};
+	rte_iova_t at = r.start;
 	const struct dm_mapping *m;
 
 	for (;;) {
-		m = dm_mapping_find(c, at);
+		m = dm_mapping_at(c, at);
 		if (m == NULL || !(m->flags & prot))
 			return false;
 		if (m->range.last >= r.last)
 			return true;
-		at.start = at.last = m->range.last + 1;
+		at = m->range.last + 1;
 	}
 }
 
@@ -93,7 +93,7 @@ transfer(struct dmamap_client *client, rte_iova_t iova, char *buf, size_t len, u
 	if (!permitted(client->c, dm_range(iova, len), prot))
 		rc = -EFAULT;
 	while (rc == 0 && len > 0) {
-		m = dm_mapping_find(client->c, (struct dmamap_range){iova, iova});
+		m = dm_mapping_at(client->c, iova);
 		part = RTE_MIN(len - 1, m->range.last - iova) + 1;
 		va = (char *)dm_mapping_va(m) + (iova - m->range.start);
 		memcpy(prot == DMAMAP_READ ? buf : va, prot == DMAMAP_READ ? va : buf, part);

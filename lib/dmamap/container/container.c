@@ -78,6 +78,8 @@ make_tables(struct dmamap_container *c)
 	if (rc == 0)
 		rc = dm_xlate_create(c->conf.rcu, &c->iova2va);
 	if (rc == 0)
+		rc = dm_xlate_create(NULL, &c->iova2mapping);
+	if (rc == 0)
 		rc = dm_backend_host_reserved(c);
 	if (rc == 0)
 		rc = dm_usable_ranges(c, &c->usable);
@@ -94,10 +96,9 @@ free_tables(struct dmamap_container *c)
 	dm_window_destroy(c->window);
 	dm_range_set_clear(&c->usable);
 	dm_range_set_clear(&c->fenced);
-	if (c->iova2va != NULL)
-		dm_xlate_destroy(c->iova2va);
-	if (c->va2iova != NULL)
-		dm_xlate_destroy(c->va2iova);
+	dm_xlate_destroy(c->iova2mapping);
+	dm_xlate_destroy(c->iova2va);
+	dm_xlate_destroy(c->va2iova);
 	if (c->space != NULL)
 		dm_iova_destroy(c->space);
 }

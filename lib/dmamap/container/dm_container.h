@@ -110,11 +110,9 @@ struct dmamap_container {
 	LIST_HEAD(, dm_merged) merged;
 	struct dm_mapping_list mappings;
 	struct dm_mapping_list idle;	/**< registered mappings without users */
-	struct dm_mapping_list aliases; /**< registered mappings that are not in by_va; linked by `idle` */
+	struct dm_mapping_list aliases; /**< registered mappings that are not in va2iova; linked by `idle` */
 	uint64_t idle_len, idle_limit, idle_aliases; /**< bytes; bytes; how many of `idle` are aliases */
-	void *by_iova; /**< tsearch(3) tree of struct dm_mapping */
-	void *by_va;   /**< the same for those that va2iova answers: without aliases */
-	void *taken;   /**< tsearch(3) tree of struct dm_taken */
+	void *taken; /**< tsearch(3) tree of struct dm_taken */
 
 	struct dm_iova_space *space;
 	struct dm_range_set usable;	 /**< what every domain translates, without reserved ranges */
@@ -128,8 +126,9 @@ struct dmamap_container {
 	struct dm_window *window; /**< made with the first zone that goes there; atomic, readers use it */
 	rte_iova_t window_iova;	  /**< where its IOVAs begin */
 	bool no_window;		  /**< it could not be made */
-	struct dm_xlate *va2iova;
+	struct dm_xlate *va2iova; /**< without aliases */
 	struct dm_xlate *iova2va;
+	struct dm_xlate *iova2mapping; /**< a table of objects, under the lock */
 
 	uint64_t n_mappings, mapped_len, taken_len, fenced_len;
 	uint64_t map_calls, unmap_calls;
@@ -182,10 +181,13 @@ dm_mapping_va(const struct dm_mapping *m)
 	return (void *)(uintptr_t)m->vas.start;
 }
 
-/** The mapping that overlaps r, any of them if there are several; NULL: none. */
+/** The mapping in which this IOVA lies; NULL: none. */
+struct dm_mapping *dm_mapping_at(const struct dmamap_container *c, rte_iova_t iova);
+
+/** The lowest mapping that overlaps r; NULL: none. */
 struct dm_mapping *dm_mapping_find(const struct dmamap_container *c, struct dmamap_range r);
 
-/** The mapping, no alias, whose memory overlaps vas; NULL: none. */
+/** The lowest mapping, no alias, whose memory overlaps vas; NULL: none. */
 struct dm_mapping *dm_mapping_find_va(const struct dmamap_container *c, struct dmamap_range vas);
 
 /** The taken range that overlaps r; NULL: none. */
@@ -307,11 +309,11 @@ void dm_clients_unmap(struct dmamap_container *c, struct dmamap_range r);
 /** Check what dmamap_map() is given. @return 0, or -EINVAL (logged). */
 int dm_map_check_args(const struct dmamap_container *c, const void *va, uint64_t len,
 	uint32_t flags, const rte_iova_t *iova);
-/** Enter a mapping in the trees, or in none. @return 0 or -ENOMEM. */
+/** Let dm_mapping_find() know a mapping. @return 0 or -ENOMEM. */
 int dm_index_add(struct dmamap_container *c, struct dm_mapping *m);
 /** Undo dm_index_add(). */
 void dm_index_del(struct dmamap_container *c, struct dm_mapping *m);
-/** Let readers see a mapping. @return 0, -EEXIST or -ENOMEM; nothing is visible then. */
+/** Let readers, and dm_mapping_find_va(), see a mapping. @return 0, -EEXIST or -ENOMEM; nothing is visible then. */
 int dm_publish(struct dmamap_container *c, const struct dm_mapping *m);
 /** Undo dm_publish(). */
 void dm_withdraw(struct dmamap_container *c, const struct dm_mapping *m);

@@ -153,16 +153,16 @@ undo:
 static int
 domain_remap(struct dmamap_container *c, struct dm_domain *d, struct dmamap_range r)
 {
-	struct dmamap_range at = {r.start, r.start};
+	rte_iova_t at = r.start;
 	const struct dm_mapping *m;
 	int rc;
 
 	for (;;) {
-		m = dm_mapping_find(c, at);
+		m = dm_mapping_at(c, at);
 		rc = dm_domain_map(c, d, m);
 		if (rc < 0 || m->range.last == r.last)
 			return rc;
-		at.start = at.last = m->range.last + 1;
+		at = m->range.last + 1;
 	}
 }
 

@@ -25,38 +25,27 @@ dm_range_cmp(const void *a, const void *b)
 	return x->last < y->start ? -1 : x->start > y->last;
 }
 
-static int
-mapping_cmp(const void *a, const void *b)
+struct dm_mapping *
+dm_mapping_at(const struct dmamap_container *c, rte_iova_t iova)
 {
-	const struct dm_mapping *x = a, *y = b;
-
-	return dm_range_cmp(&x->range, &y->range);
-}
-
-static int
-va_cmp(const void *a, const void *b)
-{
-	const struct dm_mapping *x = a, *y = b;
-
-	return dm_range_cmp(&x->vas, &y->vas);
+	return dm_xlate_object(c->iova2mapping, iova);
 }
 
 struct dm_mapping *
 dm_mapping_find(const struct dmamap_container *c, struct dmamap_range r)
 {
-	const struct dm_mapping key = {.range = r};
-	struct dm_mapping *const *node = tfind(&key, &c->by_iova, mapping_cmp);
+	uint64_t at;
 
-	return node != NULL ? *node : NULL;
+	return dm_xlate_first(c->iova2mapping, r.start, r.last, &at) ? dm_mapping_at(c, at) : NULL;
 }
 
 struct dm_mapping *
 dm_mapping_find_va(const struct dmamap_container *c, struct dmamap_range vas)
 {
-	const struct dm_mapping key = {.vas = vas};
-	struct dm_mapping *const *node = tfind(&key, &c->by_va, va_cmp);
+	uint64_t at;
 
-	return node != NULL ? *node : NULL;
+	return dm_xlate_first(c->va2iova, vas.start, vas.last, &at) ?
+		dm_mapping_at(c, dm_xlate_lookup(c->va2iova, at)) : NULL;
 }
 
 struct dm_taken *
@@ -248,21 +237,13 @@ dm_withdraw(struct dmamap_container *c, const struct dm_mapping *m)
 int
 dm_index_add(struct dmamap_container *c, struct dm_mapping *m)
 {
-	if (tsearch(m, &c->by_iova, mapping_cmp) == NULL)
-		return -ENOMEM;
-	if (!(m->flags & DMAMAP_ALIAS) && tsearch(m, &c->by_va, va_cmp) == NULL) {
-		tdelete(m, &c->by_iova, mapping_cmp);
-		return -ENOMEM;
-	}
-	return 0;
+	return dm_xlate_insert_object(c->iova2mapping, m->range.start, dm_range_len(m->range), m);
 }
 
 void
 dm_index_del(struct dmamap_container *c, struct dm_mapping *m)
 {
-	tdelete(m, &c->by_iova, mapping_cmp);
-	if (!(m->flags & DMAMAP_ALIAS))
-		tdelete(m, &c->by_va, va_cmp);
+	dm_xlate_remove(c->iova2mapping, m->range.start, dm_range_len(m->range));
 }
 
 /** Everything that can be known before the first domain is asked. */
@@ -355,17 +336,16 @@ static int
 check_whole(const struct dmamap_container *c, struct dmamap_range r, const struct dm_mapping *own,
 	uint64_t *n)
 {
-	struct dmamap_range at = {r.start, r.start};
+	rte_iova_t at = r.start;
 	const struct dm_mapping *m;
 	int rc;
 
 	for (*n = 1;; (*n)++) {
-		m = dm_mapping_find(c, at);
+		m = dm_mapping_at(c, at);
 		if (m == NULL)
 			return DM_FAIL(ENOENT, "container %s: unmap of " DM_RANGE_FMT
-				": nothing is mapped at 0x%" PRIx64, c->name, DM_RANGE_ARG(r),
-				at.start);
-		if (m->range.start != at.start || m->range.last > r.last)
+				": nothing is mapped at 0x%" PRIx64, c->name, DM_RANGE_ARG(r), at);
+		if (m->range.start != at || m->range.last > r.last)
 			return DM_FAIL(EINVAL, "container %s: unmap of " DM_RANGE_FMT
 				" would cut the mapping " DM_RANGE_FMT ": unmap whole mappings",
 				c->name, DM_RANGE_ARG(r), DM_RANGE_ARG(m->range));
@@ -374,7 +354,7 @@ check_whole(const struct dmamap_container *c, struct dmamap_range r, const struc
 			return rc;
 		if (m->range.last == r.last)
 			return 0;
-		at.start = at.last = m->range.last + 1;
+		at = m->range.last + 1;
 	}
 }
 
@@ -387,7 +367,7 @@ each_mapping(struct dmamap_container *c, struct dmamap_range r,
 	struct dm_mapping *m;
 
 	do {
-		m = dm_mapping_find(c, (struct dmamap_range){at, at});
+		m = dm_mapping_at(c, at);
 		last = m->range.last;
 		fn(c, m, fence);
 		at = last + 1;
@@ -404,10 +384,14 @@ static void
 publish_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 {
 	/* Its place in the tables is still there: what was withdrawn a moment ago goes back in. */
-	if (dm_publish(c, m) < 0)
-		DM_LOG(ERR, "container %s: no memory to translate " DM_RANGE_FMT
-			" again: it stays mapped, but is not found", c->name,
-			DM_RANGE_ARG(m->range));
+	if (dm_publish(c, m) == 0)
+		return;
+	DM_LOG(ERR, "container %s: no memory to translate " DM_RANGE_FMT
+		" again: it stays mapped, but is not found", c->name, DM_RANGE_ARG(m->range));
+	/* Its memory may be mapped a second time now: that is what an alias is. */
+	if (m->registered && !(m->flags & DMAMAP_ALIAS))
+		c->idle_aliases++;
+	m->flags |= DMAMAP_ALIAS;
 }
 
 static void

@@ -9,9 +9,9 @@
 
 #include "dm_container.h"
 
-/* A registration is the mapping that it uses. Idle ones are linked by `idle` in c->idle; an alias in use, which by_va
+/* A registration is the mapping that it uses. Idle ones are linked by `idle` in c->idle; an alias in use, which va2iova
  * does not know, in c->aliases. There can be very many idle ones, so no list of them is walked but for aliases, of which
- * c->idle_aliases are idle: what overlaps some memory is asked of by_va.
+ * c->idle_aliases are idle: what overlaps some memory is asked of va2iova.
  */
 
 static struct dm_mapping *
@@ -51,17 +51,11 @@ find(const struct dmamap_container *c, struct dmamap_range vas, uint32_t flags)
 static struct dm_mapping *
 overlapping(const struct dmamap_container *c, struct dmamap_range vas, bool idle)
 {
-	struct dm_mapping *m, *below;
+	struct dm_mapping *m;
 
-	/* What is found is any one of those that overlap, near the root: look below it and above it. */
 	while ((m = dm_mapping_find_va(c, vas)) != NULL) {
 		if (m->registered && (m->users == 0) == idle)
 			return m;
-		if (m->vas.start > vas.start) {
-			below = overlapping(c, (struct dmamap_range){vas.start, m->vas.start - 1}, idle);
-			if (below != NULL)
-				return below;
-		}
 		if (m->vas.last >= vas.last)
 			return NULL;
 		vas.start = m->vas.last + 1;

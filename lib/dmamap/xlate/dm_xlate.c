@@ -28,6 +28,8 @@
 
 #define GRANULE_MASK (DM_XLATE_GRANULE - 1)
 #define HOST_PAGE UINT64_C(4096)
+/** Objects are aligned to 16 bytes, as malloc(3) does, so that an address of up to 56 bits fits a payload. */
+#define OBJECT_SHIFT 8
 
 /** Levels from the top; a slot of level l covers 1 << level_shift[l] keys. */
 enum level { LEVEL_256T, LEVEL_1G, LEVEL_2M, LEVEL_4K };
@@ -611,64 +613,67 @@ plan_carry_out(struct writer *x, const struct plan *p, uint64_t leaf)
 			dm_xlate_node_units(p->replaced[i]));
 }
 
-/** Does a slot of a node, at or below it, hold a leaf in [key, last]? */
+/** The lowest key in [key, last] for which a slot of a node, at or below it, holds a leaf. @return false: none */
 static bool
-node_busy(uint64_t node, enum level level, uint64_t key, uint64_t last)
+node_first(uint64_t node, enum level level, uint64_t key, uint64_t last, uint64_t *found)
 {
 	uint32_t i, end = slot_index(level, last);
-	uint64_t base = key & ~slot_mask(level - 1), start, stop;
+	uint64_t base = key & ~slot_mask(level - 1), start;
 	struct dm_xlate_place p;
 
-	if ((node & DM_XLATE_KIND) == DM_XLATE_WIDE)
-		return dm_xlate_wide_busy(node, wide_index(key), wide_index(last));
+	if ((node & DM_XLATE_KIND) == DM_XLATE_WIDE) {
+		i = dm_xlate_wide_first(node, wide_index(key), wide_index(last));
+		*found = RTE_MAX(key, base + ((uint64_t)i << level_shift[LEVEL_4K]));
+		return i < DM_XLATE_WIDE_FANOUT;
+	}
 	for (i = slot_index(level, key); i <= end; i = p.end) {
 		p = dm_xlate_node_place(node, i);
 		if (p.at == NULL || *p.at == 0)
 			continue;
-		if (!dm_xlate_is_node(*p.at))
-			return true;
-		start = base + ((uint64_t)i << level_shift[level]);
-		stop = start | slot_mask(level);
-		if (node_busy(*p.at, level + 1, RTE_MAX(start, key), RTE_MIN(stop, last)))
+		start = RTE_MAX(key, base + ((uint64_t)i << level_shift[level]));
+		*found = start;
+		/* Below the last level there are no nodes: said for the compiler, too. */
+		if (level == LEVEL_4K || !dm_xlate_is_node(*p.at) ||
+			node_first(*p.at, level + 1, start, RTE_MIN(start | slot_mask(level), last), found))
 			return true;
 	}
 	return false;
 }
 
 static bool
-flat_busy(const uint64_t *slots, enum level level, uint64_t key, uint64_t last)
+flat_first(const uint64_t *slots, enum level level, uint64_t key, uint64_t last, uint64_t *found)
 {
 	uint32_t i, end = slot_index(level, last);
 	uint64_t word, stop;
-	bool busy;
 
 	for (i = slot_index(level, key); i <= end; i++, key = stop + 1) {
 		word = slots[i];
 		stop = key | slot_mask(level);
 		if (word == 0)
 			continue;
-		if (!dm_xlate_is_node(word))
-			return true;
-		busy = level == LEVEL_256T ?
-			flat_busy(dm_xlate_node(word), LEVEL_1G, key, RTE_MIN(stop, last)) :
-			node_busy(word, LEVEL_2M, key, RTE_MIN(stop, last));
-		if (busy)
+		*found = key;
+		if (!dm_xlate_is_node(word) || (level == LEVEL_256T ?
+			flat_first(dm_xlate_node(word), LEVEL_1G, key, RTE_MIN(stop, last), found) :
+			node_first(word, LEVEL_2M, key, RTE_MIN(stop, last), found)))
 			return true;
 	}
 	return false;
 }
 
-int
-dm_xlate_insert(struct dm_xlate *table, uint64_t key, uint64_t val, uint64_t len)
+bool
+dm_xlate_first(const struct dm_xlate *x, uint64_t key, uint64_t last, uint64_t *found)
 {
-	struct writer *x = writer_of(table);
-	uint64_t last = key + len - 1, leaf = (val - key) | DM_XLATE_LEAF;
+	return flat_first(x->root, LEVEL_256T, key, last, found);
+}
+
+/** Insert a range whose words shall have this payload. */
+static int
+insert(struct writer *x, uint64_t key, uint64_t last, uint64_t payload)
+{
+	uint64_t leaf = payload | DM_XLATE_LEAF, busy;
 	struct plan p;
 
-	if (len == 0 || ((key | val | len) & GRANULE_MASK) != 0 || last < key ||
-		val + len - 1 < val)
-		return -EINVAL;
-	if (flat_busy(x->x.root, LEVEL_256T, key, last))
+	if (dm_xlate_first(&x->x, key, last, &busy))
 		return -EEXIST;
 	p.n_edits = p.n_made = p.n_replaced = p.n_blocks = 0;
 	p.root_first = p.root_end = 0;
@@ -678,6 +683,39 @@ dm_xlate_insert(struct dm_xlate *table, uint64_t key, uint64_t val, uint64_t len
 	}
 	plan_carry_out(x, &p, leaf);
 	return 0;
+}
+
+static bool
+is_range(uint64_t key, uint64_t len)
+{
+	return len != 0 && ((key | len) & GRANULE_MASK) == 0 && key + (len - 1) >= key;
+}
+
+int
+dm_xlate_insert(struct dm_xlate *x, uint64_t key, uint64_t val, uint64_t len)
+{
+	if (!is_range(key, len) || !is_range(val, len))
+		return -EINVAL;
+	return insert(writer_of(x), key, key + (len - 1), val - key);
+}
+
+int
+dm_xlate_insert_object(struct dm_xlate *x, uint64_t key, uint64_t len, void *object)
+{
+	uint64_t payload = (uint64_t)(uintptr_t)object << OBJECT_SHIFT;
+
+	if (!is_range(key, len) || (payload & ~DM_XLATE_PAYLOAD) != 0 ||
+		payload >> OBJECT_SHIFT != (uintptr_t)object)
+		return -EINVAL;
+	return insert(writer_of(x), key, key + (len - 1), payload);
+}
+
+void *
+dm_xlate_object(const struct dm_xlate *x, uint64_t key)
+{
+	uint64_t last, word = find(x, key, &last);
+
+	return (void *)(uintptr_t)((word & DM_XLATE_PAYLOAD) >> OBJECT_SHIFT);
 }
 
 static void

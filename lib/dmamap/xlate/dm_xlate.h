@@ -7,6 +7,7 @@
 #ifndef DM_XLATE_H
 #define DM_XLATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <rte_branch_prediction.h>
@@ -90,6 +91,23 @@ dm_xlate_lookup(const struct dm_xlate *x, uint64_t key)
  * @return the value of key, or DM_XLATE_NONE.
  */
 uint64_t dm_xlate_lookup_run(const struct dm_xlate *x, uint64_t key, uint64_t *len);
+
+/** The lowest key in [key, last] that translates. Of the writer. @return false: none does */
+bool dm_xlate_first(const struct dm_xlate *x, uint64_t key, uint64_t last, uint64_t *found);
+
+/**
+ * @name A table of objects
+ * Each key of a range answers with one object instead of a value of its own. A table is of this kind or the other.
+ */
+/**@{*/
+/**
+ * dm_xlate_insert() for an object; dm_xlate_remove() takes the range out again.
+ * @param object  aligned to 16 bytes, not NULL, at an address below 2^56
+ */
+int dm_xlate_insert_object(struct dm_xlate *x, uint64_t key, uint64_t len, void *object);
+/** The object of a key, or NULL. Lock-free as dm_xlate_lookup(); how long the object lives is the caller's affair. */
+void *dm_xlate_object(const struct dm_xlate *x, uint64_t key);
+/**@}*/
 
 /** Bytes of memory that the table uses. */
 uint64_t dm_xlate_memory(const struct dm_xlate *x);

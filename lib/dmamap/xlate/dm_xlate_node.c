@@ -260,17 +260,24 @@ lane_first(uint32_t lane)
 	return lane >> DM_XLATE_LANE_SHIFT;
 }
 
-bool
-dm_xlate_wide_busy(uint64_t node, uint32_t first, uint32_t last)
+uint32_t
+dm_xlate_wide_first(uint64_t node, uint32_t first, uint32_t last)
 {
 	const struct dm_xlate_wide *n = dm_xlate_node(node);
-	int i;
+	unsigned int begun = dm_xlate_wide_count(n, first), i;
 
-	/* Entries are disjoint: of those that begin by `last`, the live one that begins last reaches furthest. */
-	for (i = dm_xlate_wide_count(n, last); i > 0; i--)
-		if (n->word[i - 1] != 0)
-			return dm_xlate_wide_last(n->lane[i - 1], n->word[i - 1]) >= first;
-	return false;
+	/* Entries are disjoint: of those that have begun, the live one that begins last reaches furthest. */
+	for (i = begun; i > 0; i--) {
+		if (n->word[i - 1] == 0)
+			continue;
+		if (dm_xlate_wide_last(n->lane[i - 1], n->word[i - 1]) >= first)
+			return first;
+		break;
+	}
+	for (i = begun; i < DM_XLATE_WIDE_ROOM && lane_first(n->lane[i]) <= last; i++)
+		if (n->word[i] != 0)
+			return lane_first(n->lane[i]);
+	return DM_XLATE_WIDE_FANOUT;
 }
 
 bool

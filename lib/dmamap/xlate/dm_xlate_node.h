@@ -304,8 +304,8 @@ bool dm_xlate_node_fits(uint64_t node, const struct dm_xlate_entry *e);
 uint64_t dm_xlate_node_make(struct dm_xlate_pool *pool, uint64_t node,
 	const struct dm_xlate_entry *more, unsigned int n_more, bool may_be_mini);
 
-/** Is one of the slots [first, last] of a wide node in a live entry? */
-bool dm_xlate_wide_busy(uint64_t node, uint32_t first, uint32_t last);
+/** The lowest of the slots [first, last] of a wide node that is in a live entry; DM_XLATE_WIDE_FANOUT: none is. */
+uint32_t dm_xlate_wide_first(uint64_t node, uint32_t first, uint32_t last);
 
 /** Clear the live entries in slots [first, last]. @return whether the node is empty now */
 bool dm_xlate_wide_clear(uint64_t node, uint32_t first, uint32_t last);
