@@ -317,7 +317,7 @@ void dm_index_del(struct dmamap_container *c, struct dm_mapping *m);
 int dm_publish(struct dmamap_container *c, const struct dm_mapping *m);
 /** Undo dm_publish(). */
 void dm_withdraw(struct dmamap_container *c, const struct dm_mapping *m);
-/** dmamap_map() under the lock, for a zone or for the user. */
+/** dmamap_map() under the lock, for a zone, a registration or the user. Idle registrations make room if need be. */
 int dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align,
 	uint32_t flags, rte_iova_t *iova, struct dm_mapping **mapping);
 /** Unmap a range of whole mappings under the lock: the user's, or one that is a zone's or registered. */

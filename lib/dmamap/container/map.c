@@ -261,8 +261,8 @@ preflight(const struct dmamap_container *c, struct dmamap_range vas, uint32_t fl
 	return rc;
 }
 
-int
-dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align, uint32_t flags,
+static int
+map_once(struct dmamap_container *c, void *va, uint64_t len, uint64_t align, uint32_t flags,
 	rte_iova_t *iova, struct dm_mapping **mapping)
 {
 	struct dmamap_range vas = dm_range((uintptr_t)va, len);
@@ -309,6 +309,18 @@ give:
 	give_iova(c, m, fence);
 free_mapping:
 	free(m);
+	return rc;
+}
+
+int
+dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align, uint32_t flags,
+	rte_iova_t *iova, struct dm_mapping **mapping)
+{
+	int rc = map_once(c, va, len, align, flags, iova, mapping);
+
+	/* What is mapped, but not used, makes room for what is. */
+	if ((rc == -ENOSPC || rc == -ENOMEM) && dm_registrations_trim(c, 0))
+		rc = map_once(c, va, len, align, flags, iova, mapping);
 	return rc;
 }
 
@@ -467,9 +479,6 @@ dmamap_map(struct dmamap_container *c, void *va, size_t len, uint32_t flags, rte
 		return rc;
 	dm_lock(c);
 	rc = dm_map_locked(c, va, len, 0, flags, iova, NULL);
-	/* What is mapped, but not used, makes room for what is. */
-	if ((rc == -ENOSPC || rc == -ENOMEM) && dm_registrations_trim(c, 0))
-		rc = dm_map_locked(c, va, len, 0, flags, iova, NULL);
 	dm_unlock(c);
 	return rc;
 }

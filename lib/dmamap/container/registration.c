@@ -176,9 +176,6 @@ map_anew(struct dmamap_container *c, struct dmamap_range vas, uint32_t flags,
 			flags |= DMAMAP_ALIAS;
 	}
 	rc = dm_map_locked(c, (void *)(uintptr_t)wide.start, dm_range_len(wide), 0, flags, &iova, m);
-	if ((rc == -ENOSPC || rc == -ENOMEM) && dm_registrations_trim(c, 0))
-		rc = dm_map_locked(c, (void *)(uintptr_t)wide.start, dm_range_len(wide), 0, flags,
-			&iova, m);
 	if (rc < 0)
 		return rc;
 	(*m)->registered = true;

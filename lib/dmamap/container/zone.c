@@ -50,8 +50,6 @@ map_zone(struct dmamap_container *c, struct dmamap_zone *z, uint64_t align, uint
 	if (dm_window_enter(c, z, align, flags, &iova))
 		flags |= DMAMAP_FIXED;
 	rc = dm_map_locked(c, z->pin->va, z->pin->len, align, flags, &iova, &z->mapping);
-	if ((rc == -ENOSPC || rc == -ENOMEM) && dm_registrations_trim(c, 0))
-		rc = dm_map_locked(c, z->pin->va, z->pin->len, align, flags, &iova, &z->mapping);
 	if (rc < 0)
 		return rc;
 	z->mapping->zone = z;
