@@ -493,7 +493,7 @@ dmamap_map_check(struct dmamap_container *c, size_t len, unsigned int n)
 	dm_lock(c);
 	rc = dm_domains_budget(c, n);
 	if (rc == 0)
-		rc = dm_pin_memlock_check(len * dm_domains_count(c), c->name);
+		rc = dm_pin_memlock_check(len * dm_domains_charges(c), c->name);
 	dm_unlock(c);
 	return rc;
 }
