@@ -12,16 +12,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <time.h>
 
 #include <rte_eal.h>
 #include <rte_log.h>
-#include <rte_random.h>
 
 #include "test.h"
 
 static struct test_suite *suites;
 static char skip_reason[256];
 static uint64_t seed;
+static unsigned short history[3]; /* state of nrand48(3) */
 static FILE *log_stream;
 static char *log_text;
 static size_t log_len;
@@ -75,7 +77,14 @@ uint64_t
 test_seed(void)
 {
 	printf("  seed %" PRIu64 " (repeat with --seed %" PRIu64 ")\n", seed, seed);
+	memcpy(history, &seed, sizeof(history));
 	return seed;
+}
+
+uint32_t
+test_rand_max(uint32_t max)
+{
+	return (uint32_t)nrand48(history) % max;
 }
 
 void
@@ -217,7 +226,8 @@ main(int argc, char **argv)
 	const struct test_suite *s;
 	int opt, ran = 0;
 
-	seed = rte_rand();
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		seed = time(NULL);
 	while ((opt = getopt_long(argc, argv, "lk:c:s:h", options, NULL)) != -1) {
 		switch (opt) {
 		case 'l':

@@ -66,8 +66,11 @@ void test_failure(const char *file, int line, const char *cond, const char *fmt,
 /** Skip the running case; the reason is printed. @return TEST_SKIPPED */
 int test_skip(const char *fmt, ...) __rte_format_printf(1, 2);
 
-/** Seed for random histories: --seed N, or a new one each run. It is printed. */
+/** Seed for random histories: --seed N, or a new one each run. It is printed, and test_rand_max() starts from it. */
 uint64_t test_seed(void);
+
+/** The next number of the history, below max (which is not 0). DPDK's own generator wants the EAL from 24.11 on. */
+uint32_t test_rand_max(uint32_t max);
 
 /** Record log lines from now on; test_log_end() gives them back (freed by the next begin). */
 void test_log_begin(void);

@@ -8,8 +8,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include <rte_random.h>
-
 #include "machine.h"
 #include "test.h"
 
@@ -223,9 +221,9 @@ random_registrations_are_reached_whole(void)
 	} held[16] = {0};
 	unsigned int i, slot;
 
-	rte_srand(test_seed());
+	test_seed();
 	for (i = 0; i < 20000; i++) {
-		slot = rte_rand_max(RTE_DIM(held));
+		slot = test_rand_max(RTE_DIM(held));
 		if (held[slot].r != NULL) {
 			TEST_ASSERT(machine_reaches("nic0", held[slot].iova, held[slot].va,
 				held[slot].len), "step %u: lost while in use", i);
@@ -233,8 +231,8 @@ random_registrations_are_reached_whole(void)
 			held[slot].r = NULL;
 			continue;
 		}
-		held[slot].va = buf + rte_rand_max(64 * KB4);
-		held[slot].len = 1 + rte_rand_max(16 * KB4);
+		held[slot].va = buf + test_rand_max(64 * KB4);
+		held[slot].len = 1 + test_rand_max(16 * KB4);
 		held[slot].r = reg(held[slot].va, held[slot].len, DMAMAP_RW, &held[slot].iova);
 		TEST_ASSERT_NOT_NULL(held[slot].r, "step %u: refused", i);
 		TEST_ASSERT(machine_reaches("nic0", held[slot].iova, held[slot].va, held[slot].len),
