@@ -227,15 +227,13 @@ add_other(struct pass *p, enum dmamap_conflict_kind kind, struct dmamap_range wi
 	add(p, &conflict);
 }
 
-/** Against each mapping of the other container that overlaps r: what is found first is any of them. */
+/** Against each mapping of the other container that overlaps r. */
 static void
 against_mappings(struct pass *p, struct dmamap_range r)
 {
 	const struct dm_mapping *m;
 
 	while ((m = dm_mapping_find(p->other, r)) != NULL) {
-		if (m->range.start > r.start)
-			against_mappings(p, (struct dmamap_range){r.start, m->range.start - 1});
 		add_other(p, DMAMAP_CONFLICT_IOVA, m->range, m);
 		if (m->range.last >= r.last)
 			return;
@@ -243,7 +241,7 @@ against_mappings(struct pass *p, struct dmamap_range r)
 	}
 }
 
-/** The same for ranges that it has taken. */
+/** The same for ranges that it has taken: what is found first is any of them. */
 static void
 against_taken(struct pass *p, struct dmamap_range r)
 {
@@ -266,8 +264,6 @@ against_memory(struct pass *p, struct dmamap_range vas)
 	const struct dm_mapping *m;
 
 	while ((m = dm_mapping_find_va(p->other, vas)) != NULL) {
-		if (m->vas.start > vas.start)
-			against_memory(p, (struct dmamap_range){vas.start, m->vas.start - 1});
 		add_other(p, DMAMAP_CONFLICT_MEMORY, m->range, m);
 		if (m->vas.last >= vas.last)
 			return;

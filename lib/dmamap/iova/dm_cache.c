@@ -90,7 +90,7 @@ cache_free(struct dm_cache *c)
 {
 	unsigned int k;
 
-	for (k = 0; k < DM_CACHE_ORDERS; k++) {
+	for (k = 0; k < DM_LIVE_CLASSES; k++) {
 		free(c->mag[k][0]);
 		free(c->mag[k][1]);
 	}
@@ -122,7 +122,7 @@ dm_gate_my_cache(struct dm_gate *g)
 	if (c == NULL)
 		return NULL;
 	memset(c, 0, sizeof(*c));
-	for (k = 0; k < DM_CACHE_ORDERS; k++) {
+	for (k = 0; k < DM_LIVE_CLASSES; k++) {
 		c->mag[k][0] = dm_mag_new();
 		c->mag[k][1] = dm_mag_new();
 		if (c->mag[k][0] == NULL || c->mag[k][1] == NULL) {

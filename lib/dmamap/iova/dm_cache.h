@@ -18,8 +18,6 @@
 
 /** Threads that can have caches at one time; others take the slow path. */
 #define DM_CACHE_THREADS 128
-/** Orders (of lengths in pages) that are cached: 4 KiB to 2 GiB. */
-#define DM_CACHE_ORDERS 20
 /** Ranges in a magazine at most. */
 #define DM_CACHE_ROUNDS 64
 
@@ -29,7 +27,7 @@ struct dm_cache_slot {
 	uint64_t index; /**< where in the table */
 };
 
-/** Free ranges of one order. */
+/** Free ranges of one class of lengths. */
 struct dm_mag {
 	struct dm_mag *next; /**< in a depot */
 	uint64_t n;
@@ -41,7 +39,7 @@ struct dm_cache {
 	uint32_t busy; /**< its thread is using it */
 	uint64_t ops;  /**< takes and gives that it served */
 	/** The one in use, and the one before it, so that a thread on the edge does not thrash. */
-	struct dm_mag *mag[DM_CACHE_ORDERS][2];
+	struct dm_mag *mag[DM_LIVE_CLASSES][2];
 } __rte_cache_aligned;
 
 /**
@@ -121,9 +119,9 @@ dm_gate_enter(const struct dm_gate *g)
 
 /** A magazine that has a range; NULL: both are empty. */
 static inline struct dm_mag *
-dm_cache_loaded(struct dm_cache *c, unsigned int order)
+dm_cache_loaded(struct dm_cache *c, unsigned int class)
 {
-	struct dm_mag **mag = c->mag[order];
+	struct dm_mag **mag = c->mag[class];
 
 	if (likely(mag[0]->n > 0))
 		return mag[0];
@@ -135,9 +133,9 @@ dm_cache_loaded(struct dm_cache *c, unsigned int order)
 
 /** A magazine that has room when at most `cap` (not 0) are to be in it; NULL: both are full. */
 static inline struct dm_mag *
-dm_cache_roomy(struct dm_cache *c, unsigned int order, unsigned int cap)
+dm_cache_roomy(struct dm_cache *c, unsigned int class, unsigned int cap)
 {
-	struct dm_mag **mag = c->mag[order];
+	struct dm_mag **mag = c->mag[class];
 
 	if (likely(mag[0]->n < cap))
 		return mag[0];

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <rte_byteorder.h>
 #include <rte_common.h>
@@ -21,7 +22,9 @@
 #define SHIFT 6
 #define TOP_HEIGHT 8 /* 2^(6 * (8 + 1)) pages are more than there are */
 #define TOP_UNKNOWN UINT8_MAX /* nobody keeps a summary of the root */
-#define SLAB_NODES 113 /* 64 KiB */
+#define SLAB_SMALL (UINT64_C(64) << 10)
+/* From some nodes on, slabs are huge pages: what random takes and gives touch is short of TLB entries. */
+#define SLAB_HUGE (UINT64_C(2) << 20)
 
 struct dm_free_node {
 	uint8_t order[FANOUT];
@@ -164,23 +167,43 @@ bit_range(unsigned int a, unsigned int b)
 	return UINT64_MAX << a & UINT64_MAX >> (63 - b);
 }
 
+static void
+pool_push(struct dm_free_tree *t, struct dm_free_node *node)
+{
+	node->next = t->pool;
+	t->pool = node;
+}
+
+static struct dm_free_node *
+pool_pop(struct dm_free_tree *t)
+{
+	struct dm_free_node *node = t->pool;
+
+	if (node == NULL)
+		return t->fresh++;
+	t->pool = node->next;
+	return node;
+}
+
 int
 dm_free_tree_reserve(struct dm_free_tree *t, uint64_t nodes)
 {
 	while (t->n_pool < nodes) {
-		struct slab *slab = aligned_alloc(RTE_CACHE_LINE_SIZE,
-			sizeof(*slab) + SLAB_NODES * sizeof(slab->node[0]));
-		unsigned int i;
+		uint64_t len = t->slab_len < SLAB_HUGE / 2 ? SLAB_SMALL : SLAB_HUGE;
+		struct slab *slab = aligned_alloc(len == SLAB_HUGE ? SLAB_HUGE : RTE_CACHE_LINE_SIZE, len);
 
 		if (slab == NULL)
 			return -ENOMEM;
+		if (len == SLAB_HUGE)
+			madvise(slab, len, MADV_HUGEPAGE); /* a wish; nothing depends on it */
 		slab->next = t->slabs;
 		t->slabs = slab;
-		for (i = 0; i < SLAB_NODES; i++) {
-			slab->node[i].next = t->pool;
-			t->pool = &slab->node[i];
-		}
-		t->n_pool += SLAB_NODES;
+		t->slab_len += len;
+		while (t->fresh != t->fresh_end)
+			pool_push(t, t->fresh++);
+		t->fresh = slab->node;
+		t->fresh_end = slab->node + (len - sizeof(*slab)) / sizeof(slab->node[0]);
+		t->n_pool += t->fresh_end - t->fresh;
 	}
 	return 0;
 }
@@ -189,9 +212,8 @@ dm_free_tree_reserve(struct dm_free_tree *t, uint64_t nodes)
 static struct dm_free_node *
 node_new(struct dm_free_tree *t, unsigned int h, bool free)
 {
-	struct dm_free_node *node = t->pool;
+	struct dm_free_node *node = pool_pop(t);
 
-	t->pool = node->next;
 	t->n_pool--;
 	memset(node->order, free ? SHIFT * h + 1 : 0, sizeof(node->order));
 	memset(node->bits, free && h == 1 ? 0xff : 0, sizeof(node->bits));
@@ -207,8 +229,7 @@ node_free(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h)
 		for (c = 0; c < FANOUT; c++)
 			if (node->child[c] != NULL)
 				node_free(t, node->child[c], h - 1);
-	node->next = t->pool;
-	t->pool = node;
+	pool_push(t, node);
 	t->n_pool++;
 }
 

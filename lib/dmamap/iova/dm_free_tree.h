@@ -29,9 +29,11 @@ struct dm_free_node;
  */
 struct dm_free_tree {
 	struct dm_free_node *root;
-	struct dm_free_node *pool; /* spare nodes */
-	uint64_t n_pool;
+	struct dm_free_node *pool; /* spare nodes, used before */
+	struct dm_free_node *fresh, *fresh_end; /* those never used, in the newest slab */
+	uint64_t n_pool;	/* spare nodes of both kinds */
 	void *slabs;		/* all node memory ever allocated */
+	uint64_t slab_len;	/* bytes in them */
 	uint64_t n_free;	/* free pages */
 };
 

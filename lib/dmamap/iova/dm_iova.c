@@ -5,8 +5,8 @@
  *
  * Three layers. A radix tree knows every free page and finds the lowest aligned block that fits
  * (dm_free_tree.h). A hash table knows each range that has left the tree (dm_live.h). And each thread
- * keeps magazines of free ranges whose length is a power of two, which are still in the table, so that
- * taking and giving back such a range touches one line of the table and nothing that others write
+ * keeps magazines of free ranges whose length is short or a power of two, which are still in the table, so
+ * that taking and giving back such a range touches one line of the table and nothing that others write
  * (dm_cache.h). Everything but the magazines of a thread is guarded by one lock.
  *
  * No page is wasted: what is neither live nor reserved can be taken. Before a take is refused, and
@@ -29,7 +29,7 @@
 #define LOW_END (UINT64_C(1) << 32)   /* below: kept for devices with 32 bits */
 #define SMALL_PAGES (UINT64_C(1) << (39 - PAGE_SHIFT))
 #define REFILL 16u		      /* ranges at a time from the tree into a magazine */
-#define DEPOT_MAGS 16		      /* full magazines that a depot keeps for each order */
+#define DEPOT_MAGS 16		      /* full magazines that a depot keeps for each class */
 #define DEFAULT_PAGE_SIZES (UINT64_C(1) << 12 | UINT64_C(1) << 21 | UINT64_C(1) << 30)
 
 struct dm_iova_space {
@@ -37,7 +37,7 @@ struct dm_iova_space {
 	struct dm_gate gate;
 	struct dm_live_table live;
 	uint64_t floor; /* ranges below are not cached: LOW_END, or 0 if there is nothing above */
-	uint8_t cap[DM_CACHE_ORDERS]; /* ranges of each order in a magazine; 0: order not cached */
+	uint8_t cap[DM_LIVE_CLASSES]; /* ranges of each class in a magazine; 0: class not cached */
 
 	pthread_mutex_t lock __rte_cache_aligned; /* all below */
 	struct dm_free_tree free;
@@ -50,7 +50,7 @@ struct dm_iova_space {
 	struct {
 		struct dm_mag *full, *empty;
 		unsigned int n_full;
-	} depot[DM_CACHE_ORDERS];
+	} depot[DM_LIVE_CLASSES];
 	struct {
 		struct dmamap_range *r; /* all live ranges, sorted, as of `ops` */
 		uint64_t n, ops;
@@ -85,7 +85,7 @@ for_each_mag(struct dm_iova_space *s, void (*fn)(struct dm_iova_space *s, struct
 	unsigned int i, k;
 	struct dm_mag *m;
 
-	for (k = 0; k < DM_CACHE_ORDERS; k++) {
+	for (k = 0; k < DM_LIVE_CLASSES; k++) {
 		for (i = 0; i < DM_CACHE_THREADS; i++) {
 			if (s->gate.cache[i] == NULL)
 				continue;
@@ -104,7 +104,7 @@ drain(struct dm_iova_space *s)
 	unsigned int k;
 
 	for_each_mag(s, mag_flush);
-	for (k = 0; k < DM_CACHE_ORDERS; k++) {
+	for (k = 0; k < DM_LIVE_CLASSES; k++) {
 		while (s->depot[k].full != NULL) {
 			struct dm_mag *m = s->depot[k].full;
 
@@ -124,15 +124,15 @@ shut_and_drain(struct dm_iova_space *s)
 	dm_gate_open(&s->gate);
 }
 
-/** How many ranges of each order a magazine holds, so that caches keep a small part of the space. */
+/** How many ranges of each class a magazine holds, so that caches keep a small part of the space. */
 static void
 set_caps(struct dm_iova_space *s)
 {
 	uint64_t share = s->tight ? 0 : s->usable_pages >> (s->small ? 13 : 10);
 	unsigned int k;
 
-	for (k = 0; k < DM_CACHE_ORDERS; k++)
-		s->cap[k] = RTE_MIN(share >> k, (uint64_t)DM_CACHE_ROUNDS);
+	for (k = 0; k < DM_LIVE_CLASSES; k++)
+		s->cap[k] = RTE_MIN(share / dm_live_class_pages(k), (uint64_t)DM_CACHE_ROUNDS);
 }
 
 /** Less than a quarter free: no caches; more than three eighths: caches again. */
@@ -261,28 +261,42 @@ carve(struct dm_iova_space *s, uint64_t first, uint64_t n, bool live)
 	return dm_live_add(&s->live, first << PAGE_SHIFT, n << PAGE_SHIFT, live);
 }
 
+/** Ranges in magazines whose length is a power of two are aligned to it, others to a page. */
+static inline uint64_t
+alignment_of(uint64_t len)
+{
+	return (len & (len - 1)) == 0 ? len : DM_IOVA_GRANULE;
+}
+
+/** Can such a range go into a magazine? */
+static inline bool
+cacheable(const struct dm_iova_space *s, unsigned int class, rte_iova_t iova, uint64_t len)
+{
+	return class < DM_LIVE_CLASSES && (iova & (alignment_of(len) - 1)) == 0 && iova >= s->floor &&
+	       s->cap[class] != 0;
+}
+
 /* Slow paths: the lock is held. */
 
 /** Load a magazine of the caller's cache, from the depot or the tree. */
 static void
-refill(struct dm_iova_space *s, struct dm_cache *c, unsigned int order, const struct want *w)
+refill(struct dm_iova_space *s, struct dm_cache *c, unsigned int class, const struct want *w)
 {
-	struct dm_mag *m = c->mag[order][0], *full = s->depot[order].full;
-	unsigned int n = RTE_MIN((s->cap[order] + 1u) / 2, REFILL);
+	struct dm_mag *m = c->mag[class][0], *full = s->depot[class].full;
+	unsigned int n = RTE_MIN((s->cap[class] + 1u) / 2, REFILL);
 
 	if (full != NULL) {
-		s->depot[order].full = full->next;
-		s->depot[order].n_full--;
-		c->mag[order][0] = full;
-		m->next = s->depot[order].empty;
-		s->depot[order].empty = m;
+		s->depot[class].full = full->next;
+		s->depot[class].n_full--;
+		c->mag[class][0] = full;
+		m->next = s->depot[class].empty;
+		s->depot[class].empty = m;
 		return;
 	}
 	while (m->n < n) {
 		uint64_t at = find(s, w), word = dm_live_word(at << PAGE_SHIFT, w->n << PAGE_SHIFT, false);
 
-		/* Others would not be given back to a magazine either. */
-		if (at == DM_FREE_TREE_NONE || at << PAGE_SHIFT < s->floor || (at & (w->n - 1)) != 0)
+		if (at == DM_FREE_TREE_NONE || !cacheable(s, class, at << PAGE_SHIFT, w->n << PAGE_SHIFT))
 			break;
 		m->slot[m->n].word = word;
 		m->slot[m->n].index = carve(s, at, w->n, false);
@@ -295,17 +309,17 @@ refill(struct dm_iova_space *s, struct dm_cache *c, unsigned int order, const st
 
 /** Take from the cache's magazine. The caller is in its cache. */
 static inline bool
-take_cached(struct dm_iova_space *s, struct dm_cache *c, unsigned int order, struct dmamap_range within,
+take_cached(struct dm_iova_space *s, struct dm_cache *c, unsigned int class, struct dmamap_range within,
 	rte_iova_t *iova)
 {
-	struct dm_mag *m = dm_cache_loaded(c, order);
+	struct dm_mag *m = dm_cache_loaded(c, class);
 	uint64_t word, at;
 
 	if (unlikely(m == NULL))
 		return false;
 	word = m->slot[m->n - 1].word;
 	at = word & DM_LIVE_IOVA_MASK;
-	if (unlikely(at < within.start || at + ((DM_IOVA_GRANULE << order) - 1) > within.last))
+	if (unlikely(at < within.start || at + ((dm_live_class_pages(class) << PAGE_SHIFT) - 1) > within.last))
 		return false;
 	m->n--;
 	dm_live_begin(&s->live, m->slot[m->n].index, word);
@@ -315,32 +329,32 @@ take_cached(struct dm_iova_space *s, struct dm_cache *c, unsigned int order, str
 }
 
 static bool
-take_refilled(struct dm_iova_space *s, unsigned int order, const struct want *w, rte_iova_t *iova)
+take_refilled(struct dm_iova_space *s, unsigned int class, const struct want *w, rte_iova_t *iova)
 {
 	struct dm_cache *c;
 	bool taken;
 
-	if (order >= DM_CACHE_ORDERS || s->cap[order] == 0 || w->lo != 0 || w->hi != DM_FREE_TREE_LAST)
+	if (class >= DM_LIVE_CLASSES || s->cap[class] == 0 || w->lo != 0 || w->hi != DM_FREE_TREE_LAST)
 		return false;
 	c = dm_gate_my_cache(&s->gate);
 	if (c == NULL || make_room(s, REFILL) < 0)
 		return false;
 	dm_cache_enter(&s->gate, c); /* the gate is open: only who holds the lock shuts it */
-	if (dm_cache_loaded(c, order) == NULL)
-		refill(s, c, order, w);
-	taken = take_cached(s, c, order, DMAMAP_ANYWHERE, iova);
+	if (dm_cache_loaded(c, class) == NULL)
+		refill(s, c, class, w);
+	taken = take_cached(s, c, class, DMAMAP_ANYWHERE, iova);
 	dm_cache_leave(c);
 	return taken;
 }
 
 static int
-take_slowly(struct dm_iova_space *s, uint64_t order, const struct want *w, rte_iova_t *iova)
+take_slowly(struct dm_iova_space *s, unsigned int class, const struct want *w, rte_iova_t *iova)
 {
 	uint64_t at;
 	int rc = 0;
 
 	pthread_mutex_lock(&s->lock);
-	if (take_refilled(s, order, w, iova))
+	if (take_refilled(s, class, w, iova))
 		goto out;
 	rc = make_room(s, 1);
 	if (rc < 0)
@@ -365,24 +379,24 @@ out:
 
 /** Make room in a magazine: swap a full one against an empty one, or send its ranges to the tree. */
 static struct dm_mag *
-unload(struct dm_iova_space *s, struct dm_cache *c, unsigned int order)
+unload(struct dm_iova_space *s, struct dm_cache *c, unsigned int class)
 {
-	struct dm_mag *m = dm_cache_roomy(c, order, s->cap[order]), *empty;
+	struct dm_mag *m = dm_cache_roomy(c, class, s->cap[class]), *empty;
 
 	if (m != NULL)
 		return m;
-	m = c->mag[order][0];
-	if (s->cap[order] == DM_CACHE_ROUNDS && s->depot[order].n_full < DEPOT_MAGS) {
-		empty = s->depot[order].empty;
+	m = c->mag[class][0];
+	if (s->cap[class] == DM_CACHE_ROUNDS && s->depot[class].n_full < DEPOT_MAGS) {
+		empty = s->depot[class].empty;
 		if (empty != NULL)
-			s->depot[order].empty = empty->next;
+			s->depot[class].empty = empty->next;
 		else
 			empty = dm_mag_new();
 		if (empty != NULL) {
-			m->next = s->depot[order].full;
-			s->depot[order].full = m;
-			s->depot[order].n_full++;
-			c->mag[order][0] = empty;
+			m->next = s->depot[class].full;
+			s->depot[class].full = m;
+			s->depot[class].n_full++;
+			c->mag[class][0] = empty;
 			return empty;
 		}
 	}
@@ -390,19 +404,11 @@ unload(struct dm_iova_space *s, struct dm_cache *c, unsigned int order)
 	return m;
 }
 
-/** Can such a range go into a magazine? */
-static inline bool
-cacheable(const struct dm_iova_space *s, unsigned int order, rte_iova_t iova, uint64_t len)
-{
-	return order < DM_CACHE_ORDERS && (iova & (len - 1)) == 0 && iova >= s->floor &&
-	       s->cap[order] != 0;
-}
-
 static int
 give_slowly(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 {
 	struct dm_cache *c = NULL;
-	unsigned int order;
+	unsigned int class;
 	uint64_t i, word;
 	int rc = 0;
 
@@ -418,14 +424,14 @@ give_slowly(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 		goto out;
 
 	word &= ~DM_LIVE_LIVE;
-	order = dm_live_order(word);
-	if (cacheable(s, order, iova, len))
+	class = dm_live_class_of(word);
+	if (cacheable(s, class, iova, len))
 		c = dm_gate_my_cache(&s->gate);
 	if (c != NULL) {
 		struct dm_mag *m;
 
 		dm_cache_enter(&s->gate, c);
-		m = unload(s, c, order);
+		m = unload(s, c, class);
 		m->slot[m->n++] = (struct dm_cache_slot){word, i};
 		dm_cache_leave(c);
 	} else {
@@ -444,7 +450,7 @@ int
 dm_iova_take(struct dm_iova_space *s, uint64_t len, uint64_t align, uint64_t phase,
 	struct dmamap_range within, rte_iova_t *iova)
 {
-	uint64_t order = DM_LIVE_ORDER_OTHER;
+	unsigned int class = DM_LIVE_CLASS_OTHER;
 	struct dm_cache *c;
 	struct want w;
 
@@ -452,13 +458,12 @@ dm_iova_take(struct dm_iova_space *s, uint64_t len, uint64_t align, uint64_t pha
 			(align & (align - 1)) != 0 || phase >= align || within.last < within.start))
 		return -EINVAL;
 
-	/* Ranges in magazines are aligned to their length. */
-	if ((len & (len - 1)) == 0 && align <= len && phase == 0)
-		order = __builtin_ctzll(len) - PAGE_SHIFT;
-	if (likely(order < DM_CACHE_ORDERS)) {
+	if (align <= alignment_of(len) && phase == 0)
+		class = dm_live_class(len >> PAGE_SHIFT);
+	if (likely(class < DM_LIVE_CLASSES)) {
 		c = dm_gate_enter(&s->gate);
 		if (likely(c != NULL)) {
-			bool taken = take_cached(s, c, order, within, iova);
+			bool taken = take_cached(s, c, class, within, iova);
 
 			dm_cache_leave(c);
 			if (likely(taken))
@@ -479,7 +484,7 @@ dm_iova_take(struct dm_iova_space *s, uint64_t len, uint64_t align, uint64_t pha
 			return -ENOSPC;
 		w.hi--;
 	}
-	return take_slowly(s, order, &w, iova);
+	return take_slowly(s, class, &w, iova);
 }
 
 int
@@ -504,8 +509,8 @@ dm_iova_give(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 		goto out;
 	}
 	m = NULL;
-	if (likely(cacheable(s, dm_live_order(word), iova, len)))
-		m = dm_cache_roomy(c, dm_live_order(word), s->cap[dm_live_order(word)]);
+	if (likely(cacheable(s, dm_live_class_of(word), iova, len)))
+		m = dm_cache_roomy(c, dm_live_class_of(word), s->cap[dm_live_class_of(word)]);
 	if (unlikely(m == NULL)) {
 		dm_cache_leave(c);
 		return give_slowly(s, iova, len);
@@ -518,6 +523,17 @@ dm_iova_give(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 out:
 	dm_cache_leave(c);
 	return rc;
+}
+
+void
+dm_iova_prefetch(const struct dm_iova_space *s, rte_iova_t iova)
+{
+	struct dm_cache *c = dm_gate_enter(&s->gate);
+
+	if (c == NULL)
+		return;
+	__builtin_prefetch(&s->live.word[dm_live_home(&s->live, iova)], 1);
+	dm_cache_leave(c);
 }
 
 int
@@ -593,7 +609,7 @@ dm_iova_destroy(struct dm_iova_space *s)
 
 	if (s == NULL)
 		return;
-	for (k = 0; k < DM_CACHE_ORDERS; k++) {
+	for (k = 0; k < DM_LIVE_CLASSES; k++) {
 		mags_free(s->depot[k].full);
 		mags_free(s->depot[k].empty);
 	}

@@ -54,8 +54,8 @@ int dm_iova_set_usable(struct dm_iova_space *space, const struct dm_range_set *u
  * find room below (a space of which less than a quarter is free keeps nothing apart). No page is wasted:
  * whatever is usable and not live can be taken, and -ENOSPC means that no place at all would do; to be
  * sure of that, a refusal first empties the caches of all threads and may walk all free space.
- * Lengths of 2^n pages up to 2 GiB come from a cache of the calling thread (up to 128 threads at a time,
- * known to the EAL or not): no lock, no allocation, no system call.
+ * Lengths of up to 32 pages, and of 2^n pages up to 2 GiB, come from a cache of the calling thread (up to 128
+ * threads at a time, known to the EAL or not): no lock, no allocation, no system call.
  *
  * @param len     bytes, a multiple of DM_IOVA_GRANULE, not 0.
  * @param align   power of two, at least DM_IOVA_GRANULE.
@@ -79,6 +79,9 @@ int dm_iova_take_fixed(struct dm_iova_space *space, rte_iova_t iova, uint64_t le
  *   length. Nothing changed then.
  */
 int dm_iova_give(struct dm_iova_space *space, rte_iova_t iova, uint64_t len);
+
+/** Begin to fetch what giving back the range that starts at iova will read. Any thread. */
+void dm_iova_prefetch(const struct dm_iova_space *space, rte_iova_t iova);
 
 /**
  * Find the live range that starts at or after `from`. The first call after a change sorts all live

@@ -14,18 +14,16 @@
 #define MIN_BITS 9
 #define HUGE_BYTES (UINT64_C(2) << 20)
 
-/** Zeroed memory, on huge pages where it is worth it: the table is hit at random. */
+/** Memory with anything in it, on huge pages where it is worth it: the table is hit at random. */
 static void *
-zeroed(size_t len)
+memory(size_t len)
 {
 	size_t align = len >= HUGE_BYTES ? HUGE_BYTES : RTE_CACHE_LINE_SIZE;
 	void *p = aligned_alloc(align, len);
 
-	if (p == NULL)
-		return NULL;
-	if (len >= HUGE_BYTES)
+	if (p != NULL && len >= HUGE_BYTES)
 		madvise(p, len, MADV_HUGEPAGE); /* a wish; nothing depends on it */
-	return memset(p, 0, len);
+	return p;
 }
 
 static int
@@ -34,12 +32,13 @@ init(struct dm_live_table *t, unsigned int bits)
 	size_t n = (size_t)1 << bits;
 
 	*t = (struct dm_live_table){.mask = n - 1, .shift = 64 - (bits - 3)};
-	t->word = zeroed(n * sizeof(*t->word));
-	t->len = calloc(n, sizeof(*t->len)); /* mostly never touched */
+	t->word = memory(n * sizeof(*t->word));
+	t->len = memory(n * sizeof(*t->len)); /* read only where it was written */
 	if (t->word == NULL || t->len == NULL) {
 		dm_live_fini(t);
 		return -ENOMEM;
 	}
+	memset(t->word, 0, n * sizeof(*t->word));
 	return 0;
 }
 
@@ -100,7 +99,7 @@ dm_live_add(struct dm_live_table *t, uint64_t iova, uint64_t len, bool live)
 
 	while (((was = peek(t, i)) & DM_LIVE_ENTRY) != 0)
 		i = (i + 1) & t->mask;
-	if (dm_live_order(word) == DM_LIVE_ORDER_OTHER)
+	if (dm_live_class_of(word) == DM_LIVE_CLASS_OTHER)
 		__atomic_store_n(&t->len[i], len, __ATOMIC_RELAXED);
 	__atomic_store_n(&t->word[i], word, __ATOMIC_RELEASE);
 	t->n++;

@@ -15,20 +15,29 @@
 
 /**
  * @name The word of a range
- * Its IOVA, and below its 12 bits for: is it an entry, is it live, the order of its length in pages,
- * and a count of its lives, so that two threads which give the same range back cannot both succeed.
+ * Its IOVA, and below its 12 bits for: is it an entry, is it live, the class of its length, and a count of its lives,
+ * so that two threads which give the same range back cannot both succeed.
  */
 /**@{*/
 #define DM_LIVE_ENTRY UINT64_C(0x001)
 #define DM_LIVE_LIVE UINT64_C(0x002) /**< not set: kept in a cache, free for the next taker */
-#define DM_LIVE_ORDER_SHIFT 2
-#define DM_LIVE_ORDER_MASK UINT64_C(0x0fc)
-#define DM_LIVE_ORDER_OTHER 63 /**< not a power of two: the length is in len[] */
+#define DM_LIVE_CLASS_SHIFT 2
+#define DM_LIVE_CLASS_MASK UINT64_C(0x0fc)
 #define DM_LIVE_LIFE UINT64_C(0x100) /**< one life, in bits 8 to 11 */
 #define DM_LIVE_LIFE_MASK UINT64_C(0xf00)
 #define DM_LIVE_IOVA_MASK (~UINT64_C(0xfff))
 /** A place where an entry was: searches go on behind it. */
 #define DM_LIVE_GRAVE UINT64_C(0x004)
+/**@}*/
+
+/**
+ * @name Classes of lengths
+ * 1 to 32 pages have a class each, then the powers of two up to 2 GiB.
+ */
+/**@{*/
+#define DM_LIVE_CLASS_PAGES 32u /**< so many lengths, from one page on */
+#define DM_LIVE_CLASSES 46u
+#define DM_LIVE_CLASS_OTHER 63u /**< any other length, which is in len[] */
 /**@}*/
 
 /** "No such entry." */
@@ -42,7 +51,7 @@
  */
 struct dm_live_table {
 	uint64_t *word; /* 0: never used */
-	uint64_t *len;	/* bytes; for DM_LIVE_ORDER_OTHER only */
+	uint64_t *len;	/* bytes; for DM_LIVE_CLASS_OTHER only */
 	uint64_t mask;	/* number of words less 1 */
 	unsigned int shift;
 	uint64_t n;	 /* entries */
@@ -70,30 +79,51 @@ uint64_t dm_live_add(struct dm_live_table *t, uint64_t iova, uint64_t len, bool 
 /** Remove entry i. */
 void dm_live_remove(struct dm_live_table *t, uint64_t i);
 
+/** The class of so many pages, not 0. */
+static inline unsigned int
+dm_live_class(uint64_t pages)
+{
+	unsigned int class;
+
+	if (likely(pages <= DM_LIVE_CLASS_PAGES))
+		return pages - 1;
+	class = DM_LIVE_CLASS_PAGES + __builtin_ctzll(pages / DM_LIVE_CLASS_PAGES) - 1;
+	return (pages & (pages - 1)) == 0 && class < DM_LIVE_CLASSES ? class : DM_LIVE_CLASS_OTHER;
+}
+
+/** The pages of a class, but DM_LIVE_CLASS_OTHER. */
+static inline uint64_t
+dm_live_class_pages(unsigned int class)
+{
+	if (likely(class < DM_LIVE_CLASS_PAGES))
+		return class + 1;
+	return (uint64_t)DM_LIVE_CLASS_PAGES << (class - DM_LIVE_CLASS_PAGES + 1);
+}
+
 /** The word of a range of len bytes. */
 static inline uint64_t
 dm_live_word(uint64_t iova, uint64_t len, bool live)
 {
-	uint64_t order = (len & (len - 1)) == 0 ? __builtin_ctzll(len) - 12 : DM_LIVE_ORDER_OTHER;
+	uint64_t class = dm_live_class(len >> 12);
 
-	return iova | order << DM_LIVE_ORDER_SHIFT | (live ? DM_LIVE_LIVE : 0) | DM_LIVE_ENTRY;
+	return iova | class << DM_LIVE_CLASS_SHIFT | (live ? DM_LIVE_LIVE : 0) | DM_LIVE_ENTRY;
 }
 
-/** The order in a word. */
+/** The class in a word. */
 static inline unsigned int
-dm_live_order(uint64_t word)
+dm_live_class_of(uint64_t word)
 {
-	return (word & DM_LIVE_ORDER_MASK) >> DM_LIVE_ORDER_SHIFT;
+	return (word & DM_LIVE_CLASS_MASK) >> DM_LIVE_CLASS_SHIFT;
 }
 
 /** The length of entry i, whose word is given, in bytes. */
 static inline uint64_t
 dm_live_len(const struct dm_live_table *t, uint64_t i, uint64_t word)
 {
-	unsigned int order = dm_live_order(word);
+	unsigned int class = dm_live_class_of(word);
 
-	if (likely(order != DM_LIVE_ORDER_OTHER))
-		return UINT64_C(4096) << order;
+	if (likely(class != DM_LIVE_CLASS_OTHER))
+		return dm_live_class_pages(class) << 12;
 	return __atomic_load_n(&t->len[i], __ATOMIC_RELAXED);
 }
 

@@ -163,6 +163,18 @@ dm_xlate_lookup_below(const struct dm_xlate *x, uint64_t key, uint64_t word, uin
 	return likely(word != 0) ? key + (word & DM_XLATE_PAYLOAD) : DM_XLATE_NONE;
 }
 
+void
+dm_xlate_prefetch(const struct dm_xlate *x, uint64_t key)
+{
+	enum level level;
+	uint64_t word = flat_lookup(x, key, &level);
+
+	if (dm_xlate_is_node(word) && (word & DM_XLATE_KIND) != DM_XLATE_WIDE)
+		word = dm_xlate_node_lookup(word, slot_index(LEVEL_2M, key));
+	if (dm_xlate_is_node(word))
+		dm_xlate_node_prefetch(word, slot_index(LEVEL_4K, key));
+}
+
 uint64_t
 dm_xlate_lookup_run(const struct dm_xlate *x, uint64_t key, uint64_t *len)
 {

@@ -95,6 +95,9 @@ uint64_t dm_xlate_lookup_run(const struct dm_xlate *x, uint64_t key, uint64_t *l
 /** The lowest key in [key, last] that translates. Of the writer. @return false: none does */
 bool dm_xlate_first(const struct dm_xlate *x, uint64_t key, uint64_t last, uint64_t *found);
 
+/** Begin to fetch what the writer's next call about this key will read. Of the writer. */
+void dm_xlate_prefetch(const struct dm_xlate *x, uint64_t key);
+
 /**
  * @name A table of objects
  * Each key of a range answers with one object instead of a value of its own. A table is of this kind or the other.

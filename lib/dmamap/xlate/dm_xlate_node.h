@@ -267,6 +267,23 @@ dm_xlate_wide_lookup(const struct dm_xlate_wide *n, uint32_t i, uint32_t *last)
 
 /* For the writer. */
 
+/** Begin to fetch what tells of slot i. */
+static inline void
+dm_xlate_node_prefetch(uint64_t node, uint32_t i)
+{
+	const struct dm_xlate_table *table = dm_xlate_node(node);
+	const uint8_t *line = dm_xlate_node(node);
+
+	__builtin_prefetch(line);
+	if ((node & DM_XLATE_KIND) == DM_XLATE_TABLE) {
+		__builtin_prefetch(&table->word[i]);
+		return;
+	}
+	/* All of a mini or a wide node; of runs, the most. */
+	__builtin_prefetch(line + DM_XLATE_POOL_UNIT);
+	__builtin_prefetch(line + 2 * DM_XLATE_POOL_UNIT);
+}
+
 /** What slot i of a node is in. */
 struct dm_xlate_place {
 	uint64_t *at;	/**< its entry's word, which may be 0; NULL: it is in no entry */
