@@ -96,6 +96,7 @@ TAILQ_HEAD(dm_mapping_list, dm_mapping);
 TAILQ_HEAD(dm_domain_list, dm_domain);
 
 struct dmamap_container {
+	struct dm_window shown;		    /**< a copy of *window, for readers: what they look at first */
 	TAILQ_ENTRY(dmamap_container) next; /**< in the process's list */
 	char name[DMAMAP_NAME_MAX];
 	struct dmamap_container_conf conf;
@@ -123,9 +124,9 @@ struct dmamap_container {
 	rte_iova_t mask_last; /**< last IOVA that every device can put on the bus */
 	unsigned int next_domain_id;
 
-	struct dm_window *window; /**< made with the first zone that goes there; atomic, readers use it */
+	struct dm_window *window; /**< made with the first zone that goes there */
 	rte_iova_t window_iova;	  /**< where its IOVAs begin */
-	bool no_window;		  /**< it could not be made */
+	bool no_window;		  /**< none can be made, or not again */
 	struct dm_xlate *va2iova; /**< without aliases */
 	struct dm_xlate *iova2va;
 	struct dm_xlate *iova2mapping; /**< a table of objects, under the lock */

@@ -533,10 +533,10 @@ dmamap_unmap(struct dmamap_container *c, rte_iova_t iova, size_t len)
 rte_iova_t
 dmamap_va2iova(const struct dmamap_container *c, const void *va)
 {
-	const struct dm_window *w = __atomic_load_n(&c->window, __ATOMIC_ACQUIRE);
+	uint64_t len = dm_window_len(&c->shown);
 
-	if (likely(w != NULL) && likely(dm_window_has(w, (uintptr_t)va - w->start)))
-		return (uintptr_t)va + w->delta;
+	if (likely(dm_window_has(&c->shown, (uintptr_t)va - dm_window_start(&c->shown), len)))
+		return (uintptr_t)va + dm_window_delta(&c->shown);
 	return dm_xlate_lookup(c->va2iova, (uintptr_t)va);
 }
 
@@ -553,8 +553,7 @@ dmamap_va2iova_run(const struct dmamap_container *c, const void *va, size_t *len
 void *
 dmamap_iova2va(const struct dmamap_container *c, rte_iova_t iova)
 {
-	const struct dm_window *w = __atomic_load_n(&c->window, __ATOMIC_ACQUIRE);
-	uint64_t va = w != NULL ? dm_window_iova2va(w, iova) : DM_XLATE_NONE;
+	uint64_t va = dm_window_iova2va(&c->shown, iova);
 
 	if (va == DM_XLATE_NONE)
 		va = dm_xlate_lookup(c->iova2va, iova);

@@ -331,7 +331,9 @@ hand_over(struct dmamap_container *into, struct dmamap_container *from, struct d
 	from->iommu = NULL;
 	/* Readers may be inside the window still; what it says stays true as long as its zones are there. */
 	merged->window = from->window;
-	__atomic_store_n(&from->window, NULL, __ATOMIC_RELEASE);
+	from->window = NULL;
+	from->no_window = true;
+	dm_window_hide(&from->shown);
 	LIST_INSERT_HEAD(&into->merged, merged, next);
 }
 

@@ -21,7 +21,8 @@ window_of(struct dmamap_container *c)
 		return NULL;
 	}
 	dm_window_place(w, c->window_iova);
-	__atomic_store_n(&c->window, w, __ATOMIC_RELEASE);
+	c->window = w;
+	dm_window_show(&c->shown, w);
 	return w;
 }
 

@@ -156,3 +156,18 @@ dm_window_withdraw(struct dm_window *w, const void *va, uint64_t len)
 {
 	units_write(w->published, ((uintptr_t)va - w->start) / DM_WINDOW_UNIT, len / DM_WINDOW_UNIT, false);
 }
+
+void
+dm_window_show(struct dm_window *copy, const struct dm_window *w)
+{
+	__atomic_store_n(&copy->start, w->start, __ATOMIC_RELAXED);
+	__atomic_store_n(&copy->delta, w->delta, __ATOMIC_RELAXED);
+	copy->published = w->published;
+	__atomic_store_n(&copy->len, w->len, __ATOMIC_RELEASE);
+}
+
+void
+dm_window_hide(struct dm_window *copy)
+{
+	__atomic_store_n(&copy->len, 0, __ATOMIC_RELEASE);
+}
