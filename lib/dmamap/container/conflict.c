@@ -164,19 +164,34 @@ visit_hole(const struct dmamap_reserved *r, void *arg)
 static void
 check_page_size(struct pass *p, const struct held *h)
 {
-	struct dmamap_conflict conflict = {.kind = DMAMAP_CONFLICT_PAGE_SIZE,
-		.page_size = p->d->info.page_sizes & -p->d->info.page_sizes};
+	const uint64_t page = p->d->info.page_sizes & -p->d->info.page_sizes;
+	struct dmamap_conflict conflict;
 
-	if (h->m == NULL || ((h->range.start | dm_range_len(h->range)) & (conflict.page_size - 1)) == 0)
+	if (h->m == NULL || ((h->range.start | dm_range_len(h->range)) & (page - 1)) == 0)
 		return;
+	conflict = (struct dmamap_conflict){.kind = DMAMAP_CONFLICT_PAGE_SIZE, .page_size = page};
 	snprintf(conflict.owner, sizeof(conflict.owner), "domain %u", p->d->dom->id);
 	add(p, &conflict);
+}
+
+/** Does a domain translate all of this range? */
+static bool
+translates(const struct dm_domain *d, struct dmamap_range r)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->info.n_ranges; i++)
+		if (dm_range_inside(r, d->info.ranges[i]))
+			return true;
+	return false;
 }
 
 static void
 against_domain(struct pass *p, const struct held *h)
 {
-	dm_reserved_visit_holes(p->d, visit_hole, p);
+	/* An attach asks this of every mapping: only one that is in the way needs to hear about holes. */
+	if (!translates(p->d, h->range))
+		dm_reserved_visit_holes(p->d, visit_hole, p);
 	check_page_size(p, h);
 }
 
