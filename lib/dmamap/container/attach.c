@@ -267,6 +267,7 @@ leave(struct dmamap_container *c, struct dmamap_device *dev)
 int
 dm_attach_locked(struct dmamap_container *c, struct dmamap_device *d)
 {
+	bool opened = c->iommu == NULL;
 	const struct dmamap_device *other;
 	int rc;
 
@@ -276,7 +277,7 @@ dm_attach_locked(struct dmamap_container *c, struct dmamap_device *d)
 		return rc;
 	rc = c->iommu->ops->dev_get(c->iommu, d->spec, &d->dev);
 	if (rc < 0)
-		return rc;
+		goto undo_open;
 	TAILQ_FOREACH(other, &c->devices, next)
 		if (strcmp(other->dev->name, d->dev->name) == 0) {
 			rc = DM_FAIL(EALREADY, "container %s: %s is attached already", c->name,
@@ -314,6 +315,9 @@ report:
 put:
 	d->dev->iommu->ops->dev_put(d->dev);
 	d->dev = NULL;
+undo_open:
+	if (opened)
+		dm_backend_open_undo(c);
 	return rc;
 }
 

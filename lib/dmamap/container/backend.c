@@ -53,6 +53,14 @@ dm_backend_open(struct dmamap_container *c)
 }
 
 void
+dm_backend_open_undo(struct dmamap_container *c)
+{
+	c->iommu->ops->close(c->iommu);
+	c->iommu = NULL;
+	c->backend = c->conf.backend;
+}
+
+void
 dm_backend_close(struct dmamap_container *c)
 {
 	struct dm_merged *m;

@@ -11,6 +11,8 @@
 
 /** Open the backend that the container asks for, if it is not open yet. @return 0, or the backend's error. */
 int dm_backend_open(struct dmamap_container *c);
+/** Close it again, before anything uses it: the next open chooses anew. */
+void dm_backend_open_undo(struct dmamap_container *c);
 /** Close it, if it is open. */
 void dm_backend_close(struct dmamap_container *c);
 /** Read the reserved ranges of this machine into c->host_resv. @return 0, or -ENOMEM. */
