@@ -5,13 +5,8 @@
  */
 
 #include <errno.h>
-#include <ftw.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <linux/vfio.h>
 
@@ -19,13 +14,13 @@
 #include <rte_string_fns.h>
 
 #include "dm_kernel.h"
+#include "fake_sysfs.h"
 #include "fake_vfio.h"
 #include "fake_vfio_priv.h"
 
 struct fake_vfio fake_vfio;
 struct fake_file fake_files[FAKE_FILES];
 static const struct dm_kernel *before;
-static char root[PATH_MAX];
 
 /** Is it this call's turn to fail? */
 static bool
@@ -269,102 +264,25 @@ static struct dm_kernel fake_kernel = {
 	.close = fake_close,
 };
 
-/** Make the folders on the way to a path. */
-static void
-make_folders(char *path)
-{
-	char *slash;
-
-	for (slash = strchr(path + strlen(root) + 1, '/'); slash != NULL;
-			slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		mkdir(path, 0755);
-		*slash = '/';
-	}
-}
-
-int
-fake_vfio_file(const char *name, const char *text)
-{
-	char path[PATH_MAX + 256];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", root, name);
-	make_folders(path);
-	f = fopen(path, "w");
-	if (f == NULL)
-		return -errno;
-	fputs(text, f);
-	return fclose(f) == 0 ? 0 : -errno;
-}
-
-static int
-link_file(const char *target, const char *name)
-{
-	char path[PATH_MAX + 256];
-
-	snprintf(path, sizeof(path), "%s/%s", root, name);
-	make_folders(path);
-	return symlink(target, path) == 0 ? 0 : -errno;
-}
-
-int
-fake_vfio_device(const char *bdf, int group, const char *driver)
-{
-	char name[256], target[256];
-	int rc;
-
-	snprintf(name, sizeof(name), "bus/pci/devices/%s/numa_node", bdf);
-	rc = fake_vfio_file(name, "1\n");
-	if (rc == 0 && driver != NULL) {
-		snprintf(name, sizeof(name), "bus/pci/devices/%s/driver", bdf);
-		snprintf(target, sizeof(target), "../../drivers/%s", driver);
-		rc = link_file(target, name);
-	}
-	if (rc < 0 || group < 0)
-		return rc;
-	snprintf(name, sizeof(name), "bus/pci/devices/%s/iommu_group", bdf);
-	snprintf(target, sizeof(target), "../../../../kernel/iommu_groups/%d", group);
-	rc = link_file(target, name);
-	if (rc < 0)
-		return rc;
-	snprintf(name, sizeof(name), "kernel/iommu_groups/%d/devices/%s", group, bdf);
-	snprintf(target, sizeof(target), "../../../../bus/pci/devices/%s", bdf);
-	return link_file(target, name);
-}
-
-int
-fake_vfio_cdev(const char *bdf, unsigned int number)
-{
-	char name[256];
-
-	snprintf(name, sizeof(name), "bus/pci/devices/%s/vfio-dev/vfio%u/dev", bdf, number);
-	return fake_vfio_file(name, "511:0\n");
-}
-
 int
 fake_vfio_begin(void)
 {
+	int rc;
+
 	memset(&fake_vfio, 0, sizeof(fake_vfio));
 	memset(fake_files, 0, sizeof(fake_files));
-	strcpy(root, "/tmp/gantry-sysfs-XXXXXX");
-	if (mkdtemp(root) == NULL)
-		return -errno;
-	fake_kernel.sysfs = root;
+	rc = fake_sysfs_begin();
+	if (rc < 0)
+		return rc;
+	fake_kernel.sysfs = fake_sysfs;
 	before = dm_kernel;
 	dm_kernel = &fake_kernel;
 	return 0;
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
 }
 
 void
 fake_vfio_end(void)
 {
 	dm_kernel = before;
-	nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	fake_sysfs_end();
 }

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fake_sysfs.h"
+
 /** Room for an answer of VFIO_IOMMU_GET_INFO. */
 #define FAKE_ANSWER_MAX 4096
 
@@ -58,16 +60,9 @@ struct fake_vfio {
 /** The fake kernel; zeroed by fake_vfio_begin(). */
 extern struct fake_vfio fake_vfio;
 
-/** Take Linux' place, with an empty sysfs in a folder of its own. @return 0, or negative errno. */
+/** Take Linux' place, with an empty fake_sysfs. @return 0, or negative errno. */
 int fake_vfio_begin(void);
 /** Go away, with the folder. */
 void fake_vfio_end(void);
-
-/** Put a device into the fake sysfs. driver NULL: bound to none; group -1: none. */
-int fake_vfio_device(const char *bdf, int group, const char *driver);
-/** Give a device that VFIO holds its character device, vfio<number>. */
-int fake_vfio_cdev(const char *bdf, unsigned int number);
-/** Write a file of the fake sysfs. */
-int fake_vfio_file(const char *path, const char *text);
 
 #endif /* FAKE_VFIO_H */

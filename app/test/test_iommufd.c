@@ -30,10 +30,10 @@ setup(void)
 {
 	int rc = fake_vfio_begin();
 
-	rc = rc < 0 ? rc : fake_vfio_device(A, 5, "vfio-pci");
-	rc = rc < 0 ? rc : fake_vfio_device(B, 6, "vfio-pci");
-	rc = rc < 0 ? rc : fake_vfio_cdev(A, 0);
-	rc = rc < 0 ? rc : fake_vfio_cdev(B, 1);
+	rc = rc < 0 ? rc : fake_sysfs_device(A, 5, "vfio-pci");
+	rc = rc < 0 ? rc : fake_sysfs_device(B, 6, "vfio-pci");
+	rc = rc < 0 ? rc : fake_sysfs_cdev(A, 0);
+	rc = rc < 0 ? rc : fake_sysfs_cdev(B, 1);
 	fake_vfio.iova_alignment = 4096;
 	iommu = NULL;
 	dom = NULL;
@@ -274,6 +274,7 @@ explains_what_the_kernel_refuses(void)
 		{EBUSY, 0, -EBUSY, A ": it or its group 5 is in use by another process"},
 		{EINVAL, 0, -EBUSY, "fuser -v /dev/vfio/devices/vfio0 /dev/vfio/5"},
 		{ENODEV, 0, -ENODEV, A ": iommufd does not take it: No such device"},
+		{0, ENOMEM, -ENOMEM, A ": iommufd does not attach it to IOAS 1"},
 		{0, EADDRINUSE, -EADDRINUSE, NULL},
 		{0, EINVAL, -EINVAL, NULL},
 	};
@@ -307,7 +308,7 @@ says_that_there_is_no_character_device(void)
 	struct dm_iommu_dev *dev;
 	int rc;
 
-	fake_vfio_device("0000:03:00.0", 7, "vfio-pci");
+	fake_sysfs_device("0000:03:00.0", 7, "vfio-pci");
 	test_log_begin();
 	rc = OPS->dev_get(iommu, "0000:03:00.0", &dev);
 	TEST_ASSERT(logged("0000:03:00.0: VFIO made no character device for it"), "log");

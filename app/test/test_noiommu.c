@@ -43,9 +43,9 @@ setup(void)
 	if (geteuid() != 0)
 		return test_skip("only root may know physical addresses");
 	rc = fake_vfio_begin();
-	rc = rc < 0 ? rc : fake_vfio_device(NIC, 5, "vfio-pci");
-	rc = rc < 0 ? rc : fake_vfio_file("kernel/iommu_groups/5/name", "vfio-noiommu\n");
-	rc = rc < 0 ? rc : fake_vfio_device(BEHIND, 6, "vfio-pci");
+	rc = rc < 0 ? rc : fake_sysfs_device(NIC, 5, "vfio-pci");
+	rc = rc < 0 ? rc : fake_sysfs_file("kernel/iommu_groups/5/name", "vfio-noiommu\n");
+	rc = rc < 0 ? rc : fake_sysfs_device(BEHIND, 6, "vfio-pci");
 	fake_vfio.noiommu_mode = true;
 	iommu = NULL;
 	pin = NULL;

@@ -14,6 +14,7 @@
 
 #include "dm_container.h"
 #include "dmamap_model.h"
+#include "model_linux.h"
 #include "model_priv.h"
 #include "test.h"
 
@@ -25,6 +26,9 @@
 #define MOST_CALLS 1000
 #define KINDS                                                                                      \
 	(DMAMAP_MODEL_ANY | 1 << DMAMAP_MODEL_IOMMU_ATTACH | 1 << DMAMAP_MODEL_IOMMU_MAP)
+#define MAPS                                                                                       \
+	(1 << DMAMAP_MODEL_MAP | 1 << DMAMAP_MODEL_IOAS_MAP | 1 << DMAMAP_MODEL_IOAS_COPY)
+#define UNMAPS (1 << DMAMAP_MODEL_UNMAP | 1 << DMAMAP_MODEL_IOAS_UNMAP)
 
 /** A mapping that must be there. */
 struct expected {
@@ -35,11 +39,14 @@ struct expected {
 	uint32_t flags;
 };
 
+/** On what the sweep runs: the model's own backend, or those of Linux with the model in its place. */
+static enum dmamap_backend backend;
+
 /** A machine with MAX_DOMAINS + 1 devices, each behind an IOMMU of its own, and two containers. */
 static struct world {
 	struct dmamap_model *model;
 	struct dmamap_container *c, *other;
-	struct dmamap_device *dev[MAX_DOMAINS + 1]; /**< the last is called "guest" */
+	struct dmamap_device *dev[MAX_DOMAINS + 1]; /**< the last is the guest */
 	struct dmamap_zone *zone;
 	struct expected maps[16];
 	unsigned int n_maps;
@@ -49,15 +56,41 @@ static struct world {
 } w;
 
 static char *buf;
-static unsigned int points, absorbed, fenced_points, differences;
+
+/** What a sweep came to. */
+struct counts {
+	unsigned int points;	  /**< calls that were made to fail */
+	unsigned int absorbed;	  /**< of them: the operation succeeded nevertheless */
+	unsigned int fenced;	  /**< of them: something was lost, told and fenced off */
+	unsigned int differences; /**< of them: something was not as it must be */
+};
+
+static struct counts now, of_backend, of_all;
+
+static void
+count_in(struct counts *sum, const struct counts *part)
+{
+	sum->points += part->points;
+	sum->absorbed += part->absorbed;
+	sum->fenced += part->fenced;
+	sum->differences += part->differences;
+}
+
+static void
+print_counts(const char *what, const struct counts *c)
+{
+	printf("  %s: %u points failed, %u of them absorbed, %u fenced off, differences found: %u\n",
+		what, c->points, c->absorbed, c->fenced, c->differences);
+}
 
 /* The world */
+
+static const char *const names[MAX_DOMAINS + 1] = {"0000:01:00.0", "0000:02:00.0", "0000:03:00.0",
+	"0000:04:00.0", "0000:05:00.0", "0000:06:00.0"};
 
 static const char *
 device_name(unsigned int i)
 {
-	static const char *const names[] = {"dev0", "dev1", "dev2", "dev3", "dev4", "guest"};
-
 	return names[i];
 }
 
@@ -66,11 +99,12 @@ make_model(void)
 {
 	static const struct dmamap_model_resv msi = {{0xfee00000, 0xfeefffff},
 		DMAMAP_RESERVED_MSI};
+	const struct dmamap_model_conf conf = {.linux_version = DMAMAP_MODEL_LINUX(6, 12)};
 	struct dmamap_model_group_conf group = {.n_resv = 1, .resv = &msi};
 	unsigned int i;
 	int id;
 
-	TEST_ASSERT_SUCCESS(dmamap_model_create(NULL, &w.model), "model");
+	TEST_ASSERT_SUCCESS(dmamap_model_create(&conf, &w.model), "model");
 	for (i = 0; i < RTE_DIM(w.dev); i++) {
 		group.iommu = dmamap_model_add_iommu(w.model, NULL);
 		id = dmamap_model_add_group(w.model, &group);
@@ -83,12 +117,13 @@ make_model(void)
 static int
 make_world(unsigned int n_devices, enum dmamap_sharing sharing)
 {
-	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_MODEL, .sharing = sharing};
+	struct dmamap_container_conf conf = {.backend = backend, .sharing = sharing};
 
 	w = (struct world){.n_devices = n_devices, .sharing = sharing};
 	memset(buf, 0x5a, BUF_LEN);
 	TEST_ASSERT_SUCCESS(make_model(), "model");
-	conf.model = w.model;
+	model_linux_use(w.model);
+	conf.model = backend == DMAMAP_BACKEND_MODEL ? w.model : NULL;
 	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &w.c), "container");
 	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &w.other), "container");
 	return 0;
@@ -106,6 +141,7 @@ destroy_world(void)
 	TEST_ASSERT_SUCCESS(dmamap_container_destroy(w.c), "destroy");
 	TEST_ASSERT_EQUAL(dmamap_model_locked(w.model), 0, "memory stays pinned");
 	TEST_ASSERT_SUCCESS(dmamap_model_destroy(w.model), "something is open in the model");
+	model_linux_use(NULL);
 	return 0;
 }
 
@@ -247,6 +283,18 @@ is_known(const struct mk_map *m)
 	return false;
 }
 
+static int
+all_known(const struct mk_table *maps)
+{
+	size_t i;
+
+	for (i = 0; i < maps->n; i++)
+		TEST_ASSERT(is_known(maps->v[i]),
+			"the kernel maps " DM_RANGE_FMT ", of which no container knows",
+			DM_RANGE_ARG(maps->v[i]->iova));
+	return 0;
+}
+
 /** What was fenced off must never be given out again. */
 static int
 check_fences(const struct dmamap_container *c)
@@ -271,6 +319,8 @@ static int
 verify(void)
 {
 	const struct mk_container *kc;
+	const struct mk_ioas *ioas;
+	const struct mk_ctx *ctx;
 	unsigned int i, d;
 
 	for (i = 0; i < w.n_maps; i++) {
@@ -285,10 +335,10 @@ verify(void)
 				device_name(d), i);
 	}
 	TAILQ_FOREACH(kc, &w.model->containers, next)
-		for (i = 0; i < kc->maps.n; i++)
-			TEST_ASSERT(is_known(kc->maps.v[i]),
-				"the kernel maps " DM_RANGE_FMT ", of which no container knows",
-				DM_RANGE_ARG(kc->maps.v[i]->iova));
+		TEST_ASSERT_SUCCESS(all_known(&kc->maps), "a container of the kernel");
+	TAILQ_FOREACH(ctx, &w.model->ctxs, next)
+		TAILQ_FOREACH(ioas, &ctx->spaces, next)
+			TEST_ASSERT_SUCCESS(all_known(&ioas->areas), "IOAS %u", ioas->id);
 	TEST_ASSERT_SUCCESS(check_fences(w.c), "fence");
 	return check_fences(w.other);
 }
@@ -491,6 +541,15 @@ static const int errnos[DMAMAP_MODEL_N_CALLS][6] = {
 	[DMAMAP_MODEL_GET_INFO] = {EINVAL, EFAULT},
 	[DMAMAP_MODEL_MAP] = {EINVAL, EEXIST, ENOSPC, EFAULT, EBUSY},
 	[DMAMAP_MODEL_UNMAP] = {EINVAL, EFAULT, EIO},
+	[DMAMAP_MODEL_IOMMU_DESTROY] = {EBUSY, ENOENT},
+	[DMAMAP_MODEL_IOVA_RANGES] = {EMSGSIZE, ENOENT, EFAULT},
+	[DMAMAP_MODEL_IOAS_MAP] = {EINVAL, EEXIST, EFAULT, EPERM, EOVERFLOW, ENOENT},
+	[DMAMAP_MODEL_IOAS_COPY] = {EINVAL, EEXIST, ENOENT, EPERM, EOVERFLOW},
+	[DMAMAP_MODEL_IOAS_UNMAP] = {EINVAL, ENOENT, EBUSY, EOVERFLOW, EDEADLK},
+	[DMAMAP_MODEL_VFIO_IOAS] = {ENOENT, EOPNOTSUPP},
+	[DMAMAP_MODEL_BIND_IOMMUFD] = {EINVAL, EBUSY, EPERM, EACCES, ENODEV},
+	[DMAMAP_MODEL_ATTACH_PT] = {EINVAL, EADDRINUSE, EBUSY, ENODEV, ENOENT},
+	[DMAMAP_MODEL_DETACH_PT] = {EINVAL},
 	[DMAMAP_MODEL_IOMMU_ATTACH] = {EINVAL, EBUSY, ENODEV},
 	[DMAMAP_MODEL_IOMMU_MAP] = {EINVAL, EFAULT},
 };
@@ -514,8 +573,7 @@ arm(const struct operation *op, enum trouble trouble, unsigned int nth, int err)
 	}
 	dmamap_model_fail(w.model, KINDS, nth, err);
 	if (trouble == WAY_BACK_TOO)
-		dmamap_model_fail_all(w.model, 1 << (op->unmaps ? DMAMAP_MODEL_MAP :
-			DMAMAP_MODEL_UNMAP), ENOMEM);
+		dmamap_model_fail_all(w.model, op->unmaps ? MAPS : UNMAPS, ENOMEM);
 }
 
 static void
@@ -546,6 +604,9 @@ forget_order(char *text)
 		if (strncmp(line, "file ", 5) == 0)
 			line = strchr(line, ':');
 		/* Numbers of domains in the owners of ranges: a domain that is made again has a new one. */
+		number = strstr(line, "IOAS ");
+		if (number != NULL)
+			memset(number, ' ', strcspn(number, ","));
 		number = strstr(line, "] domain ");
 		if (number != NULL)
 			number[8] = '\0';
@@ -598,7 +659,7 @@ check_failure(const struct operation *op, enum trouble trouble, char *before, co
 	if (!same && !fenced)
 		print_difference(before, after);
 	free(after);
-	fenced_points += fenced;
+	now.fenced += fenced;
 	TEST_ASSERT(same || fenced, "not as before");
 	TEST_ASSERT(!fenced || trouble != ONCE, "something was lost, though the way back was free");
 	TEST_ASSERT(log[0] != '\0', "nothing was said");
@@ -632,7 +693,7 @@ sweep_point(const struct operation *op, enum trouble trouble, unsigned int nth, 
 		disarm();
 		rc = rc == 0 || trouble != ONCE ? 0 : rc;
 	} else if (rc == 0) {
-		absorbed++;
+		now.absorbed++;
 		disarm();
 		rc = verify();
 	} else {
@@ -661,8 +722,8 @@ sweep_errno(const struct operation *op, unsigned int n, enum dmamap_sharing shar
 			sharing == DMAMAP_ISOLATE ? " apart" : "", nth,
 			*kind < 0 ? "none" : dmamap_model_call_name(*kind), strerrorname_np(err),
 			trouble_names[trouble]);
-	differences += rc < 0;
-	points += *kind >= 0;
+	now.differences += rc < 0;
+	now.points += *kind >= 0;
 	return rc;
 }
 
@@ -695,7 +756,7 @@ sweep_domains(const struct operation *op)
 	unsigned int i;
 	int sharing, rc = 0;
 
-	points = absorbed = fenced_points = differences = 0;
+	now = (struct counts){0};
 	for (i = 0; i < RTE_DIM(counts); i++)
 		for (sharing = DMAMAP_SHARE; sharing <= DMAMAP_ISOLATE; sharing++) {
 			rc |= sweep(op, counts[i], sharing, ONCE);
@@ -707,9 +768,9 @@ sweep_domains(const struct operation *op)
 			rc |= sweep(op, counts[i], sharing, SHORT_UNMAP);
 			rc |= sweep(op, counts[i], sharing, SHORTER_UNMAP);
 		}
-	printf("  %s: %u points failed, %u of them absorbed, %u fenced off, differences found: %u\n",
-		op->name, points, absorbed, fenced_points, differences);
-	TEST_ASSERT(points != 0, "nothing was tried");
+	print_counts(op->name, &now);
+	count_in(&of_backend, &now);
+	TEST_ASSERT(now.points != 0, "nothing was tried");
 	return rc == 0 ? TEST_SUCCESS : TEST_FAILED;
 }
 
@@ -775,6 +836,23 @@ merge_keeps_fences(void)
 	return destroy_world();
 }
 
+/** What the backend's sweeps came to, and all that there have been so far. */
+static int
+sum_up(void)
+{
+	static const char *const backends[] = {[DMAMAP_BACKEND_MODEL] = "backend model",
+		[DMAMAP_BACKEND_TYPE1] = "backend type1 on the model",
+		[DMAMAP_BACKEND_IOMMUFD] = "backend iommufd on the model"};
+	unsigned int differences = of_backend.differences;
+
+	print_counts(backends[backend], &of_backend);
+	count_in(&of_all, &of_backend);
+	print_counts("in all so far", &of_all);
+	of_backend = (struct counts){0};
+	TEST_ASSERT_EQUAL(differences, 0, "%u differences", differences);
+	return TEST_SUCCESS;
+}
+
 static const struct test_case cases[] = {
 	{"attach", sweep_attach},
 	{"replay", sweep_replay},
@@ -790,27 +868,61 @@ static const struct test_case cases[] = {
 	{"a device that can be moved neither there nor back is lost, and said to be",
 		move_loses_a_device},
 	{"what was fenced off stays so after a merge", merge_keeps_fences},
+	{"no difference was found", sum_up},
 };
 
 static int
-setup(void)
+setup(enum dmamap_backend which)
 {
+	int rc;
+
+	backend = which;
 	buf = mmap(NULL, BUF_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(buf != MAP_FAILED, "mmap");
+	w = (struct world){0};
+	TEST_ASSERT_SUCCESS(make_model(), "model");
+	rc = model_linux_begin(w.model, names, RTE_DIM(names));
+	dmamap_model_destroy(w.model);
+	model_linux_use(NULL);
+	TEST_ASSERT_SUCCESS(rc, "no sysfs for it");
 	return 0;
+}
+
+static int
+setup_model(void)
+{
+	return setup(DMAMAP_BACKEND_MODEL);
+}
+
+static int
+setup_type1(void)
+{
+	return setup(DMAMAP_BACKEND_TYPE1);
+}
+
+static int
+setup_iommufd(void)
+{
+	return setup(DMAMAP_BACKEND_IOMMUFD);
 }
 
 static void
 teardown(void)
 {
+	model_linux_end();
 	munmap(buf, BUF_LEN);
 }
 
-REGISTER_TEST_SUITE(sweep_suite) = {
-	.name = "sweep",
-	.kind = TEST_FAST,
-	.cases = cases,
-	.n_cases = RTE_DIM(cases),
-	.setup = setup,
-	.teardown = teardown,
-};
+#define SWEEP_SUITE(suite, suite_name, begin)                                                      \
+	REGISTER_TEST_SUITE(suite) = {                                                             \
+		.name = suite_name,                                                                \
+		.kind = TEST_FAST,                                                                 \
+		.cases = cases,                                                                    \
+		.n_cases = RTE_DIM(cases),                                                         \
+		.setup = begin,                                                                    \
+		.teardown = teardown,                                                              \
+	}
+
+SWEEP_SUITE(sweep_of_model, "sweep", setup_model);
+SWEEP_SUITE(sweep_of_type1, "sweep_type1", setup_type1);
+SWEEP_SUITE(sweep_of_iommufd, "sweep_iommufd", setup_iommufd);

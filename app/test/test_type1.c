@@ -32,16 +32,16 @@ setup(void)
 {
 	int rc = fake_vfio_begin();
 
-	rc = rc < 0 ? rc : fake_vfio_device(NIC, 5, "vfio-pci");
-	rc = rc < 0 ? rc : fake_vfio_device("0000:00:02.0", 5, "pcieport");
-	rc = rc < 0 ? rc : fake_vfio_device(TWIN_A, 6, "vfio-pci");
-	rc = rc < 0 ? rc : fake_vfio_device(TWIN_B, 6, "mlx5_vfio_pci");
-	rc = rc < 0 ? rc : fake_vfio_file("kernel/iommu_groups/5/reserved_regions",
+	rc = rc < 0 ? rc : fake_sysfs_device(NIC, 5, "vfio-pci");
+	rc = rc < 0 ? rc : fake_sysfs_device("0000:00:02.0", 5, "pcieport");
+	rc = rc < 0 ? rc : fake_sysfs_device(TWIN_A, 6, "vfio-pci");
+	rc = rc < 0 ? rc : fake_sysfs_device(TWIN_B, 6, "mlx5_vfio_pci");
+	rc = rc < 0 ? rc : fake_sysfs_file("kernel/iommu_groups/5/reserved_regions",
 		"0x00000000fee00000 0x00000000feefffff msi\n"
 		"0x000000007d800000 0x000000007fffffff direct-relaxable\n"
 		"0x0000000000ff0000 0x0000000000ffffff direct\n"
 		"0x000000fd00000000 0x000000ffffffffff reserved\n");
-	rc = rc < 0 ? rc : fake_vfio_file("kernel/iommu_groups/6/reserved_regions",
+	rc = rc < 0 ? rc : fake_sysfs_file("kernel/iommu_groups/6/reserved_regions",
 		"0x00000000fee00000 0x00000000feefffff msi\n"
 		"0xffffffffffff0000 0xffffffffffffffff reserved\n");
 	iommu = NULL;
@@ -160,12 +160,12 @@ says_why_a_device_cannot_be_had(void)
 	unsigned int i;
 	int rc;
 
-	fake_vfio_device("0000:03:00.0", -1, NULL);
-	fake_vfio_device("0000:04:00.0", 7, "e1000e");
-	fake_vfio_device("0000:04:00.1", 7, NULL);
-	fake_vfio_device("0000:04:00.2", 7, "vfio-pci");
-	fake_vfio_device("0000:06:00.0", 8, "vfio-pci");
-	fake_vfio_file("kernel/iommu_groups/8/name", "vfio-noiommu\n");
+	fake_sysfs_device("0000:03:00.0", -1, NULL);
+	fake_sysfs_device("0000:04:00.0", 7, "e1000e");
+	fake_sysfs_device("0000:04:00.1", 7, NULL);
+	fake_sysfs_device("0000:04:00.2", 7, "vfio-pci");
+	fake_sysfs_device("0000:06:00.0", 8, "vfio-pci");
+	fake_sysfs_file("kernel/iommu_groups/8/name", "vfio-noiommu\n");
 	for (i = 0; i < RTE_DIM(cases); i++) {
 		test_log_begin();
 		rc = OPS->dev_get(iommu, cases[i].name, &dev);
@@ -183,7 +183,7 @@ says_that_the_iommu_is_off(void)
 
 	fake_vfio_end();
 	TEST_ASSERT_SUCCESS(fake_vfio_begin(), "begin");
-	fake_vfio_device(NIC, -1, NULL);
+	fake_sysfs_device(NIC, -1, NULL);
 	test_log_begin();
 	rc = OPS->dev_get(iommu, NIC, &dev);
 	TEST_ASSERT(logged("intel_iommu=on"), "log");

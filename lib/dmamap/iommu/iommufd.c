@@ -248,6 +248,16 @@ open_cdev(const struct iommufd_dev *d)
 			" (chown, a udev rule)" : "");
 }
 
+/** What only the container can explain is left to it: another domain may do, or a mapping is in the way. */
+static int
+explain_attach(const struct iommufd_dev *d, uint32_t ioas, int rc)
+{
+	if (rc == -EINVAL || rc == -EADDRINUSE)
+		return rc;
+	return DM_FAIL(-rc, "%s: iommufd does not attach it to IOAS %u, or cannot map there what the"
+		" others have: %s", d->dev.name, ioas, strerror(-rc));
+}
+
 static int
 iommufd_attach(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev)
 {
@@ -258,8 +268,10 @@ iommufd_attach(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev)
 	if (fd < 0)
 		return fd;
 	rc = bind_device(IOMMUFD_DEV(dev), fd, IOMMUFD(dom->iommu)->fd);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = dm_kernel_ioctl(fd, ABI_VFIO_ATTACH_PT, &attach);
+		rc = rc < 0 ? explain_attach(IOMMUFD_DEV(dev), d->ioas, rc) : 0;
+	}
 	if (rc < 0) {
 		dm_kernel->close(fd); /* unbinds */
 		return rc;
