@@ -58,7 +58,7 @@ on_host()
 
 start() # device arguments for each port
 {
-    LD_LIBRARY_PATH=$PLUGINS "$PROGRAM" -d libgantry_bus_vfio_pci.so -d libgantry_net_e1000e.so $EAL -l 0-1 \
+    LD_LIBRARY_PATH=$PLUGINS "$PROGRAM" -d libgantry_bus_vfio_pci.so -d libgantry_net_e1000e.so --no-pci -l 0-1 \
         -a "vfio_pci:0000:01:00.0$1" -a "vfio_pci:0000:02:00.0$2" -- -p 3 -T 0 -P --no-mac-updating >"$out" 2>&1 &
     pid=$!
     for _ in $(seq 300); do
@@ -80,6 +80,11 @@ pings()
     ip netns exec left ping -c 20 -i 0.05 -W 5 -q 10.78.0.2 | grep -q " 0% packet loss"
 }
 
+tells() # telemetry command, text: the answer holds it
+{
+    echo "$1" | dpdk-telemetry.py | tee -a "$out" | grep -q "$2"
+}
+
 in_machine()
 {
     local side nic=3 address=1
@@ -94,6 +99,9 @@ in_machine()
     judge "two NICs in a container" start "" ""
     for _ in $(seq 30); do ip netns exec left ping -c 1 -W 1 -q 10.78.0.2 >/dev/null && break; done
     judge "packets cross" pings
+    judge "telemetry tells of the container" tells /dmamap/container,default '"backend": "type1", "domains": 1'
+    judge "telemetry tells whose the memory is" tells /dmamap/owners '"owner": "pool '
+    judge "telemetry tells where the memory is" tells /dmamap/memory '"node0": {"hugetlb_2MiB": '
     ip netns exec left ping -f -q 10.78.0.2 >/dev/null 2>&1 &
     local flood=$!
     sleep 1

@@ -574,6 +574,11 @@ struct dmamap_zone_conf {
 	 */
 	int (*progress)(void *arg, uint64_t done, uint64_t len);
 	void *progress_arg; /**< passed to progress */
+	/**
+	 * Addresses, of the process and for devices, that are reserved for the zone to grow into (dmamap_zone_resize()); not 0: at
+	 * least len. 0: it cannot grow. They cost no memory. Not without an IOMMU, whose lack leaves nothing to choose.
+	 */
+	size_t max_len;
 };
 
 /**
@@ -584,6 +589,7 @@ struct dmamap_zone_conf {
  *   - 0: *z, to be given back with dmamap_zone_free() or with its container.
  *   - -EINVAL: conf makes no sense.
  *   - -ENODEV: no such node, or none that this process may use.
+ *   - -ENOTSUP: max_len where no IOMMU translates, or on a kernel that cannot move hugepages (before Linux 5.16).
  *   - -ENOENT: this system has no pages of that size.
  *   - -ENOMEM: too few hugepages on the node (the log says how many are needed and free, and how to
  *     reserve more), a hugetlb cgroup's limit, too little memory, or RLIMIT_MEMLOCK.
@@ -598,6 +604,24 @@ int dmamap_zone_alloc(struct dmamap_container *c, const struct dmamap_zone_conf 
  *   changed.
  */
 int dmamap_zone_free(struct dmamap_zone *z);
+/**
+ * Let a zone grow or shrink at its end, all or not at all. What is in it keeps its addresses, those of the process and those for
+ * devices.
+ *
+ * Each growth is a mapping of its own, with pages of the zone's kind and size. A mapping cannot be cut (see dmamap_unmap()), so
+ * a zone shrinks by whole growths only: to a length that it has had, and never below the one it was made with. Nobody else may use
+ * the zone's functions meanwhile; devices may use what stays.
+ *
+ * @param len  bytes, rounded up to whole pages, at most conf.max_len.
+ * @return
+ *   - 0; also if nothing changes.
+ *   - -EINVAL: no zone or length, or a shrinking that would cut a growth; the log names the lengths below and above.
+ *   - -ENOSPC: more than conf.max_len, or a domain has no entry left.
+ *   - -EBUSY: memory in what would go is registered by somebody (dmamap_register()).
+ *   - -EIO: what was to go is gone, but a domain may still translate it; the zone is shorter, and cannot grow there again.
+ *   - -ENOMEM: as with dmamap_zone_alloc(). conf.progress is not called.
+ */
+int dmamap_zone_resize(struct dmamap_zone *z, size_t len);
 /** First byte of a zone. */
 void *dmamap_zone_va(const struct dmamap_zone *z);
 /** Its IOVA. */
@@ -623,6 +647,7 @@ struct dmamap_zone_info {
 	const char *name;  /**< valid as long as the zone */
 	const char *owner; /**< whose the bytes are; valid as long as the zone and its container */
 	size_t len;	   /**< bytes */
+	size_t max_len;	   /**< bytes that it can grow to; len, if it cannot */
 	size_t page_size;  /**< bytes */
 	enum dmamap_page_kind kind;
 	enum dmamap_placement placement; /**< as asked for */

@@ -40,6 +40,8 @@ struct dm_mapping {
 /** A range that dmamap_iova_take() gave out. */
 struct dm_taken {
 	struct dmamap_range range; /**< first, as in struct dm_mapping */
+	const struct dmamap_zone *zone; /**< the one that may grow into it, or NULL: the user's */
+	bool open;		   /**< the zone is growing now */
 };
 
 struct dm_domain {
@@ -59,13 +61,25 @@ struct dmamap_device {
 	unsigned int holds; /**< atomic */
 };
 
+/** What a zone has grown by, once. */
+struct dm_growth {
+	TAILQ_ENTRY(dm_growth) next;
+	struct dm_pin *pin;
+	struct dm_mapping *mapping;
+};
+
+TAILQ_HEAD(dm_growth_list, dm_growth);
+
 struct dmamap_zone {
 	LIST_ENTRY(dmamap_zone) next;
 	struct dmamap_container *c;
-	struct dm_pin *pin;
-	struct dm_mapping *mapping;
+	struct dm_pin *pin;	    /**< what it was made with */
+	struct dm_mapping *mapping; /**< of pin */
+	struct dm_growth_list growths; /**< what follows, in the order of addresses */
+	size_t len;		    /**< bytes of all */
+	struct dm_taken *room;	    /**< IOVAs to grow into, with as much address space from pin->va on; NULL: none */
+	struct dmamap_zone_conf conf; /**< as it was made, for growths; without the pointers */
 	struct dm_window *window; /**< the one it lies in, or NULL */
-	enum dmamap_placement placement;
 	char name[DMAMAP_NAME_MAX];
 	char owner[DMAMAP_NAME_MAX]; /**< "": the container */
 };
@@ -341,15 +355,35 @@ int dm_containers_walk(int (*fn)(struct dmamap_container *c, void *arg), void *a
 
 /** @name window.c: zones in which IOVA is VA plus a constant */
 /**@{*/
-/** Move a zone's memory, not mapped yet, into the window if it fits there. @return whether; *iova is what goes with it then. */
-bool dm_window_enter(struct dmamap_container *c, struct dmamap_zone *z, uint64_t align,
+/**
+ * Move a zone's memory, not mapped yet, into the window if it fits there, with len bytes of room for it. @return whether; *iova is what
+ * goes with it then.
+ */
+bool dm_window_enter(struct dmamap_container *c, struct dmamap_zone *z, uint64_t len, uint64_t align,
 	uint32_t flags, rte_iova_t *iova);
-/** Let a zone that is mapped now translate by the window. */
-void dm_window_open(struct dmamap_container *c, struct dmamap_zone *z);
+/** Let a part of a zone that is mapped now translate by the window. */
+void dm_window_open(struct dmamap_container *c, const struct dm_mapping *m);
 /** Let it translate by the window no more. */
 void dm_window_shut(struct dmamap_container *c, const struct dm_mapping *m);
 /** Free the zone's memory, and its place in the window if it has one. */
 void dm_window_leave(struct dmamap_container *c, struct dmamap_zone *z);
+/**@}*/
+
+/** @name room.c: zones that grow */
+/**@{*/
+/**
+ * Reserve addresses for a zone's conf.max_len, and move its memory, not mapped yet, to where they begin.
+ * @return 0: *iova is where it is to be mapped, then dm_room_close(); a negative errno, logged.
+ */
+int dm_room_take(struct dmamap_container *c, struct dmamap_zone *z, uint64_t align, uint32_t flags, rte_iova_t *iova);
+/** From now on nobody maps into the zone's room. */
+void dm_room_close(struct dmamap_zone *z);
+/** Give the IOVAs of a zone's room back, if it has one; nothing is mapped in it. */
+void dm_room_give(struct dmamap_container *c, struct dmamap_zone *z);
+/** To how many bytes a zone can grow. */
+size_t dm_zone_max_len(const struct dmamap_zone *z);
+/** A zone's flags for its mappings. */
+uint32_t dm_zone_map_flags(const struct dmamap_zone *z);
 /**@}*/
 
 #endif /* DM_CONTAINER_H */

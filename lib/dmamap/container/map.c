@@ -131,6 +131,10 @@ take_fixed(struct dmamap_container *c, struct dm_mapping *m)
 			", fenced off after a failed unmap: choose another IOVA", c->name,
 			DM_RANGE_ARG(m->range), DM_RANGE_ARG(fenced));
 	taken = dm_taken_find(c, m->range);
+	if (taken != NULL && taken->zone != NULL && !taken->open)
+		return DM_FAIL(EEXIST, "container %s: map at " DM_RANGE_FMT " touches " DM_RANGE_FMT
+			", into which zone %s may grow: choose another IOVA", c->name,
+			DM_RANGE_ARG(m->range), DM_RANGE_ARG(taken->range), taken->zone->name);
 	if (taken != NULL && dm_range_inside(m->range, taken->range)) {
 		m->owns_iova = false;
 		return 0;
@@ -219,7 +223,7 @@ dm_publish(struct dmamap_container *c, const struct dm_mapping *m)
 	if (rc < 0)
 		dm_xlate_remove(c->iova2va, m->range.start, len);
 	else if (m->zone != NULL)
-		dm_window_open(c, m->zone); /* back in after a failed unmap */
+		dm_window_open(c, m); /* back in after a failed unmap */
 	return rc;
 }
 
@@ -334,7 +338,8 @@ check_owner(const struct dmamap_container *c, const struct dm_mapping *m,
 		return DM_FAIL(EBUSY, "container %s: unmap of " DM_RANGE_FMT ": %u registrations "
 			"are in use there: dmamap_deregister() first", c->name,
 			DM_RANGE_ARG(m->range), m->users);
-	if (m == own || (m->zone == NULL && !m->registered))
+	if (m == own || (m->zone == NULL && !m->registered) ||
+		(own != NULL && m->zone != NULL && m->zone == own->zone))
 		return 0;
 	if (m->zone != NULL)
 		return DM_FAIL(EINVAL, "container %s: unmap of " DM_RANGE_FMT

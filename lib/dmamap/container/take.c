@@ -32,6 +32,7 @@ dmamap_iova_take(struct dmamap_container *c, size_t len, size_t align, struct dm
 	if (t == NULL)
 		return -ENOMEM;
 
+	t->zone = NULL;
 	dm_lock(c);
 	within.last = RTE_MIN(within.last, c->mask_last);
 	rc = -ENOSPC;
@@ -72,6 +73,9 @@ give_locked(struct dmamap_container *c, struct dmamap_range r)
 	if (t->range.last != r.last)
 		return DM_FAIL(EINVAL, "container %s: give of " DM_RANGE_FMT ": " DM_RANGE_FMT
 			" was taken", c->name, DM_RANGE_ARG(r), DM_RANGE_ARG(t->range));
+	if (t->zone != NULL)
+		return DM_FAIL(EBUSY, "container %s: give of " DM_RANGE_FMT ": zone %s may grow into it: use"
+			" dmamap_zone_free()", c->name, DM_RANGE_ARG(r), t->zone->name);
 	m = dm_mapping_find(c, r);
 	if (m != NULL)
 		return DM_FAIL(EBUSY, "container %s: give of " DM_RANGE_FMT ": " DM_RANGE_FMT

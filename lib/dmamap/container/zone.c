@@ -23,6 +23,9 @@ check_conf(const struct dmamap_container *c, const struct dmamap_zone_conf *conf
 {
 	if (c == NULL || conf == NULL || z == NULL)
 		return DM_FAIL(EINVAL, "zone: no container, description or place for the result");
+	if (conf->max_len != 0 && conf->max_len < conf->len)
+		return DM_FAIL(EINVAL, "container %s: zone %s: of %zu bytes, it cannot grow to %zu", c->name,
+			conf->name != NULL ? conf->name : "zone", conf->len, conf->max_len);
 	if (conf->len == 0 || (conf->align != 0 && !rte_is_power_of_2(conf->align)) ||
 		(conf->page_size != 0 && !rte_is_power_of_2(conf->page_size)) ||
 		(conf->flags & ~KNOWN_FLAGS) != 0)
@@ -40,22 +43,64 @@ wanted_node(const struct dmamap_zone_conf *conf)
 	return conf->on_node ? conf->node : -1;
 }
 
+uint32_t
+dm_zone_map_flags(const struct dmamap_zone *z)
+{
+	uint32_t flags = z->conf.flags & ~FALLBACKS;
+
+	return (flags & DMAMAP_RW) == 0 ? flags | DMAMAP_RW : flags;
+}
+
 /** Map a zone's memory, in the window if it can be, and enter it in the list. */
 static int
-map_zone(struct dmamap_container *c, struct dmamap_zone *z, uint64_t align, uint32_t flags)
+map_zone(struct dmamap_container *c, struct dmamap_zone *z)
 {
+	uint32_t flags = dm_zone_map_flags(z);
+	uint64_t align = z->conf.align;
 	rte_iova_t iova = 0;
-	int rc;
+	int rc = 0;
 
-	if (dm_window_enter(c, z, align, flags, &iova))
+	if (z->conf.max_len != 0) {
+		rc = dm_room_take(c, z, align, flags, &iova);
 		flags |= DMAMAP_FIXED;
+	} else if (dm_window_enter(c, z, z->pin->len, align, flags, &iova)) {
+		flags |= DMAMAP_FIXED;
+	}
+	if (rc < 0)
+		return rc;
 	rc = dm_map_locked(c, z->pin->va, z->pin->len, align, flags, &iova, &z->mapping);
 	if (rc < 0)
 		return rc;
+	dm_room_close(z);
 	z->mapping->zone = z;
 	LIST_INSERT_HEAD(&c->zones, z, next);
-	dm_window_open(c, z);
+	dm_window_open(c, z->mapping);
 	return 0;
+}
+
+/** Make a zone without memory. */
+static struct dmamap_zone *
+new_zone(struct dmamap_container *c, const struct dmamap_zone_conf *conf)
+{
+	struct dmamap_zone *z = calloc(1, sizeof(*z));
+
+	if (z == NULL)
+		return NULL;
+	z->c = c;
+	TAILQ_INIT(&z->growths);
+	snprintf(z->name, sizeof(z->name), "%s", conf->name != NULL ? conf->name : "zone");
+	if (conf->owner != NULL || conf->dev != NULL)
+		snprintf(z->owner, sizeof(z->owner), "%s",
+			conf->owner != NULL ? conf->owner : dmamap_device_name(conf->dev));
+	z->conf = *conf;
+	z->conf.node = wanted_node(conf);
+	/* What the caller owns may be gone when the zone grows. */
+	z->conf.name = z->name;
+	z->conf.owner = NULL;
+	z->conf.dev = NULL;
+	z->conf.progress = NULL;
+	z->conf.progress_arg = NULL;
+	return z;
 }
 
 int
@@ -64,34 +109,25 @@ dmamap_zone_alloc(struct dmamap_container *c, const struct dmamap_zone_conf *con
 {
 	struct dm_pin_conf pin_conf;
 	struct dmamap_zone *z;
-	uint32_t flags;
 	int rc;
 
 	rc = check_conf(c, conf, out);
 	if (rc < 0)
 		return rc;
-	z = calloc(1, sizeof(*z));
+	z = new_zone(c, conf);
 	if (z == NULL)
 		return -ENOMEM;
-	z->c = c;
-	z->placement = conf->placement;
-	snprintf(z->name, sizeof(z->name), "%s", conf->name != NULL ? conf->name : "zone");
-	if (conf->owner != NULL || conf->dev != NULL)
-		snprintf(z->owner, sizeof(z->owner), "%s",
-			conf->owner != NULL ? conf->owner : dmamap_device_name(conf->dev));
 	pin_conf = (struct dm_pin_conf){.len = conf->len, .align = conf->align,
-		.page_size = conf->page_size, .node = wanted_node(conf), .name = z->name,
+		.page_size = conf->page_size, .node = z->conf.node, .name = z->name,
 		.placement = conf->placement, .allow = conf->flags & FALLBACKS, .threads = conf->threads,
 		.progress = conf->progress, .progress_arg = conf->progress_arg};
 	rc = dm_pin_alloc(&pin_conf, &z->pin);
 	if (rc < 0)
 		goto free_zone;
+	z->len = z->pin->len;
 
-	flags = conf->flags & ~FALLBACKS;
-	if ((flags & DMAMAP_RW) == 0)
-		flags |= DMAMAP_RW;
 	dm_lock(c);
-	rc = map_zone(c, z, conf->align, flags);
+	rc = map_zone(c, z);
 	if (rc < 0)
 		dm_window_leave(c, z);
 	dm_unlock(c);
@@ -115,7 +151,7 @@ dmamap_zone_free(struct dmamap_zone *z)
 		return 0;
 	c = z->c;
 	dm_lock(c);
-	rc = dm_unmap_locked(c, z->mapping->range, z->mapping);
+	rc = dm_unmap_locked(c, dm_range(z->mapping->range.start, z->len), z->mapping);
 	if (rc < 0 && rc != -EIO) {
 		dm_unlock(c);
 		return rc;
@@ -132,10 +168,13 @@ void
 dm_zones_drop(struct dmamap_container *c)
 {
 	struct dmamap_zone *z;
+	struct dm_growth *g;
 
 	while ((z = LIST_FIRST(&c->zones)) != NULL) {
 		LIST_REMOVE(z, next);
 		dm_mapping_drop(c, z->mapping);
+		TAILQ_FOREACH(g, &z->growths, next)
+			dm_mapping_drop(c, g->mapping);
 		dm_window_leave(c, z);
 		free(z);
 	}
@@ -156,7 +195,7 @@ dmamap_zone_iova(const struct dmamap_zone *z)
 size_t
 dmamap_zone_len(const struct dmamap_zone *z)
 {
-	return z->pin->len;
+	return z->len;
 }
 
 size_t
@@ -168,24 +207,40 @@ dmamap_zone_page_size(const struct dmamap_zone *z)
 int
 dmamap_zone_node(const struct dmamap_zone *z)
 {
+	const struct dm_growth *g;
+
+	TAILQ_FOREACH(g, &z->growths, next)
+		if (g->pin->node != z->pin->node)
+			return -1;
 	return z->pin->node;
 }
 
 int
 dmamap_zone_info(const struct dmamap_zone *z, struct dmamap_zone_info *info)
 {
+	struct dm_node_lens lens;
+	const struct dm_growth *g;
+	unsigned int i;
+
 	if (z == NULL || info == NULL)
 		return -EINVAL;
 	memset(info, 0, sizeof(*info));
 	info->name = z->name;
 	info->owner = z->owner[0] != '\0' ? z->owner : z->c->name;
-	info->len = z->pin->len;
+	info->len = z->len;
+	info->max_len = dm_zone_max_len(z);
 	info->page_size = z->pin->page_size;
 	info->kind = z->pin->kind;
-	info->placement = z->placement;
+	info->placement = z->conf.placement;
 	info->node = z->pin->wanted;
 	info->as_asked = z->pin->as_asked;
-	info->n_nodes = z->pin->nodes.n;
-	memcpy(info->nodes, z->pin->nodes.of, z->pin->nodes.n * sizeof(info->nodes[0]));
+	lens = z->pin->nodes;
+	TAILQ_FOREACH(g, &z->growths, next) {
+		info->as_asked = info->as_asked && g->pin->as_asked;
+		for (i = 0; i < g->pin->nodes.n; i++)
+			dm_node_add(&lens, g->pin->nodes.of[i].node, g->pin->nodes.of[i].len);
+	}
+	info->n_nodes = lens.n;
+	memcpy(info->nodes, lens.of, lens.n * sizeof(info->nodes[0]));
 	return 0;
 }

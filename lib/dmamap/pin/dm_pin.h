@@ -28,6 +28,7 @@ struct dm_pin_conf {
 	void *progress_arg;
 	/** Where the memory is to lie: address space of the caller, aligned and with room, see dm_pin_move(); or NULL */
 	void *at;
+	const struct dm_pin *like; /**< pages of the same kind and size as these, and no others; or NULL */
 };
 
 /** Memory that was got. Read-only for others. */

@@ -86,6 +86,9 @@ map_aligned(size_t len, size_t align, int fd, void *at)
 
 	if (at != NULL) {
 		va = mmap(at, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
+		/* Where there are no pages, the kernel may have unmapped what was there before it said so. */
+		if (va == MAP_FAILED)
+			dm_pin_reserve(at, len);
 		return va != MAP_FAILED ? va : NULL;
 	}
 	start = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -274,6 +277,25 @@ alloc_instead(const struct dm_pin_conf *conf, const char *why, struct dm_pin **p
 	return rc;
 }
 
+/** Allocate pages like others. */
+static int
+alloc_like(const struct dm_pin_conf *conf, struct dm_pin **pin)
+{
+	const struct dm_pin *like = conf->like;
+	char why[DM_HUGEPAGE_SHORTAGE_MAX], str[DM_HUGEPAGE_STR_MAX];
+	int rc = alloc_kind(conf, like->kind, like->page_size, like->locked, pin);
+
+	if (rc != -ENOSPC)
+		return rc;
+	dm_hugepage_shortage(like->page_size, conf->placement == DMAMAP_PLACE_STRICT ? conf->node : -1,
+		RTE_ALIGN_CEIL(conf->len, like->page_size) / like->page_size, why);
+	if (like->kind == DMAMAP_PAGES_HUGETLB)
+		return DM_FAIL(ENOMEM, "%s: %s", conf->name, why);
+	return DM_FAIL(ENOMEM, "%s: cannot get %zu bytes in %s pages of %s", conf->name, conf->len,
+		like->kind == DMAMAP_PAGES_BASE ? "base" : "transparent",
+		dm_hugepage_size_str(like->page_size, str));
+}
+
 /** The same, and say so if there are too few pages. */
 static int
 alloc_or_explain(const struct dm_pin_conf *conf, size_t page_size, struct dm_pin **pin)
@@ -352,6 +374,8 @@ dm_pin_alloc(const struct dm_pin_conf *conf, struct dm_pin **pin)
 
 	if (rc < 0)
 		return rc;
+	if (conf->like != NULL)
+		return alloc_like(conf, pin);
 	if (conf->page_size == 0)
 		return alloc_any_size(conf, pin);
 	if (check_page_size(conf) == 0)
