@@ -8,11 +8,16 @@ GANTRY_OUT (a folder whose files go to --out).
 """
 
 import argparse
+import fcntl
 import os
 import shlex
+import sys
+import tempfile
 
 RUNNER_FAILED = 125     # the runner, not the command, is what failed
 TIMED_OUT = 124
+SKIPPED = 77            # what Meson takes for a skipped test
+LOCK_KEPT = 'GANTRY_VM_LOCK'    # in the environment of those whose caller has the lock: the file's number
 
 
 class RunnerError(Exception):
@@ -49,3 +54,24 @@ def parse(arguments):
 def shell_exports(environment):
     """The environment as lines of a shell script."""
     return ''.join(f'export {key}={shlex.quote(value)}\n' for key, value in environment.items())
+
+
+def lock_machine():
+    """One machine at a time: two would fight for the cores, and what a test sees would depend on it."""
+    if LOCK_KEPT in os.environ:
+        return os.dup(int(os.environ[LOCK_KEPT]))
+    path = os.path.join(tempfile.gettempdir(), 'gantry-vm.lock')
+    file = os.open(path, os.O_RDWR if os.path.exists(path) else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print('gantry-vm: waiting for another emulated machine to end', file=sys.stderr, flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def keep_machine():
+    """Takes the lock for all machines that this program and what it starts will run."""
+    file = lock_machine()
+    os.set_inheritable(file, True)
+    os.environ[LOCK_KEPT] = str(file)
