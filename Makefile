@@ -5,13 +5,15 @@
 PREFIX ?= /usr/local
 MESON_ARGS ?=
 
-.PHONY: help deps build demo test bench install clean
+.PHONY: help deps build demo test conformance sweep bench install clean
 
 help:
 	@echo 'make deps     install packages, fetch DPDK driver headers, prepare the emulated machine'
 	@echo 'make build    build everything into build/'
 	@echo 'make demo     l2fwd forwards between two assigned NICs, in the emulated machine'
 	@echo 'make test     all tests: this host, sanitizers, the emulated machine'
+	@echo 'make conformance  facts by kernel by IOMMU, on the model and in every machine that can be had'
+	@echo 'make sweep    fail every call in turn, plain and under sanitizers'
 	@echo 'make bench    all benchmarks, on this host: table of targets, build/bench.json, build/plots'
 	@echo 'make install  install into PREFIX=$(PREFIX), below DESTDIR if that is set'
 	@echo 'make clean    remove the build folders'
@@ -31,6 +33,13 @@ demo: deps
 
 test: deps
 	@config/test
+
+conformance: deps
+	@$(MAKE) --no-print-directory build
+	@config/conformance build
+
+sweep: deps
+	@config/sweep
 
 bench: build
 	@config/bench build
