@@ -30,6 +30,10 @@
 
 #define TRACING "/sys/kernel/tracing/"
 #define ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
+/* Of the kernel that config/vm/kernel-build makes only, see config/vm/kernel-alter.h. */
+#define NEVER_SHARE "/sys/module/vfio_iommu_type1/parameters/never_share"
+#define ALTER "/sys/module/iommu/parameters/alter"
+#define FAIL_MAP "/sys/module/iommu/parameters/fail_map"
 
 static int
 linux_open(const char *path)
@@ -67,6 +71,37 @@ link_name(const char *path, char *name, size_t room)
 	target[len] = '\0';
 	strlcpy(name, basename(target), room);
 	return true;
+}
+
+/** Whether the first line of a file has the text in it. */
+static bool
+file_has(const char *path, const char *text)
+{
+	char line[1024];
+	FILE *in = fopen(path, "r");
+	bool has;
+
+	if (in == NULL)
+		return false;
+	has = fgets(line, sizeof(line), in) != NULL && strstr(line, text) != NULL;
+	fclose(in);
+	return has;
+}
+
+/** Which IOMMU the kernel takes to be in front of a device. */
+static void
+read_iommu(struct place *place)
+{
+	char path[256], name[24];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu", place->name);
+	if (!link_name(path, name, sizeof(name)))
+		return;
+	if (file_has(NEVER_SHARE, "Y"))
+		snprintf(place->iommu, sizeof(place->iommu), "%.16s of %d", name, place->group);
+	else
+		snprintf(place->iommu, sizeof(place->iommu), "%.16s%s", name,
+			file_has(ALTER, place->name) ? " altered" : "");
 }
 
 static void
@@ -116,8 +151,7 @@ describe(const char *name, struct place *place)
 	if (!link_name(path, group, sizeof(group)))
 		return -ENOENT;
 	place->group = atoi(group);
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu", name);
-	link_name(path, place->iommu, sizeof(place->iommu));
+	read_iommu(place);
 	read_reserved(place);
 	find_cdev(place);
 	return 0;
@@ -303,7 +337,16 @@ linux_map_events(void)
 	return n;
 }
 
-static const struct kernel kernel_linux = {
+static void
+linux_fail_map_event(unsigned int nth, int err)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", err == ENOMEM ? nth : 0);
+	write_file(FAIL_MAP, text, 0);
+}
+
+static struct kernel kernel_linux = {
 	.name = "Linux",
 	.open = linux_open,
 	.close = linux_close,
@@ -332,6 +375,9 @@ conformance_linux(const struct kernel **kernel)
 		printf("  kernel Linux %s %s, IOMMU %s\n", name.release, name.machine, place.iommu);
 	told = true;
 	tracing = start_tracing();
+	/* What the case before has not used up is taken back. */
+	if (write_file(FAIL_MAP, "0", 0) == 0)
+		kernel_linux.fail_map_event = linux_fail_map_event;
 	*kernel = &kernel_linux;
 	return TEST_SUCCESS;
 }
