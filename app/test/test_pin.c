@@ -34,18 +34,16 @@
 /** Others on this machine use hugepages too: a leak shows in each of so many attempts, they do not. */
 #define ATTEMPTS 20
 
-static size_t huge; /* the smallest hugepages */
+static size_t huge; /* the smallest hugepages that serve */
 
 static int
 setup(void)
 {
-	size_t sizes[DM_HUGEPAGE_SIZES_MAX];
 	struct dm_hugepage_count count;
-	unsigned int n = dm_hugepage_sizes(sizes);
 
-	if (n == 0)
+	huge = dm_hugepage_smallest();
+	if (huge == 0)
 		return test_skip("this kernel has no hugepages");
-	huge = sizes[n - 1];
 	if (dm_hugepage_count(huge, -1, &count) < 0 || count.free < PAGES)
 		return test_skip("fewer than %u hugepages of %zu KiB are free", PAGES, huge >> 10);
 	return TEST_SUCCESS;

@@ -33,6 +33,13 @@ struct dm_hugepage_count {
 unsigned int dm_hugepage_sizes(size_t sizes[DM_HUGEPAGE_SIZES_MAX]);
 
 /**
+ * The smallest hugepages that are worth a try: those of the size that this kernel uses where none is named, or smaller
+ * ones if somebody has set some aside. (Kernels for arm64 know pages of 64 KiB, whose pool is mostly empty.)
+ * @return bytes; 0: the kernel has none.
+ */
+size_t dm_hugepage_smallest(void);
+
+/**
  * Count the pages of a size.
  * @param node  NUMA node, or -1: all.
  * @return 0; -ENOENT: no such size.

@@ -104,6 +104,35 @@ dm_hugepage_count(size_t page_size, int node, struct dm_hugepage_count *count)
 	return 0;
 }
 
+/** Bytes of a hugepage where a program names no size. */
+static size_t
+default_size(void)
+{
+	FILE *meminfo = fopen("/proc/meminfo", "r");
+	char line[128];
+	size_t kib = 0;
+
+	while (meminfo != NULL && fgets(line, sizeof(line), meminfo) != NULL)
+		if (sscanf(line, "Hugepagesize: %zu kB", &kib) == 1)
+			break;
+	if (meminfo != NULL)
+		fclose(meminfo);
+	return kib << 10;
+}
+
+size_t
+dm_hugepage_smallest(void)
+{
+	size_t sizes[DM_HUGEPAGE_SIZES_MAX], usual = default_size();
+	unsigned int n = dm_hugepage_sizes(sizes);
+	struct dm_hugepage_count count;
+
+	for (; n > 1 && sizes[n - 1] < usual; n--)
+		if (dm_hugepage_count(sizes[n - 1], -1, &count) == 0 && count.total + count.surplus > 0)
+			break;
+	return n > 0 ? sizes[n - 1] : 0;
+}
+
 /** Pages that are free and not promised, on all nodes or on one of them. */
 static uint64_t
 unpromised(size_t page_size, int node, const struct dm_hugepage_count *count)

@@ -333,23 +333,23 @@ suits(const struct dm_pin_conf *conf, size_t page_size)
 static int
 alloc_any_size(const struct dm_pin_conf *conf, struct dm_pin **pin)
 {
-	size_t sizes[DM_HUGEPAGE_SIZES_MAX];
+	size_t sizes[DM_HUGEPAGE_SIZES_MAX], smallest = dm_hugepage_smallest();
 	unsigned int i, n = dm_hugepage_sizes(sizes);
 	int rc;
 
-	if (n == 0) {
+	if (smallest == 0) {
 		rc = alloc_instead(conf, "this kernel has no hugepages (no /sys/kernel/mm/hugepages)", pin);
 		return rc != -ENOSPC ? rc : DM_FAIL(ENOENT, "%s: this kernel has no hugepages (no"
 			" /sys/kernel/mm/hugepages)", conf->name);
 	}
-	for (i = 0; i < n - 1; i++) {
+	for (i = 0; i < n && sizes[i] > smallest; i++) {
 		if (!suits(conf, sizes[i]))
 			continue;
 		rc = alloc_pages(conf, sizes[i], pin);
 		if (rc != -ENOSPC)
 			return rc;
 	}
-	return alloc_or_explain(conf, sizes[n - 1], pin);
+	return alloc_or_explain(conf, smallest, pin);
 }
 
 static int
