@@ -376,7 +376,7 @@ zone_on_no_node(struct dmamap_container *c)
 static int
 zone_of_odd_pages(struct dmamap_container *c)
 {
-	const struct dmamap_zone_conf conf = {.len = PAGE, .page_size = 64 << 10, .name = "pool"};
+	const struct dmamap_zone_conf conf = {.len = PAGE, .page_size = 16 << 10, .name = "pool"};
 	struct dmamap_zone *z;
 
 	return dmamap_zone_alloc(c, &conf, &z);
@@ -398,7 +398,7 @@ memory_that_is_not_there(void)
 		{"too few hugepages", zone_of_a_tebibyte, -ENOMEM,
 			{"pool", "needs 524288 pages", "free", "nr_hugepages"}},
 		{"no such node", zone_on_no_node, -ENODEV, {"pool", "999"}},
-		{"no such page size", zone_of_odd_pages, -ENOENT, {"pool", "64", "/sys/kernel/mm/hugepages"}},
+		{"no such page size", zone_of_odd_pages, -ENOENT, {"pool", "16 KiB", "/sys/kernel/mm/hugepages"}},
 		{"no length", zone_without_length, -EINVAL, {"pool", "length 0"}},
 	};
 	bool right = true;

@@ -184,19 +184,21 @@ command(const struct vfio_pci_device *dev)
 	return rte_le_to_cpu_16(value);
 }
 
-/** Can the process read this byte? The kernel tells without a signal. */
+/** Can the process read this byte? To try it would be an error of the bus where a device cannot be read by bytes. */
 static bool
 readable(const volatile uint8_t *addr)
 {
-	int fds[2];
-	bool ok;
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512], access_bits[8];
+	uintptr_t start, end;
+	bool yes = false;
 
-	if (pipe(fds) < 0)
-		return false;
-	ok = write(fds[1], (const void *)(uintptr_t)addr, 1) == 1;
-	close(fds[0]);
-	close(fds[1]);
-	return ok;
+	while (maps != NULL && !yes && fgets(line, sizeof(line), maps) != NULL)
+		yes = sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s", &start, &end, access_bits) == 3 &&
+			(uintptr_t)addr >= start && (uintptr_t)addr < end && access_bits[0] == 'r';
+	if (maps != NULL)
+		fclose(maps);
+	return yes;
 }
 
 static bool
@@ -475,9 +477,9 @@ msix_vectors_fire_apart(void)
 
 	reg_write(dev, REG_IVAR, IVAR_ROUTES);
 	raise_cause(dev, CAUSE_RXQ1);
-	TEST_ASSERT_EQUAL(wait_event(vfio_pci_intr_fd(dev, 2)), UINT64_C(1), "vector 2 is silent");
+	TEST_ASSERT(wait_event(vfio_pci_intr_fd(dev, 2)) > 0, "vector 2 is silent");
 	raise_cause(dev, CAUSE_RXQ0);
-	TEST_ASSERT_EQUAL(wait_event(vfio_pci_intr_fd(dev, 1)), UINT64_C(1), "vector 1 is silent");
+	TEST_ASSERT(wait_event(vfio_pci_intr_fd(dev, 1)) > 0, "vector 1 is silent");
 	TEST_ASSERT(is_quiet(vfio_pci_intr_fd(dev, 0)) && is_quiet(vfio_pci_intr_fd(dev, 2)),
 		"another vector fired too");
 	clear_cause(dev);
@@ -660,6 +662,19 @@ an_applications_container_stays(void)
 #define DMA_LEN (64 * UINT64_C(4096))
 #define DMA_IOVA UINT64_C(0x40000000)
 
+/** Where devices write their interrupts to: no memory can be mapped there. */
+static rte_iova_t
+msi_window(const struct dmamap_container *c)
+{
+	struct dmamap_reserved reserved[32];
+	int i, n = RTE_MIN(dmamap_reserved(c, reserved, RTE_DIM(reserved)), (int)RTE_DIM(reserved));
+
+	for (i = 0; i < n; i++)
+		if (reserved[i].type == DMAMAP_RESERVED_MSI)
+			return reserved[i].range.start;
+	return RTE_BAD_IOVA;
+}
+
 static int
 dma_map_cases(uint8_t *va)
 {
@@ -685,8 +700,9 @@ dma_map_cases(uint8_t *va)
 	TEST_ASSERT_SUCCESS(rte_dev_dma_unmap(b, va, DMA_IOVA, DMA_LEN), "unmap for the neighbour");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, va), RTE_BAD_IOVA, "it is mapped still");
 
+	TEST_ASSERT_NOT_EQUAL(msi_window(c), RTE_BAD_IOVA, "no MSI window is reported");
 	test_log_begin();
-	TEST_ASSERT(rte_dev_dma_map(a, va, UINT64_C(0xfee00000), DMA_LEN) == -1 &&
+	TEST_ASSERT(rte_dev_dma_map(a, va, msi_window(c), DMA_LEN) == -1 &&
 			rte_errno == EADDRINUSE,
 		"mapped over the MSI window: %d", rte_errno);
 	test_log_end();
