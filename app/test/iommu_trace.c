@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * What did the kernel really do? Its own account of what went into the IOMMUs' tables and out of them.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "iommu_trace.h"
+
+#define TRACING "/sys/kernel/tracing/"
+
+static int
+write_file(const char *path, const char *text, int flags)
+{
+	int fd = open(path, O_WRONLY | flags), rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+int
+iommu_trace_start(void)
+{
+	write_file(TRACING "trace", "", O_TRUNC);
+	if (write_file(TRACING "events/iommu/map/enable", "1", 0) < 0 ||
+		write_file(TRACING "events/iommu/unmap/enable", "1", 0) < 0)
+		return -ENOENT;
+	return 0;
+}
+
+void
+iommu_trace_stop(void)
+{
+	write_file(TRACING "events/iommu/map/enable", "0", 0);
+	write_file(TRACING "events/iommu/unmap/enable", "0", 0);
+}
+
+/*
+ * Lines as of Linux 6.1 (include/trace/events/iommu.h):
+ *   ... map: IOMMU: iova=0x... - 0x... paddr=0x... size=N
+ *   ... unmap: IOMMU: iova=0x... - 0x... size=N unmapped_size=N
+ */
+void
+iommu_trace_read(struct dmamap_range within, struct iommu_trace *trace)
+{
+	FILE *in = fopen(TRACING "trace", "r");
+	char line[512];
+	const char *at;
+	uint64_t iova, bytes;
+
+	*trace = (struct iommu_trace){0};
+	while (in != NULL && fgets(line, sizeof(line), in) != NULL) {
+		at = strstr(line, "map: IOMMU: iova=");
+		if (at == NULL || sscanf(at, "map: IOMMU: iova=%" SCNx64, &iova) != 1)
+			continue;
+		if (iova < within.start || iova > within.last)
+			continue;
+		if (strstr(line, " unmap: ") != NULL) {
+			at = strstr(line, "unmapped_size=");
+			if (at != NULL && sscanf(at, "unmapped_size=%" SCNu64, &bytes) == 1) {
+				trace->unmaps++;
+				trace->unmapped += bytes;
+			}
+		} else {
+			at = strstr(line, " size=");
+			if (at != NULL && sscanf(at, " size=%" SCNu64, &bytes) == 1) {
+				trace->maps++;
+				trace->mapped += bytes;
+			}
+		}
+	}
+	if (in != NULL)
+		fclose(in);
+}
