@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 The Gantry authors
 # Does gantry-l2fwd forward, stop, refuse and survive? test_l2fwd.sh PROGRAM: on any host, with ports that need no
-# device. test_l2fwd.sh PROGRAM PLUGINS: in the emulated machine (profile default), with real ones.
+# device. test_l2fwd.sh PROGRAM PLUGINS: in the emulated machine (profile default or iommufd), with real ones.
 set -u
 readonly PROGRAM=$1 PLUGINS=${2:-}
 readonly EAL="--no-pci --no-telemetry"
+HERE=$(cd "$(dirname "$0")" && pwd)
+readonly HERE
 passed=0 failed=0 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 
@@ -56,10 +58,10 @@ on_host()
     refused "no ports at all" "there is no Ethernet port" $EAL --no-huge --no-shconf -m 128 -l 0 -- -p 1
 }
 
-start() # device arguments for each port
+start() # device arguments for each port, the program's options
 {
     LD_LIBRARY_PATH=$PLUGINS "$PROGRAM" -d libgantry_bus_vfio_pci.so -d libgantry_net_e1000e.so --no-pci -l 0-1 \
-        -a "vfio_pci:0000:01:00.0$1" -a "vfio_pci:0000:02:00.0$2" -- -p 3 -T 0 -P --no-mac-updating >"$out" 2>&1 &
+        -a "vfio_pci:0000:01:00.0$1" -a "vfio_pci:0000:02:00.0$2" -- -p 3 -T 0 -P ${3:---no-mac-updating} >"$out" 2>&1 &
     pid=$!
     for _ in $(seq 300); do
         grep -q "forwarding" "$out" && return 0
@@ -85,6 +87,96 @@ tells() # telemetry command, text: the answer holds it
     echo "$1" | dpdk-telemetry.py | tee -a "$out" | grep -q "$2"
 }
 
+comes_up() # a link, after a port was started
+{
+    for _ in $(seq 30); do ip netns exec left ping -c 1 -W 1 -q 10.78.0.2 >/dev/null && return 0; done
+    return 1
+}
+
+ask() # a telemetry command
+{
+    echo "$1" | dpdk-telemetry.py >"$answer"
+}
+
+moved() # port, container
+{
+    ask "/l2fwd/move,$1,$2" && grep -q "\"port\": $1, \"container\": \"$2\"" "$answer"
+}
+
+not_moved() # parameters, what the answer says
+{
+    ask "/l2fwd/move$1" && grep -q "\"error\": \".*$2" "$answer"
+}
+
+is_in() # port, container
+{
+    ask /l2fwd/ports && python3 -c "
+import json, sys
+sys.exit(json.load(open('$answer'))['/l2fwd/ports']['$1']['container'] != '$2')"
+}
+
+says() # of a container
+{
+    grep -q "^container $1" "$out"
+}
+
+two_domains()
+{
+    judge "a NIC in each of two domains of a container" start ",container=pair,isolate=1" ",container=pair,isolate=1"
+    comes_up
+    judge "packets cross from domain to domain" pings
+    judge "it ends well" stopped TERM
+    judge "there were two domains" says "pair: $1, 2 domains, 2 groups, 2 devices"
+}
+
+moves()
+{
+    answer=$(mktemp)
+    judge "two NICs in a container" start "" ""
+    comes_up
+    judge "packets cross before a move" pings
+    judge "a port moves to another container" moved 1 b
+    judge "it says that it is there" is_in 1 b
+    judge "the other says that it stayed" is_in 0 default
+    comes_up
+    judge "packets cross from container to container" pings
+    judge "and back" moved 1 default
+    judge "it says that it is back" is_in 1 default
+    comes_up
+    judge "packets cross after a move" pings
+    judge "no port" not_moved ",7,b" "port 7 is none that forwards"
+    judge "no container" not_moved "" "wants a port and a container"
+    judge "no name" not_moved ",1,a=b" "is no name of a container"
+    judge "where it is" not_moved ",1,default" "is in container default already"
+    judge "the first port moves too" moved 0 b
+    judge "the last one stays with the packets" not_moved ",1,b" "holds the packet buffers"
+    comes_up
+    judge "packets cross still" pings
+    judge "it ends well in two containers" stopped TERM
+    judge "one was the first port's" says "b: $1, 1 domain, 1 group, 1 device"
+    judge "the other the second's" says "default: $1, 1 domain, 1 group, 1 device"
+
+    ip netns exec left ip link set eth0 promisc on
+    judge "each port for itself" start "" "" "--portmap=(0,0),(1,1)"
+    judge "one forwards while the other moves, there and back" eval \
+        'ip netns exec left "$HERE/l2fwd_reflect.py" eth0 /l2fwd/move,1,b /l2fwd/move,1,default >"$answer" 2>&1'
+    cat "$answer"
+    judge "it ends well after both moves" stopped TERM
+    judge "both are where they were" says "default: $1, 1 domain, 2 groups, 2 devices"
+    rm -f "$answer"
+}
+
+on_iommufd()
+{
+    judge "two NICs in an address space of iommufd" start "" ""
+    comes_up
+    judge "packets cross" pings
+    judge "it ends well" stopped TERM
+    judge "there was one" says "default: iommufd, 1 domain, 2 groups, 2 devices"
+    two_domains iommufd
+    moves iommufd
+}
+
 in_machine()
 {
     local side nic=3 address=1
@@ -96,8 +188,12 @@ in_machine()
         nic=$((nic + 1)) address=$((address + 1))
     done
 
+    if [ "$GANTRY_RUNNER" = vm:iommufd ]; then
+        on_iommufd
+        return
+    fi
     judge "two NICs in a container" start "" ""
-    for _ in $(seq 30); do ip netns exec left ping -c 1 -W 1 -q 10.78.0.2 >/dev/null && break; done
+    comes_up
     judge "packets cross" pings
     judge "telemetry tells of the container" tells /dmamap/container,default '"backend": "type1", "domains": 1'
     judge "telemetry tells whose the memory is" tells /dmamap/owners '"owner": "pool '
@@ -117,6 +213,8 @@ in_machine()
     judge "packets cross from container to container" pings
     judge "SIGINT ends it well" stopped INT
     judge "both containers are shown" awk '/^container a: type1/ {a = 1} /^container b: type1/ {b = 1} END {exit !(a && b)}' "$out"
+    two_domains type1
+    moves type1
 }
 
 if [ -z "$PLUGINS" ]; then

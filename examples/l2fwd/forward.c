@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <rte_bitops.h>
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
+#include <rte_rcu_qsbr.h>
 
 #include "l2fwd.h"
 
@@ -56,9 +58,12 @@ update_macs(const struct worker_lane *wl, struct rte_mbuf **pkt, unsigned int n)
 }
 
 static void
-flush(struct worker_lane *wl)
+flush(struct worker_lane *wl, uint64_t away)
 {
-	uint16_t sent = rte_eth_tx_burst(wl->lane->dst, 0, wl->pkt, wl->n);
+	uint16_t sent = 0;
+
+	if (likely(!(away & RTE_BIT64(wl->lane->dst))))
+		sent = rte_eth_tx_burst(wl->lane->dst, 0, wl->pkt, wl->n);
 
 	wl->lane->tx += sent;
 	if (unlikely(sent < wl->n)) {
@@ -69,11 +74,13 @@ flush(struct worker_lane *wl)
 }
 
 static void
-poll_lane(struct worker_lane *wl, bool mac_updating)
+poll_lane(struct worker_lane *wl, bool mac_updating, uint64_t away)
 {
 	struct rte_mbuf **pkt = wl->pkt + wl->n;
-	uint16_t n = rte_eth_rx_burst(wl->lane->src, 0, pkt, L2FWD_BURST);
+	uint16_t n = 0;
 
+	if (likely(!(away & RTE_BIT64(wl->lane->src))))
+		n = rte_eth_rx_burst(wl->lane->src, 0, pkt, L2FWD_BURST);
 	if (n > 0) {
 		wl->lane->rx += n;
 		wl->n += n;
@@ -81,7 +88,7 @@ poll_lane(struct worker_lane *wl, bool mac_updating)
 			update_macs(wl, pkt, n);
 	}
 	if (wl->n >= L2FWD_BURST || (n == 0 && wl->n > 0))
-		flush(wl);
+		flush(wl, away);
 }
 
 static unsigned int
@@ -111,24 +118,32 @@ l2fwd_lcore(void *arg)
 	struct l2fwd_app *app = arg;
 	bool main_lcore = rte_lcore_id() == rte_get_main_lcore();
 	uint64_t period = main_lcore ? app->opt.period * rte_get_tsc_hz() : 0;
-	uint64_t next = rte_rdtsc() + period;
-	unsigned int n, i;
+	uint64_t next = rte_rdtsc() + period, away;
+	unsigned int me = rte_lcore_index(rte_lcore_id()), n, i;
 
 	n = gather_lanes(app, wl);
+	__atomic_add_fetch(&app->ready, 1, __ATOMIC_RELEASE);
 	if (n == 0 && !main_lcore)
 		return 0;
+	rte_rcu_qsbr_thread_register(app->rcu, me);
+	rte_rcu_qsbr_thread_online(app->rcu, me);
 	while (!stopped) {
+		away = __atomic_load_n(&app->away, __ATOMIC_ACQUIRE);
 		for (i = 0; i < n; i++)
-			poll_lane(&wl[i], app->opt.mac_updating);
+			poll_lane(&wl[i], app->opt.mac_updating, away);
 		if (n == 0)
 			usleep(10000);
 		if (period != 0 && rte_rdtsc() >= next) {
 			l2fwd_print_ports(app, "statistics");
 			next += period;
 		}
+		rte_rcu_qsbr_quiescent(app->rcu, me);
 	}
+	away = __atomic_load_n(&app->away, __ATOMIC_ACQUIRE);
 	for (i = 0; i < n; i++)
 		if (wl[i].n > 0)
-			flush(&wl[i]);
+			flush(&wl[i], away);
+	rte_rcu_qsbr_thread_offline(app->rcu, me);
+	rte_rcu_qsbr_thread_unregister(app->rcu, me);
 	return 0;
 }

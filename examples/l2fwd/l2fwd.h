@@ -75,6 +75,8 @@ int l2fwd_plan(const struct l2fwd_options *opt, uint64_t available, unsigned int
 	struct l2fwd_plan *plan, struct l2fwd_error *err);
 
 struct rte_mempool;
+struct rte_rcu_qsbr;
+struct dmamap_container;
 struct l2fwd_app;
 
 /** All that the program holds. */
@@ -86,6 +88,9 @@ struct l2fwd_app {
 	uint16_t nb_rxd, nb_txd;
 	uint64_t started; /**< mask of ports to be stopped */
 	uint64_t opened;  /**< mask of ports to be closed */
+	uint64_t away;	  /**< mask of ports that no lcore may touch; atomic */
+	unsigned int ready; /**< lcores that have begun; atomic */
+	struct rte_rcu_qsbr *rcu; /**< the lcores report to it that they hold no port, by their indices */
 };
 
 /** Print a line "gantry-l2fwd: ..." to the standard error output. */
@@ -96,11 +101,21 @@ void l2fwd_complain(const char *fmt, ...) __rte_format_printf(1, 2);
  * @return 0, or negative errno and app->err.
  */
 int l2fwd_pool_create(struct l2fwd_app *app);
+/** Let a device that came to another container use the packet buffers. @return 0, or negative errno and app->err. */
+int l2fwd_pool_enter(struct l2fwd_app *app, const char *dev);
+/** A device is about to leave its container; if no other port's is there, the packet buffers leave it too. */
+void l2fwd_pool_leave(struct l2fwd_app *app, const char *dev);
+/** Does a container hold the packet buffers, and go with the one device that is in it? */
+bool l2fwd_pool_needs(const struct dmamap_container *c);
 /** Free them; the ports are closed. */
 void l2fwd_pool_free(struct l2fwd_app *app);
 
 /** Configure and start the plan's ports. @return 0, or negative errno and app->err. */
 int l2fwd_ports_start(struct l2fwd_app *app);
+/** Configure and start one of them. @return 0, or negative errno and app->err. */
+int l2fwd_port_start(struct l2fwd_app *app, uint16_t port);
+/** Stop and close one. */
+void l2fwd_port_stop(struct l2fwd_app *app, uint16_t port);
 /** Wait a few seconds for the links, or until l2fwd_stopped(). */
 void l2fwd_ports_wait_link(const struct l2fwd_app *app);
 /** Stop and close what was started. */
@@ -112,6 +127,11 @@ void l2fwd_stop(void);
 bool l2fwd_stopped(void);
 /** An lcore's life; arg is the app. Returns after l2fwd_stop(). */
 int l2fwd_lcore(void *arg);
+
+/** From now on ports can be moved, by telemetry. @return 0, or -ENOMEM and app->err. */
+int l2fwd_moves_begin(struct l2fwd_app *app);
+/** No more; waits for a move that is under way. No lcore forwards. */
+void l2fwd_moves_end(struct l2fwd_app *app);
 
 /** Print the table of ports. */
 void l2fwd_print_ports(const struct l2fwd_app *app, const char *title);

@@ -65,14 +65,20 @@ run(void)
 	if (rc < 0)
 		goto free_pool;
 
+	rc = l2fwd_moves_begin(&app);
+	if (rc < 0)
+		goto stop_ports;
+
 	l2fwd_ports_wait_link(&app);
 	printf("gantry-l2fwd: forwarding; stop with Ctrl-C\n");
 	fflush(stdout);
 	rte_eal_mp_remote_launch(l2fwd_lcore, &app, CALL_MAIN);
 	rte_eal_mp_wait_lcore();
+	l2fwd_moves_end(&app);
 
 	l2fwd_print_ports(&app, "final statistics");
 	l2fwd_print_containers(&app);
+stop_ports:
 	l2fwd_ports_stop(&app);
 free_pool:
 	l2fwd_pool_free(&app);

@@ -29,15 +29,15 @@
 static struct dmamap_container *containers[L2FWD_MAX_PORTS];
 static unsigned int n_containers, n_shared;
 
-static void
-note_container(struct dmamap_container *c)
+static bool
+is_noted(const struct dmamap_container *c)
 {
 	unsigned int i;
 
 	for (i = 0; i < n_containers; i++)
 		if (containers[i] == c)
-			return;
-	containers[n_containers++] = c;
+			return true;
+	return false;
 }
 
 /* A port whose driver copies by virtual address can take any buffer; another bus's hardware cannot. */
@@ -67,10 +67,10 @@ find_containers(struct l2fwd_app *app)
 			return rc < 0 ? rc : -ENODEV;
 		}
 		c = dmamap_container_by_device(rte_dev_name(info.device));
-		if (c != NULL)
-			note_container(c);
-		else if (!takes_any_buffer(info.device))
+		if (c == NULL && !takes_any_buffer(info.device))
 			stranger = info.device;
+		if (c != NULL && !is_noted(c))
+			containers[n_containers++] = c;
 	}
 	if (n_containers > 0 && stranger != NULL) {
 		snprintf(app->err.line, sizeof(app->err.line),
@@ -91,24 +91,86 @@ pool_size(const struct l2fwd_app *app)
 	return rte_align32pow2(n) - 1;
 }
 
+static int
+share_with(struct l2fwd_app *app, struct dmamap_container *c)
+{
+	int rc = dmamap_pktmbuf_pool_share(app->pool, c);
+
+	if (rc < 0)
+		snprintf(app->err.line, sizeof(app->err.line),
+			"packets cannot go from container %s to container %s: the pool's IOVAs"
+			" are not free there (%s); put the devices into one container",
+			dmamap_container_name(containers[0]), dmamap_container_name(c), strerror(-rc));
+	return rc;
+}
+
 /* The container's pool is mapped at the same IOVAs in the other containers, or not used at all. */
 static int
 share_pool(struct l2fwd_app *app)
 {
+	int rc = 0;
+
+	for (n_shared = 1; n_shared < n_containers && rc == 0; n_shared++) {
+		rc = share_with(app, containers[n_shared]);
+		if (rc < 0)
+			break;
+	}
+	return rc;
+}
+
+int
+l2fwd_pool_enter(struct l2fwd_app *app, const char *dev)
+{
+	struct dmamap_container *c = dmamap_container_by_device(dev);
 	int rc;
 
-	for (n_shared = 1; n_shared < n_containers; n_shared++) {
-		rc = dmamap_pktmbuf_pool_share(app->pool, containers[n_shared]);
-		if (rc < 0) {
-			snprintf(app->err.line, sizeof(app->err.line),
-				"packets cannot go from container %s to container %s: the pool's IOVAs"
-				" are not free there (%s); put the devices into one container",
-				dmamap_container_name(containers[0]),
-				dmamap_container_name(containers[n_shared]), strerror(-rc));
-			return rc;
-		}
+	if (c == NULL || is_noted(c))
+		return 0;
+	rc = share_with(app, c);
+	if (rc == 0) {
+		containers[n_containers++] = c;
+		n_shared = n_containers;
 	}
-	return 0;
+	return rc;
+}
+
+/* Is the device of another port in the same container? */
+static bool
+has_company(const struct l2fwd_app *app, const struct dmamap_container *c, const char *dev)
+{
+	struct rte_eth_dev_info info;
+	unsigned int i;
+
+	for (i = 0; i < app->plan.n_lanes; i++)
+		if (rte_eth_dev_info_get(app->plan.lane[i].src, &info) == 0 && info.device != NULL &&
+			strcmp(rte_dev_name(info.device), dev) != 0 &&
+			dmamap_container_by_device(rte_dev_name(info.device)) == c)
+			return true;
+	return false;
+}
+
+void
+l2fwd_pool_leave(struct l2fwd_app *app, const char *dev)
+{
+	const struct dmamap_container *c = dmamap_container_by_device(dev);
+	unsigned int i;
+
+	for (i = 1; i < n_containers && containers[i] != c; i++)
+		;
+	if (i >= n_containers || has_company(app, c, dev))
+		return;
+	dmamap_pktmbuf_pool_unshare(app->pool, containers[i]);
+	containers[i] = containers[--n_containers];
+	n_shared = n_containers;
+}
+
+bool
+l2fwd_pool_needs(const struct dmamap_container *c)
+{
+	struct dmamap_container_info info;
+
+	return n_containers > 0 && c == containers[0] && dmamap_container_info(c, &info) == 0 &&
+		info.n_devices == 1;
 }
 
 int

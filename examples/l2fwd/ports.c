@@ -57,8 +57,8 @@ setup_queues(struct l2fwd_app *app, uint16_t port, const struct rte_eth_dev_info
 	return 0;
 }
 
-static int
-start_port(struct l2fwd_app *app, uint16_t port)
+int
+l2fwd_port_start(struct l2fwd_app *app, uint16_t port)
 {
 	struct rte_eth_conf conf = {0};
 	struct rte_eth_dev_info info;
@@ -98,7 +98,7 @@ l2fwd_ports_start(struct l2fwd_app *app)
 	int rc;
 
 	for (i = 0; i < app->plan.n_lanes; i++) {
-		rc = start_port(app, app->plan.lane[i].src);
+		rc = l2fwd_port_start(app, app->plan.lane[i].src);
 		if (rc < 0) {
 			l2fwd_ports_stop(app);
 			return rc;
@@ -139,28 +139,44 @@ l2fwd_ports_wait_link(const struct l2fwd_app *app)
 	}
 }
 
+static void
+silence(struct l2fwd_app *app, uint16_t port)
+{
+	int rc;
+
+	if (!(app->started & RTE_BIT64(port)))
+		return;
+	rc = rte_eth_dev_stop(port);
+	if (rc < 0)
+		l2fwd_complain("port %u: stopping failed: %s", port, strerror(-rc));
+	app->started &= ~RTE_BIT64(port);
+}
+
+void
+l2fwd_port_stop(struct l2fwd_app *app, uint16_t port)
+{
+	int rc;
+
+	silence(app, port);
+	if (!(app->opened & RTE_BIT64(port)))
+		return;
+	app->opened &= ~RTE_BIT64(port);
+	if (!rte_eth_dev_is_valid_port(port))
+		return;
+	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_RMV, on_removal, NULL);
+	rc = rte_eth_dev_close(port);
+	if (rc < 0)
+		l2fwd_complain("port %u: closing failed: %s", port, strerror(-rc));
+}
+
 void
 l2fwd_ports_stop(struct l2fwd_app *app)
 {
 	uint16_t port;
-	int rc;
 
 	/* First all are silenced, as their mbufs may be in each other's rings. */
-	for (port = 0; port < L2FWD_MAX_PORTS; port++) {
-		if (!(app->started & RTE_BIT64(port)))
-			continue;
-		rc = rte_eth_dev_stop(port);
-		if (rc < 0)
-			l2fwd_complain("port %u: stopping failed: %s", port, strerror(-rc));
-	}
-	app->started = 0;
-	for (port = 0; port < L2FWD_MAX_PORTS; port++) {
-		if (!(app->opened & RTE_BIT64(port)) || !rte_eth_dev_is_valid_port(port))
-			continue;
-		rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_RMV, on_removal, NULL);
-		rc = rte_eth_dev_close(port);
-		if (rc < 0)
-			l2fwd_complain("port %u: closing failed: %s", port, strerror(-rc));
-	}
-	app->opened = 0;
+	for (port = 0; port < L2FWD_MAX_PORTS; port++)
+		silence(app, port);
+	for (port = 0; port < L2FWD_MAX_PORTS; port++)
+		l2fwd_port_stop(app, port);
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <rte_bitops.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 
@@ -59,7 +60,9 @@ fill_row(const struct l2fwd_app *app, uint16_t port, struct row *row)
 			row->dropped = lane->dropped;
 		}
 	}
-	if (rte_eth_stats_get(port, &stats) == 0)
+	/* A port that moves must not be asked; an lcore that prints holds it up until it is done. */
+	if (!(__atomic_load_n(&app->away, __ATOMIC_ACQUIRE) & RTE_BIT64(port)) &&
+		rte_eth_stats_get(port, &stats) == 0)
 		row->errors = stats.ierrors + stats.oerrors + stats.imissed + stats.rx_nombuf;
 }
 
