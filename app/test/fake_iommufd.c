@@ -165,6 +165,8 @@ fake_cdev_ioctl(struct fake_file *f, unsigned long request, uintptr_t arg)
 			return -EINVAL;
 		if (fake_vfio.attach_errno != 0)
 			return -fake_vfio.attach_errno;
+		if (((const struct abi_vfio_attach_pt *)arg)->pt_id == fake_vfio.conflict_ioas)
+			return -EADDRINUSE;
 		f->ioas = ((const struct abi_vfio_attach_pt *)arg)->pt_id;
 		return 0;
 	case ABI_VFIO_DETACH_PT:

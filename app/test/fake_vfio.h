@@ -38,6 +38,7 @@ struct fake_vfio {
 
 	/* To do, of iommufd. */
 	int bind_errno, attach_errno;
+	uint32_t conflict_ioas; /**< an attach to this one gives EADDRINUSE */
 	bool knows_token;	/**< Linux 6.17 or newer */
 	uint32_t n_ranges, n_ranges_grows;
 	struct fake_range {

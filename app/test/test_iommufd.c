@@ -203,6 +203,46 @@ isolated_domains_share_what_is_pinned(void)
 }
 
 static int
+an_address_space_in_the_way_of_a_device_is_named(void)
+{
+	const struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_IOMMUFD};
+	char *va = (char *)UINT64_C(0x7f0000000000);
+	rte_iova_t iova = 0x10000000;
+	struct dmamap_container_info info;
+	struct dmamap_conflict conflict;
+	struct dmamap_container *c;
+	struct dmamap_device *a, *b;
+	const char *log;
+	int rc;
+
+	fake_vfio.n_ranges = 1;
+	fake_vfio.ranges[0] = (struct fake_range){0, UINT64_C(0x7fffffffff)};
+	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &c), "create");
+	TEST_ASSERT_SUCCESS(dmamap_container_attach(c, A, &a), "attach");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, va, 0x1000, DMAMAP_READ | DMAMAP_FIXED, &iova), "map");
+
+	/* The kernel says no more than EADDRINUSE. A device that translates it all the same gets an address space of its own. */
+	fake_vfio.conflict_ioas = 1; /* the container's first */
+	TEST_ASSERT_SUCCESS(dmamap_container_attach(c, B, &b), "attach");
+	dmamap_container_info(c, &info);
+	TEST_ASSERT_EQUAL(info.n_domains, 2, "%u domains", info.n_domains);
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(b), "detach");
+
+	fake_vfio.ranges[0].last = 0xfffffff;
+	test_log_begin();
+	rc = dmamap_container_attach(c, B, &b);
+	log = test_log_end();
+	TEST_ASSERT_EQUAL(rc, -EADDRINUSE, "%d", rc);
+	TEST_ASSERT(strstr(log, "[0x10000000, 0x10000fff]") != NULL &&
+		strstr(log, "[0x10000000, 0xffffffffffffffff] is out of reach") != NULL, "log: %s", log);
+	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, &conflict, 1), 1, "conflicts");
+	TEST_ASSERT(conflict.va == va && conflict.type == DMAMAP_RESERVED_APERTURE, "the conflict");
+	TEST_ASSERT_EQUAL(fake_vfio.ioas_alive, 2, "%u IOAS", fake_vfio.ioas_alive);
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(a), "detach");
+	return dmamap_container_destroy(c);
+}
+
+static int
 makes_room_for_many_ranges(void)
 {
 	struct dm_iommu_info info;
@@ -342,6 +382,8 @@ static const struct test_case cases[] = {
 	{"is empty after the last device", is_empty_after_the_last_device},
 	{"maps, and reports what was unmapped", maps_and_reports_what_was_unmapped},
 	{"isolated domains share what is pinned", isolated_domains_share_what_is_pinned},
+	{"an address space in the way of a device is named",
+		an_address_space_in_the_way_of_a_device_is_named},
 	{"makes room for many ranges", makes_room_for_many_ranges},
 	{"refuses a malformed answer", refuses_a_malformed_answer},
 	{"explains what the kernel refuses", explains_what_the_kernel_refuses},
