@@ -313,8 +313,11 @@ l2fwd_moves_begin(struct l2fwd_app *of)
 	size_t size = rte_rcu_qsbr_get_memsize(RTE_MAX_LCORE);
 
 	of->rcu = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN(size, RTE_CACHE_LINE_SIZE));
-	if (of->rcu == NULL || rte_rcu_qsbr_init(of->rcu, RTE_MAX_LCORE) != 0)
+	if (of->rcu == NULL || rte_rcu_qsbr_init(of->rcu, RTE_MAX_LCORE) != 0) {
+		free(of->rcu);
+		of->rcu = NULL;
 		return refuse(&of->err, -ENOMEM, "no memory to let ports move");
+	}
 	pthread_mutex_lock(&lock);
 	app = of;
 	pthread_mutex_unlock(&lock);
