@@ -104,6 +104,15 @@ host_part()
     must "vm: a time-out" answers 124 'was stopped after 1.0 s' "$VM" --timeout 1 -- true
     must "vm: no such profile" answers 125 'no profile nonesuch; there are .*default' "$VM" --profile nonesuch -- true
     must "vm: no kernel" answers 125 'there is no kernel in .*; run: make deps' env GANTRY_CACHE="$out/cache" "$VM" -- true
+    must "vm: no kernel, which may be skipped" \
+        answers 77 '^there is no kernel in .*; run: make deps' env GANTRY_CACHE="$out/cache" "$VM" --or-skip -- true
+    must "vm: no second kernel" answers 77 '^there is no kernel in .*; run: config/vm/kernel-build' \
+        env GANTRY_CACHE="$out/cache" "$VM" --or-skip --profile iommufd -- true
+    mkdir -p "$out/cache/kernel-iommufd"
+    echo 6.12 >"$out/cache/kernel-iommufd/release"
+    echo 0 >"$out/cache/kernel-iommufd/wanted"
+    must "vm: a stale second kernel" answers 125 'made from other files than this tree.*; run: config/vm/kernel-build' \
+        env GANTRY_CACHE="$out/cache" "$VM" --profile iommufd -- true
 
     passed=$((passed + $(grep -c '^ok ' "$out/log")))
     failed=$((failed + $(grep -c '^FAILED ' "$out/log")))
