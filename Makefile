@@ -49,4 +49,4 @@ install: build
 	meson install -C build
 
 clean:
-	rm -rf build build-asan build-clang build-tsan build-fuzz
+	rm -rf build build-asan build-clang build-tsan build-fuzz build-arm64
