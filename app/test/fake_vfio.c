@@ -16,10 +16,24 @@
 #include "dm_kernel.h"
 #include "fake_sysfs.h"
 #include "fake_vfio.h"
-#include "fake_vfio_priv.h"
+
+#define FAKE_FIRST_FD 1000
+#define FAKE_FILES 32
+
+enum fake_kind { FAKE_FREE, FAKE_CONTAINER, FAKE_GROUP, FAKE_DEVICE };
+
+/** An open file. */
+struct fake_file {
+	enum fake_kind kind;
+	int number;		  /**< of a group */
+	struct fake_file *inside; /**< a group's container, a device's group */
+	unsigned int members;	  /**< groups of a container, devices of a group */
+	bool type_set;
+	bool noiommu; /**< a group, or the container it is in */
+};
 
 struct fake_vfio fake_vfio;
-struct fake_file fake_files[FAKE_FILES];
+static struct fake_file fake_files[FAKE_FILES];
 static const struct dm_kernel *before;
 
 /** Is it this call's turn to fail? */
@@ -44,7 +58,7 @@ new_file(enum fake_kind kind, int number)
 	return -EMFILE;
 }
 
-struct fake_file *
+static struct fake_file *
 fake_file_of(int fd)
 {
 	if (fd < FAKE_FIRST_FD || fd >= FAKE_FIRST_FD + FAKE_FILES || fake_files[fd - FAKE_FIRST_FD].kind == FAKE_FREE)
@@ -65,10 +79,6 @@ fake_open(const char *path, int flags)
 		return -fake_vfio.no_file_errno;
 	if (strcmp(path, "/dev/vfio/vfio") == 0)
 		return new_file(FAKE_CONTAINER, -1);
-	if (strcmp(path, "/dev/iommu") == 0 || strcmp(path, "/dev/vfio/devices/") == 0)
-		return new_file(FAKE_IOMMUFD, -1);
-	if (sscanf(path, "/dev/vfio/devices/vfio%d", &number) == 1)
-		return new_file(FAKE_CDEV, number);
 	noiommu = sscanf(path, "/dev/vfio/noiommu-%d", &number) == 1;
 	if (!noiommu && sscanf(path, "/dev/vfio/%d", &number) != 1)
 		return -ENOENT;
@@ -249,10 +259,6 @@ fake_ioctl(int fd, unsigned long request, uintptr_t arg)
 		return container_ioctl(f, request, arg);
 	case FAKE_GROUP:
 		return group_ioctl(f, request, (void *)arg);
-	case FAKE_IOMMUFD:
-		return fake_iommufd_ioctl(f, request, arg);
-	case FAKE_CDEV:
-		return fake_cdev_ioctl(f, request, arg);
 	default:
 		return -ENOTTY;
 	}

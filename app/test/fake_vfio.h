@@ -36,16 +36,6 @@ struct fake_vfio {
 	uint32_t answer_len;
 	uint32_t argsz_grows; /**< each question answers that so much more room is needed */
 
-	/* To do, of iommufd. */
-	int bind_errno, attach_errno;
-	uint32_t conflict_ioas; /**< an attach to this one gives EADDRINUSE */
-	bool knows_token;	/**< Linux 6.17 or newer */
-	uint32_t n_ranges, n_ranges_grows;
-	struct fake_range {
-		uint64_t start, last;
-	} ranges[64];
-	uint64_t iova_alignment;
-
 	/* Seen. */
 	unsigned int calls;	 /**< all but close */
 	unsigned int open_files; /**< 0: nothing was left behind */
@@ -53,9 +43,6 @@ struct fake_vfio {
 	char device_name[128]; /**< the last one asked for */
 	uint32_t map_flags;
 	uint64_t map_iova, map_len, map_vaddr;
-	unsigned int ioas_alive, maps_alive, copies;
-	uint64_t copied_from; /**< IOVA of the last copy's source */
-	uint8_t token[16];
 };
 
 /** The fake kernel; zeroed by fake_vfio_begin(). */

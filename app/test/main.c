@@ -108,6 +108,17 @@ test_log_end(void)
 	return log_text;
 }
 
+bool
+test_logged(const char *text)
+{
+	const char *log = test_log_end(), *end = strchr(log, '\n');
+
+	if (strstr(log, text) != NULL && end != NULL && end[1] == '\0')
+		return true;
+	printf("  wanted \"%s\", logged \"%s\"\n", text, log);
+	return false;
+}
+
 static void
 run_case(const struct test_suite *suite, const struct test_case *tc, struct counts *counts)
 {

@@ -14,6 +14,7 @@
 #include "model_kernel.h"
 #include "model_linux.h"
 
+int (*model_linux_hook)(unsigned long request, void *arg, int rc);
 static struct dmamap_model *model_in_use;
 static const struct dm_kernel *before;
 
@@ -26,7 +27,12 @@ open_in_model(const char *path, int flags)
 static int
 ioctl_in_model(int fd, unsigned long request, uintptr_t arg)
 {
-	return model_in_use == NULL ? -EBADF : dm_mk_ioctl(model_in_use, fd, request, arg);
+	int rc;
+
+	if (model_in_use == NULL)
+		return -EBADF;
+	rc = dm_mk_ioctl(model_in_use, fd, request, arg);
+	return model_linux_hook == NULL ? rc : model_linux_hook(request, (void *)arg, rc);
 }
 
 static int
@@ -115,5 +121,6 @@ model_linux_end(void)
 {
 	dm_kernel = before;
 	model_in_use = NULL;
+	model_linux_hook = NULL;
 	fake_sysfs_end();
 }

@@ -17,6 +17,11 @@
 int model_linux_begin(struct dmamap_model *model, const char *const *names, unsigned int n);
 /** Go on with another model that has the same devices. NULL: there is none for now. */
 void model_linux_use(struct dmamap_model *model);
+/**
+ * Called after each ioctl with what the model answered, so that a test can look at it or answer oddly; NULL: not.
+ * @return what the caller gets.
+ */
+extern int (*model_linux_hook)(unsigned long request, void *arg, int rc);
 /** Go away, with the sysfs. */
 void model_linux_end(void);
 

@@ -76,6 +76,8 @@ uint32_t test_rand_max(uint32_t max);
 void test_log_begin(void);
 /** @see test_log_begin() */
 const char *test_log_end(void);
+/** Was this text logged since test_log_begin(), in one line and with no other? If not, what was is printed. */
+bool test_logged(const char *text);
 
 /** Called by REGISTER_TEST_SUITE(). */
 void test_suite_register(struct test_suite *suite);

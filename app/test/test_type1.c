@@ -58,18 +58,6 @@ teardown(void)
 	fake_vfio_end();
 }
 
-/** Is a text in what was logged since test_log_begin(), in one line? */
-static int
-logged(const char *text)
-{
-	const char *log = test_log_end(), *end = strchr(log, '\n');
-
-	if (strstr(log, text) != NULL && end != NULL && end[1] == '\0')
-		return 1;
-	fprintf(stderr, "wanted \"%s\", logged \"%s\"\n", text, log);
-	return 0;
-}
-
 static int
 reads_names(void)
 {
@@ -169,7 +157,7 @@ says_why_a_device_cannot_be_had(void)
 	for (i = 0; i < RTE_DIM(cases); i++) {
 		test_log_begin();
 		rc = OPS->dev_get(iommu, cases[i].name, &dev);
-		TEST_ASSERT(logged(cases[i].log), "%s", cases[i].name);
+		TEST_ASSERT(test_logged(cases[i].log), "%s", cases[i].name);
 		TEST_ASSERT_EQUAL(rc, cases[i].rc, "%s: %d", cases[i].name, rc);
 	}
 	return TEST_SUCCESS;
@@ -186,7 +174,7 @@ says_that_the_iommu_is_off(void)
 	fake_sysfs_device(NIC, -1, NULL);
 	test_log_begin();
 	rc = OPS->dev_get(iommu, NIC, &dev);
-	TEST_ASSERT(logged("intel_iommu=on"), "log");
+	TEST_ASSERT(test_logged("intel_iommu=on"), "log");
 	TEST_ASSERT_EQUAL(rc, -ENODEV, "%d", rc);
 	return TEST_SUCCESS;
 }
@@ -218,7 +206,7 @@ says_what_is_missing_when_opened(void)
 		fake_vfio.no_type1v2 = cases[i].no_type1v2;
 		test_log_begin();
 		rc = OPS->open(NULL, &other);
-		TEST_ASSERT(logged(cases[i].log), "case %u", i);
+		TEST_ASSERT(test_logged(cases[i].log), "case %u", i);
 		TEST_ASSERT_EQUAL(rc, cases[i].rc, "case %u: %d", i, rc);
 		TEST_ASSERT_EQUAL(fake_vfio.open_files, 0, "case %u left a file open", i);
 	}
@@ -295,7 +283,7 @@ names_the_group_that_is_in_use(void)
 	TEST_ASSERT_SUCCESS(OPS->dev_get(other, TWIN_B, &b), "dev_get");
 	test_log_begin();
 	rc = OPS->attach(other_dom, b);
-	TEST_ASSERT(logged(TWIN_B ": its group 6 is in use by another process or container: "
+	TEST_ASSERT(test_logged(TWIN_B ": its group 6 is in use by another process or container: "
 		"fuser -v /dev/vfio/6"), "log");
 	TEST_ASSERT_EQUAL(rc, -EBUSY, "%d", rc);
 
@@ -337,7 +325,7 @@ explains_what_the_kernel_refuses(void)
 		fake_vfio.not_viable = cases[i].not_viable;
 		test_log_begin();
 		rc = OPS->attach(dom, dev);
-		TEST_ASSERT(logged(cases[i].log), "case %u", i);
+		TEST_ASSERT(test_logged(cases[i].log), "case %u", i);
 		TEST_ASSERT_EQUAL(rc, cases[i].rc, "case %u: %d", i, rc);
 		TEST_ASSERT_EQUAL(fake_vfio.open_files, 1, "case %u left a file open", i);
 	}
@@ -644,7 +632,7 @@ refuses_a_malformed_answer(void)
 		cases[i].put();
 		test_log_begin();
 		rc = OPS->info(info_dom, &info);
-		TEST_ASSERT(logged("VFIO_IOMMU_GET_INFO: malformed answer"), "%s", cases[i].what);
+		TEST_ASSERT(test_logged("VFIO_IOMMU_GET_INFO: malformed answer"), "%s", cases[i].what);
 		TEST_ASSERT_EQUAL(rc, -EPROTO, "%s: %d", cases[i].what, rc);
 		TEST_ASSERT_NULL(info.ranges, "%s", cases[i].what);
 	}
