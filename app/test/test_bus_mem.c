@@ -24,6 +24,7 @@
 
 #define MB2 ((size_t)2 << 20)
 #define NIC "nic"
+#define NIC2 "nic2"
 /* More than a heap has left, in whole pages and with the heap's own words. */
 #define GROWTH (4 * MB2 - 4096)
 
@@ -44,6 +45,9 @@ make_machine(rte_iova_t last, unsigned int entry_limit)
 	if (dmamap_model_create(&conf, &machine) < 0)
 		return -1;
 	group.iommu = dmamap_model_add_iommu(machine, &iommu);
+	if (dmamap_model_add_device(machine, dmamap_model_add_group(machine, &group), NIC2, -1,
+		    "vfio-pci") < 0)
+		return -1;
 	cconf.model = machine;
 	if (dmamap_model_add_device(machine, dmamap_model_add_group(machine, &group), NIC, -1,
 		    "vfio-pci") < 0 ||
@@ -356,16 +360,19 @@ two_containers_both_follow(void)
 	struct dmamap_container_conf conf = {
 		.name = "other", .backend = DMAMAP_BACKEND_MODEL, .model = machine};
 	struct dmamap_container *other;
+	struct dmamap_device *nic2;
 	struct vfio_pci_mem *theirs;
 	char *large;
 
 	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &other), "create");
+	TEST_ASSERT_SUCCESS(dmamap_container_attach(other, NIC2, &nic2), "attach");
 	TEST_ASSERT_SUCCESS(vfio_pci_mem_join(box, NIC, &mem), "join");
 	TEST_ASSERT_SUCCESS(vfio_pci_mem_join(other, NIC, &theirs), "the other's join");
 	large = rte_malloc(NULL, heap_len() + GROWTH, 0);
 	TEST_ASSERT_EQUAL(dmamap_va2iova(box, large), (uintptr_t)large, "first");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(other, large), (uintptr_t)large, "second");
 	vfio_pci_mem_leave(theirs);
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(nic2), "detach");
 	TEST_ASSERT_SUCCESS(dmamap_container_destroy(other), "destroy");
 	TEST_ASSERT(reaches(large, GROWTH), "the first lost it with the second");
 	rte_free(large);

@@ -288,7 +288,7 @@ test_rx_status(void)
 /* What the chip has sent: lengths and first bytes, in order. */
 static struct {
 	uint32_t n, reports, descs;
-	uint32_t bytes_wrong, empty;
+	uint32_t bytes_wrong, empty, across; /**< across: descriptors that cross a border of port.tx_split */
 } sent;
 
 /* The chip sends up to n descriptors of what it was given. Frame i is pattern(i, ...). */
@@ -306,6 +306,9 @@ chip_transmit(uint32_t n)
 		if (cmd & E1000E_TXD_DTYP_DATA) {
 			buf = dmamap_iova2va(c, ring[head].data.addr);
 			sent.empty += (cmd & 0xFFFF) == 0; /* QEMU drops such a frame */
+			if (port.tx_split != 0 && (cmd & 0xFFFF) != 0)
+				sent.across += ring[head].data.addr / port.tx_split !=
+					(ring[head].data.addr + (cmd & 0xFFFF) - 1) / port.tx_split;
 			for (i = 0; i < (cmd & 0xFFFF); i++, at++)
 				sent.bytes_wrong += buf[i] != pattern(sent.n, at);
 			if (cmd & E1000E_TXD_EOP) {
@@ -381,6 +384,7 @@ transmit_history(uint16_t rs_thresh, bool fast_free)
 	TEST_ASSERT_EQUAL(sent.n, given, "%u of %u frames", sent.n, given);
 	TEST_ASSERT_EQUAL(sent.bytes_wrong, 0, "%u wrong bytes", sent.bytes_wrong);
 	TEST_ASSERT_EQUAL(sent.empty, 0, "%u empty descriptors", sent.empty);
+	TEST_ASSERT_EQUAL(sent.across, 0, "%u descriptors cross a border", sent.across);
 	TEST_ASSERT(given > ROUNDS && kept > 0, "%u given, %u refused: not much of a test", given, kept);
 	TEST_ASSERT(sent.reports <= sent.descs / rs_thresh, "%u reports for %u descriptors", sent.reports,
 		sent.descs);
@@ -403,6 +407,18 @@ static int
 test_transmit_each(void)
 {
 	return transmit_history(1, true);
+}
+
+/* Every frame is cut, since its first segment of 60 bytes begins behind a headroom of 128. */
+static int
+test_transmit_split(void)
+{
+	int rc;
+
+	port.tx_split = 32;
+	rc = transmit_history(8, false);
+	port.tx_split = 0;
+	return rc;
 }
 
 static int
@@ -622,6 +638,7 @@ static const struct test_case cases[] = {
 	{"the same, when all mbufs are of one pool", test_transmit_fast},
 	{"the same, with a report for each", test_transmit_each},
 	{"the same, with few reports", test_transmit_late},
+	{"the same, cut at borders", test_transmit_split},
 	{"shared mbufs stay with those who share them", test_shared},
 	{"no descriptor is wasted, no room is left", test_thrift},
 	{"transmit descriptors tell their state", test_tx_status},

@@ -88,6 +88,12 @@ struct vfio_pci_driver {
 	vfio_pci_remove_t remove;
 	vfio_pci_remove_request_t remove_request; /**< optional */
 	/**
+	 * Optional: in a secondary process, take part in what the primary process has made of the device. There it has
+	 * neither memory nor interrupts nor a container (all NULL). Without it the device is refused there.
+	 */
+	vfio_pci_probe_t secondary_probe;
+	vfio_pci_remove_t secondary_remove; /**< undo secondary_probe; not NULL if that is not */
+	/**
 	 * The keys that the driver reads from device.devargs->drv_str, ended by NULL; NULL: none.
 	 * The bus refuses a device with keys that are neither its own nor here.
 	 */

@@ -5,11 +5,13 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <rte_common.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_version.h>
 
 #include "vfio_pci_private.h"
 
@@ -50,6 +52,33 @@ vfio_pci_match(const struct vfio_pci_driver *driver, const struct rte_pci_id *id
 	return false;
 }
 
+static bool
+is_primary(void)
+{
+	return rte_eal_process_type() == RTE_PROC_PRIMARY;
+}
+
+/** In a secondary process: what the primary one has opened is not opened again. @see probe_driver() */
+static int
+probe_secondary(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
+{
+	int rc;
+
+	if (driver->secondary_probe == NULL)
+		return VFIO_PCI_FAIL(ENOTSUP,
+			"%s: driver %s has it in the primary process only; leave it out here",
+			dev->name, driver->driver.name);
+	rc = driver->secondary_probe(driver, dev);
+	if (rc < 0)
+		return VFIO_PCI_FAIL(-rc, "%s: driver %s does not share it with this process: %s",
+			dev->name, driver->driver.name, rte_strerror(-rc));
+	if (rc == 0) {
+		dev->driver = driver;
+		dev->device.driver = &driver->driver;
+	}
+	return rc;
+}
+
 /** Offer a device to one driver that fits. 0: taken; positive: not for it; negative errno. */
 static int
 probe_driver(struct vfio_pci_driver *driver, struct vfio_pci_inner *inner)
@@ -61,6 +90,8 @@ probe_driver(struct vfio_pci_driver *driver, struct vfio_pci_inner *inner)
 	rc = vfio_pci_params_parse(dev->device.devargs, driver->params, &params);
 	if (rc < 0)
 		return rc;
+	if (!is_primary())
+		return probe_secondary(driver, dev);
 	rc = vfio_pci_open(inner, &params);
 	if (rc < 0)
 		return rc;
@@ -138,6 +169,12 @@ release_device(struct vfio_pci_device *dev)
 
 	if (dev->driver == NULL)
 		return 0;
+	if (!is_primary()) {
+		rc = dev->driver->secondary_remove(dev);
+		if (rc == 0)
+			dev->driver = NULL;
+		return rc;
+	}
 	/* The driver is not to be told of a removal while it goes. */
 	vfio_pci_request_ignore(vfio_pci_inner(dev));
 	if (dev->driver->remove != NULL)
@@ -249,4 +286,17 @@ struct vfio_pci_bus vfio_pci_bus = {
 	.drivers = TAILQ_HEAD_INITIALIZER(vfio_pci_bus.drivers),
 };
 
-RTE_REGISTER_BUS(vfio_pci, vfio_pci_bus.bus);
+/** What the EAL and this file share has another layout in other versions; in updates of one (22.11.x) it has not. */
+RTE_INIT_PRIO(vfio_pci_register_bus, BUS)
+{
+	char built[32];
+
+	snprintf(built, sizeof(built), "DPDK %d.%02d.", RTE_VER_YEAR, RTE_VER_MONTH);
+	if (strncmp(rte_version(), built, strlen(built)) != 0) {
+		VFIO_PCI_LOG(ERR, "this plugin was built for DPDK %d.%02d and is not used by %s; load one that was "
+			"built for that", RTE_VER_YEAR, RTE_VER_MONTH, rte_version());
+		return;
+	}
+	vfio_pci_bus.bus.name = "vfio_pci";
+	rte_bus_register(&vfio_pci_bus.bus);
+}

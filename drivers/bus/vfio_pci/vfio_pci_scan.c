@@ -12,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <rte_eal.h>
 #include <rte_memory.h>
 #include <rte_string_fns.h>
 
@@ -250,10 +249,6 @@ vfio_pci_scan(void)
 	RTE_EAL_DEVARGS_FOREACH(vfio_pci_bus.bus.name, da) {
 		if (da->policy != RTE_DEV_ALLOWED)
 			continue;
-		if (rte_eal_process_type() != RTE_PROC_PRIMARY)
-			return VFIO_PCI_FAIL(ENOTSUP,
-				"%s: a secondary process cannot have devices of this bus",
-				da->name);
 		scan_one(da);
 	}
 	return 0;

@@ -14,6 +14,7 @@
 #include <rte_io.h>
 #include <rte_log.h>
 #include <rte_mbuf.h>
+#include <rte_spinlock.h>
 #include <ethdev_driver.h>
 
 #include <dmamap.h>
@@ -118,6 +119,7 @@ struct e1000e_txq {
 	uint16_t rs_thresh;
 	uint16_t free_thresh;
 	uint16_t max_need;	/**< the most descriptors that a packet may take */
+	uint32_t split;		/**< no descriptor crosses a multiple of it, a power of two; 0: any may */
 	bool fast_free;		/**< all mbufs are of one pool, and nobody else refers to them */
 	uint32_t ctx_key;	/**< what the last context descriptor said; 0: none */
 
@@ -147,6 +149,8 @@ struct e1000e_port {
 	struct rte_eth_dev_data *data;
 	struct dmamap_zone *rings; /**< all rings of the port: one mapping, one hugepage; NULL: none yet */
 	struct e1000e_stats stats;
+	rte_spinlock_t stats_lock; /**< who reads a counter clears it: held from there to its sum */
+	uint32_t tx_split; /**< the argument; 0: none */
 	uint32_t rctl;	/**< as written when the port was started, without the filters' bits */
 	uint32_t n_mc;
 	struct rte_ether_addr *mc; /**< multicast list, n_mc entries */
@@ -224,8 +228,24 @@ int e1000e_stats_reset(struct rte_eth_dev *eth);
 int e1000e_xstats_get_names(struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int n);
 int e1000e_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int n);
 int e1000e_xstats_reset(struct rte_eth_dev *eth);
-/** Read all counters, which clears them. */
-void e1000e_stats_read(const struct e1000e_hw *hw, struct e1000e_stats *stats);
+/** Read all counters, which clears them, and add them up; in a secondary process, have the primary one do it. */
+int e1000e_stats_refresh(struct rte_eth_dev *eth);
+/**@}*/
+
+/** @name e1000e_secondary.c: other processes of the program */
+/**@{*/
+/** From now on, until as many e1000e_secondary_done(), this primary process answers those that ask it. */
+void e1000e_secondary_serve(const char *name);
+/** @see e1000e_secondary_serve() */
+void e1000e_secondary_done(void);
+/** Have the primary process refresh a port's counters. @return 0; its negative errno, or that it does not answer. */
+int e1000e_secondary_ask(const struct rte_eth_dev *eth);
+/**@}*/
+
+/** @name e1000e_ethdev.c */
+/**@{*/
+/** Is it a port of this driver, in this process? */
+bool e1000e_is_ours(const struct rte_eth_dev *eth);
 /**@}*/
 
 #endif /* E1000E_H */

@@ -5,13 +5,16 @@
  * interrupts; the table of operations and the registration come last.
  */
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <rte_cycles.h>
+#include <rte_devargs.h>
 #include <rte_interrupts.h>
+#include <rte_kvargs.h>
 #include <rte_malloc.h>
 
 #include <bus_vfio_pci_driver.h>
@@ -29,6 +32,10 @@
 #define LINK_WAIT_TRIES 90
 
 #define DEFAULT_FREE_THRESH 32
+
+#define ARG_TX_SPLIT "tx_split"
+#define TX_SPLIT_MIN 4096UL
+#define TX_SPLIT_MAX (1UL << 30)
 
 RTE_LOG_REGISTER(e1000e_logtype, pmd.net.gantry_e1000e, NOTICE);
 
@@ -287,7 +294,7 @@ dev_start(struct rte_eth_dev *eth)
 		return rc;
 	e1000e_hw_own(&port->hw, true);
 	e1000e_hw_link_setup(&port->hw);			/* 4.6.3 */
-	e1000e_stats_read(&port->hw, &port->stats);		/* 4.6.4: they go on counting */
+	e1000e_stats_refresh(eth);		/* 4.6.4: they go on counting */
 	rx_init(eth);						/* 4.6.5 */
 	rctl = rx_mode(eth);
 	rc = e1000e_queues_start(eth);				/* 4.6.5, 4.6.6: the rings */
@@ -326,7 +333,7 @@ dev_stop(struct rte_eth_dev *eth)
 	struct e1000e_port *port = eth->data->dev_private;
 	struct rte_eth_link down = {.link_autoneg = RTE_ETH_LINK_AUTONEG};
 
-	e1000e_stats_read(&port->hw, &port->stats);
+	e1000e_stats_refresh(eth);
 	port->rctl = 0;
 	e1000e_hw_quiesce(&port->hw);
 	vfio_pci_bus_master(port->dev, false);
@@ -700,6 +707,72 @@ static const struct eth_dev_ops ops = {
 	.reta_query = reta_query,
 };
 
+/* What needs neither registers nor rings: for other processes than the primary one. */
+static int
+shared_link(struct rte_eth_dev *eth, int wait)
+{
+	RTE_SET_USED(eth);
+	RTE_SET_USED(wait);
+	return 0;
+}
+
+static const struct eth_dev_ops secondary_ops = {
+	.link_update = shared_link,
+	.stats_get = e1000e_stats_get,
+	.stats_reset = e1000e_stats_reset,
+	.xstats_get = e1000e_xstats_get,
+	.xstats_reset = e1000e_xstats_reset,
+	.xstats_get_names = e1000e_xstats_get_names,
+	.dev_infos_get = dev_infos_get,
+	.rxq_info_get = e1000e_rxq_info_get,
+	.txq_info_get = e1000e_txq_info_get,
+	.dev_supported_ptypes_get = supported_ptypes,
+	.rss_hash_conf_get = rss_hash_conf_get,
+	.reta_query = reta_query,
+};
+
+bool
+e1000e_is_ours(const struct rte_eth_dev *eth)
+{
+	return eth->dev_ops == &ops;
+}
+
+static int
+parse_split(const char *key, const char *value, void *arg)
+{
+	unsigned long split;
+	char *end;
+
+	RTE_SET_USED(key);
+	errno = 0;
+	split = value != NULL && isdigit((unsigned char)value[0]) ? strtoul(value, &end, 0) : 0;
+	if (errno != 0 || split < TX_SPLIT_MIN || split > TX_SPLIT_MAX || *end != '\0' ||
+			!rte_is_power_of_2(split))
+		return -1;
+	*(uint32_t *)arg = split;
+	return 0;
+}
+
+static int
+parse_args(const struct vfio_pci_device *dev, struct e1000e_port *port)
+{
+	const struct rte_devargs *devargs = dev->device.devargs;
+	struct rte_kvargs *kvlist;
+	int rc;
+
+	if (devargs == NULL || devargs->drv_str == NULL || devargs->drv_str[0] == '\0')
+		return 0;
+	kvlist = rte_kvargs_parse(devargs->drv_str, NULL);
+	if (kvlist == NULL)
+		return -ENOMEM; /* the bus has found it well-formed */
+	rc = rte_kvargs_process(kvlist, ARG_TX_SPLIT, parse_split, &port->tx_split);
+	if (rc < 0)
+		E1000E_LOG(ERR, dev->name, ARG_TX_SPLIT "=%s makes no sense; it takes a power of two from"
+			" %lu to %lu", rte_kvargs_get(kvlist, ARG_TX_SPLIT), TX_SPLIT_MIN, TX_SPLIT_MAX);
+	rte_kvargs_free(kvlist);
+	return rc < 0 ? -EINVAL : 0;
+}
+
 static int
 port_init(struct rte_eth_dev *eth, void *arg)
 {
@@ -714,8 +787,12 @@ port_init(struct rte_eth_dev *eth, void *arg)
 	port->hw = (struct e1000e_hw){.regs = dev->bar[0].addr, .name = dev->name};
 	port->dev = dev;
 	port->data = eth->data;
+	rte_spinlock_init(&port->stats_lock);
 	memcpy(port->rss_key, default_rss_key, sizeof(port->rss_key));
 
+	rc = parse_args(dev, port);
+	if (rc < 0)
+		return rc;
 	rc = dmamap_device_dma_mask(dev->dma, 64);
 	if (rc < 0)
 		return rc;
@@ -750,12 +827,36 @@ port_init(struct rte_eth_dev *eth, void *arg)
 static int
 e1000e_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
 {
-	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
-		E1000E_LOG(ERR, dev->name, "only a primary process can drive it");
-		return -ENOTSUP;
-	}
-	return rte_eth_dev_create(&dev->device, dev->name, sizeof(struct e1000e_port), NULL, NULL,
+	int rc = rte_eth_dev_create(&dev->device, dev->name, sizeof(struct e1000e_port), NULL, NULL,
 		port_init, dev);
+
+	if (rc == 0)
+		e1000e_secondary_serve(dev->name);
+	return rc;
+}
+
+static int
+secondary_init(struct rte_eth_dev *eth, void *arg)
+{
+	RTE_SET_USED(arg);
+	eth->dev_ops = &secondary_ops;
+	eth->rx_pkt_burst = rte_eth_pkt_burst_dummy;
+	eth->tx_pkt_burst = rte_eth_pkt_burst_dummy;
+	return 0;
+}
+
+static int
+secondary_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
+{
+	return rte_eth_dev_create(&dev->device, dev->name, 0, NULL, NULL, secondary_init, NULL);
+}
+
+static int
+secondary_remove(struct vfio_pci_device *dev)
+{
+	struct rte_eth_dev *eth = rte_eth_dev_allocated(dev->name);
+
+	return eth != NULL ? rte_eth_dev_release_port(eth) : 0;
 }
 
 static int
@@ -764,14 +865,17 @@ e1000e_remove(struct vfio_pci_device *dev)
 	struct rte_eth_dev *eth = rte_eth_dev_allocated(dev->name);
 
 	/* An application may have closed the port already. */
-	if (eth == NULL)
+	if (eth == NULL) {
+		e1000e_secondary_done();
 		return 0;
+	}
 	if (eth->data->dev_started && !is_removed(eth)) {
 		E1000E_LOG(ERR, dev->name, "port %u is running; stop it before its device is taken away",
 			eth->data->port_id);
 		return -EBUSY;
 	}
 	dev_close(eth);
+	e1000e_secondary_done();
 	return rte_eth_dev_release_port(eth);
 }
 
@@ -789,12 +893,17 @@ e1000e_remove_request(struct vfio_pci_device *dev)
 
 static const struct rte_pci_id ids[] = VFIO_PCI_ID_TABLE(E1000E_IDS);
 
+static const char *const params[] = {ARG_TX_SPLIT, NULL};
+
 static struct vfio_pci_driver driver = {
 	.id_table = ids,
+	.params = params,
 	.probe = e1000e_probe,
 	.remove = e1000e_remove,
+	.secondary_probe = secondary_probe,
+	.secondary_remove = secondary_remove,
 	.remove_request = e1000e_remove_request,
 };
 
 RTE_PMD_REGISTER_VFIO_PCI(net_gantry_e1000e, driver);
-VFIO_PCI_PMD_INFO(net_gantry_e1000e, E1000E_IDS, "");
+VFIO_PCI_PMD_INFO(net_gantry_e1000e, E1000E_IDS, "tx_split=<4096-1073741824>");

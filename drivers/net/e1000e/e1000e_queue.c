@@ -313,6 +313,7 @@ e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	q->n_desc = n_desc;
 	q->n_free = n_desc - 1;
 	q->rs_thresh = rs;
+	q->split = port->tx_split;
 	q->free_thresh = free_thresh;
 	q->max_need = RTE_MIN(n_desc - rs, E1000E_MAX_TX_SEGS + 1);
 	q->fast_free = (conf->offloads | eth->data->dev_conf.txmode.offloads) &

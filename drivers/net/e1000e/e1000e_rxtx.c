@@ -413,22 +413,60 @@ tx_put_context(struct e1000e_txq *q, uint32_t key)
 }
 
 static inline void
-tx_put_segment(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd, uint32_t status)
+tx_put_piece(struct e1000e_txq *q, uint16_t at, rte_iova_t iova, uint32_t len, uint32_t cmd, uint32_t status)
 {
 	volatile union e1000e_tx_desc *d = &q->ring[at];
 
-	d->data.addr = rte_cpu_to_le_64(rte_mbuf_data_iova(m));
-	d->data.cmd = rte_cpu_to_le_32(cmd | m->data_len);
+	d->data.addr = rte_cpu_to_le_64(iova);
+	d->data.cmd = rte_cpu_to_le_32(cmd | len);
 	d->data.status = rte_cpu_to_le_32(status);
+}
+
+static inline void
+tx_put_segment(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd, uint32_t status)
+{
+	tx_put_piece(q, at, rte_mbuf_data_iova(m), m->data_len, cmd, status);
 	q->sw[at] = m;
 }
 
-/* All segments of a chain but its first, which is `m`. @return the last descriptor written. */
+/* A segment, cut at borders if that was asked for. Its buffer is free when the last piece is out. @return the last descriptor. */
+static uint16_t
+tx_put_pieces(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd, uint32_t status)
+{
+	rte_iova_t iova = rte_mbuf_data_iova(m);
+	uint32_t left = m->data_len, len;
+
+	while (q->split != 0 && (len = q->split - (iova & (q->split - 1))) < left) {
+		tx_put_piece(q, at, iova, len, cmd, status);
+		q->sw[at] = NULL;
+		at = tx_next(q, at);
+		iova += len;
+		left -= len;
+	}
+	tx_put_piece(q, at, iova, left, cmd, status);
+	q->sw[at] = m;
+	return at;
+}
+
+/* How many more descriptors than segments a packet takes, as its segments are cut at borders. */
+static uint16_t
+tx_cuts(const struct e1000e_txq *q, const struct rte_mbuf *m)
+{
+	uint32_t n = 0;
+
+	for (; m != NULL; m = m->next)
+		if (m->data_len > 0)
+			n += ((rte_mbuf_data_iova(m) & (q->split - 1)) + m->data_len - 1) / q->split;
+	return RTE_MIN(n, (uint32_t)E1000E_MAX_DESC);
+}
+
+/* All segments of a chain, the first of which is `m`. @return the last descriptor written. */
 static uint16_t
 tx_put_chain(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd, uint32_t status)
 {
 	struct rte_mbuf *next = m->next;
 
+	at = tx_put_pieces(q, at, m, cmd, status);
 	/* Segments go back to the pool one by one, and there they have no neighbours. */
 	m->next = NULL;
 	m->nb_segs = 1;
@@ -440,8 +478,7 @@ tx_put_chain(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd
 			rte_pktmbuf_free_seg(m);
 			continue;
 		}
-		at = tx_next(q, at);
-		tx_put_segment(q, at, m, cmd, status);
+		at = tx_put_pieces(q, tx_next(q, at), m, cmd, status);
 	}
 	return at;
 }
@@ -462,10 +499,9 @@ tx_put(struct e1000e_txq *q, struct rte_mbuf *m, uint32_t key)
 		status |= key & KEY_IP ? E1000E_TXD_IXSM : 0;
 		status |= key & (KEY_TCP | KEY_UDP) ? E1000E_TXD_TXSM : 0;
 	}
-	if (likely(m->nb_segs == 1)) {
+	if (likely(m->nb_segs == 1 && q->split == 0)) {
 		tx_put_segment(q, at, m, cmd | E1000E_TXD_EOP, status);
 	} else {
-		tx_put_segment(q, at, m, cmd, status);
 		at = tx_put_chain(q, at, m, cmd, status);
 		q->ring[at].data.cmd |= rte_cpu_to_le_32(E1000E_TXD_EOP);
 	}
@@ -501,6 +537,8 @@ e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 		uint32_t key = e1000e_tx_ctx_key(m);
 		uint16_t need = m->nb_segs + (key != 0 && key != q->ctx_key);
 
+		if (unlikely(q->split != 0))
+			need += tx_cuts(q, m);
 		if (i + 1 < n)
 			rte_prefetch0(pkts[i + 1]);
 		if (unlikely(tx_impossible(q, m, need))) {
@@ -534,7 +572,7 @@ e1000e_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	for (i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
 
-		if (tx_impossible(q, m, m->nb_segs + 1)) {
+		if (tx_impossible(q, m, m->nb_segs + 1 + (q->split != 0 ? tx_cuts(q, m) : 0))) {
 			rte_errno = EINVAL;
 			break;
 		}

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_eal.h>
+
 #include "e1000e.h"
 
 /* A counter of the chip. A wide one has its high half behind the low one, and is cleared by reading that. */
@@ -71,8 +73,8 @@ static const struct counter counters[] = {
 };
 _Static_assert(RTE_DIM(counters) == E1000E_N_COUNTERS, "one sum a counter");
 
-void
-e1000e_stats_read(const struct e1000e_hw *hw, struct e1000e_stats *stats)
+static void
+read_counters(const struct e1000e_hw *hw, struct e1000e_stats *stats)
 {
 	unsigned int i;
 	uint64_t value;
@@ -85,6 +87,20 @@ e1000e_stats_read(const struct e1000e_hw *hw, struct e1000e_stats *stats)
 			value |= (uint64_t)e1000e_read(hw, counters[i].reg + 4) << 32;
 		stats->count[i] += value;
 	}
+}
+
+int
+e1000e_stats_refresh(struct rte_eth_dev *eth)
+{
+	struct e1000e_port *port = eth->data->dev_private;
+
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return e1000e_secondary_ask(eth);
+	/* A thread of the EAL's does this for other processes. */
+	rte_spinlock_lock(&port->stats_lock);
+	read_counters(&port->hw, &port->stats);
+	rte_spinlock_unlock(&port->stats_lock);
+	return 0;
 }
 
 /* What the queues have counted, port by port and queue by queue. */
@@ -121,8 +137,11 @@ e1000e_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats)
 {
 	struct e1000e_port *port = eth->data->dev_private;
 	unsigned int i;
+	int rc;
 
-	e1000e_stats_read(&port->hw, &port->stats);
+	rc = e1000e_stats_refresh(eth);
+	if (rc < 0)
+		return rc;
 	sum_queues(eth->data, stats);
 	for (i = 0; i < RTE_DIM(counters); i++) {
 		switch (counters[i].part_of) {
@@ -167,9 +186,14 @@ int
 e1000e_xstats_reset(struct rte_eth_dev *eth)
 {
 	struct e1000e_port *port = eth->data->dev_private;
+	int rc;
 
-	e1000e_stats_read(&port->hw, &port->stats);
+	rc = e1000e_stats_refresh(eth);
+	if (rc < 0)
+		return rc;
+	rte_spinlock_lock(&port->stats_lock);
 	memset(&port->stats, 0, sizeof(port->stats));
+	rte_spinlock_unlock(&port->stats_lock);
 	return 0;
 }
 
@@ -187,12 +211,15 @@ e1000e_xstats_get_names(struct rte_eth_dev *eth, struct rte_eth_xstat_name *name
 int
 e1000e_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int n)
 {
-	struct e1000e_port *port = eth->data->dev_private;
+	const struct e1000e_port *port = eth->data->dev_private;
 	unsigned int i;
+	int rc;
 
 	if (xstats == NULL || n < RTE_DIM(counters))
 		return RTE_DIM(counters);
-	e1000e_stats_read(&port->hw, &port->stats);
+	rc = e1000e_stats_refresh(eth);
+	if (rc < 0)
+		return rc;
 	for (i = 0; i < RTE_DIM(counters); i++) {
 		xstats[i].id = i;
 		xstats[i].value = port->stats.count[i];

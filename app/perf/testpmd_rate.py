@@ -1,0 +1,126 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The Gantry authors
+"""How many packets a second does net_gantry_e1000e forward, and DPDK's own net_e1000_em on the same NICs? Started in the emulated
+machine (profile wire) or on two 82574L that are wired to each other, with the build folder as its argument:
+
+    config/vm/run --profile wire --timeout 900 -- app/perf/testpmd_rate.py BUILD
+
+dpdk-testpmd, mode io, forwards from each NIC to the other one; frames that it sent at the start go round and round. The two drivers
+take turns, A B A B; a round's figure is what both ports received between two readings of the counters, in each of several windows.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+FRAMES = 8                      # bursts of 32 that go round, for each port
+KINDS = {
+    'net_gantry_e1000e': ['--no-pci', '-d', '/gantry/drivers/libgantry_bus_vfio_pci.so',
+                          '-d', '/gantry/drivers/libgantry_net_e1000e.so'],
+    'net_e1000_em': [],
+}
+
+
+class Testpmd:
+    """A dpdk-testpmd that forwards."""
+
+    def __init__(self, kind, devices):
+        prefix = 'vfio_pci:' if kind == 'net_gantry_e1000e' else ''
+        command = ['dpdk-testpmd', '-l', '0,1', '--no-telemetry', '--huge-unlink', *KINDS[kind],
+                   *(word for device in devices for word in ('-a', prefix + device)),
+                   '--', '-i', '--total-num-mbufs=8192', '--rxd=512', '--txd=512']
+        self.process = subprocess.Popen(['stdbuf', '-oL', *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, cwd='/tmp')
+        self.read_to_prompt()
+
+    def read_to_prompt(self):
+        text = b''
+        while not text.endswith(b'testpmd> '):
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                sys.exit('testpmd-rate: testpmd ended:\n' + text.decode())
+            text += data
+        return text.decode()
+
+    def ask(self, command):
+        self.process.stdin.write(command.encode() + b'\n')
+        self.process.stdin.flush()
+        return self.read_to_prompt()
+
+    def received(self):
+        """What both ports have received, and lost, and when that was."""
+        text = self.ask('show port stats all')
+        now = time.monotonic()
+        counts = re.findall(r'RX-packets: (\d+)\s+RX-missed: (\d+)', text)
+        return now, sum(int(good) for good, _ in counts), sum(int(missed) for _, missed in counts)
+
+
+def measure(kind, devices, windows, seconds):
+    """Packets a second in each window."""
+    pmd = Testpmd(kind, devices)
+    pmd.ask(f'start tx_first {FRAMES}')
+    time.sleep(1)
+    rates = []
+    for _ in range(windows):
+        before, good_before, missed_before = pmd.received()
+        time.sleep(seconds)
+        after, good_after, missed_after = pmd.received()
+        if missed_after != missed_before:
+            sys.exit(f'testpmd-rate: {kind}: {missed_after - missed_before} frames were lost: no figure counts')
+        rates.append((good_after - good_before) / (after - before))
+    drops = [int(count) for count in re.findall(r'[RT]X-dropped: (\d+)', pmd.ask('stop'))]
+    pmd.process.stdin.write(b'quit\n')
+    pmd.process.stdin.close()
+    pmd.process.stdout.read()
+    pmd.process.wait()
+    return rates, sum(drops)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('build')
+    parser.add_argument('--rounds', type=int, default=11)
+    parser.add_argument('--windows', type=int, default=1)
+    parser.add_argument('--seconds', type=float, default=2)
+    parser.add_argument('--json', action='store_true')
+    args = parser.parse_args()
+    devices = [name for name in os.environ.get('GANTRY_DEVICES', '').split()
+               if open(f'/sys/bus/pci/devices/{name}/device', encoding='ascii').read() == '0x10d3\n'][:2]
+    if len(devices) < 2:
+        sys.exit('testpmd-rate: two 82574L on one wire are wanted in $GANTRY_DEVICES')
+    for folder in ('/gantry', '/var/run/dpdk'):
+        os.makedirs(folder, exist_ok=True)
+    if not os.path.ismount('/gantry'):
+        subprocess.run(['mount', '--bind', args.build, '/gantry'], check=True)
+
+    rates, drops, ratios = {kind: [] for kind in KINDS}, dict.fromkeys(KINDS, 0), []
+    for number in range(args.rounds):
+        # Who is first takes turns as well.
+        for kind in list(KINDS) if number % 2 == 0 else list(KINDS)[::-1]:
+            some, lost = measure(kind, devices, args.windows, args.seconds)
+            rates[kind] += some
+            drops[kind] += lost
+        ours, theirs = (statistics.median(rates[kind][-args.windows:]) for kind in KINDS)
+        ratios.append(ours / theirs)
+    result = {kind: {'median': statistics.median(rates[kind]), 'min': min(rates[kind]), 'max': max(rates[kind]),
+                     'dropped': drops[kind], 'n': len(rates[kind])} for kind in KINDS}
+    result['ratio'] = {'median': statistics.median(ratios), 'min': min(ratios), 'max': max(ratios), 'n': len(ratios)}
+    if args.json:
+        print(json.dumps(result))
+        return
+    for kind in KINDS:
+        row = result[kind]
+        print(f'{kind:20} {row["median"]:10.0f} packets/s  ({row["min"]:.0f} to {row["max"]:.0f}, {row["n"]} windows, '
+              f'{row["dropped"]} dropped)')
+    print(f'{"ratio":20} {result["ratio"]["median"]:10.2f}            ({result["ratio"]["min"]:.2f} to '
+          f'{result["ratio"]["max"]:.2f}, {len(ratios)} rounds)')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,505 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The Gantry authors
+"""Does the unmodified dpdk-testpmd run on Gantry's ports, and do DPDK's tools? Started by the machine's runner (profile default)
+with the build folder as its argument.
+
+Testpmd has the two assigned NICs; the kernel has the other end of each wire, where this script puts frames in and takes them out,
+bit by bit. A frame that must not come is waited for until one that was sent after it has come. --transcript FILE keeps what was
+said to testpmd, and what it answered.
+"""
+
+import argparse
+import glob
+import json
+import os
+import re
+import select
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+PORTS = ('0000:01:00.0', '0000:02:00.0')           # testpmd's
+WIRES = ('0000:03:00.0', '0000:04:00.0')           # the kernel's ends
+MACS = ('52:54:00:00:01:00', '52:54:00:00:02:00')  # of PORTS
+PEERS = ('02:00:00:00:00:aa', '02:00:00:00:00:bb')
+SENDER = '02:00:00:00:00:01'
+PLUGINS = ['-d', '/gantry/drivers/libgantry_bus_vfio_pci.so', '-d', '/gantry/drivers/libgantry_net_e1000e.so']
+# QEMU's NIC drops what it is to send from a buffer across pages that are no neighbours: doc/dpdk_programs.md.
+ARGUMENTS = ',tx_split=2097152'
+EAL = PLUGINS + ['--no-pci'] + [word for port in PORTS for word in ('-a', f'vfio_pci:{port}{ARGUMENTS}')]
+PROMPT = 'testpmd> '
+GIVE_UP = 90                                        # seconds; a failure, not a measurement
+MARK = b'gantry'
+
+
+class Failure(Exception):
+    """What does not hold."""
+
+
+def check(holds, text):
+    if not holds:
+        raise Failure(text)
+
+
+# Frames
+
+def same(came, wanted):
+    """Are these the wanted frames?"""
+    for now, right in zip(came, wanted):
+        check(now == right, f'a frame is\n  {now.hex()} and not\n  {right.hex()}')
+    check(len(came) == len(wanted), f'{len(came)} frames, not {len(wanted)}')
+
+
+def mac_bytes(text):
+    return bytes.fromhex(text.replace(':', ''))
+
+
+def ones_sum(data):
+    if len(data) % 2:
+        data += b'\0'
+    total = sum(struct.unpack(f'!{len(data) // 2}H', data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def frame(to, number, length=128, spoilt=False):
+    """A UDP frame, from 10.0.0.1:1000 to 10.0.0.2:2000; a spoilt one has no right checksum in it."""
+    payload = (MARK + struct.pack('!I', number)).ljust(length - 42, b'\x5a')
+    addresses = socket.inet_aton('10.0.0.1') + socket.inet_aton('10.0.0.2')
+    udp = struct.pack('!HHHH', 1000, 2000, 8 + len(payload), 0)
+    check_udp = ones_sum(addresses + struct.pack('!BBH', 0, 17, 8 + len(payload)) + udp + payload) or 0xffff
+    ip = struct.pack('!BBHHHBBH', 0x45, 0, 28 + len(payload), number & 0xffff, 0, 64, 17, 0) + addresses
+    check_ip = ones_sum(ip)
+    if spoilt:
+        check_udp, check_ip = 0x1234, 0x4321
+    return (mac_bytes(to) + mac_bytes(SENDER) + b'\x08\0' + ip[:10] + struct.pack('!H', check_ip) + ip[12:]
+            + udp[:6] + struct.pack('!H', check_udp) + payload)
+
+
+def number_of(data):
+    at = data.find(MARK)
+    return struct.unpack('!I', data[at + 6:at + 10])[0] if at >= 0 else None
+
+
+class End:
+    """The kernel's end of a wire."""
+
+    def __init__(self, device):
+        self.name = os.path.basename(glob.glob(f'/sys/bus/pci/devices/{device}/net/*')[0])
+        for words in ('mtu 9000', 'promisc on', 'up'):
+            subprocess.run(['ip', 'link', 'set', self.name, *words.split()], check=True)
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.socket.bind((self.name, 0))
+
+    def send(self, data):
+        self.socket.send(data)
+
+    def forget(self):
+        """Whatever came so far."""
+        self.socket.setblocking(False)
+        try:
+            while True:
+                self.socket.recv(65536)
+        except BlockingIOError:
+            pass
+        self.socket.setblocking(True)
+
+    def take(self, wanted):
+        """The marked frames that come until the one numbered `wanted` has come."""
+        frames, end = [], time.monotonic() + GIVE_UP
+        while not frames or number_of(frames[-1]) != wanted:
+            ready, _, _ = select.select([self.socket], [], [], max(0, end - time.monotonic()))
+            check(ready, f'{self.name}: frame {wanted} does not come; {len(frames)} others came')
+            data, origin = self.socket.recvfrom(65536)
+            if origin[2] != socket.PACKET_OUTGOING and number_of(data) is not None:
+                frames.append(data)
+        return frames
+
+
+# Testpmd
+
+class Testpmd:
+    """A dpdk-testpmd, and what it says."""
+
+    def __init__(self, transcript, arguments=('--total-num-mbufs=8192',), eal=()):
+        self.text, self.news, self.transcript = '', threading.Condition(), transcript
+        command = ['dpdk-testpmd', '-l', '0,1', *EAL, *eal, '--', '-i', *arguments]
+        self.transcript.write('\n$ ' + ' '.join(command) + '\n')
+        self.process = subprocess.Popen(['stdbuf', '-oL', *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, cwd='/tmp')
+        threading.Thread(target=self.listen, daemon=True).start()
+        self.wait_prompt(0)
+
+    def listen(self):
+        while True:
+            data = os.read(self.process.stdout.fileno(), 65536)
+            with self.news:
+                self.text += data.decode(errors='replace')
+                self.transcript.write(data.decode(errors='replace'))
+                if not data:
+                    self.text += '\n(it ended)\n' + PROMPT
+                self.news.notify_all()
+            if not data:
+                return
+
+    def wait_prompt(self, start):
+        with self.news:
+            if not self.news.wait_for(lambda: PROMPT in self.text[start:], GIVE_UP):
+                raise Failure('no prompt after:\n' + self.text[start:][-2000:])
+
+    def ask(self, command):
+        """Say a command; its answer."""
+        start = len(self.text)
+        self.process.stdin.write(command.encode() + b'\n')
+        self.process.stdin.flush()
+        self.wait_prompt(start)
+        return self.text[start:]
+
+    def ask_all(self, *commands):
+        for command in commands:
+            self.ask(command)
+
+    def quit(self):
+        self.process.stdin.write(b'quit\n')
+        self.process.stdin.flush()
+        return self.process.wait(GIVE_UP)
+
+
+def forward_counts(text):
+    """RX-total, RX-dropped, TX-total, TX-dropped of each port, from what `stop` answers."""
+    found = re.findall(r'Forward statistics for port (\d+).*?RX-packets: \d+\s+RX-dropped: (\d+)\s+RX-total: (\d+)'
+                       r'.*?TX-packets: \d+\s+TX-dropped: (\d+)\s+TX-total: (\d+)', text, re.DOTALL)
+    return {int(port): (int(rx), int(rx_lost), int(tx), int(tx_lost)) for port, rx_lost, rx, tx_lost, tx in found}
+
+
+def xstats(pmd, port):
+    return {name: int(value) for name, value in
+            re.findall(r'^(\w+): (\d+)\s*$', pmd.ask(f'show port xstats {port}'), re.MULTILINE)}
+
+
+class Suite:
+    """The cases, in the order in which they run: testpmd lives from one to the next."""
+
+    def __init__(self, transcript):
+        self.transcript = transcript
+        self.ends = tuple(End(device) for device in WIRES)
+        self.pmd = None
+        self.number = 0
+
+    def cross(self, side, count=200, length=128, to=None, spoilt=False):
+        """Send frames in at one side; what comes out at the other, which must be as many, in order."""
+        first = self.number + 1
+        self.number += count
+        sent = [frame(to or MACS[side], number, length, spoilt) for number in range(first, self.number + 1)]
+        for data in sent:
+            self.ends[side].send(data)
+        came = self.ends[1 - side].take(self.number)
+        check([number_of(data) for data in came] == list(range(first, self.number + 1)),
+              f'{len(came)} of {count} frames came, or in another order')
+        return sent, came
+
+    def begin(self, mode, *before):
+        self.pmd.ask_all(*before, f'set fwd {mode}', 'clear port stats all', 'clear port xstats all')
+        check('already' not in self.pmd.ask('start'), 'it was not stopped')
+
+    def stop(self, expected=None):
+        """Stop; what testpmd counted must be so many frames from each side, none dropped."""
+        counts = forward_counts(self.pmd.ask('stop'))
+        if expected is not None:
+            check(counts[0] == (expected[0], 0, expected[1], 0) and counts[1] == (expected[1], 0, expected[0], 0),
+                  f'testpmd counts {counts}, not {expected} from each side')
+
+    # The cases
+
+    def starts(self):
+        self.pmd = Testpmd(self.transcript)
+        text = self.pmd.ask('show port info all')
+        check(text.count('Driver name: net_gantry_e1000e') == 2, 'not two ports of ours:\n' + text)
+        for mac in MACS:
+            check(mac.upper() in text, f'no port {mac}')
+        for port in (0, 1):
+            self.pmd.ask(f'set eth-peer {port} {PEERS[port]}')
+        # The wire: a frame that crosses shows that all links are up.
+        self.begin('io')
+        deadline = time.monotonic() + GIVE_UP
+        for side in (0, 1):
+            self.number += 1
+            while not select.select([self.ends[1 - side].socket], [], [], 0.2)[0]:
+                check(time.monotonic() < deadline, 'no frame crosses')
+                self.ends[side].send(frame(MACS[side], self.number))
+            # What was sent while the links came up is out of the way once a later frame has come.
+            self.number += 1
+            self.ends[side].send(frame(MACS[side], self.number))
+            self.ends[1 - side].take(self.number)
+        self.stop()
+
+    def io_leaves_frames_as_they_are(self):
+        self.begin('io')
+        for side in (0, 1):
+            sent, came = self.cross(side, 200 + side)
+            same(came, sent)
+        self.stop((200, 201))
+        for port, count in ((0, 200), (1, 201)):
+            counted = xstats(self.pmd, port)
+            check(counted['rx_hw_good_packets'] == counted['rx_good_packets'] == count and
+                  counted['tx_hw_good_packets'] == counted['tx_good_packets'] == 401 - count and
+                  counted['rx_missed_errors'] == 0, f'port {port}: xstats {counted}')
+
+    def mac_writes_addresses(self):
+        self.begin('mac')
+        for side in (0, 1):
+            sent, came = self.cross(side)
+            wanted = mac_bytes(PEERS[1 - side]) + mac_bytes(MACS[1 - side])
+            same(came, [wanted + data[12:] for data in sent])
+        self.stop((200, 200))
+
+    def five_tuple_swap(self):
+        self.begin('5tswap')
+        for side in (0, 1):
+            sent, came = self.cross(side)
+            same(came, [data[6:12] + data[:6] + data[12:26] + data[30:34] + data[26:30] + data[36:38] + data[34:36]
+                        + data[38:] for data in sent])
+        self.stop((200, 200))
+
+    def csum_has_the_nic_compute(self):
+        self.pmd.ask('port stop all')
+        for port in (0, 1):
+            for what in ('ip', 'udp'):
+                text = self.pmd.ask(f'csum set {what} hw {port}')
+                check('hw' in text and 'not supported' not in text, text)
+        self.pmd.ask('port start all')
+        self.begin('csum')
+        for side in (0, 1):
+            sent, came = self.cross(side, spoilt=True)
+            for was, now in zip(sent, came):
+                right = frame(MACS[side], number_of(was))
+                same([now[14:]], [right[14:]])
+        text = self.pmd.ask('stop')
+        check(re.findall(r'Bad-ipcsum: (\d+)', text)[:2] == ['200', '200'], 'bad checksums were not seen:\n' + text)
+        for port in (0, 1):
+            self.pmd.ask_all('port stop all', f'csum set ip sw {port}', f'csum set udp sw {port}', 'port start all')
+
+    def rxonly_sends_nothing(self):
+        self.begin('rxonly')
+        first = self.number + 1
+        for number in range(first, first + 300):
+            self.ends[0].send(frame(MACS[0], number))
+        self.number += 300
+        deadline = time.monotonic() + GIVE_UP
+        while xstats(self.pmd, 0)['rx_good_packets'] < 300:
+            check(time.monotonic() < deadline, 'they do not come')
+        counts = forward_counts(self.pmd.ask('stop'))
+        check(counts[0][0] == 300 and counts[0][2] == counts[1][2] == 0, f'testpmd counts {counts}')
+        self.begin('io')
+        _, came = self.cross(0, 1)
+        check(len(came) == 1, 'something was sent')
+        self.stop((1, 0))
+
+    def txonly_sends_all_that_it_counts(self):
+        for end in self.ends:
+            end.forget()
+        self.begin('txonly')
+        deadline = time.monotonic() + GIVE_UP
+        while min(xstats(self.pmd, port)['tx_good_packets'] for port in (0, 1)) < 2000:
+            check(time.monotonic() < deadline, 'too few are sent')
+        counts = forward_counts(self.pmd.ask('stop'))
+        for port in (0, 1):
+            # What was still in the ring goes out on its own.
+            while xstats(self.pmd, port)['tx_hw_good_packets'] < counts[port][2]:
+                check(time.monotonic() < deadline, f'port {port} counts {counts[port]}, its chip '
+                      f'{xstats(self.pmd, port)["tx_hw_good_packets"]}')
+            check(xstats(self.pmd, port)['tx_hw_good_packets'] == counts[port][2], 'the chip counts more')
+        data = self.ends[0].socket.recv(65536)
+        check(data[:12] == mac_bytes(PEERS[0]) + mac_bytes(MACS[0]) and data[12:14] == b'\x08\0' and
+              data[26:34] == socket.inet_aton('198.18.0.1') + socket.inet_aton('198.18.0.2'), data.hex())
+        for end in self.ends:
+            end.forget()
+
+    def promiscuous_off_and_on(self):
+        foreign = '02:00:00:00:00:99'
+        self.begin('io', 'set promisc all off')
+        for number in range(50):
+            self.ends[0].send(frame(foreign, 0x7fff0000 + number))
+        _, came = self.cross(0, 10)
+        check(len(came) == 10, 'foreign frames were received')
+        self.stop((10, 0))
+        self.begin('io', 'set promisc all on')
+        self.cross(0, 10, to=foreign)
+        self.stop((10, 0))
+
+    def large_mtu(self):
+        self.pmd.ask('port stop all')
+        for port in (0, 1):
+            text = self.pmd.ask(f'port config mtu {port} 8000')
+            check('fail' not in text.lower(), text)
+            check('MTU: 8000' in self.pmd.ask(f'show port info {port}'), 'no MTU of 8000')
+        self.pmd.ask('port start all')
+        self.begin('io')
+        for side in (0, 1):
+            sent, came = self.cross(side, 20, 7000)
+            same(came, sent)
+        self.stop((20, 20))
+        self.pmd.ask('port stop all')
+        check('fail' in self.pmd.ask('port config mtu 0 20000').lower(), 'an MTU of 20000 is taken')
+        self.pmd.ask_all('port config mtu 0 1500', 'port config mtu 1 1500', 'port start all')
+
+    def ports_stop_and_start(self):
+        for _ in range(3):
+            check('Done' in self.pmd.ask('port stop 0'), 'no stop')
+            check('Done' in self.pmd.ask('port start 0'), 'no start')
+        self.begin('io')
+        self.cross(0)
+        self.cross(1)
+        self.stop((200, 200))
+
+    def detached_and_attached(self):
+        for command, answer in (('port stop 0', 'Done'), ('port detach 0', 'is detached')):
+            check(answer in self.pmd.ask(command), command)
+        check(PORTS[0] not in self.pmd.ask('show device info all'), 'still there')
+        for name in (f'vfio_pci:{PORTS[0]}{ARGUMENTS}', f'bus=vfio_pci,addr={PORTS[0]}/class=eth/driver=net_gantry_e1000e{ARGUMENTS}'):
+            text = self.pmd.ask(f'port attach {name}')
+            check('Port 0 is attached' in text and 'Now total ports is 2' in text, text)
+            self.pmd.ask_all('port start 0', 'set eth-peer 0 ' + PEERS[0])
+            self.begin('io')
+            self.cross(0)
+            self.cross(1)
+            self.stop((200, 200))
+            check(PORTS[0] in self.pmd.ask(f'show device info {PORTS[0]}'), 'the device is not shown')
+            self.pmd.ask('port stop 0')
+            text = self.pmd.ask('port detach 0')
+            check('is detached' in text and 'Now total ports is 1' in text, text)
+        text = self.pmd.ask(f'port attach vfio_pci:{PORTS[0]}{ARGUMENTS}')
+        check('Port 0 is attached' in text, text)
+        self.pmd.ask('port start 0')
+
+    def proc_info_reads_the_counters(self):
+        self.begin('io')
+        self.cross(0, 123)
+        self.stop((123, 0))
+        done = subprocess.run(['dpdk-proc-info', *EAL, '--', '--stats'], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=GIVE_UP, check=False)
+        self.transcript.write('\n$ dpdk-proc-info ... -- --stats\n' + done.stdout)
+        ports = re.findall(r'NIC statistics for port (\d+).*?RX-packets:\s*(\d+).*?TX-packets:\s*(\d+)', done.stdout,
+                           re.DOTALL)
+        check(done.returncode == 0 and ports == [('0', '123', '0'), ('1', '0', '123')], done.stdout)
+        done = subprocess.run(['dpdk-proc-info', *EAL, '--', '-p', '1', '--xstats'], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=GIVE_UP, check=False)
+        self.transcript.write('\n$ dpdk-proc-info ... -- -p 1 --xstats\n' + done.stdout)
+        check(done.returncode == 0 and 'rx_hw_good_packets: 123\n' in done.stdout, done.stdout)
+        # The primary process is none the worse for it.
+        self.begin('io')
+        self.cross(1)
+        self.stop((0, 200))
+
+    def telemetry_tells(self):
+        done = subprocess.run(['dpdk-telemetry.py'], input='/ethdev/list\n/ethdev/stats,0\n/ethdev/xstats,1\n/dmamap/container,default\nquit\n',
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=GIVE_UP, check=False)
+        self.transcript.write('\n$ dpdk-telemetry.py\n' + done.stdout)
+        answers = [json.loads(text) for text in re.findall(r'\{.*\}', done.stdout)]
+        found = {key: answer[key] for answer in answers for key in answer}
+        check(found['/ethdev/list'] == [0, 1], done.stdout)
+        check(found['/ethdev/stats']['opackets'] == 200 and found['/ethdev/stats']['ipackets'] == 0, done.stdout)
+        check(found['/ethdev/xstats']['rx_hw_good_packets'] == 200, done.stdout)
+        check(found['/dmamap/container']['devices'] == 2, done.stdout)
+
+    def it_ends_and_leaves_nothing(self):
+        check(self.pmd.quit() == 0, 'it ends badly')
+        # The EAL keeps the files of its hugepages for the next start, as it does for every program.
+        kept = len(glob.glob('/dev/hugepages/rtemap_*'))
+        free, total = (int(open(f'/sys/kernel/mm/hugepages/hugepages-2048kB/{name}', encoding='ascii').read())
+                       for name in ('free_hugepages', 'nr_hugepages'))
+        check(free + kept == total, f'{free} of {total} hugepages are free, {kept} are in files of the EAL')
+
+    def external_memory(self):
+        self.pmd = Testpmd(self.transcript, ('--total-num-mbufs=8192', '--mp-alloc=xmemhuge'))
+        self.begin('io')
+        self.cross(0)
+        self.cross(1)
+        self.stop((200, 200))
+        self.it_ends_and_leaves_nothing()
+
+    def devbind_sees_the_devices(self):
+        done = subprocess.run(['dpdk-devbind.py', '--status-dev', 'net'], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=GIVE_UP, check=False)
+        self.transcript.write('\n$ dpdk-devbind.py --status-dev net\n' + done.stdout)
+        for port in PORTS:
+            check(re.search(rf'^{port} .*drv=vfio-pci', done.stdout, re.MULTILINE), done.stdout)
+
+    def pmdinfo_tells(self):
+        done = subprocess.run(['dpdk-pmdinfo.py', '/gantry/drivers/libgantry_net_e1000e.so'], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=GIVE_UP, check=False)
+        self.transcript.write('\n$ dpdk-pmdinfo.py\n' + done.stdout)
+        if "No module named 'elftools'" in done.stdout:
+            return 'python3-pyelftools is missing'
+        info = json.loads(done.stdout)
+        check(info[0]['name'] == 'net_gantry_e1000e' and info[0]['pci_ids'] == [{'vendor': '8086', 'device': '10d3'}] and
+              info[0]['kmod'] == 'vfio-pci', done.stdout)
+        return None
+
+
+CASES = (
+    ('it starts on our ports', Suite.starts),
+    ('io: frames cross as they are; xstats are exact', Suite.io_leaves_frames_as_they_are),
+    ('mac: addresses are written', Suite.mac_writes_addresses),
+    ('5tswap: addresses and ports are swapped', Suite.five_tuple_swap),
+    ('csum: the NIC computes checksums', Suite.csum_has_the_nic_compute),
+    ('rxonly: all come, nothing goes', Suite.rxonly_sends_nothing),
+    ('txonly: the chip sends what testpmd counts', Suite.txonly_sends_all_that_it_counts),
+    ('promiscuous mode off and on', Suite.promiscuous_off_and_on),
+    ('an MTU of 8000', Suite.large_mtu),
+    ('ports stop and start', Suite.ports_stop_and_start),
+    ('ports are detached and attached', Suite.detached_and_attached),
+    ('dpdk-proc-info reads the counters', Suite.proc_info_reads_the_counters),
+    ('dpdk-telemetry.py tells them', Suite.telemetry_tells),
+    ('it ends and leaves nothing', Suite.it_ends_and_leaves_nothing),
+    ('external memory serves as well', Suite.external_memory),
+    ('dpdk-devbind.py sees the devices', Suite.devbind_sees_the_devices),
+    ('dpdk-pmdinfo.py tells what the driver is', Suite.pmdinfo_tells),
+)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('build')
+    parser.add_argument('--transcript', default='/tmp/transcript')
+    args = parser.parse_args()
+    for folder in ('/gantry', '/var/run/dpdk'):
+        os.makedirs(folder, exist_ok=True)
+    # The EAL refuses plugins by a path through a folder that everyone may write to.
+    subprocess.run(['mount', '--bind', args.build, '/gantry'], check=True)
+    for name in ('all', 'default'):
+        with open(f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6', 'w', encoding='ascii') as file:
+            file.write('1')
+    count = {'ok     ': 0, 'FAILED ': 0, 'skipped': 0}
+    with open(args.transcript, 'w', encoding='utf-8') as transcript:
+        suite = Suite(transcript)
+        for name, case in CASES:
+            start, reason = time.monotonic(), None
+            transcript.write(f'\n\n=== {name}\n')
+            try:
+                reason = case(suite)
+                verdict = 'skipped' if reason else 'ok     '
+            except (Failure, OSError, KeyError, IndexError, ValueError, subprocess.SubprocessError) as error:
+                verdict, reason = 'FAILED ', f'{type(error).__name__}: {error}'
+            count[verdict] += 1
+            print(f'{verdict} testpmd: {name}' + (f' ({reason})' if reason else '') +
+                  f' [{time.monotonic() - start:.0f} s]', flush=True)
+            if verdict == 'FAILED ':
+                if suite.pmd is None or suite.pmd.process.poll() is not None:
+                    break
+                suite.pmd.ask('stop')
+        if suite.pmd is not None:
+            suite.pmd.process.kill()
+        transcript.flush()
+    print('{} passed, {} failed, {} skipped'.format(*count.values()))
+    return 1 if count['FAILED '] else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
