@@ -65,7 +65,7 @@ def measure(kind, devices, windows, seconds):
     """Packets a second in each window."""
     pmd = Testpmd(kind, devices)
     pmd.ask(f'start tx_first {FRAMES}')
-    time.sleep(1)
+    time.sleep(0.5)
     rates = []
     for _ in range(windows):
         before, good_before, missed_before = pmd.received()
@@ -87,7 +87,7 @@ def main():
     parser.add_argument('build')
     parser.add_argument('--rounds', type=int, default=11)
     parser.add_argument('--windows', type=int, default=1)
-    parser.add_argument('--seconds', type=float, default=2)
+    parser.add_argument('--seconds', type=float, default=1)
     parser.add_argument('--json', action='store_true')
     args = parser.parse_args()
     devices = [name for name in os.environ.get('GANTRY_DEVICES', '').split()
