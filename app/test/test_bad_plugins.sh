@@ -78,6 +78,16 @@ one_prefix()
     wait $first && [ $rc -eq 0 ] && grep -q 'Accumulated forward statistics' "$dir/first"
 }
 
+pmdinfo()
+{
+    # By Debian's Python, which has the module that it needs.
+    /usr/bin/python3 "$(command -v dpdk-pmdinfo.py)" "$BUILD/drivers/libgantry_net_e1000e.so" >"$dir/out" 2>&1 &&
+        /usr/bin/python3 -c 'import json, sys
+info = json.load(open(sys.argv[1]))[0]
+sys.exit(info["name"] != "net_gantry_e1000e" or info["kmod"] != "vfio-pci" or "tx_split" not in info["params"]
+    or info["pci_ids"] != [{"vendor": "8086", "device": "10d3"}])' "$dir/out"
+}
+
 # A device without the plugins.
 no_plugin()
 {
@@ -89,6 +99,7 @@ if ldd "$BUILD/drivers/$BUS" | grep -Eq 'lib[a-z]+san\.so'; then
     echo "skipped plugins: a program without a sanitizer cannot load plugins with one"
     finish 1
 fi
+judge "dpdk-pmdinfo.py tells what the driver is" pmdinfo
 judge "built against another DPDK's libraries" other_library
 judge "built for another version of DPDK" other_version
 judge "the plugin was not loaded" refuses 'failed to parse device "vfio_pci:0000:7f:1f.7"' no_plugin

@@ -34,6 +34,7 @@ EAL = PLUGINS + ['--no-pci'] + [word for port in PORTS for word in ('-a', f'vfio
 PROMPT = 'testpmd> '
 GIVE_UP = 90                                        # seconds; a failure, not a measurement
 MARK = b'gantry'
+SO_RCVBUFFORCE = 33
 
 
 class Failure(Exception):
@@ -94,7 +95,7 @@ class End:
         for words in ('mtu 9000', 'promisc on', 'up'):
             subprocess.run(['ip', 'link', 'set', self.name, *words.split()], check=True)
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         self.socket.bind((self.name, 0))
 
     def send(self, data):
@@ -110,14 +111,23 @@ class End:
             pass
         self.socket.setblocking(True)
 
-    def take(self, wanted):
-        """The marked frames that come until the one numbered `wanted` has come."""
+    def has_one(self, first):
+        """Has a frame from number `first` on come, or does one within a moment?"""
+        while select.select([self.socket], [], [], 0.2)[0]:
+            data, origin = self.socket.recvfrom(65536)
+            if origin[2] != socket.PACKET_OUTGOING and (number_of(data) or 0) >= first:
+                return True
+        return False
+
+    def take(self, first, wanted):
+        """The frames from number `first` on that come until the one numbered `wanted` has come. What is older was
+        sent by txonly, which fills its frames with whatever its buffers hold."""
         frames, end = [], time.monotonic() + GIVE_UP
         while not frames or number_of(frames[-1]) != wanted:
             ready, _, _ = select.select([self.socket], [], [], max(0, end - time.monotonic()))
             check(ready, f'{self.name}: frame {wanted} does not come; {len(frames)} others came')
             data, origin = self.socket.recvfrom(65536)
-            if origin[2] != socket.PACKET_OUTGOING and number_of(data) is not None:
+            if origin[2] != socket.PACKET_OUTGOING and (number_of(data) or 0) >= first:
                 frames.append(data)
         return frames
 
@@ -127,7 +137,7 @@ class End:
 class Testpmd:
     """A dpdk-testpmd, and what it says."""
 
-    def __init__(self, transcript, arguments=('--total-num-mbufs=8192',), eal=()):
+    def __init__(self, transcript, arguments=('--total-num-mbufs=8192', '--enable-rx-cksum'), eal=()):
         self.text, self.news, self.transcript = '', threading.Condition(), transcript
         command = ['dpdk-testpmd', '-l', '0,1', *EAL, *eal, '--', '-i', *arguments]
         self.transcript.write('\n$ ' + ' '.join(command) + '\n')
@@ -199,7 +209,7 @@ class Suite:
         sent = [frame(to or MACS[side], number, length, spoilt) for number in range(first, self.number + 1)]
         for data in sent:
             self.ends[side].send(data)
-        came = self.ends[1 - side].take(self.number)
+        came = self.ends[1 - side].take(first, self.number)
         check([number_of(data) for data in came] == list(range(first, self.number + 1)),
               f'{len(came)} of {count} frames came, or in another order')
         return sent, came
@@ -217,6 +227,22 @@ class Suite:
 
     # The cases
 
+    def wait_links(self):
+        """A frame that crosses shows that the links are up."""
+        self.begin('io')
+        deadline = time.monotonic() + GIVE_UP
+        for side in (0, 1):
+            first = self.number + 1
+            while not self.ends[1 - side].has_one(first):
+                check(time.monotonic() < deadline, 'no frame crosses')
+                self.number += 1
+                self.ends[side].send(frame(MACS[side], self.number))
+            # What was sent while the links came up is out of the way once a later frame has come.
+            self.number += 1
+            self.ends[side].send(frame(MACS[side], self.number))
+            self.ends[1 - side].take(self.number, self.number)
+        self.stop()
+
     def starts(self):
         self.pmd = Testpmd(self.transcript)
         text = self.pmd.ask('show port info all')
@@ -225,19 +251,7 @@ class Suite:
             check(mac.upper() in text, f'no port {mac}')
         for port in (0, 1):
             self.pmd.ask(f'set eth-peer {port} {PEERS[port]}')
-        # The wire: a frame that crosses shows that all links are up.
-        self.begin('io')
-        deadline = time.monotonic() + GIVE_UP
-        for side in (0, 1):
-            self.number += 1
-            while not select.select([self.ends[1 - side].socket], [], [], 0.2)[0]:
-                check(time.monotonic() < deadline, 'no frame crosses')
-                self.ends[side].send(frame(MACS[side], self.number))
-            # What was sent while the links came up is out of the way once a later frame has come.
-            self.number += 1
-            self.ends[side].send(frame(MACS[side], self.number))
-            self.ends[1 - side].take(self.number)
-        self.stop()
+        self.wait_links()
 
     def io_leaves_frames_as_they_are(self):
         self.begin('io')
@@ -318,8 +332,11 @@ class Suite:
         data = self.ends[0].socket.recv(65536)
         check(data[:12] == mac_bytes(PEERS[0]) + mac_bytes(MACS[0]) and data[12:14] == b'\x08\0' and
               data[26:34] == socket.inet_aton('198.18.0.1') + socket.inet_aton('198.18.0.2'), data.hex())
-        for end in self.ends:
-            end.forget()
+        # Others of its frames are on their way; once a later one has come, none is.
+        self.begin('io')
+        self.cross(0, 1)
+        self.cross(1, 1)
+        self.stop()
 
     def promiscuous_off_and_on(self):
         foreign = '02:00:00:00:00:99'
@@ -362,7 +379,8 @@ class Suite:
         for command, answer in (('port stop 0', 'Done'), ('port detach 0', 'is detached')):
             check(answer in self.pmd.ask(command), command)
         check(PORTS[0] not in self.pmd.ask('show device info all'), 'still there')
-        for name in (f'vfio_pci:{PORTS[0]}{ARGUMENTS}', f'bus=vfio_pci,addr={PORTS[0]}/class=eth/driver=net_gantry_e1000e{ARGUMENTS}'):
+        layered = f'bus=vfio_pci,addr={PORTS[0]}/class=eth/driver=net_gantry_e1000e{ARGUMENTS}'
+        for name in (f'vfio_pci:{PORTS[0]}{ARGUMENTS}', layered):
             text = self.pmd.ask(f'port attach {name}')
             check('Port 0 is attached' in text and 'Now total ports is 2' in text, text)
             self.pmd.ask_all('port start 0', 'set eth-peer 0 ' + PEERS[0])
@@ -418,6 +436,7 @@ class Suite:
 
     def external_memory(self):
         self.pmd = Testpmd(self.transcript, ('--total-num-mbufs=8192', '--mp-alloc=xmemhuge'))
+        self.wait_links()
         self.begin('io')
         self.cross(0)
         self.cross(1)
@@ -430,17 +449,6 @@ class Suite:
         self.transcript.write('\n$ dpdk-devbind.py --status-dev net\n' + done.stdout)
         for port in PORTS:
             check(re.search(rf'^{port} .*drv=vfio-pci', done.stdout, re.MULTILINE), done.stdout)
-
-    def pmdinfo_tells(self):
-        done = subprocess.run(['dpdk-pmdinfo.py', '/gantry/drivers/libgantry_net_e1000e.so'], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=GIVE_UP, check=False)
-        self.transcript.write('\n$ dpdk-pmdinfo.py\n' + done.stdout)
-        if "No module named 'elftools'" in done.stdout:
-            return 'python3-pyelftools is missing'
-        info = json.loads(done.stdout)
-        check(info[0]['name'] == 'net_gantry_e1000e' and info[0]['pci_ids'] == [{'vendor': '8086', 'device': '10d3'}] and
-              info[0]['kmod'] == 'vfio-pci', done.stdout)
-        return None
 
 
 CASES = (
@@ -460,7 +468,6 @@ CASES = (
     ('it ends and leaves nothing', Suite.it_ends_and_leaves_nothing),
     ('external memory serves as well', Suite.external_memory),
     ('dpdk-devbind.py sees the devices', Suite.devbind_sees_the_devices),
-    ('dpdk-pmdinfo.py tells what the driver is', Suite.pmdinfo_tells),
 )
 
 
