@@ -261,6 +261,42 @@ perf_report(const struct perf_row *row)
 	n_rows++;
 }
 
+void
+perf_report_point(const char *name, const char *series, double x, double *ns, unsigned int n, uint64_t errors)
+{
+	struct perf_row row = PERF_ROW_INIT;
+
+	row.name = name;
+	row.series = series;
+	row.x = x;
+	row.repeats = n;
+	row.errors = errors;
+	row.median = perf_median(ns, n);
+	row.low = perf_quantile(ns, n, 0.25);
+	row.high = perf_quantile(ns, n, 0.75);
+	perf_report(&row);
+}
+
+void
+perf_report_time(const char *name, const struct perf_side *side, uint64_t (*check)(const void *arg), double target,
+	double stretch)
+{
+	struct perf_row row = PERF_ROW_INIT;
+
+	row.name = name;
+	row.unit = "ns";
+	row.target = target;
+	row.stretch = stretch;
+	row.better = PERF_AT_MOST;
+	perf_compare(side, NULL, &row);
+	row.figure = row.median;
+	row.figure_low = row.low;
+	row.figure_high = row.high;
+	if (check != NULL)
+		row.errors += check(side->arg);
+	perf_report(&row);
+}
+
 static void
 json_number(FILE *f, const char *key, double v)
 {

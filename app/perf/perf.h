@@ -90,6 +90,16 @@ void perf_compare(const struct perf_side *a, const struct perf_side *b, struct p
 /** Fill a figure from its values in n repeats (sorts them). */
 void perf_figure(struct perf_row *row, double *v, unsigned int n);
 
+/** Report a point of a plot: median and quartiles of n times (sorts them), without a target. */
+void perf_report_point(const char *name, const char *series, double x, double *ns, unsigned int n, uint64_t errors);
+
+/**
+ * Measure one side and report its time, which is to stay below a target.
+ * @param check  counts what is wrong afterwards, called with the side's argument; NULL: nothing to check
+ */
+void perf_report_time(const char *name, const struct perf_side *side, uint64_t (*check)(const void *arg), double target,
+	double stretch);
+
 /** Median of n values (sorts them). */
 double perf_median(double *v, unsigned int n);
 

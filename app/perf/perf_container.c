@@ -149,8 +149,9 @@ register_buffers(struct bed *b)
 
 /** Do all buffers translate, both ways, first byte and last? */
 static uint64_t
-check_buffers(const struct bed *b)
+check_buffers(const void *bed)
 {
+	const struct bed *b = bed;
 	uint64_t errors = 0;
 	unsigned int i;
 
@@ -333,23 +334,11 @@ miss_round(void *arg, uint64_t ops)
 }
 
 static void
-report_changes(struct bed *b, const char *name, perf_round_t round, uint64_t ops, double target,
-	double stretch)
+report_changes(struct bed *b, const char *name, perf_round_t round, uint64_t ops, double target, double stretch)
 {
-	struct perf_row row = PERF_ROW_INIT;
-	struct perf_side a = {round, b, ops};
+	struct perf_side side = {round, b, ops};
 
-	row.name = name;
-	row.unit = "ns";
-	row.target = target;
-	row.stretch = stretch;
-	row.better = PERF_AT_MOST;
-	perf_compare(&a, NULL, &row);
-	row.figure = row.median;
-	row.figure_low = row.low;
-	row.figure_high = row.high;
-	row.errors += check_buffers(b);
-	perf_report(&row);
+	perf_report_time(name, &side, check_buffers, target, stretch);
 }
 
 static int

@@ -510,23 +510,6 @@ lcores_run(struct lcore *lcores, unsigned int n)
 	return rate;
 }
 
-/** What a take + give takes of its lcore's time if n are at it. */
-static void
-report_thread_point(const char *name, unsigned int n, double *ns, uint64_t errors)
-{
-	struct perf_row row = PERF_ROW_INIT;
-
-	row.name = name;
-	row.series = "threads:take + give";
-	row.x = n;
-	row.repeats = perf_repeats();
-	row.errors = errors;
-	row.median = perf_median(ns, row.repeats);
-	row.low = perf_quantile(ns, row.repeats, 0.25);
-	row.high = perf_quantile(ns, row.repeats, 0.75);
-	perf_report(&row);
-}
-
 static int
 bench_lcores(void)
 {
@@ -564,8 +547,9 @@ bench_lcores(void)
 		row.target = 1.7;
 		row.stretch = 1.95;
 		perf_report(&row);
-		report_thread_point("iova/threads 1", 1, single, row.errors);
-		report_thread_point("iova/threads 2", 2, both, row.errors);
+		/* What a take + give takes of its lcore's time. */
+		perf_report_point("iova/threads 1", "threads:take + give", 1, single, row.repeats, row.errors);
+		perf_report_point("iova/threads 2", "threads:take + give", 2, both, row.repeats, row.errors);
 	}
 	free(l[1].c.live);
 	churn_fini(&l[0].c);

@@ -446,19 +446,9 @@ place_round(void *arg, uint64_t ops)
 static void
 report_register(const char *name, struct registration *r, perf_round_t round)
 {
-	struct perf_row row = PERF_ROW_INIT;
-	struct perf_side a = {round, r, 100000};
+	struct perf_side side = {round, r, 100000};
 
-	row.name = name;
-	row.unit = "ns";
-	row.target = 1000;
-	row.stretch = 400;
-	row.better = PERF_AT_MOST;
-	perf_compare(&a, NULL, &row);
-	row.figure = row.median;
-	row.figure_low = row.low;
-	row.figure_high = row.high;
-	perf_report(&row);
+	perf_report_time(name, &side, NULL, 1000, 400);
 }
 
 static int
@@ -544,23 +534,6 @@ readers_rate(struct world *w, unsigned int n, uint64_t *errors)
 	return rate;
 }
 
-/** What a look-up takes of its reader's time if n read. */
-static void
-report_thread_point(const char *name, unsigned int n, double *ns, unsigned int repeats, uint64_t errors)
-{
-	struct perf_row row = PERF_ROW_INIT;
-
-	row.name = name;
-	row.series = "threads:look-up, a writer beside";
-	row.x = n;
-	row.repeats = repeats;
-	row.errors = errors;
-	row.median = perf_median(ns, repeats);
-	row.low = perf_quantile(ns, repeats, 0.25);
-	row.high = perf_quantile(ns, repeats, 0.75);
-	perf_report(&row);
-}
-
 static int
 bench_readers(void)
 {
@@ -602,8 +575,9 @@ bench_readers(void)
 	perf_report(&row);
 	printf("%34s %" PRIu64 " changes meanwhile; times are of each reader's own CPU time\n", "",
 		wr.changes);
-	report_thread_point("xlate/threads 1", 1, ns, repeats, row.errors);
-	report_thread_point("xlate/threads 2", 2, ns2, repeats, row.errors);
+	/* What a look-up takes of its reader's time. */
+	perf_report_point("xlate/threads 1", "threads:look-up, a writer beside", 1, ns, repeats, row.errors);
+	perf_report_point("xlate/threads 2", "threads:look-up, a writer beside", 2, ns2, repeats, row.errors);
 out:
 	free(ratio);
 	world_fini(&w);
@@ -664,7 +638,7 @@ window_round(void *arg, uint64_t ops)
 	for (i = 0; i < ops; i++) {
 		const struct query *q = &z->query[i & (QUERIES - 1)];
 
-		errors += dm_window_va2iova(z->w, q->key) != q->want;
+		errors += dm_window_va2iova(&z->w->map, q->key) != q->want;
 	}
 	return errors;
 }
@@ -711,7 +685,7 @@ bench_window(void)
 		goto out;
 	for (i = 0; i < QUERIES; i++) {
 		query[i].key = (uintptr_t)va[perf_random(&x) % RTE_DIM(va)] + perf_random(&x) % len;
-		query[i].want = query[i].key - w->start + iova;
+		query[i].want = query[i].key - w->map.start + iova;
 	}
 	z = (struct zones){w, query};
 	row.name = "xlate/window";
