@@ -36,7 +36,7 @@ teardown(void)
 static uint64_t
 offset_of(const void *va)
 {
-	return (uintptr_t)va - w->start;
+	return (uintptr_t)va - w->map.start;
 }
 
 static int
@@ -48,7 +48,7 @@ bad_lengths_are_refused(void)
 	TEST_ASSERT_EQUAL(dm_window_create(0, &other), -EINVAL, "no length");
 	TEST_ASSERT_EQUAL(dm_window_create(G + U, &other), -EINVAL, "half a GiB");
 	TEST_ASSERT_EQUAL(dm_window_create(UINT64_C(1) << 62, &other), -EINVAL, "beyond all");
-	TEST_ASSERT_EQUAL(w->start % G, 0, "aligned");
+	TEST_ASSERT_EQUAL(w->map.start % G, 0, "aligned");
 	TEST_ASSERT_EQUAL(dm_window_take(w, 0, U, &va), -EINVAL, "no length");
 	TEST_ASSERT_EQUAL(dm_window_take(w, U + 4096, U, &va), -EINVAL, "no unit");
 	TEST_ASSERT_EQUAL(dm_window_take(w, U, 3 * U, &va), -EINVAL, "no power of two");
@@ -66,22 +66,22 @@ only_what_is_published_translates(void)
 	TEST_ASSERT_SUCCESS(dm_window_take(w, 5 * U, U, &va), "take");
 	first = (uintptr_t)va;
 	last = first + 5 * U - 1;
-	TEST_ASSERT_EQUAL(dm_window_va2iova(w, first), DM_XLATE_NONE, "not yet");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, first), DM_XLATE_NONE, "not yet");
 	dm_window_publish(w, (void *)(uintptr_t)(first + U), 4 * U);
-	TEST_ASSERT_EQUAL(dm_window_va2iova(w, first + U - 1), DM_XLATE_NONE, "before");
-	TEST_ASSERT_EQUAL(dm_window_va2iova(w, first + U), IOVA + offset_of(va) + U, "first");
-	TEST_ASSERT_EQUAL(dm_window_va2iova(w, last), IOVA + offset_of(va) + 5 * U - 1, "last");
-	TEST_ASSERT_EQUAL(dm_window_va2iova(w, last + 1), DM_XLATE_NONE, "behind");
-	TEST_ASSERT_EQUAL(dm_window_iova2va(w, dm_window_va2iova(w, last)), last, "and back");
-	TEST_ASSERT_EQUAL(dm_window_iova2va(w, IOVA + offset_of(va) + U - 1), DM_XLATE_NONE, "IOVA before");
-	TEST_ASSERT_EQUAL(dm_window_iova2va(w, IOVA + offset_of(va) + 5 * U), DM_XLATE_NONE, "IOVA behind");
-	TEST_ASSERT_EQUAL(dm_window_va2iova(w, w->start - 1), DM_XLATE_NONE, "below the window");
-	TEST_ASSERT_EQUAL(dm_window_va2iova(w, w->start + w->len), DM_XLATE_NONE, "above the window");
-	TEST_ASSERT_EQUAL(dm_window_iova2va(w, IOVA - 1), DM_XLATE_NONE, "IOVA below the window");
-	TEST_ASSERT_EQUAL(dm_window_va2iova(w, UINT64_MAX), DM_XLATE_NONE, "the end of all");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, first + U - 1), DM_XLATE_NONE, "before");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, first + U), IOVA + offset_of(va) + U, "first");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, last), IOVA + offset_of(va) + 5 * U - 1, "last");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, last + 1), DM_XLATE_NONE, "behind");
+	TEST_ASSERT_EQUAL(dm_window_iova2va(&w->map, dm_window_va2iova(&w->map, last)), last, "and back");
+	TEST_ASSERT_EQUAL(dm_window_iova2va(&w->map, IOVA + offset_of(va) + U - 1), DM_XLATE_NONE, "IOVA before");
+	TEST_ASSERT_EQUAL(dm_window_iova2va(&w->map, IOVA + offset_of(va) + 5 * U), DM_XLATE_NONE, "IOVA behind");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, w->map.start - 1), DM_XLATE_NONE, "below the window");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, w->map.start + w->map.len), DM_XLATE_NONE, "above the window");
+	TEST_ASSERT_EQUAL(dm_window_iova2va(&w->map, IOVA - 1), DM_XLATE_NONE, "IOVA below the window");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, UINT64_MAX), DM_XLATE_NONE, "the end of all");
 	TEST_ASSERT_EQUAL(dm_window_give(w, va, 5 * U), -EINVAL, "still published");
 	dm_window_withdraw(w, (void *)(uintptr_t)(first + U), 4 * U);
-	TEST_ASSERT_EQUAL(dm_window_va2iova(w, first + U), DM_XLATE_NONE, "withdrawn");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, first + U), DM_XLATE_NONE, "withdrawn");
 	TEST_ASSERT_SUCCESS(dm_window_give(w, va, 5 * U), "give");
 	TEST_ASSERT_EQUAL(dm_window_give(w, va, 5 * U), -EINVAL, "not twice");
 	return TEST_SUCCESS;
@@ -135,7 +135,7 @@ memory_lives_only_in_what_is_taken(void)
 	TEST_ASSERT(readable(va), "there");
 	TEST_ASSERT_SUCCESS(dm_window_give(w, va, U), "give");
 	TEST_ASSERT(!readable(va), "gone");
-	TEST_ASSERT_EQUAL(dm_window_give(w, (uint8_t *)va + w->len, U), -EINVAL, "not the window's");
+	TEST_ASSERT_EQUAL(dm_window_give(w, (uint8_t *)va + w->map.len, U), -EINVAL, "not the window's");
 	return TEST_SUCCESS;
 }
 

@@ -71,7 +71,7 @@ check_zone(size_t len)
 		TEST_ASSERT(dmamap_iova2va(c, iova + at + 5) == va + at + 5, "IOVA at %zu", at);
 	}
 	if (page == MB2)
-		TEST_ASSERT_EQUAL(dm_window_va2iova(c->window, (uintptr_t)va + len - 1), iova + len - 1,
+		TEST_ASSERT_EQUAL(dm_window_va2iova(&c->shown, (uintptr_t)va + len - 1), iova + len - 1,
 			"not by the window");
 	TEST_ASSERT(is_readable(va + len - 1) && !is_readable(va + len), "its memory ends elsewhere");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, va + len), RTE_BAD_IOVA, "beyond the end");

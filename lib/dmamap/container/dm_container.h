@@ -110,7 +110,7 @@ TAILQ_HEAD(dm_mapping_list, dm_mapping);
 TAILQ_HEAD(dm_domain_list, dm_domain);
 
 struct dmamap_container {
-	struct dm_window shown;		    /**< a copy of *window, for readers: what they look at first */
+	struct dmamap_window shown;	    /**< of *window: what dmamap_va2iova() looks at first, so it comes first */
 	TAILQ_ENTRY(dmamap_container) next; /**< in the process's list */
 	char name[DMAMAP_NAME_MAX];
 	struct dmamap_container_conf conf;

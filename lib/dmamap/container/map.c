@@ -535,13 +535,11 @@ dmamap_unmap(struct dmamap_container *c, rte_iova_t iova, size_t len)
 	return rc;
 }
 
-rte_iova_t
-dmamap_va2iova(const struct dmamap_container *c, const void *va)
-{
-	uint64_t len = dm_window_len(&c->shown);
+_Static_assert(offsetof(struct dmamap_container, shown) == 0, "dmamap_va2iova() takes a container for its window");
 
-	if (likely(dm_window_has(&c->shown, (uintptr_t)va - dm_window_start(&c->shown), len)))
-		return (uintptr_t)va + dm_window_delta(&c->shown);
+rte_iova_t
+dmamap_va2iova_outside(const struct dmamap_container *c, const void *va)
+{
 	return dm_xlate_lookup(c->va2iova, (uintptr_t)va);
 }
 

@@ -77,17 +77,17 @@ dm_window_create(uint64_t len, struct dm_window **out)
 	w = calloc(1, sizeof(*w));
 	if (w == NULL)
 		return -ENOMEM;
-	w->published = calloc(len / DM_WINDOW_UNIT, 1);
+	w->map.published = calloc(len / DM_WINDOW_UNIT, 1);
 	w->taken = calloc(len / DM_WINDOW_UNIT, 1);
-	va = w->published != NULL && w->taken != NULL ? reserve_aligned(len) : NULL;
+	va = w->map.published != NULL && w->taken != NULL ? reserve_aligned(len) : NULL;
 	if (va == NULL) {
-		free(w->published);
+		free(w->map.published);
 		free(w->taken);
 		free(w);
 		return -ENOMEM;
 	}
-	w->start = (uintptr_t)va;
-	w->len = len;
+	w->map.start = (uintptr_t)va;
+	w->map.len = len;
 	*out = w;
 	return 0;
 }
@@ -97,8 +97,8 @@ dm_window_destroy(struct dm_window *w)
 {
 	if (w == NULL)
 		return;
-	munmap((void *)(uintptr_t)w->start, w->len);
-	free(w->published);
+	munmap((void *)(uintptr_t)w->map.start, w->map.len);
+	free(w->map.published);
 	free(w->taken);
 	free(w);
 }
@@ -106,13 +106,13 @@ dm_window_destroy(struct dm_window *w)
 void
 dm_window_place(struct dm_window *w, uint64_t iova)
 {
-	w->delta = iova - w->start;
+	w->map.delta = iova - w->map.start;
 }
 
 int
 dm_window_take(struct dm_window *w, uint64_t len, uint64_t align, void **va)
 {
-	const uint64_t units = w->len / DM_WINDOW_UNIT, n = len / DM_WINDOW_UNIT;
+	const uint64_t units = w->map.len / DM_WINDOW_UNIT, n = len / DM_WINDOW_UNIT;
 	const uint64_t step = RTE_MAX(align, DM_WINDOW_UNIT) / DM_WINDOW_UNIT;
 	uint64_t at, used;
 
@@ -125,7 +125,7 @@ dm_window_take(struct dm_window *w, uint64_t len, uint64_t align, void **va)
 		if (used < at + n)
 			continue;
 		units_write(w->taken, at, n, true);
-		*va = (void *)(uintptr_t)(w->start + at * DM_WINDOW_UNIT);
+		*va = (void *)(uintptr_t)(w->map.start + at * DM_WINDOW_UNIT);
 		return 0;
 	}
 	return -ENOSPC;
@@ -134,10 +134,10 @@ dm_window_take(struct dm_window *w, uint64_t len, uint64_t align, void **va)
 int
 dm_window_give(struct dm_window *w, void *va, uint64_t len)
 {
-	uint64_t offset = (uintptr_t)va - w->start, at = offset / DM_WINDOW_UNIT, n = len / DM_WINDOW_UNIT;
+	uint64_t offset = (uintptr_t)va - w->map.start, at = offset / DM_WINDOW_UNIT, n = len / DM_WINDOW_UNIT;
 
-	if (offset >= w->len || len == 0 || len > w->len - offset || (offset | len) % DM_WINDOW_UNIT != 0 ||
-		!units_all(w->taken, at, n, true) || !units_all(w->published, at, n, false))
+	if (offset >= w->map.len || len == 0 || len > w->map.len - offset || (offset | len) % DM_WINDOW_UNIT != 0 ||
+		!units_all(w->taken, at, n, true) || !units_all(w->map.published, at, n, false))
 		return -EINVAL;
 	if (reserve(va, len) == NULL)
 		return -ENOMEM;
@@ -148,26 +148,26 @@ dm_window_give(struct dm_window *w, void *va, uint64_t len)
 void
 dm_window_publish(struct dm_window *w, const void *va, uint64_t len)
 {
-	units_write(w->published, ((uintptr_t)va - w->start) / DM_WINDOW_UNIT, len / DM_WINDOW_UNIT, true);
+	units_write(w->map.published, ((uintptr_t)va - w->map.start) / DM_WINDOW_UNIT, len / DM_WINDOW_UNIT, true);
 }
 
 void
 dm_window_withdraw(struct dm_window *w, const void *va, uint64_t len)
 {
-	units_write(w->published, ((uintptr_t)va - w->start) / DM_WINDOW_UNIT, len / DM_WINDOW_UNIT, false);
+	units_write(w->map.published, ((uintptr_t)va - w->map.start) / DM_WINDOW_UNIT, len / DM_WINDOW_UNIT, false);
 }
 
 void
-dm_window_show(struct dm_window *copy, const struct dm_window *w)
+dm_window_show(struct dmamap_window *copy, const struct dm_window *w)
 {
-	__atomic_store_n(&copy->start, w->start, __ATOMIC_RELAXED);
-	__atomic_store_n(&copy->delta, w->delta, __ATOMIC_RELAXED);
-	copy->published = w->published;
-	__atomic_store_n(&copy->len, w->len, __ATOMIC_RELEASE);
+	__atomic_store_n(&copy->start, w->map.start, __ATOMIC_RELAXED);
+	__atomic_store_n(&copy->delta, w->map.delta, __ATOMIC_RELAXED);
+	copy->published = w->map.published;
+	__atomic_store_n(&copy->len, w->map.len, __ATOMIC_RELEASE);
 }
 
 void
-dm_window_hide(struct dm_window *copy)
+dm_window_hide(struct dmamap_window *copy)
 {
 	__atomic_store_n(&copy->len, 0, __ATOMIC_RELEASE);
 }

@@ -25,20 +25,14 @@
 #include "dm_xlate.h"
 
 /** Zones in the window are multiples of this. */
-#define DM_WINDOW_UNIT (UINT64_C(2) << 20)
+#define DM_WINDOW_UNIT DMAMAP_WINDOW_UNIT
 /** Length and alignment of a window are multiples of this. */
 #define DM_WINDOW_ALIGN (UINT64_C(1) << 30)
 
-/**
- * What a reader needs, and the writer's books behind it. A user may keep a copy where its readers have fewer steps to
- * go: dm_window_show().
- */
+/** What a reader needs, and the writer's books. Readers may have a copy of their part: dm_window_show(). */
 struct dm_window {
-	uint64_t start;	     /**< first VA */
-	uint64_t len;	     /**< bytes */
-	uint64_t delta;	     /**< IOVA minus VA */
-	uint8_t *published;  /**< for each unit: 1 if it translates. Bytes, for a bit takes a shift more to ask */
-	uint8_t *taken;	     /**< for each unit: 1 if it is taken; the writer's */
+	struct dmamap_window map; /**< a byte for each unit, for a bit takes a shift more to ask */
+	uint8_t *taken;		  /**< for each unit: 1 if it is taken; the writer's */
 };
 
 /**
@@ -76,57 +70,34 @@ void dm_window_publish(struct dm_window *w, const void *va, uint64_t len);
 void dm_window_withdraw(struct dm_window *w, const void *va, uint64_t len);
 
 /** Let a copy that is all zeroes answer what w does. Readers may be looking at it. */
-void dm_window_show(struct dm_window *copy, const struct dm_window *w);
+void dm_window_show(struct dmamap_window *copy, const struct dm_window *w);
 
 /** Let a copy answer nothing any more. It must not show another window later: a reader may still be at this one. */
-void dm_window_hide(struct dm_window *copy);
-
-/** Its length, to be read before all else: in a copy that shows nothing yet it is 0. */
-static inline uint64_t
-dm_window_len(const struct dm_window *w)
-{
-	return __atomic_load_n(&w->len, __ATOMIC_ACQUIRE);
-}
-
-/** Where it begins. */
-static inline uint64_t
-dm_window_start(const struct dm_window *w)
-{
-	return __atomic_load_n(&w->start, __ATOMIC_RELAXED);
-}
-
-/** IOVA minus VA. */
-static inline uint64_t
-dm_window_delta(const struct dm_window *w)
-{
-	return __atomic_load_n(&w->delta, __ATOMIC_RELAXED);
-}
-
-/** Is the unit at this offset published? */
-static inline bool
-dm_window_has(const struct dm_window *w, uint64_t offset, uint64_t len)
-{
-	/* Who asks is most often right: the way there has no jump. */
-	return likely(offset < len) &&
-		likely(__atomic_load_n(&w->published[offset / DM_WINDOW_UNIT], __ATOMIC_ACQUIRE) != 0);
-}
+void dm_window_hide(struct dmamap_window *copy);
 
 /** Translate. Lock-free, any thread. @return DM_XLATE_NONE: not of a published zone; ask the tables */
 static inline uint64_t
-dm_window_va2iova(const struct dm_window *w, uint64_t va)
+dm_window_va2iova(const struct dmamap_window *w, uint64_t va)
 {
-	uint64_t len = dm_window_len(w);
+	const uint64_t len = __atomic_load_n(&w->len, __ATOMIC_ACQUIRE);
+	const uint64_t offset = va - __atomic_load_n(&w->start, __ATOMIC_RELAXED);
 
-	return dm_window_has(w, va - dm_window_start(w), len) ? va + dm_window_delta(w) : DM_XLATE_NONE;
+	return likely(offset < len) &&
+		likely(__atomic_load_n(&w->published[offset / DM_WINDOW_UNIT], __ATOMIC_ACQUIRE) != 0) ?
+		va + __atomic_load_n(&w->delta, __ATOMIC_RELAXED) : DM_XLATE_NONE;
 }
 
 /** The other way round. @return DM_XLATE_NONE: as above */
 static inline uint64_t
-dm_window_iova2va(const struct dm_window *w, uint64_t iova)
+dm_window_iova2va(const struct dmamap_window *w, uint64_t iova)
 {
-	uint64_t len = dm_window_len(w), va = iova - dm_window_delta(w);
+	const uint64_t len = __atomic_load_n(&w->len, __ATOMIC_ACQUIRE);
+	const uint64_t va = iova - __atomic_load_n(&w->delta, __ATOMIC_RELAXED);
+	const uint64_t offset = va - __atomic_load_n(&w->start, __ATOMIC_RELAXED);
 
-	return dm_window_has(w, va - dm_window_start(w), len) ? va : DM_XLATE_NONE;
+	return likely(offset < len) &&
+		likely(__atomic_load_n(&w->published[offset / DM_WINDOW_UNIT], __ATOMIC_ACQUIRE) != 0) ?
+		va : DM_XLATE_NONE;
 }
 
 #endif /* DM_WINDOW_H */
