@@ -5,7 +5,7 @@
 PREFIX ?= /usr/local
 MESON_ARGS ?=
 
-.PHONY: help deps build demo test conformance sweep bench install clean
+.PHONY: help deps build demo test conformance sweep matrix bench install clean
 
 help:
 	@echo 'make deps     install packages, fetch DPDK driver headers, prepare the emulated machine'
@@ -14,6 +14,7 @@ help:
 	@echo 'make test     all tests: this host, sanitizers, the emulated machine'
 	@echo 'make conformance  facts by kernel by IOMMU, on the model and in every machine that can be had'
 	@echo 'make sweep    fail every call in turn, plain and under sanitizers'
+	@echo 'make matrix   the host tests with the DPDKs and compilers of newer Debians, in chroots'
 	@echo 'make bench    all benchmarks, on this host: table of targets, build/bench.json, build/plots'
 	@echo 'make install  install into PREFIX=$(PREFIX), below DESTDIR if that is set'
 	@echo 'make clean    remove the build folders'
@@ -40,6 +41,9 @@ conformance: deps
 
 sweep: deps
 	@config/sweep
+
+matrix: deps
+	@config/matrix
 
 bench: build
 	@config/bench build
