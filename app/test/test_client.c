@@ -104,10 +104,24 @@ a_client_is_told_before_an_unmap_completes(void)
 	return 0;
 }
 
+static int
+a_client_is_found_by_its_name(void)
+{
+	struct seen seen = {0};
+	struct dmamap_client *client = attach_client(&seen);
+
+	TEST_ASSERT(dmamap_container_by_device("soft0") == c, "not found");
+	TEST_ASSERT_NULL(dmamap_container_by_device("soft"), "found by half its name");
+	dmamap_client_detach(client);
+	TEST_ASSERT_NULL(dmamap_container_by_device("soft0"), "found after it has left");
+	return 0;
+}
+
 static const struct test_case cases[] = {
 	{"a client reads and writes at IOVAs", a_client_reads_and_writes_at_iovas},
 	{"a client has the permissions of a device", a_client_has_the_permissions_of_a_device},
 	{"a client is told before an unmap completes", a_client_is_told_before_an_unmap_completes},
+	{"a client is found by its name", a_client_is_found_by_its_name},
 };
 
 REGISTER_TEST_SUITE(client) = {

@@ -131,7 +131,7 @@ int dmamap_container_destroy(struct dmamap_container *c);
 const char *dmamap_container_name(const struct dmamap_container *c);
 
 /**
- * Find a container of this process by name, or by a device that is attached to it.
+ * Find a container of this process by name, or by a device or client that is attached to it.
  * @return the container, or NULL. Nothing keeps it alive but its owner.
  */
 struct dmamap_container *dmamap_container_by_name(const char *name);

@@ -227,12 +227,15 @@ dm_containers_walk(int (*fn)(struct dmamap_container *c, void *arg), void *arg)
 static bool
 has_device(const struct dmamap_container *c, const char *name)
 {
+	const struct dmamap_client *client;
 	const struct dmamap_device *d;
 	bool found = false;
 
 	dm_lock(c);
 	TAILQ_FOREACH(d, &c->devices, next)
 		found = found || strcmp(d->dev->name, name) == 0;
+	LIST_FOREACH(client, &c->clients, next)
+		found = found || strcmp(client->name, name) == 0;
 	dm_unlock(c);
 	return found;
 }
