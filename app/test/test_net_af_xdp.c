@@ -1,0 +1,1094 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Does the driver hold what an Ethernet port promises, on veth pairs of this machine's kernel? In a network namespace
+ * of its own, which ends with the process: a veth's one end is the port's, at the other a packet socket sends and listens.
+ */
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <bpf/bpf.h>
+#include <rte_bus_vdev.h>
+#include <rte_cycles.h>
+#include <rte_epoll.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_interrupts.h>
+#include <rte_mbuf.h>
+
+#include <dmamap.h>
+#include <dmamap_mbuf.h>
+
+#include "af_xdp.h"
+#include "test.h"
+
+#define DEVICE "net_gantry_af_xdp_test0"
+#define DEVICE2 "net_gantry_af_xdp_test1"
+#define N_DESC 256
+#define N_MBUFS 2047
+#define TEST_TYPE 0x88b5 /* IEEE 802, local experiments */
+#define BURST 32
+/* A packet that is lost does not come later; this is for a busy machine. */
+#define PATIENCE_S 20
+
+static int home_ns = -1, own_ns = -1;
+static struct rte_mempool *pool;
+static uint16_t port;
+static int peer = -1; /* packet socket at the other end */
+static uint16_t n_queues;
+
+/* system(3) says it all in a line, as one would by hand. */
+static int
+sh(const char *command)
+{
+	return system(command) == 0 ? 0 : -1;
+}
+
+static int
+enter_namespace(void)
+{
+	home_ns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (own_ns < 0) {
+		if (unshare(CLONE_NEWNET) < 0)
+			return -errno;
+		own_ns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+		return sh("ip link set lo up; [ ! -e /proc/sys/net/ipv6 ] ||"
+			  " echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
+	}
+	return setns(own_ns, CLONE_NEWNET);
+}
+
+static int
+packet_socket(const char *iface, uint16_t type)
+{
+	struct sockaddr_ll addr = {.sll_family = AF_PACKET, .sll_protocol = htons(type),
+		.sll_ifindex = if_nametoindex(iface)};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), yes = 1;
+	int room = 8 << 20;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	/* Straight to the netdev, on the queue of the CPU's number. */
+	setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &yes, sizeof(yes));
+	setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes, sizeof(yes));
+	return fd;
+}
+
+static int
+setup(void)
+{
+	int rc;
+
+	if (geteuid() != 0)
+		return test_skip("network namespaces and XDP need root");
+	rc = enter_namespace();
+	if (rc < 0)
+		return test_skip("no network namespace: %s", strerror(-rc));
+	TEST_ASSERT_SUCCESS(sh("ip link add near numrxqueues 2 numtxqueues 2 type veth peer name far"
+			       " numrxqueues 2 numtxqueues 2 && ip link set far up"), "veth pair");
+	peer = packet_socket("far", TEST_TYPE);
+	TEST_ASSERT(peer >= 0, "packet socket: %s", strerror(errno));
+	return 0;
+}
+
+/* The devices, their ports, and the pool; whatever is left of them. */
+static void
+drop_port(void)
+{
+	static const char *const devices[] = {DEVICE, DEVICE2};
+	unsigned int i;
+	uint16_t id;
+
+	for (i = 0; i < RTE_DIM(devices); i++) {
+		if (rte_eth_dev_get_port_by_name(devices[i], &id) < 0)
+			continue;
+		if (rte_eth_devices[id].data->dev_started)
+			rte_eth_dev_stop(id);
+		rte_eth_dev_close(id);
+	}
+	rte_mempool_free(pool);
+	pool = NULL;
+	for (i = 0; i < RTE_DIM(devices); i++)
+		rte_vdev_uninit(devices[i]);
+}
+
+static void
+teardown(void)
+{
+	drop_port();
+	if (peer >= 0)
+		close(peer);
+	peer = -1;
+	sh("ip link del far 2>/dev/null");
+	if (home_ns >= 0) {
+		setns(home_ns, CLONE_NEWNET);
+		close(home_ns);
+	}
+	home_ns = -1;
+}
+
+/* Probe the device, with a pool of n mbufs in its container. */
+static int
+add_port(const char *args, unsigned int n)
+{
+	int rc = rte_vdev_init(DEVICE, args);
+
+	if (rc < 0)
+		return rc;
+	rc = rte_eth_dev_get_port_by_name(DEVICE, &port);
+	if (rc < 0)
+		return rc;
+	pool = dmamap_pktmbuf_pool_create(dmamap_container_by_device(DEVICE), "af_xdp", n, 32, 0,
+		RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	return pool == NULL ? -rte_errno : 0;
+}
+
+static int
+configure(uint16_t queues, const struct rte_eth_conf *conf)
+{
+	uint16_t q;
+	int rc = rte_eth_dev_configure(port, queues, queues, conf);
+
+	n_queues = queues;
+	for (q = 0; q < queues && rc == 0; q++) {
+		rc = rte_eth_rx_queue_setup(port, q, N_DESC, SOCKET_ID_ANY, NULL, pool);
+		if (rc == 0)
+			rc = rte_eth_tx_queue_setup(port, q, N_DESC, SOCKET_ID_ANY, NULL);
+	}
+	return rc;
+}
+
+static int
+start_port(const char *args, uint16_t queues)
+{
+	struct rte_eth_conf conf = {0};
+	int rc = add_port(args, N_MBUFS);
+
+	if (rc == 0)
+		rc = configure(queues, &conf);
+	return rc < 0 ? rc : rte_eth_dev_start(port);
+}
+
+static uint8_t
+byte_at(uint32_t number, unsigned int i)
+{
+	return number * 31 + i * 7 + (i >> 8);
+}
+
+/* A frame of its own for each number. */
+static void
+make_frame(uint8_t *frame, unsigned int len, uint32_t number)
+{
+	struct rte_ether_hdr *eth = (struct rte_ether_hdr *)frame;
+	unsigned int i;
+
+	for (i = 0; i < len; i++)
+		frame[i] = byte_at(number, i);
+	memset(&eth->dst_addr, 0xff, sizeof(eth->dst_addr));
+	eth->src_addr = (struct rte_ether_addr){{2, 0, 0, 0, 0, 7}};
+	eth->ether_type = htons(TEST_TYPE);
+}
+
+static bool
+is_frame(const void *got, unsigned int got_len, unsigned int len, uint32_t number)
+{
+	uint8_t frame[AF_XDP_MAX_CHUNK];
+
+	make_frame(frame, len, number);
+	return got_len == len && memcmp(got, frame, len) == 0;
+}
+
+static int
+peer_send(unsigned int len, uint32_t number)
+{
+	uint8_t frame[AF_XDP_MAX_CHUNK];
+
+	make_frame(frame, len, number);
+	return send(peer, frame, len, 0) == (ssize_t)len ? 0 : -errno;
+}
+
+static uint64_t
+deadline(void)
+{
+	return rte_rdtsc() + PATIENCE_S * rte_get_tsc_hz();
+}
+
+/* Poll all queues until a frame comes; *queue says where. */
+static struct rte_mbuf *
+port_receive(uint16_t *queue)
+{
+	uint64_t end = deadline();
+	struct rte_mbuf *m;
+	uint16_t q;
+
+	do {
+		for (q = 0; q < n_queues; q++)
+			if (rte_eth_rx_burst(port, q, &m, 1) == 1) {
+				*queue = q;
+				return m;
+			}
+		sched_yield();
+	} while (rte_rdtsc() < end);
+	return NULL;
+}
+
+static ssize_t
+peer_receive(uint8_t *frame, size_t room)
+{
+	uint64_t end = deadline();
+	ssize_t len;
+
+	do {
+		len = recv(peer, frame, room, 0);
+		if (len >= 0)
+			return len;
+		sched_yield();
+	} while (rte_rdtsc() < end);
+	return -1;
+}
+
+static struct rte_mbuf *
+make_mbuf(struct rte_mempool *mp, unsigned int len, uint32_t number)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(mp);
+
+	if (m != NULL)
+		make_frame((uint8_t *)rte_pktmbuf_append(m, len), len, number);
+	return m;
+}
+
+/* Frames of all sizes from the least to the most, exact, both ways. */
+static int
+both_ways(unsigned int least, unsigned int most)
+{
+	uint8_t got[AF_XDP_MAX_CHUNK];
+	struct rte_mbuf *m;
+	unsigned int len;
+	ssize_t n;
+	uint16_t q;
+
+	for (len = least; len <= most; len++) {
+		TEST_ASSERT_SUCCESS(peer_send(len, len), "send %u", len);
+		m = port_receive(&q);
+		TEST_ASSERT_NOT_NULL(m, "frame of %u bytes did not come", len);
+		TEST_ASSERT(is_frame(rte_pktmbuf_mtod(m, void *), m->pkt_len, len, len),
+			"frame of %u bytes came as %u others", len, m->pkt_len);
+		TEST_ASSERT(m->data_len == len && m->nb_segs == 1 && m->next == NULL &&
+			m->port == port && rte_mbuf_refcnt_read(m) == 1, "mbuf's fields");
+		rte_pktmbuf_free(m);
+
+		m = make_mbuf(pool, len, len + 1);
+		TEST_ASSERT_NOT_NULL(m, "no mbuf");
+		TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, q, &m, 1), 1, "transmit");
+		n = peer_receive(got, sizeof(got));
+		TEST_ASSERT(n >= 0 && is_frame(got, n, len, len + 1), "%u bytes sent, %zd came", len, n);
+	}
+	return 0;
+}
+
+/* After a stop, every mbuf is back: what was received, what was to be filled, what was sent. */
+static int
+stop_whole(void)
+{
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), pool->size, "%u of %u mbufs came back",
+		rte_mempool_avail_count(pool), pool->size);
+	return 0;
+}
+
+static int
+frames_of_all_sizes(void)
+{
+	struct rte_eth_stats stats;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	if (both_ways(14, 1514) < 0)
+		return -1;
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT_EQUAL(stats.ipackets, 1501, "%" PRIu64 " packets in", stats.ipackets);
+	TEST_ASSERT_EQUAL(stats.opackets, 1501, "%" PRIu64 " packets out", stats.opackets);
+	TEST_ASSERT_EQUAL(stats.ibytes, 1501 * 764, "%" PRIu64 " bytes in", stats.ibytes);
+	TEST_ASSERT_EQUAL(stats.obytes, 1501 * 764, "%" PRIu64 " bytes out", stats.obytes);
+	TEST_ASSERT(stats.imissed + stats.ierrors + stats.oerrors + stats.rx_nombuf == 0, "errors");
+	return stop_whole();
+}
+
+/* The other ways to have a queue carry the same frames. */
+static int
+frames_in_each_mode(void)
+{
+	static const char *const modes[] = {"iface=near,native=0", "iface=near,busy_budget=64",
+		"iface=near,need_wakeup=0", "iface=near,zero_copy=0", "iface=near,start_queue=1"};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(modes); i++) {
+		TEST_ASSERT_SUCCESS(start_port(modes[i], 1), "%s", modes[i]);
+		if (i == 4) /* frames go to the queue of the CPU's number */
+			sh("ip link set far down; ip link set far up");
+		if (i < 4 && both_ways(1400, 1450) < 0)
+			return -1;
+		if (stop_whole() < 0)
+			return -1;
+		drop_port();
+	}
+	return 0;
+}
+
+static int
+buffers_lie_in_the_zone(void)
+{
+	struct dmamap_container *c;
+	struct dmamap_container_info info;
+	struct rte_mbuf *m;
+	uint16_t q;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near,container=mine", 1), "start");
+	c = dmamap_container_by_name("mine");
+	TEST_ASSERT(c != NULL && c == dmamap_container_by_device(DEVICE), "container");
+	TEST_ASSERT_SUCCESS(dmamap_container_info(c, &info), "info");
+	TEST_ASSERT_EQUAL(info.n_mappings, 1, "%" PRIu64 " mappings", info.n_mappings);
+	TEST_ASSERT_SUCCESS(peer_send(100, 1), "send");
+	m = port_receive(&q);
+	TEST_ASSERT_NOT_NULL(m, "did not come");
+	TEST_ASSERT(m->pool == pool, "of another pool");
+	TEST_ASSERT_EQUAL(dmamap_va2iova(c, rte_pktmbuf_mtod(m, void *)), rte_pktmbuf_iova(m), "IOVA");
+	TEST_ASSERT_EQUAL(m->data_off, AF_XDP_HEADROOM, "headroom %u", m->data_off);
+	rte_pktmbuf_free(m);
+	if (stop_whole() < 0)
+		return -1;
+	drop_port();
+	TEST_ASSERT_NULL(dmamap_container_by_name("mine"), "the container is left behind");
+	return 0;
+}
+
+/* Frames come to the queue on which the peer sends them, and go out on that which is asked for. */
+static int
+multi_queue(const char *args, unsigned int umems)
+{
+	const struct af_xdp_port *p;
+	cpu_set_t before, one;
+	struct rte_mbuf *m;
+	uint16_t q, got, i;
+	unsigned int seen = 0;
+
+	TEST_ASSERT_SUCCESS(start_port(args, 2), "start");
+	p = rte_eth_devices[port].data->dev_private;
+	for (q = 0; q < 2; q++)
+		seen += p->queue[q].own.umem != NULL;
+	TEST_ASSERT_EQUAL(seen, umems, "%u UMEMs", seen);
+	sched_getaffinity(0, sizeof(before), &before);
+	for (i = 0; i < 100; i++)
+		for (q = 0; q < 2; q++) {
+			CPU_ZERO(&one);
+			CPU_SET(q, &one);
+			if (sched_setaffinity(0, sizeof(one), &one) < 0)
+				return test_skip("CPU %u is not ours", q);
+			TEST_ASSERT_SUCCESS(peer_send(200, i), "send");
+			m = port_receive(&got);
+			TEST_ASSERT_NOT_NULL(m, "did not come");
+			TEST_ASSERT_EQUAL(got, q, "came to queue %u instead of %u", got, q);
+			TEST_ASSERT(is_frame(rte_pktmbuf_mtod(m, void *), m->pkt_len, 200, i), "content");
+			/* Received here, sent there: memory is one. */
+			TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, !q, &m, 1), 1, "transmit");
+			uint8_t back[AF_XDP_MAX_CHUNK];
+			ssize_t len = peer_receive(back, sizeof(back));
+
+			TEST_ASSERT(len > 0 && is_frame(back, len, 200, i), "content sent");
+		}
+	sched_setaffinity(0, sizeof(before), &before);
+	return stop_whole();
+}
+
+static int
+two_queues_share_a_umem(void)
+{
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		return test_skip("frames are steered by CPU, and there is only one");
+	return multi_queue("iface=near,queue_count=2", 1);
+}
+
+static int
+two_queues_have_a_umem_each(void)
+{
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		return test_skip("frames are steered by CPU, and there is only one");
+	return multi_queue("iface=near,queue_count=2,shared_umem=0", 2);
+}
+
+static int
+an_exhausted_pool_recovers(void)
+{
+	struct rte_mbuf *held[2 * N_DESC];
+	struct rte_eth_conf conf = {0};
+	struct rte_eth_stats stats;
+	unsigned int n = 0, i;
+	uint16_t q;
+
+	TEST_ASSERT_SUCCESS(add_port("iface=near", 511), "port");
+	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	/* Hold all that the pool has; what comes then is lost, and counted. */
+	for (i = 0; i < 600; i++) {
+		TEST_ASSERT_SUCCESS(peer_send(60, i), "send");
+		n += rte_eth_rx_burst(port, 0, &held[n], 1);
+	}
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT(n > N_DESC && n <= 511, "%u of 511 mbufs came", n);
+	TEST_ASSERT_EQUAL(n + stats.imissed, 600, "%u came, %" PRIu64 " missed", n, stats.imissed);
+	TEST_ASSERT(stats.rx_nombuf > 0, "want of mbufs is not counted");
+	rte_pktmbuf_free_bulk(held, n);
+	rte_eth_rx_burst(port, 0, held, 1);
+	TEST_ASSERT_SUCCESS(peer_send(60, 1000), "send");
+	held[0] = port_receive(&q);
+	TEST_ASSERT(held[0] != NULL && is_frame(rte_pktmbuf_mtod(held[0], void *), held[0]->pkt_len,
+		60, 1000), "does not go on");
+	rte_pktmbuf_free(held[0]);
+	return stop_whole();
+}
+
+static int
+a_pool_too_small_is_refused(void)
+{
+	struct rte_eth_conf conf = {0};
+
+	TEST_ASSERT_SUCCESS(add_port("iface=near", N_DESC - 1), "port");
+	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
+	test_log_begin();
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -ENOMEM, "started");
+	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "wants 256 mbufs, but pool af_xdp has 255 free"),
+		"message");
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_DESC - 1, "mbufs lost");
+	return 0;
+}
+
+/* What does not lie in the UMEM is copied; what cannot be a frame is dropped and counted. */
+static int
+strange_mbufs_are_sent(void)
+{
+	struct rte_mempool *other = rte_pktmbuf_pool_create("other", 63, 0, 0, 4096, SOCKET_ID_ANY);
+	uint8_t got[AF_XDP_MAX_CHUNK], frame[1200];
+	struct rte_eth_stats stats;
+	struct rte_mbuf *m[5];
+	unsigned int i;
+
+	TEST_ASSERT_NOT_NULL(other, "pool");
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	/* Of another pool. */
+	m[0] = make_mbuf(other, 1000, 0);
+	/* In three pieces. */
+	make_frame(frame, sizeof(frame), 1);
+	m[1] = rte_pktmbuf_alloc(pool);
+	memcpy(rte_pktmbuf_append(m[1], 20), frame, 20);
+	for (i = 0; i < 2; i++) {
+		struct rte_mbuf *tail = rte_pktmbuf_alloc(pool);
+
+		memcpy(rte_pktmbuf_append(tail, 590), frame + 20 + i * 590, 590);
+		rte_pktmbuf_chain(m[1], tail);
+	}
+	/* Another's data, and twice the same one. */
+	m[2] = make_mbuf(pool, 300, 2);
+	m[3] = rte_pktmbuf_clone(m[2], pool);
+	m[4] = m[2];
+	rte_mbuf_refcnt_update(m[2], 1);
+	TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, 0, m, 5), 5, "transmit");
+	static const struct {
+		unsigned int len, number;
+	} wanted[] = {{1000, 0}, {1200, 1}, {300, 2}, {300, 2}, {300, 2}};
+
+	for (i = 0; i < RTE_DIM(wanted); i++) {
+		ssize_t len = peer_receive(got, sizeof(got));
+
+		TEST_ASSERT(len > 0 && is_frame(got, len, wanted[i].len, wanted[i].number),
+			"frame %u of %zd bytes", i, len);
+	}
+	/* Too short, empty, too long. */
+	m[0] = make_mbuf(pool, 60, 0);
+	rte_pktmbuf_trim(m[0], 47);
+	m[1] = rte_pktmbuf_alloc(pool);
+	m[2] = make_mbuf(other, 3900, 0);
+	TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, 0, m, 3), 3, "transmit");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT_EQUAL(stats.opackets, 5, "%" PRIu64 " packets out", stats.opackets);
+	TEST_ASSERT_EQUAL(stats.oerrors, 3, "%" PRIu64 " errors out", stats.oerrors);
+	if (stop_whole() < 0)
+		return -1;
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(other), 63, "mbufs of the other pool lost");
+	rte_mempool_free(other);
+	return 0;
+}
+
+/* More than a ring takes at once: nothing is lost, as long as the port says what it took. */
+static int
+bursts_beyond_the_ring(void)
+{
+	struct rte_mbuf *m[4 * N_DESC];
+	uint8_t got[AF_XDP_MAX_CHUNK];
+	unsigned int i, sent = 0;
+	uint64_t end = deadline();
+	ssize_t len;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	for (i = 0; i < RTE_DIM(m); i++)
+		m[i] = make_mbuf(pool, 60 + i, i);
+	while (sent < RTE_DIM(m) && rte_rdtsc() < end)
+		sent += rte_eth_tx_burst(port, 0, m + sent, RTE_DIM(m) - sent);
+	TEST_ASSERT_EQUAL(sent, RTE_DIM(m), "%u sent", sent);
+	for (i = 0; i < RTE_DIM(m); i++) {
+		len = peer_receive(got, sizeof(got));
+		TEST_ASSERT(len > 0 && is_frame(got, len, 60 + i, i), "frame %u", i);
+	}
+	return stop_whole();
+}
+
+static int
+start_again(void)
+{
+	struct rte_eth_stats stats;
+	unsigned int i;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	for (i = 0; i < 5; i++) {
+		if (both_ways(60, 69) < 0 || stop_whole() < 0)
+			return -1;
+		TEST_ASSERT_EQUAL(sh("ip link show near | grep -q xdp"), -1, "a program is left");
+		TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start again");
+	}
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT_EQUAL(stats.ipackets, 50, "%" PRIu64 " packets in", stats.ipackets);
+	TEST_ASSERT_SUCCESS(rte_eth_stats_reset(port), "reset");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT_EQUAL(stats.ipackets, 0, "%" PRIu64 " packets after the reset", stats.ipackets);
+	return stop_whole();
+}
+
+static int
+on_event(uint16_t id, enum rte_eth_event_type type, void *arg, void *ret)
+{
+	__atomic_add_fetch((unsigned int *)arg, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static bool
+comes_true(const unsigned int *n)
+{
+	uint64_t end = deadline();
+
+	while (__atomic_load_n(n, __ATOMIC_ACQUIRE) == 0 && rte_rdtsc() < end)
+		sched_yield();
+	return __atomic_load_n(n, __ATOMIC_ACQUIRE) > 0;
+}
+
+static int
+a_netdev_that_vanishes(void)
+{
+	struct rte_mbuf *m[BURST];
+	struct rte_eth_link link;
+	unsigned int events = 0, i;
+	uint64_t end = deadline();
+	uint16_t sent;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_RMV, on_event, &events);
+	if (both_ways(60, 69) < 0)
+		return -1;
+	test_log_begin();
+	TEST_ASSERT_SUCCESS(sh("ip link del far"), "delete");
+	while (!comes_true(&events) && rte_rdtsc() < end)
+		;
+	TEST_ASSERT_EQUAL(events, 1, "%u events", events);
+	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "netdev near has vanished; stop and close port"),
+		"message");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "link is up");
+	TEST_ASSERT_EQUAL(rte_eth_dev_is_removed(port), 1, "not removed");
+	/* The datapath goes on, to no avail, without a crash. */
+	for (i = 0; i < 100; i++) {
+		TEST_ASSERT_EQUAL(rte_eth_rx_burst(port, 0, m, BURST), 0, "receives");
+		m[0] = make_mbuf(pool, 60, i);
+		TEST_ASSERT_NOT_NULL(m[0], "no mbuf");
+		sent = rte_eth_tx_burst(port, 0, m, 1);
+		if (sent == 0)
+			rte_pktmbuf_free(m[0]);
+	}
+	if (stop_whole() < 0)
+		return -1;
+	test_log_begin();
+	/* Of a removed device ethdev says so, whatever the driver said. */
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -EIO, "started without a netdev");
+	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "has vanished"), "message");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_close(port), "close");
+	return 0;
+}
+
+static int
+a_queue_that_another_holds(void)
+{
+	struct rte_mempool *pool2;
+	struct rte_eth_conf conf = {0};
+	uint16_t port2;
+	int rc;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	/* The kernel knows sockets, not programs: another port of ours is as good. */
+	TEST_ASSERT_SUCCESS(rte_vdev_init(DEVICE2, "iface=near"), "second device");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_port_by_name(DEVICE2, &port2), "second port");
+	pool2 = rte_pktmbuf_pool_create("second", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	TEST_ASSERT_NOT_NULL(pool2, "pool");
+	rte_eth_dev_configure(port2, 1, 1, &conf);
+	rte_eth_rx_queue_setup(port2, 0, N_DESC, SOCKET_ID_ANY, NULL, pool2);
+	rte_eth_tx_queue_setup(port2, 0, N_DESC, SOCKET_ID_ANY, NULL);
+	test_log_begin();
+	rc = rte_eth_dev_start(port2);
+	TEST_ASSERT_EQUAL(rc, -EBUSY, "%d", rc);
+	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "queue 0 of near is held by another AF_XDP socket"),
+		"message");
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool2), 1023, "mbufs lost");
+	if (both_ways(60, 69) < 0) /* the first does not suffer */
+		return -1;
+	if (stop_whole() < 0)
+		return -1;
+	/* As soon as it is free it can be had. */
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port2), "not free");
+	rte_eth_dev_stop(port2);
+	rte_eth_dev_close(port2);
+	rte_mempool_free(pool2);
+	return rte_vdev_uninit(DEVICE2);
+}
+
+static int
+two_ports_on_one_netdev(void)
+{
+	struct rte_eth_conf conf = {0};
+	uint16_t port2;
+	int rc;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(rte_vdev_init(DEVICE2, "iface=near,start_queue=1"), "second device");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_port_by_name(DEVICE2, &port2), "second port");
+	rte_eth_dev_configure(port2, 1, 1, &conf);
+	rte_eth_rx_queue_setup(port2, 0, N_DESC, SOCKET_ID_ANY, NULL, pool);
+	rte_eth_tx_queue_setup(port2, 0, N_DESC, SOCKET_ID_ANY, NULL);
+	rc = rte_eth_dev_start(port2);
+	TEST_ASSERT_SUCCESS(rc, "second port: %d", rc);
+	/* The program stays as long as one of them needs it. */
+	rte_eth_dev_stop(port2);
+	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q xdp"), "no program any more");
+	rte_eth_dev_close(port2);
+	TEST_ASSERT_SUCCESS(rte_vdev_uninit(DEVICE2), "uninit");
+	if (stop_whole() < 0)
+		return -1;
+	TEST_ASSERT_EQUAL(sh("ip link show near | grep -q xdp"), -1, "a program is left");
+	return 0;
+}
+
+static int
+a_program_of_another(void)
+{
+	const struct bpf_insn pass[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int prog = bpf_prog_load(BPF_PROG_TYPE_XDP, "theirs", "BSD", pass, RTE_DIM(pass), NULL);
+	const char *said;
+
+	TEST_ASSERT(prog >= 0, "program: %s", strerror(-prog));
+	TEST_ASSERT_SUCCESS(bpf_xdp_attach(if_nametoindex("near"), prog, 0, NULL), "attach");
+	test_log_begin();
+	TEST_ASSERT_EQUAL(start_port("iface=near", 1), -EBUSY, "started");
+	said = test_log_end();
+	TEST_ASSERT_NOT_NULL(strstr(said, "near has an XDP program already, \"theirs\""), "%s", said);
+	TEST_ASSERT_NOT_NULL(strstr(said, "ip link set dev near xdp off"), "%s", said);
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs lost");
+	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q xdp"), "theirs is gone");
+	TEST_ASSERT_SUCCESS(sh("ip link set dev near xdp off"), "off");
+	close(prog);
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	return stop_whole();
+}
+
+/* A thread for which the kernel has no AF_XDP: seccomp(2) answers in its place. */
+static void *
+without_af_xdp(void *result)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socket, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_XDP, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = {.len = RTE_DIM(filter), .filter = filter};
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0)
+		*(int *)result = rte_vdev_init(DEVICE, "iface=near");
+	return NULL;
+}
+
+static int
+a_kernel_without_af_xdp(void)
+{
+	pthread_t thread;
+	int rc = 1;
+
+	test_log_begin();
+	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, without_af_xdp, &rc), "thread");
+	pthread_join(thread, NULL);
+	if (rc == 1)
+		return test_skip("this kernel has no seccomp filters");
+	TEST_ASSERT(rc < 0, "probed");
+	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "this kernel has no AF_XDP; it needs CONFIG_XDP_SOCKETS"),
+		"message");
+	TEST_ASSERT(rte_eth_dev_get_port_by_name(DEVICE, &port) < 0, "a port is left");
+	TEST_ASSERT_NULL(dmamap_container_by_name("af_xdp"), "a container is left");
+	return 0;
+}
+
+/* What cannot be had is refused when it is asked for, in a line that says why. */
+static int
+wrong_parameters(void)
+{
+	static const struct {
+		const char *args, *said;
+	} bad[] = {
+		{"", "which netdev? Name it: iface=eth0"},
+		{"iface=nowhere", "there is no netdev nowhere in this network namespace"},
+		{"iface=lo", "lo is no Ethernet device"},
+		{"iface=aninterfacewithalongname", "is no name of a netdev"},
+		{"iface=near,iface=far", "iface= is given twice"},
+		{"iface=near,speed=1", "speed=1 is not known"},
+		{"iface=near,queue_count=0", "is no number from 1 to 64"},
+		{"iface=near,queue_count=-1", "is no number from 1 to 64"},
+		{"iface=near,queue_count=2x", "is no number from 1 to 64"},
+		{"iface=near,queue_count=3", "near has no queue 2, but 2 from 0 on"},
+		{"iface=near,start_queue=1,queue_count=2", "near has no queue 2"},
+		{"iface=near,zero_copy=maybe", "is neither 0 nor 1"},
+		{"iface=near,native=0,zero_copy=1", "zero_copy=1 needs the driver's XDP"},
+		{"iface=near,busy_budget=70000", "is no number from 0 to 65535"},
+		{"iface=near,steer=gopher", "wants of each kind of frame"},
+		{"iface=near,steer=arp:3", "gives a port to a protocol without ports"},
+		{"iface=near,steer=udp:0", "is no number from 1 to 65535"},
+		{"iface=near,steer=0x11", "wants of each kind of frame"},
+		{"iface=near,container=", "is no name of a container"},
+	};
+	const char *said;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(bad); i++) {
+		test_log_begin();
+		TEST_ASSERT(rte_vdev_init(DEVICE, bad[i].args) < 0, "%s", bad[i].args);
+		said = test_log_end();
+		TEST_ASSERT_NOT_NULL(strstr(said, bad[i].said), "%s: %s", bad[i].args, said);
+		TEST_ASSERT(rte_eth_dev_get_port_by_name(DEVICE, &port) < 0, "a port is left");
+		TEST_ASSERT_NULL(dmamap_container_by_name("af_xdp"), "a container is left");
+	}
+	return 0;
+}
+
+static int
+zero_copy_that_is_not_there(void)
+{
+	const char *said;
+
+	test_log_begin();
+	TEST_ASSERT_EQUAL(start_port("iface=near,zero_copy=1", 1), -EOPNOTSUPP, "started");
+	said = test_log_end();
+	TEST_ASSERT_NOT_NULL(strstr(said, "the driver of near has no zero-copy; leave zero_copy=1 out"),
+		"%s", said);
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs lost");
+	drop_port();
+	test_log_begin();
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	said = test_log_end();
+	TEST_ASSERT_NOT_NULL(strstr(said, "so the kernel copies each frame"), "%s", said);
+	return stop_whole();
+}
+
+static int
+wrong_configurations(void)
+{
+	struct rte_eth_rxconf rxconf = {.rx_deferred_start = 1};
+	struct rte_eth_conf conf = {0};
+	struct rte_mempool *small;
+
+	TEST_ASSERT_SUCCESS(add_port("iface=near,queue_count=2", N_MBUFS), "port");
+	test_log_begin();
+	TEST_ASSERT(rte_eth_dev_configure(port, 2, 1, &conf) < 0, "2 and 1 queues");
+	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "a socket is one of each"), "message");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port, 1, 1, &conf), "configure");
+	test_log_begin();
+	TEST_ASSERT(rte_eth_rx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, &rxconf, pool) < 0,
+		"deferred start");
+	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "leave rx_deferred_start out"), "message");
+	TEST_ASSERT_SUCCESS(sh("ip link set near mtu 1900"), "MTU");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port, 1, 1, &conf), "configure");
+	test_log_begin();
+	TEST_ASSERT(rte_eth_rx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, NULL, pool) < 0,
+		"frames that do not fit");
+	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "(MTU 1900) does not fit into a buffer"), "message");
+	small = rte_pktmbuf_pool_create("small", 63, 0, 0, 2040, SOCKET_ID_ANY);
+	TEST_ASSERT_SUCCESS(sh("ip link set near mtu 1500"), "MTU");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port, 1, 1, &conf), "configure");
+	TEST_ASSERT(rte_eth_rx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, NULL, small) < 0, "small");
+	rte_mempool_free(small);
+	return 0;
+}
+
+/* A frame for the steering rules, and where it belongs. */
+struct steered {
+	const char *name;
+	bool mine;
+	unsigned int len;
+	uint8_t head[90];
+};
+
+#define MACS 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 7
+#define IPV4(proto, frag) 0x45, 0, 0, 40, 0, 0, (frag) >> 8, (frag) & 0xff, 64, proto, 0, 0,      \
+	10, 0, 0, 1, 10, 0, 0, 2
+#define IPV6_ADDR 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1
+#define IPV6(next) 0x60, 0, 0, 0, 0, 40, next, 64, IPV6_ADDR, IPV6_ADDR
+#define PORTS(to) 0x30, 0x39, (to) >> 8, (to) & 0xff, 0, 8, 0, 0
+
+static const struct steered steered[] = {
+	{"ARP", true, 60, {MACS, 8, 6}},
+	{"UDP to 4789", true, 60, {MACS, 8, 0, IPV4(17, 0), PORTS(4789)}},
+	{"UDP to 53", false, 60, {MACS, 8, 0, IPV4(17, 0), PORTS(53)}},
+	{"UDP from 4789", false, 60, {MACS, 8, 0, IPV4(17, 0), 0x12, 0xb5, 0, 53}},
+	{"TCP to 4789", false, 60, {MACS, 8, 0, IPV4(6, 0), PORTS(4789)}},
+	{"ICMP", true, 60, {MACS, 8, 0, IPV4(1, 0), 8, 0}},
+	{"first fragment of UDP to 4789", true, 60, {MACS, 8, 0, IPV4(17, 0x2000), PORTS(4789)}},
+	{"later fragment", false, 60, {MACS, 8, 0, IPV4(17, 0x2010), PORTS(4789)}},
+	{"options before UDP to 4789", true, 64, {MACS, 8, 0, 0x46, 0, 0, 40, 0, 0, 0, 0, 64, 17, 0, 0,
+		10, 0, 0, 1, 10, 0, 0, 2, 1, 1, 1, 1, PORTS(4789)}},
+	{"UDP to 4789 behind two tags", true, 68, {MACS, 0x88, 0xa8, 0, 5, 0x81, 0, 0, 6, 8, 0,
+		IPV4(17, 0), PORTS(4789)}},
+	{"IPv6 UDP to 4789", true, 70, {MACS, 0x86, 0xdd, IPV6(17), PORTS(4789)}},
+	{"IPv6 UDP to 4790", false, 70, {MACS, 0x86, 0xdd, IPV6(17), PORTS(4790)}},
+	{"IPv6 UDP to 4789 behind options", true, 80, {MACS, 0x86, 0xdd, IPV6(0), 17, 0, 1, 4, 0, 0, 0, 0,
+		PORTS(4789)}},
+	{"IPv6 later fragment", false, 80, {MACS, 0x86, 0xdd, IPV6(44), 17, 0, 0, 8, 0, 0, 0, 1, PORTS(4789)}},
+	{"IPv6 first fragment", true, 80, {MACS, 0x86, 0xdd, IPV6(44), 17, 0, 0, 1, 0, 0, 0, 1, PORTS(4789)}},
+	{"another ether type", true, 60, {MACS, 0x88, 0xf7}},
+	{"a frame cut short in IPv4", false, 20, {MACS, 8, 0, 0x45}},
+	{"a frame cut short before the ports", false, 36, {MACS, 8, 0, IPV4(17, 0), 0x30}},
+	{"test frames", false, 60, {MACS, 0x88, 0xb5}},
+};
+
+static int
+frames_are_steered(void)
+{
+	uint8_t got[AF_XDP_MAX_CHUNK];
+	struct rte_mbuf *m = NULL;
+	int kernel, i;
+	uint64_t end;
+	ssize_t len;
+	bool mine;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near,steer=arp+udp:4789+icmp+0x88f7", 1), "start");
+	kernel = packet_socket("near", ETH_P_ALL);
+	TEST_ASSERT(kernel >= 0, "packet socket");
+	for (i = 0; i < (int)RTE_DIM(steered); i++) {
+		TEST_ASSERT_EQUAL(send(peer, steered[i].head, steered[i].len, 0), steered[i].len, "send %s",
+			steered[i].name);
+		len = -1;
+		for (end = deadline(), mine = false; !mine && len < 0 && rte_rdtsc() < end; ) {
+			mine = rte_eth_rx_burst(port, 0, &m, 1) == 1;
+			len = recv(kernel, got, sizeof(got), 0);
+		}
+		TEST_ASSERT(mine || len >= 0, "%s came nowhere", steered[i].name);
+		TEST_ASSERT_EQUAL(mine, steered[i].mine, "%s came to the %s", steered[i].name,
+			mine ? "port" : "kernel");
+		if (mine) {
+			TEST_ASSERT_EQUAL(memcmp(rte_pktmbuf_mtod(m, void *), steered[i].head,
+				steered[i].len), 0, "%s changed", steered[i].name);
+			rte_pktmbuf_free(m);
+		}
+	}
+	close(kernel);
+	return stop_whole();
+}
+
+static int
+the_netdev_follows_the_port(void)
+{
+	struct rte_ether_addr mac = {{2, 0, 0, 1, 2, 3}}, group = {{1, 0, 0x5e, 1, 2, 3}};
+	struct rte_eth_link link;
+	uint16_t mtu;
+
+	TEST_ASSERT_SUCCESS(sh("ip link set near address 02:00:00:00:00:42"), "address");
+	TEST_ASSERT_EQUAL(sh("ip link show near | grep -q '[<,]UP[,>]'"), -1, "up before");
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q '[<,]UP[,>]'"), "not up");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "link");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mtu(port, 1400), "MTU");
+	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 'mtu 1400 '"), "MTU");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_mtu(port, &mtu), "MTU");
+	TEST_ASSERT_EQUAL(mtu, 1400, "MTU %u", mtu);
+	TEST_ASSERT(rte_eth_dev_set_mtu(port, 9000) < 0, "MTU 9000");
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(port), "promiscuous");
+	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'promiscuity 1'"), "promiscuous");
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_disable(port), "promiscuous");
+	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'promiscuity 0'"), "promiscuous");
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(port), "promiscuous");
+	TEST_ASSERT_SUCCESS(rte_eth_allmulticast_enable(port), "all multicast");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mc_addr_list(port, &group, 1), "multicast");
+	TEST_ASSERT_SUCCESS(sh("ip maddr show near | grep -q 01:00:5e:01:02:03"), "multicast");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mc_addr_list(port, NULL, 0), "multicast");
+	TEST_ASSERT_EQUAL(sh("ip maddr show near | grep -q 01:00:5e:01:02:03"), -1, "multicast");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_default_mac_addr_set(port, &mac), "address");
+	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 02:00:00:01:02:03"), "address");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_down(port), "down");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "link is up");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(port), "up");
+	if (stop_whole() < 0)
+		return -1;
+	TEST_ASSERT_EQUAL(sh("ip link show near | grep -q '[<,]UP[,>]'"), -1, "up after");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_close(port), "close");
+	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'mtu 1500 .*'"), "MTU is left");
+	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 02:00:00:00:00:42"), "address is left");
+	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'promiscuity 0'"), "promiscuous is left");
+	return 0;
+}
+
+static int
+link_changes_are_told(void)
+{
+	struct rte_eth_conf conf = {.intr_conf.lsc = 1};
+	struct rte_eth_link link;
+	unsigned int events = 0;
+
+	TEST_ASSERT_SUCCESS(add_port("iface=near", N_MBUFS), "port");
+	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_LSC, on_event, &events);
+	TEST_ASSERT_SUCCESS(sh("ip link set far down"), "down");
+	TEST_ASSERT(comes_true(&events), "no event");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "link is up");
+	return stop_whole();
+}
+
+static int
+a_queue_can_be_waited_for(void)
+{
+	struct rte_eth_conf conf = {.intr_conf.rxq = 1};
+	struct rte_epoll_event event;
+	struct rte_mbuf *m;
+	uint16_t q;
+
+	TEST_ASSERT_SUCCESS(add_port("iface=near", N_MBUFS), "port");
+	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_ctl_q(port, 0, RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_ADD,
+		NULL), "add");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_enable(port, 0), "enable");
+	TEST_ASSERT_EQUAL(rte_epoll_wait(RTE_EPOLL_PER_THREAD, &event, 1, 0), 0, "woken by nothing");
+	TEST_ASSERT_SUCCESS(peer_send(60, 1), "send");
+	TEST_ASSERT_EQUAL(rte_epoll_wait(RTE_EPOLL_PER_THREAD, &event, 1, PATIENCE_S * 1000), 1,
+		"not woken");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_disable(port, 0), "disable");
+	m = port_receive(&q);
+	TEST_ASSERT_NOT_NULL(m, "nothing there");
+	rte_pktmbuf_free(m);
+	rte_eth_dev_rx_intr_ctl_q(port, 0, RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_DEL, NULL);
+	return stop_whole();
+}
+
+static int
+all_counters_have_names(void)
+{
+	struct rte_eth_xstat_name names[64];
+	struct rte_eth_xstat values[64];
+	uint64_t id, value;
+	int n, i;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near,queue_count=2", 2), "start");
+	n = rte_eth_xstats_get_names(port, names, RTE_DIM(names));
+	TEST_ASSERT(n > 18 && n <= (int)RTE_DIM(names), "%d names", n);
+	TEST_ASSERT_EQUAL(rte_eth_xstats_get(port, values, RTE_DIM(values)), n, "values");
+	for (i = 0; i < n; i++)
+		TEST_ASSERT_EQUAL(values[i].id, (uint64_t)i, "number of %s", names[i].name);
+	if (both_ways(60, 60) < 0)
+		return -1;
+	TEST_ASSERT_SUCCESS(rte_eth_xstats_get_id_by_name(port, "tx_q1_copies", &id), "name");
+	TEST_ASSERT_EQUAL(rte_eth_xstats_get_by_id(port, &id, &value, 1), 1, "by id");
+	TEST_ASSERT_EQUAL(value, 0, "copies");
+	return stop_whole();
+}
+
+/* Copy mode needs a call to send; to receive it needs none. */
+static int
+receiving_makes_no_system_calls(void)
+{
+	const struct af_xdp_port *p;
+	struct rte_mbuf *m;
+	unsigned int i;
+	uint16_t q;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	p = rte_eth_devices[port].data->dev_private;
+	for (i = 0; i < 1000; i++) {
+		TEST_ASSERT_SUCCESS(peer_send(60, i), "send");
+		m = port_receive(&q);
+		TEST_ASSERT_NOT_NULL(m, "did not come");
+		rte_pktmbuf_free(m);
+	}
+	TEST_ASSERT_EQUAL(p->queue[0].rx.calls, 0, "%" PRIu64 " calls", p->queue[0].rx.calls);
+	return stop_whole();
+}
+
+static const struct test_case cases[] = {
+	{"frames of all sizes cross both ways, exact", frames_of_all_sizes},
+	{"frames cross in each mode", frames_in_each_mode},
+	{"buffers lie in the zone", buffers_lie_in_the_zone},
+	{"two queues share a UMEM", two_queues_share_a_umem},
+	{"two queues have a UMEM each", two_queues_have_a_umem_each},
+	{"two ports on one netdev share its program", two_ports_on_one_netdev},
+	{"an exhausted pool recovers", an_exhausted_pool_recovers},
+	{"a pool too small is refused", a_pool_too_small_is_refused},
+	{"mbufs outside the UMEM are sent too", strange_mbufs_are_sent},
+	{"bursts beyond the ring are sent", bursts_beyond_the_ring},
+	{"a port starts again and again", start_again},
+	{"receiving makes no system calls", receiving_makes_no_system_calls},
+	{"frames are steered", frames_are_steered},
+	{"the netdev follows the port, and is put back", the_netdev_follows_the_port},
+	{"link changes are told", link_changes_are_told},
+	{"a queue can be waited for", a_queue_can_be_waited_for},
+	{"all counters have names", all_counters_have_names},
+	{"a netdev that vanishes", a_netdev_that_vanishes},
+	{"a queue that another socket holds", a_queue_that_another_holds},
+	{"a netdev with a program of another's", a_program_of_another},
+	{"a kernel without AF_XDP", a_kernel_without_af_xdp},
+	{"zero-copy that is not there", zero_copy_that_is_not_there},
+	{"wrong parameters", wrong_parameters},
+	{"wrong configurations", wrong_configurations},
+};
+
+REGISTER_TEST_SUITE(net_af_xdp) = {
+	.name = "net_af_xdp",
+	.kind = TEST_FAST,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = setup,
+	.teardown = teardown,
+	.needs_eal = true,
+};

@@ -1,0 +1,740 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * How does a netdev of the kernel become an Ethernet port of DPDK? Probe and remove, start and stop, addresses and link;
+ * the table of operations and the registration come last.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <linux/if_packet.h>
+
+#include <rte_errno.h>
+#include <rte_interrupts.h>
+#include <rte_malloc.h>
+#include <ethdev_vdev.h>
+
+#include "af_xdp.h"
+
+#define DRIVER_NAME "net_gantry_af_xdp"
+#define DEFAULT_THRESH 32
+#define DEFAULT_DESC 1024
+
+#define TX_OFFLOADS (RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
+
+RTE_LOG_REGISTER(af_xdp_logtype, pmd.net.gantry_af_xdp, NOTICE);
+
+static int
+mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+	uint16_t now;
+	int rc;
+
+	rc = af_xdp_netdev_mtu_get(port, &now);
+	if (rc == 0 && now != mtu)
+		rc = af_xdp_netdev_mtu_set(port, mtu);
+	if (rc < 0) {
+		AF_XDP_LOG(ERR, port->name, "%s does not take an MTU of %u: %s", port->args.iface, mtu,
+			strerror(-rc));
+		return rc;
+	}
+	if (now != mtu && !port->saved.mtu) {
+		port->saved.mtu = true;
+		port->saved.old_mtu = now;
+	}
+	return 0;
+}
+
+static int
+dev_configure(struct rte_eth_dev *eth)
+{
+	const struct rte_eth_conf *conf = &eth->data->dev_conf;
+	struct af_xdp_port *port = eth->data->dev_private;
+	int rc = 0;
+
+	if (eth->data->nb_rx_queues != eth->data->nb_tx_queues) {
+		AF_XDP_LOG(ERR, port->name, "%u queues for reception and %u for transmission: a socket is"
+			" one of each, so ask for as many", eth->data->nb_rx_queues,
+			eth->data->nb_tx_queues);
+		return -EINVAL;
+	}
+	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE && conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS) {
+		AF_XDP_LOG(ERR, port->name, "frames are spread over queues by the netdev (ethtool -X); of"
+			" the multi-queue modes only none can be asked for");
+		return -EINVAL;
+	}
+	/* ethdev's own default cannot be told from a wish for 1,500: then the netdev keeps what it has. */
+	if (conf->rxmode.mtu != RTE_ETHER_MTU)
+		rc = mtu_set(eth, conf->rxmode.mtu);
+	return rc < 0 ? rc : af_xdp_netdev_mtu_get(port, &eth->data->mtu);
+}
+
+static int
+check_pool(const struct af_xdp_port *port, struct rte_mempool *pool)
+{
+	uint32_t need = port->eth->data->mtu + AF_XDP_OVERHEAD;
+
+	if (rte_pktmbuf_data_room_size(pool) < AF_XDP_MIN_CHUNK) {
+		AF_XDP_LOG(ERR, port->name, "the buffers of pool %s have %u bytes; the kernel wants %u at"
+			" least", pool->name, rte_pktmbuf_data_room_size(pool), AF_XDP_MIN_CHUNK);
+		return -EINVAL;
+	}
+	if (need > af_xdp_room(pool)) {
+		AF_XDP_LOG(ERR, port->name, "a frame of %u bytes (MTU %u) does not fit into a buffer of pool"
+			" %s, which leaves room for %u; lower the MTU, or give buffers %u bytes", need,
+			port->eth->data->mtu, pool->name, af_xdp_room(pool), need + AF_XDP_HEADROOM);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int
+rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned int node,
+	const struct rte_eth_rxconf *conf, struct rte_mempool *pool)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+	struct af_xdp_queue *q = &port->queue[id];
+	int rc;
+
+	if (conf->rx_deferred_start) {
+		AF_XDP_LOG(ERR, port->name, "queues start with the port; leave rx_deferred_start out");
+		return -EINVAL;
+	}
+	rc = check_pool(port, pool);
+	if (rc < 0)
+		return rc;
+	q->rx.pool = pool;
+	q->rx.n_desc = n_desc;
+	q->rx.conf = *conf;
+	q->rx.fill_thresh = conf->rx_free_thresh != 0 ? conf->rx_free_thresh : DEFAULT_THRESH;
+	if (q->rx.fill_thresh > RTE_MIN(DEFAULT_THRESH * 2, n_desc / 2)) {
+		AF_XDP_LOG(ERR, port->name, "rx_free_thresh is %u; at most %u makes sense with %u"
+			" descriptors", q->rx.fill_thresh, RTE_MIN(DEFAULT_THRESH * 2, n_desc / 2), n_desc);
+		return -EINVAL;
+	}
+	eth->data->rx_queues[id] = &q->rx;
+	return 0;
+}
+
+static int
+tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned int node,
+	const struct rte_eth_txconf *conf)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+	struct af_xdp_queue *q = &port->queue[id];
+	uint64_t offloads = conf->offloads | eth->data->dev_conf.txmode.offloads;
+
+	if (conf->tx_deferred_start) {
+		AF_XDP_LOG(ERR, port->name, "queues start with the port; leave tx_deferred_start out");
+		return -EINVAL;
+	}
+	q->tx.n_desc = n_desc;
+	q->tx.conf = *conf;
+	q->tx.free_thresh = conf->tx_free_thresh != 0 ? conf->tx_free_thresh : DEFAULT_THRESH;
+	q->tx.fast_free = offloads & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+	eth->data->tx_queues[id] = &q->tx;
+	return 0;
+}
+
+static void
+rxq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_rxq_info *info)
+{
+	const struct af_xdp_rxq *rxq = eth->data->rx_queues[id];
+
+	info->mp = rxq->pool;
+	info->conf = rxq->conf;
+	info->nb_desc = rxq->n_desc;
+}
+
+static void
+txq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_txq_info *info)
+{
+	const struct af_xdp_txq *txq = eth->data->tx_queues[id];
+
+	info->conf = txq->conf;
+	info->nb_desc = txq->n_desc;
+}
+
+static int
+link_update(struct rte_eth_dev *eth, int wait)
+{
+	const struct af_xdp_port *port = eth->data->dev_private;
+	struct rte_eth_link link = {.link_autoneg = RTE_ETH_LINK_AUTONEG};
+
+	if (eth->data->dev_started && !af_xdp_gone(port))
+		af_xdp_netdev_link(port, &link);
+	return rte_eth_linkstatus_set(eth, &link);
+}
+
+static int
+set_up(struct rte_eth_dev *eth, bool up)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+	int rc = af_xdp_netdev_up(port, up);
+
+	if (rc < 0)
+		AF_XDP_LOG(ERR, port->name, "%s cannot be set %s: %s", port->args.iface,
+			up ? "up" : "down", strerror(-rc));
+	return rc;
+}
+
+static int
+set_link_up(struct rte_eth_dev *eth)
+{
+	return RTE_MIN(set_up(eth, true), 0);
+}
+
+static int
+set_link_down(struct rte_eth_dev *eth)
+{
+	return RTE_MIN(set_up(eth, false), 0);
+}
+
+/* What a fresh mbuf of a port has in common with all others. */
+static uint64_t
+rearm_of(uint16_t port_id)
+{
+	struct rte_mbuf m = {.nb_segs = 1, .port = port_id};
+
+	rte_mbuf_refcnt_set(&m, 1);
+	return *(uint64_t *)&m.rearm_data;
+}
+
+/* A socket can be waited for as if it were an interrupt. */
+static int
+intr_start(struct rte_eth_dev *eth)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+	uint16_t i, n = eth->data->nb_rx_queues;
+	struct rte_intr_handle *intr;
+
+	if (!eth->data->dev_conf.intr_conf.rxq)
+		return 0;
+	intr = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
+	if (intr == NULL)
+		return -ENOMEM;
+	if (rte_intr_type_set(intr, RTE_INTR_HANDLE_EXT) < 0 ||
+			rte_intr_vec_list_alloc(intr, "af_xdp", n) < 0 ||
+			rte_intr_nb_efd_set(intr, n) < 0 || rte_intr_max_intr_set(intr, n + 1) < 0)
+		goto fail;
+	for (i = 0; i < n; i++)
+		if (rte_intr_vec_list_index_set(intr, i, RTE_INTR_VEC_RXTX_OFFSET + i) < 0 ||
+				rte_intr_efds_index_set(intr, i, port->queue[i].rx.fd) < 0)
+			goto fail;
+	port->rxq_intr = intr;
+	eth->intr_handle = intr;
+	return 0;
+
+fail:
+	AF_XDP_LOG(ERR, port->name, "%u receive queues are too many for interrupts; leave intr_conf.rxq"
+		" out", n);
+	rte_intr_vec_list_free(intr);
+	rte_intr_instance_free(intr);
+	return -ENOMEM;
+}
+
+static void
+intr_stop(struct rte_eth_dev *eth)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+
+	if (port->rxq_intr == NULL)
+		return;
+	rte_intr_free_epoll_fd(port->rxq_intr);
+	rte_intr_vec_list_free(port->rxq_intr);
+	rte_intr_instance_free(port->rxq_intr);
+	port->rxq_intr = NULL;
+	eth->intr_handle = NULL;
+}
+
+/* The socket is level-triggered, so nothing is missed while nobody waits. */
+static int
+rx_queue_intr_enable(struct rte_eth_dev *eth, uint16_t id)
+{
+	const struct af_xdp_port *port = eth->data->dev_private;
+
+	return port->rxq_intr == NULL ? -ENOTSUP : 0;
+}
+
+static int
+connect_queues(struct af_xdp_port *port)
+{
+	uint16_t i;
+	int rc = 0;
+
+	for (i = 0; i < port->n_started && rc == 0; i++)
+		rc = af_xdp_prog_add(port, &port->queue[i]);
+	if (rc < 0)
+		while (--i > 0)
+			af_xdp_prog_del(port, &port->queue[i - 1]);
+	return rc;
+}
+
+/* testpmd for one does not poll queues that are not said to be started. */
+static void
+set_queue_states(struct rte_eth_dev *eth, uint8_t state)
+{
+	uint16_t i;
+
+	for (i = 0; i < eth->data->nb_rx_queues; i++)
+		eth->data->rx_queue_state[i] = state;
+	for (i = 0; i < eth->data->nb_tx_queues; i++)
+		eth->data->tx_queue_state[i] = state;
+}
+
+static int
+dev_start(struct rte_eth_dev *eth)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+	uint16_t i;
+	int rc;
+
+	if (af_xdp_gone(port)) {
+		AF_XDP_LOG(ERR, port->name, "netdev %s has vanished; close the port", port->args.iface);
+		return -ENODEV;
+	}
+	for (i = 0; i < eth->data->nb_rx_queues; i++) {
+		port->queue[i].rx.rearm = rearm_of(eth->data->port_id);
+		rc = check_pool(port, port->queue[i].rx.pool);
+		if (rc < 0)
+			return rc;
+	}
+	rc = set_up(eth, true);
+	if (rc < 0)
+		return rc;
+	port->saved.up = rc > 0;
+	rc = af_xdp_queues_open(port);
+	if (rc < 0)
+		goto set_down;
+	rc = af_xdp_prog_get(port);
+	if (rc < 0)
+		goto close_queues;
+	rc = connect_queues(port);
+	if (rc < 0)
+		goto put_prog;
+	rc = intr_start(eth);
+	if (rc < 0)
+		goto disconnect;
+	set_queue_states(eth, RTE_ETH_QUEUE_STATE_STARTED);
+	eth->data->dev_started = 1; /* link_update() asks */
+	link_update(eth, 0);
+	return 0;
+
+disconnect:
+	for (i = 0; i < port->n_started; i++)
+		af_xdp_prog_del(port, &port->queue[i]);
+put_prog:
+	af_xdp_prog_put(port);
+close_queues:
+	af_xdp_queues_close(port);
+set_down:
+	if (port->saved.up)
+		af_xdp_netdev_up(port, false);
+	port->saved.up = false;
+	return rc;
+}
+
+static int
+dev_stop(struct rte_eth_dev *eth)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+	uint16_t i;
+
+	intr_stop(eth);
+	for (i = 0; i < port->n_started; i++)
+		af_xdp_prog_del(port, &port->queue[i]);
+	af_xdp_prog_put(port);
+	af_xdp_queues_close(port);
+	if (port->saved.up)
+		af_xdp_netdev_up(port, false);
+	port->saved.up = false;
+	set_queue_states(eth, RTE_ETH_QUEUE_STATE_STOPPED);
+	eth->data->dev_started = 0;
+	link_update(eth, 0);
+	return 0;
+}
+
+/* Put the netdev back to what it was. */
+static void
+restore(struct af_xdp_port *port)
+{
+	if (af_xdp_gone(port))
+		return;
+	if (port->saved.mtu)
+		af_xdp_netdev_mtu_set(port, port->saved.old_mtu);
+	if (port->saved.mac)
+		af_xdp_netdev_mac_set(port, &port->saved.old_mac);
+	port->saved = (struct af_xdp_saved){0};
+}
+
+static int
+dev_close(struct rte_eth_dev *eth)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return 0;
+	if (eth->data->dev_started)
+		dev_stop(eth);
+	af_xdp_netdev_unwatch(port);
+	restore(port);
+	if (port->control_fd >= 0)
+		close(port->control_fd);
+	port->control_fd = -1;
+	rte_free(port->mc);
+	port->mc = NULL;
+	rte_free(port->queue);
+	port->queue = NULL;
+	return 0;
+}
+
+static int
+is_removed(struct rte_eth_dev *eth)
+{
+	const struct af_xdp_port *port = eth->data->dev_private;
+
+	return af_xdp_gone(port);
+}
+
+/* Join or leave; one line if the kernel does not want that. */
+static int
+member(struct rte_eth_dev *eth, bool join, unsigned short type, const struct rte_ether_addr *mac,
+	const char *what)
+{
+	const struct af_xdp_port *port = eth->data->dev_private;
+	int rc = af_xdp_netdev_member(port, join, type, mac);
+
+	/* What a vanished netdev had of memberships went with it. */
+	if (rc < 0 && !join && af_xdp_gone(port))
+		return 0;
+	if (rc < 0)
+		AF_XDP_LOG(ERR, port->name, "%s of %s cannot be %s: %s", what, port->args.iface,
+			join ? "had" : "given up", strerror(-rc));
+	return rc;
+}
+
+static int
+promiscuous_enable(struct rte_eth_dev *eth)
+{
+	return member(eth, true, PACKET_MR_PROMISC, NULL, "promiscuous mode");
+}
+
+static int
+promiscuous_disable(struct rte_eth_dev *eth)
+{
+	return member(eth, false, PACKET_MR_PROMISC, NULL, "promiscuous mode");
+}
+
+static int
+allmulticast_enable(struct rte_eth_dev *eth)
+{
+	return member(eth, true, PACKET_MR_ALLMULTI, NULL, "all multicast");
+}
+
+static int
+allmulticast_disable(struct rte_eth_dev *eth)
+{
+	return member(eth, false, PACKET_MR_ALLMULTI, NULL, "all multicast");
+}
+
+static int
+mac_addr_add(struct rte_eth_dev *eth, struct rte_ether_addr *mac, uint32_t index, uint32_t vmdq)
+{
+	return member(eth, true, PACKET_MR_UNICAST, mac, "a further MAC address");
+}
+
+static void
+mac_addr_remove(struct rte_eth_dev *eth, uint32_t index)
+{
+	member(eth, false, PACKET_MR_UNICAST, &eth->data->mac_addrs[index], "a further MAC address");
+}
+
+static int
+mac_addr_set(struct rte_eth_dev *eth, struct rte_ether_addr *mac)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+	struct rte_ether_addr old;
+	int rc;
+
+	rc = af_xdp_netdev_mac_get(port, &old);
+	if (rc == 0 && !rte_is_same_ether_addr(&old, mac))
+		rc = af_xdp_netdev_mac_set(port, mac);
+	if (rc < 0) {
+		AF_XDP_LOG(ERR, port->name, "%s does not take the MAC address: %s", port->args.iface,
+			strerror(-rc));
+		return rc;
+	}
+	if (!port->saved.mac) {
+		port->saved.mac = true;
+		port->saved.old_mac = old;
+	}
+	return 0;
+}
+
+static int
+set_mc_addr_list(struct rte_eth_dev *eth, struct rte_ether_addr *list, uint32_t n)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+	struct rte_ether_addr *keep = NULL;
+	uint32_t i;
+	int rc;
+
+	if (n > 0) {
+		keep = rte_malloc("af_xdp multicast", n * sizeof(*keep), 0);
+		if (keep == NULL)
+			return -ENOMEM;
+		memcpy(keep, list, n * sizeof(*keep));
+	}
+	/* The new ones come before the old ones go, so none that is in both is missed. */
+	for (i = 0; i < n; i++) {
+		rc = member(eth, true, PACKET_MR_MULTICAST, &keep[i], "a multicast address");
+		if (rc < 0)
+			goto leave;
+	}
+	for (i = 0; i < port->n_mc; i++)
+		member(eth, false, PACKET_MR_MULTICAST, &port->mc[i], "a multicast address");
+	rte_free(port->mc);
+	port->mc = keep;
+	port->n_mc = n;
+	return 0;
+
+leave:
+	while (i > 0)
+		member(eth, false, PACKET_MR_MULTICAST, &keep[--i], "a multicast address");
+	rte_free(keep);
+	return rc;
+}
+
+static int
+dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
+{
+	const struct af_xdp_port *port = eth->data->dev_private;
+	const struct rte_eth_desc_lim lim = {
+		.nb_max = AF_XDP_MAX_DESC,
+		.nb_min = AF_XDP_MIN_DESC,
+		.nb_align = AF_XDP_MIN_DESC,
+		.nb_seg_max = UINT8_MAX,
+		.nb_mtu_seg_max = UINT8_MAX,
+	};
+
+	info->if_index = port->ifindex;
+	info->min_rx_bufsize = AF_XDP_MIN_CHUNK - RTE_PKTMBUF_HEADROOM;
+	info->max_rx_pktlen = AF_XDP_MAX_FRAME;
+	info->min_mtu = RTE_ETHER_MIN_MTU;
+	info->max_mtu = AF_XDP_MAX_FRAME - AF_XDP_OVERHEAD;
+	info->max_rx_queues = port->args.n_queues;
+	info->max_tx_queues = port->args.n_queues;
+	info->max_mac_addrs = AF_XDP_MAX_MACS;
+	info->tx_offload_capa = TX_OFFLOADS;
+	info->rx_desc_lim = lim;
+	info->tx_desc_lim = lim;
+	info->default_rxconf.rx_free_thresh = DEFAULT_THRESH;
+	info->default_txconf.tx_free_thresh = DEFAULT_THRESH;
+	info->default_rxportconf = (struct rte_eth_dev_portconf){32, DEFAULT_DESC, 1};
+	info->default_txportconf = (struct rte_eth_dev_portconf){32, DEFAULT_DESC, 1};
+	return 0;
+}
+
+static const struct eth_dev_ops ops = {
+	.dev_configure = dev_configure,
+	.dev_start = dev_start,
+	.dev_stop = dev_stop,
+	.dev_close = dev_close,
+	.dev_set_link_up = set_link_up,
+	.dev_set_link_down = set_link_down,
+	.is_removed = is_removed,
+	.link_update = link_update,
+	.promiscuous_enable = promiscuous_enable,
+	.promiscuous_disable = promiscuous_disable,
+	.allmulticast_enable = allmulticast_enable,
+	.allmulticast_disable = allmulticast_disable,
+	.mac_addr_add = mac_addr_add,
+	.mac_addr_remove = mac_addr_remove,
+	.mac_addr_set = mac_addr_set,
+	.set_mc_addr_list = set_mc_addr_list,
+	.mtu_set = mtu_set,
+	.stats_get = af_xdp_stats_get,
+	.stats_reset = af_xdp_stats_reset,
+	.xstats_get = af_xdp_xstats_get,
+	.xstats_get_names = af_xdp_xstats_get_names,
+	.xstats_reset = af_xdp_stats_reset,
+	.dev_infos_get = dev_infos_get,
+	.rxq_info_get = rxq_info_get,
+	.txq_info_get = txq_info_get,
+	.rx_queue_setup = rx_queue_setup,
+	.rx_queue_intr_enable = rx_queue_intr_enable,
+	.rx_queue_intr_disable = rx_queue_intr_enable,
+	.tx_queue_setup = tx_queue_setup,
+	.tx_done_cleanup = af_xdp_tx_done_cleanup,
+};
+
+/* Is the netdev there, and what the parameters say of it? */
+static int
+find_netdev(struct af_xdp_port *port)
+{
+	unsigned int n, last = port->args.start_queue + port->args.n_queues - 1;
+	struct rte_ether_addr mac;
+	int rc;
+
+	port->ifindex = if_nametoindex(port->args.iface);
+	if (port->ifindex == 0) {
+		AF_XDP_LOG(ERR, port->name, "there is no netdev %s in this network namespace; see: ip link",
+			port->args.iface);
+		return -ENODEV;
+	}
+	rc = af_xdp_netdev_mac_get(port, &mac);
+	if (rc < 0) {
+		AF_XDP_LOG(ERR, port->name, "%s is no Ethernet device", port->args.iface);
+		return rc;
+	}
+	n = af_xdp_netdev_queues(port);
+	if (n > 0 && last >= n) {
+		AF_XDP_LOG(ERR, port->name, "%s has no queue %u, but %u from 0 on; see: ethtool -l %s",
+			port->args.iface, last, n, port->args.iface);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Is there AF_XDP at all, and may it be used? Told at probe, not when the port starts. */
+static int
+check_kernel(const struct af_xdp_port *port)
+{
+	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	if (errno == EAFNOSUPPORT)
+		AF_XDP_LOG(ERR, port->name, "this kernel has no AF_XDP; it needs CONFIG_XDP_SOCKETS");
+	else
+		AF_XDP_LOG(ERR, port->name, "an AF_XDP socket cannot be made: %s%s", strerror(errno),
+			errno == EPERM ? "; run as root, or with CAP_NET_RAW" : "");
+	return -errno;
+}
+
+static void
+init_queues(struct af_xdp_port *port)
+{
+	uint16_t i;
+
+	for (i = 0; i < port->args.n_queues; i++) {
+		struct af_xdp_queue *q = &port->queue[i];
+
+		q->id = port->args.start_queue + i;
+		q->rx.q = q;
+		q->rx.data = port->eth->data;
+	}
+}
+
+static int
+port_init(struct rte_eth_dev *eth)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+	int rc;
+
+	rc = check_kernel(port);
+	if (rc < 0)
+		return rc;
+	/* Without a protocol it receives nothing; it is there to ask, and to be a member. */
+	port->control_fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (port->control_fd < 0) {
+		AF_XDP_LOG(ERR, port->name, "a packet socket (CONFIG_PACKET) cannot be made: %s",
+			strerror(errno));
+		return -errno;
+	}
+	rc = find_netdev(port);
+	if (rc < 0)
+		return rc;
+	port->queue = rte_zmalloc("af_xdp queues", port->args.n_queues * sizeof(*port->queue),
+		RTE_CACHE_LINE_SIZE);
+	eth->data->mac_addrs = rte_zmalloc("af_xdp mac", AF_XDP_MAX_MACS * RTE_ETHER_ADDR_LEN, 0);
+	if (port->queue == NULL || eth->data->mac_addrs == NULL)
+		return -ENOMEM;
+	init_queues(port);
+	rc = af_xdp_netdev_mac_get(port, &eth->data->mac_addrs[0]);
+	if (rc == 0)
+		rc = af_xdp_netdev_mtu_get(port, &eth->data->mtu);
+	if (rc == 0)
+		rc = af_xdp_netdev_watch(port);
+	if (rc < 0)
+		return rc;
+
+	eth->dev_ops = &ops;
+	eth->rx_pkt_burst = af_xdp_rx_burst;
+	eth->tx_pkt_burst = af_xdp_tx_burst;
+	eth->rx_queue_count = af_xdp_rx_queue_count;
+	eth->rx_descriptor_status = af_xdp_rx_descriptor_status;
+	eth->tx_descriptor_status = af_xdp_tx_descriptor_status;
+	eth->data->dev_flags |= RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_INTR_RMV |
+		RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
+	return 0;
+}
+
+static int
+af_xdp_probe(struct rte_vdev_device *dev)
+{
+	const char *name = rte_vdev_device_name(dev);
+	struct af_xdp_args args;
+	struct af_xdp_port *port;
+	struct rte_eth_dev *eth;
+	int rc;
+
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
+		AF_XDP_LOG(ERR, name, "only a primary process can drive it");
+		return -ENOTSUP;
+	}
+	rc = af_xdp_args_parse(name, rte_vdev_device_args(dev), &args);
+	if (rc < 0)
+		return rc;
+	rc = af_xdp_space_join(name, args.container);
+	if (rc < 0)
+		return rc;
+	eth = rte_eth_vdev_allocate(dev, sizeof(*port));
+	if (eth == NULL) {
+		AF_XDP_LOG(ERR, name, "no memory for a port, or too many ports");
+		af_xdp_space_leave(name);
+		return -ENOMEM;
+	}
+	port = eth->data->dev_private;
+	port->args = args;
+	port->name = name;
+	port->eth = eth;
+	port->control_fd = -1;
+	rc = port_init(eth);
+	if (rc < 0) {
+		dev_close(eth);
+		rte_eth_dev_release_port(eth);
+		af_xdp_space_leave(name);
+		return rc;
+	}
+	rte_eth_dev_probing_finish(eth);
+	return 0;
+}
+
+static int
+af_xdp_remove(struct rte_vdev_device *dev)
+{
+	struct rte_eth_dev *eth = rte_eth_dev_allocated(rte_vdev_device_name(dev));
+	int rc = 0;
+
+	/* An application may have closed the port already. */
+	if (eth != NULL) {
+		dev_close(eth);
+		rc = rte_eth_dev_release_port(eth);
+	}
+	af_xdp_space_leave(rte_vdev_device_name(dev));
+	return rc;
+}
+
+static struct rte_vdev_driver driver = {
+	.probe = af_xdp_probe,
+	.remove = af_xdp_remove,
+};
+
+RTE_PMD_REGISTER_VDEV(net_gantry_af_xdp, driver);
+RTE_PMD_REGISTER_PARAM_STRING(net_gantry_af_xdp, AF_XDP_PARAMS);

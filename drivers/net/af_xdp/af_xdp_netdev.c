@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * What does the kernel say of the netdev, and what is it told? Addresses, MTU, link and queues by ioctl (netdevice(7),
+ * ethtool), promiscuous mode by membership (packet(7)), changes by rtnetlink(7).
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include <linux/ethtool.h>
+#include <linux/if_packet.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <net/if_arp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <rte_interrupts.h>
+#include <rte_string_fns.h>
+
+#include "af_xdp.h"
+
+/* The control socket belongs to the network namespace of the netdev, whichever thread asks. */
+static int
+current_name(const struct af_xdp_port *port, struct ifreq *ifr)
+{
+	ifr->ifr_ifindex = port->ifindex;
+	return ioctl(port->control_fd, SIOCGIFNAME, ifr) < 0 ? -errno : 0;
+}
+
+const char *
+af_xdp_netdev_name(const struct af_xdp_port *port, char buf[IFNAMSIZ])
+{
+	struct ifreq ifr = {0};
+
+	rte_strscpy(buf, current_name(port, &ifr) < 0 ? port->args.iface : ifr.ifr_name, IFNAMSIZ);
+	return buf;
+}
+
+/* Ask for or tell something of the netdev, whatever it is called by now. */
+static int
+netdev_ioctl(const struct af_xdp_port *port, unsigned long request, struct ifreq *ifr)
+{
+	struct ifreq named = {0};
+	int rc = current_name(port, &named);
+
+	if (rc < 0)
+		return rc;
+	memcpy(ifr->ifr_name, named.ifr_name, sizeof(ifr->ifr_name));
+	return ioctl(port->control_fd, request, ifr) < 0 ? -errno : 0;
+}
+
+int
+af_xdp_netdev_mac_get(const struct af_xdp_port *port, struct rte_ether_addr *mac)
+{
+	struct ifreq ifr = {0};
+	int rc = netdev_ioctl(port, SIOCGIFHWADDR, &ifr);
+
+	if (rc < 0)
+		return rc;
+	if (ifr.ifr_hwaddr.sa_family != ARPHRD_ETHER)
+		return -ENOTSUP;
+	memcpy(mac, ifr.ifr_hwaddr.sa_data, sizeof(*mac));
+	return 0;
+}
+
+int
+af_xdp_netdev_mac_set(const struct af_xdp_port *port, const struct rte_ether_addr *mac)
+{
+	struct ifreq ifr = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
+
+	memcpy(ifr.ifr_hwaddr.sa_data, mac, sizeof(*mac));
+	return netdev_ioctl(port, SIOCSIFHWADDR, &ifr);
+}
+
+int
+af_xdp_netdev_mtu_get(const struct af_xdp_port *port, uint16_t *mtu)
+{
+	struct ifreq ifr = {0};
+	int rc = netdev_ioctl(port, SIOCGIFMTU, &ifr);
+
+	if (rc == 0)
+		*mtu = RTE_MIN(ifr.ifr_mtu, UINT16_MAX);
+	return rc;
+}
+
+int
+af_xdp_netdev_mtu_set(const struct af_xdp_port *port, uint16_t mtu)
+{
+	struct ifreq ifr = {.ifr_mtu = mtu};
+
+	return netdev_ioctl(port, SIOCSIFMTU, &ifr);
+}
+
+int
+af_xdp_netdev_up(const struct af_xdp_port *port, bool up)
+{
+	struct ifreq ifr = {0};
+	int rc = netdev_ioctl(port, SIOCGIFFLAGS, &ifr);
+
+	if (rc < 0)
+		return rc;
+	if (!(ifr.ifr_flags & IFF_UP) == !up)
+		return 0;
+	ifr.ifr_flags ^= IFF_UP;
+	rc = netdev_ioctl(port, SIOCSIFFLAGS, &ifr);
+	return rc < 0 ? rc : 1;
+}
+
+/* ETHTOOL_GSET has no more than 32 bits for speeds that a link could have, but all for the one that it has. */
+void
+af_xdp_netdev_link(const struct af_xdp_port *port, struct rte_eth_link *link)
+{
+	struct ethtool_cmd cmd = {.cmd = ETHTOOL_GSET};
+	struct ifreq ifr = {0};
+
+	*link = (struct rte_eth_link){.link_speed = RTE_ETH_SPEED_NUM_UNKNOWN,
+		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX, .link_autoneg = RTE_ETH_LINK_AUTONEG};
+	if (netdev_ioctl(port, SIOCGIFFLAGS, &ifr) == 0 && ifr.ifr_flags & IFF_UP &&
+			ifr.ifr_flags & IFF_RUNNING)
+		link->link_status = RTE_ETH_LINK_UP;
+	ifr.ifr_data = (char *)&cmd;
+	if (netdev_ioctl(port, SIOCETHTOOL, &ifr) < 0)
+		return;
+	if (ethtool_cmd_speed(&cmd) != (uint32_t)SPEED_UNKNOWN)
+		link->link_speed = ethtool_cmd_speed(&cmd);
+	if (cmd.duplex == DUPLEX_HALF)
+		link->link_duplex = RTE_ETH_LINK_HALF_DUPLEX;
+	if (cmd.autoneg == AUTONEG_DISABLE)
+		link->link_autoneg = RTE_ETH_LINK_FIXED;
+}
+
+unsigned int
+af_xdp_netdev_queues(const struct af_xdp_port *port)
+{
+	struct ethtool_channels ch = {.cmd = ETHTOOL_GCHANNELS};
+	struct ifreq ifr = {.ifr_data = (char *)&ch};
+
+	if (netdev_ioctl(port, SIOCETHTOOL, &ifr) < 0)
+		return 0;
+	return ch.combined_count + RTE_MIN(ch.rx_count, ch.tx_count);
+}
+
+int
+af_xdp_netdev_member(const struct af_xdp_port *port, bool join, unsigned short type,
+	const struct rte_ether_addr *mac)
+{
+	struct packet_mreq mreq = {.mr_ifindex = port->ifindex, .mr_type = type};
+
+	if (mac != NULL) {
+		mreq.mr_alen = sizeof(*mac);
+		memcpy(mreq.mr_address, mac, sizeof(*mac));
+	}
+	return setsockopt(port->control_fd, SOL_PACKET,
+		       join ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, &mreq, sizeof(mreq)) < 0 ?
+		-errno : 0;
+}
+
+static void
+on_vanished(struct af_xdp_port *port)
+{
+	struct rte_eth_link down = {.link_autoneg = RTE_ETH_LINK_AUTONEG};
+
+	if (__atomic_exchange_n(&port->gone, 1, __ATOMIC_RELAXED))
+		return;
+	AF_XDP_LOG(ERR, port->name, "netdev %s has vanished; stop and close port %u", port->args.iface,
+		port->eth->data->port_id);
+	rte_eth_linkstatus_set(port->eth, &down);
+	rte_eth_dev_callback_process(port->eth, RTE_ETH_EVENT_INTR_RMV, NULL);
+}
+
+static void
+on_changed(struct af_xdp_port *port)
+{
+	struct rte_eth_link link;
+
+	if (!port->eth->data->dev_started)
+		return;
+	af_xdp_netdev_link(port, &link);
+	if (rte_eth_linkstatus_set(port->eth, &link) == 0 &&
+			port->eth->data->dev_conf.intr_conf.lsc)
+		rte_eth_dev_callback_process(port->eth, RTE_ETH_EVENT_INTR_LSC, NULL);
+}
+
+static void
+read_news(struct af_xdp_port *port, struct nlmsghdr *msg, int len)
+{
+	const struct ifinfomsg *info;
+
+	for (; NLMSG_OK(msg, (unsigned int)len); msg = NLMSG_NEXT(msg, len)) {
+		if (msg->nlmsg_type != RTM_DELLINK && msg->nlmsg_type != RTM_NEWLINK)
+			continue;
+		info = NLMSG_DATA(msg);
+		/* A bridge speaks of its ports under a family of its own. */
+		if (info->ifi_index != port->ifindex || info->ifi_family != AF_UNSPEC)
+			continue;
+		if (msg->nlmsg_type == RTM_DELLINK)
+			on_vanished(port);
+		else
+			on_changed(port);
+	}
+}
+
+static void
+on_news(void *arg)
+{
+	struct af_xdp_port *port = arg;
+	union {
+		struct nlmsghdr head;
+		char room[8192];
+	} buf;
+	struct ifreq ifr;
+	ssize_t len;
+
+	for (;;) {
+		len = recv(rte_intr_fd_get(port->watch), &buf, sizeof(buf), MSG_DONTWAIT);
+		if (len > 0)
+			read_news(port, &buf.head, len);
+		else if (len == 0 || (errno != ENOBUFS && errno != EINTR))
+			return;
+		/* News was lost: look for the netdev itself. */
+		else if (errno == ENOBUFS && current_name(port, &ifr) < 0)
+			on_vanished(port);
+	}
+}
+
+int
+af_xdp_netdev_watch(struct af_xdp_port *port)
+{
+	struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+	int fd, rc;
+
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		rc = -errno;
+		goto close_fd;
+	}
+	port->watch = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
+	if (port->watch == NULL) {
+		rc = -ENOMEM;
+		goto close_fd;
+	}
+	rte_intr_fd_set(port->watch, fd);
+	rte_intr_type_set(port->watch, RTE_INTR_HANDLE_EXT);
+	rc = rte_intr_callback_register(port->watch, on_news, port);
+	if (rc < 0)
+		goto free_watch;
+	return 0;
+
+free_watch:
+	rte_intr_instance_free(port->watch);
+	port->watch = NULL;
+close_fd:
+	close(fd);
+	return rc;
+}
+
+void
+af_xdp_netdev_unwatch(struct af_xdp_port *port)
+{
+	int fd;
+
+	if (port->watch == NULL)
+		return;
+	fd = rte_intr_fd_get(port->watch);
+	rte_intr_callback_unregister_sync(port->watch, on_news, port);
+	rte_intr_instance_free(port->watch);
+	port->watch = NULL;
+	close(fd);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Which frames come to the port's sockets? Loads af_xdp_prog.bpf.c and attaches it to the netdev by a link, which the
+ * kernel undoes when the process ends, however that happens. One program a netdev; ports of this process share it.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/queue.h>
+#include <linux/if_link.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "af_xdp.h"
+#include "af_xdp_prog_elf.h"
+
+/** A program on a netdev. */
+struct af_xdp_prog {
+	TAILQ_ENTRY(af_xdp_prog) next;
+	int ifindex;
+	unsigned int n_ports;
+	struct af_xdp_steer steer;
+	enum af_xdp_choice native;
+	struct bpf_object *obj;
+	int link_fd;
+	int xsks_fd; /**< map from queue to socket, obj's */
+};
+
+static TAILQ_HEAD(, af_xdp_prog) progs = TAILQ_HEAD_INITIALIZER(progs);
+
+/* libbpf says in ten lines what we say in one. */
+static int
+no_print(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return 0;
+}
+
+static int
+set_steer(struct bpf_object *obj, const struct af_xdp_steer *steer)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, obj)
+		if (strstr(bpf_map__name(map), ".rodata") != NULL)
+			return bpf_map__set_initial_value(map, steer, sizeof(*steer));
+	return -ENOENT;
+}
+
+static int
+load(struct af_xdp_port *port, struct af_xdp_prog *prog, int *prog_fd)
+{
+	const char *used = port->args.steer.n_rules > 0 ? "gantry_steer" : "gantry_all";
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "gantry_af_xdp");
+	struct bpf_program *p;
+	int rc;
+
+	prog->obj = bpf_object__open_mem(af_xdp_prog_elf, sizeof(af_xdp_prog_elf), &opts);
+	if (prog->obj == NULL) {
+		rc = -errno;
+		goto fail;
+	}
+	bpf_object__for_each_program(p, prog->obj)
+		bpf_program__set_autoload(p, strcmp(bpf_program__name(p), used) == 0);
+	rc = set_steer(prog->obj, &port->args.steer);
+	if (rc == 0)
+		rc = bpf_object__load(prog->obj);
+	if (rc < 0)
+		goto fail;
+	*prog_fd = bpf_program__fd(bpf_object__find_program_by_name(prog->obj, used));
+	prog->xsks_fd = bpf_object__find_map_fd_by_name(prog->obj, "xsks");
+	return 0;
+
+fail:
+	AF_XDP_LOG(ERR, port->name, "the XDP program is not taken by the kernel: %s%s", strerror(-rc),
+		rc == -EPERM ? "; run as root, or with CAP_BPF and CAP_NET_ADMIN" : "");
+	return rc;
+}
+
+/* Attach with the driver's XDP if it has it, else with the generic one; as the user wishes. */
+static int
+attach(struct af_xdp_port *port, struct af_xdp_prog *prog, int prog_fd)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, native, .flags = XDP_FLAGS_DRV_MODE);
+	LIBBPF_OPTS(bpf_link_create_opts, generic, .flags = XDP_FLAGS_SKB_MODE);
+	int fd = -EOPNOTSUPP;
+
+	if (port->args.native != AF_XDP_NO)
+		fd = bpf_link_create(prog_fd, port->ifindex, BPF_XDP, &native);
+	if (port->args.native == AF_XDP_NO ||
+			(fd == -EOPNOTSUPP && port->args.native == AF_XDP_AUTO)) {
+		if (port->args.native == AF_XDP_AUTO)
+			AF_XDP_LOG(NOTICE, port->name, "the driver of %s has no XDP, so the kernel's"
+				" generic one is used, which is slower", port->args.iface);
+		fd = bpf_link_create(prog_fd, port->ifindex, BPF_XDP, &generic);
+	}
+	prog->link_fd = fd;
+	return fd < 0 ? fd : 0;
+}
+
+/* Say why a program cannot be attached, and whose is there if that is it. */
+static void
+complain(const struct af_xdp_port *port, int rc)
+{
+	struct bpf_prog_info info = {.name = "?"};
+	uint32_t id = 0, len = sizeof(info);
+	char name[IFNAMSIZ];
+	int fd;
+
+	af_xdp_netdev_name(port, name);
+	if (rc == -EBUSY || rc == -EEXIST) {
+		bpf_xdp_query_id(port->ifindex, 0, &id);
+		fd = bpf_prog_get_fd_by_id(id);
+		if (fd >= 0) {
+			bpf_obj_get_info_by_fd(fd, &info, &len);
+			close(fd);
+		}
+		AF_XDP_LOG(ERR, port->name, "%s has an XDP program already, \"%s\" (id %u); end the"
+			" program that it belongs to, or take it off: ip link set dev %s xdp off", name,
+			info.name, id, name);
+	} else if (rc == -EOPNOTSUPP) {
+		AF_XDP_LOG(ERR, port->name, "the driver of %s has no XDP; leave native=1 out", name);
+	} else if (rc == -EINVAL || rc == -ERANGE) {
+		AF_XDP_LOG(ERR, port->name, "the driver of %s refuses XDP (%s), mostly because of an MTU"
+			" above 3,000 there or at a veth's other end, or of an offload such as LRO", name,
+			strerror(-rc));
+	} else {
+		AF_XDP_LOG(ERR, port->name, "the XDP program cannot be attached to %s: %s", name,
+			strerror(-rc));
+	}
+}
+
+static struct af_xdp_prog *
+find(const struct af_xdp_port *port)
+{
+	struct af_xdp_prog *prog;
+
+	TAILQ_FOREACH(prog, &progs, next)
+		if (prog->ifindex == port->ifindex)
+			return prog;
+	return NULL;
+}
+
+static int
+make(struct af_xdp_port *port, struct af_xdp_prog **made)
+{
+	struct af_xdp_prog *prog = calloc(1, sizeof(*prog));
+	libbpf_print_fn_t print;
+	int rc, prog_fd = -1;
+
+	if (prog == NULL)
+		return -ENOMEM;
+	prog->ifindex = port->ifindex;
+	prog->steer = port->args.steer;
+	prog->native = port->args.native;
+	prog->link_fd = -1;
+	print = libbpf_set_print(no_print);
+	rc = load(port, prog, &prog_fd);
+	if (rc == 0) {
+		rc = attach(port, prog, prog_fd);
+		if (rc < 0)
+			complain(port, rc);
+	}
+	libbpf_set_print(print);
+	if (rc < 0) {
+		bpf_object__close(prog->obj);
+		free(prog);
+		return rc;
+	}
+	TAILQ_INSERT_TAIL(&progs, prog, next);
+	*made = prog;
+	return 0;
+}
+
+int
+af_xdp_prog_get(struct af_xdp_port *port)
+{
+	struct af_xdp_prog *prog = find(port);
+	int rc;
+
+	if (prog == NULL) {
+		rc = make(port, &prog);
+		if (rc < 0)
+			return rc;
+	} else if (prog->native != port->args.native ||
+			memcmp(&prog->steer, &port->args.steer, sizeof(prog->steer)) != 0) {
+		AF_XDP_LOG(ERR, port->name, "another port has queues of %s with other values of steer= or"
+			" native=; a netdev has one program, so give both the same", port->args.iface);
+		return -EBUSY;
+	}
+	prog->n_ports++;
+	port->prog = prog;
+	return 0;
+}
+
+void
+af_xdp_prog_put(struct af_xdp_port *port)
+{
+	struct af_xdp_prog *prog = port->prog;
+
+	if (prog == NULL)
+		return;
+	port->prog = NULL;
+	if (--prog->n_ports > 0)
+		return;
+	TAILQ_REMOVE(&progs, prog, next);
+	/* The last close of a link may leave the detaching to a worker of the kernel; this does not. */
+	bpf_link_detach(prog->link_fd);
+	close(prog->link_fd);
+	bpf_object__close(prog->obj);
+	free(prog);
+}
+
+int
+af_xdp_prog_add(const struct af_xdp_port *port, const struct af_xdp_queue *q)
+{
+	uint32_t key = q->id, fd = q->rx.fd;
+	int rc = bpf_map_update_elem(port->prog->xsks_fd, &key, &fd, 0);
+
+	if (rc < 0)
+		AF_XDP_LOG(ERR, port->name, "queue %u: the XDP program's map does not take the socket: %s",
+			q->id, strerror(-rc));
+	return rc;
+}
+
+void
+af_xdp_prog_del(const struct af_xdp_port *port, const struct af_xdp_queue *q)
+{
+	uint32_t key = q->id;
+
+	bpf_map_delete_elem(port->prog->xsks_fd, &key);
+}

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * What is a queue made of? A socket of the kernel (Documentation/networking/af_xdp.rst), whose UMEM is the memory
+ * that the queue's mbuf pool lies in: a frame that the kernel stores is an mbuf, and an mbuf that is sent is not copied
+ * on its way to the kernel.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_malloc.h>
+
+#include "af_xdp.h"
+
+#ifndef SO_PREFER_BUSY_POLL /* Linux 5.11, include/uapi/asm-generic/socket.h */
+#define SO_PREFER_BUSY_POLL 69
+#define SO_BUSY_POLL_BUDGET 70
+#endif
+#ifndef SOL_XDP
+#define SOL_XDP 283
+#endif
+/* Linux 6.17, include/uapi/linux/if_xdp.h: frames that one call sends in copy mode; 32 without it. */
+#define OPT_MAX_TX_SKB_BUDGET 9
+
+#define BUSY_POLL_US 20
+/* Bytes that the kernel accounts to a socket for a frame on its way in copy mode, at the most. */
+#define SKB_TRUESIZE 4096
+
+/* A socket that was closed lets go of its queue a little later, from a worker of the kernel. */
+#define RELEASE_TRIES 200
+#define RELEASE_WAIT_US 5000
+
+uint32_t
+af_xdp_room(struct rte_mempool *pool)
+{
+	uint16_t chunk = RTE_MIN(rte_pktmbuf_data_room_size(pool), AF_XDP_MAX_CHUNK);
+
+	return chunk > AF_XDP_HEADROOM ? chunk - AF_XDP_HEADROOM : 0;
+}
+
+/* The pages that hold all chunks of memory of a pool. */
+static void
+pool_span(const struct rte_mempool *pool, char **base, size_t *len)
+{
+	uintptr_t start = UINTPTR_MAX, end = 0, page = sysconf(_SC_PAGESIZE);
+	const struct rte_mempool_memhdr *chunk;
+
+	STAILQ_FOREACH(chunk, &pool->mem_list, next) {
+		start = RTE_MIN(start, (uintptr_t)chunk->addr);
+		end = RTE_MAX(end, (uintptr_t)chunk->addr + chunk->len);
+	}
+	start = RTE_ALIGN_FLOOR(start, page);
+	*base = (char *)start;
+	*len = RTE_ALIGN_CEIL(end, page) - start;
+}
+
+static void
+describe(struct af_xdp_umem *u, struct rte_mempool *pool)
+{
+	*u = (struct af_xdp_umem){
+		.pool = pool,
+		.mbuf_len = sizeof(struct rte_mbuf) + rte_pktmbuf_priv_size(pool),
+		.chunk_len = RTE_MIN(rte_pktmbuf_data_room_size(pool), AF_XDP_MAX_CHUNK),
+	};
+	pool_span(pool, &u->base, &u->len);
+}
+
+static int
+make_tables(struct af_xdp_queue *q)
+{
+	size_t n = (q->umem->len >> AF_XDP_CHUNK_SHIFT) + 1;
+
+	q->rx.lent = rte_zmalloc("af_xdp rx chunks", n * sizeof(*q->rx.lent), RTE_CACHE_LINE_SIZE);
+	q->tx.lent = rte_zmalloc("af_xdp tx chunks", n * sizeof(*q->tx.lent), RTE_CACHE_LINE_SIZE);
+	return q->rx.lent == NULL || q->tx.lent == NULL ? -ENOMEM : 0;
+}
+
+/* An mbuf that the kernel still has, its socket being closed, is free again. */
+static void
+take_back(struct rte_mempool *pool, void *queue, void *obj, unsigned int index)
+{
+	struct af_xdp_queue *q = queue;
+	struct rte_mbuf *m = obj;
+	size_t i = ((char *)m + q->rx.mbuf_len - q->rx.base) >> AF_XDP_CHUNK_SHIFT;
+
+	if (q->rx.lent[i])
+		rte_mempool_put(pool, m);
+	q->rx.lent[i] = 0;
+	for (; q->tx.lent[i] > 0; q->tx.lent[i]--)
+		rte_pktmbuf_free_seg(m);
+}
+
+static void
+free_tables(struct af_xdp_queue *q)
+{
+	if (q->rx.lent != NULL && q->tx.lent != NULL)
+		rte_mempool_obj_iter(q->rx.pool, take_back, q);
+	rte_free(q->rx.lent);
+	rte_free(q->tx.lent);
+	q->rx.lent = NULL;
+	q->tx.lent = NULL;
+	q->tx.n_lent = 0;
+}
+
+/* Make the parts of a queue agree on its memory. */
+static void
+set_memory(struct af_xdp_queue *q)
+{
+	q->rx.base = q->tx.base = q->umem->base;
+	q->rx.mbuf_len = q->tx.mbuf_len = q->umem->mbuf_len;
+	q->tx.chunk_len = q->umem->chunk_len;
+	q->rx.pool = q->tx.pool = q->umem->pool;
+}
+
+static uint32_t
+ring_size(uint16_t n_desc)
+{
+	return rte_align32pow2(n_desc);
+}
+
+/* Register the memory of the queue's pool with the kernel, and fill the fill ring. */
+static int
+register_umem(struct af_xdp_queue *q)
+{
+	struct xsk_umem_config conf = {
+		.fill_size = ring_size(q->rx.n_desc),
+		.comp_size = ring_size(q->tx.n_desc),
+		.frame_size = q->own.chunk_len,
+		.flags = XDP_UMEM_UNALIGNED_CHUNK_FLAG,
+	};
+	int rc;
+
+	rc = xsk_umem__create(&q->own.umem, q->own.base, q->own.len, &q->rx.fill, &q->tx.comp, &conf);
+	if (rc < 0)
+		return rc;
+	rc = af_xdp_fill(&q->rx, q->rx.n_desc);
+	if (rc < 0) {
+		xsk_umem__delete(q->own.umem);
+		q->own.umem = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* One try to have the queue. */
+static int
+try_open(struct af_xdp_port *port, struct af_xdp_queue *q)
+{
+	struct xsk_socket_config conf = {
+		.rx_size = ring_size(q->rx.n_desc),
+		.tx_size = ring_size(q->tx.n_desc),
+		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
+		.bind_flags = port->args.need_wakeup ? XDP_USE_NEED_WAKEUP : 0,
+	};
+	bool own = q->umem == &q->own;
+	char name[IFNAMSIZ];
+	int rc;
+
+	if (port->args.zero_copy != AF_XDP_AUTO)
+		conf.bind_flags |= port->args.zero_copy == AF_XDP_YES ? XDP_ZEROCOPY : XDP_COPY;
+	/* libxdp sets what it needs; its inline functions remember more. */
+	memset(&q->rx.rx, 0, sizeof(q->rx.rx));
+	memset(&q->rx.fill, 0, sizeof(q->rx.fill));
+	memset(&q->tx.tx, 0, sizeof(q->tx.tx));
+	memset(&q->tx.comp, 0, sizeof(q->tx.comp));
+	rc = make_tables(q);
+	if (rc == 0 && own)
+		rc = register_umem(q);
+	if (rc < 0)
+		goto fail;
+	rc = xsk_socket__create_shared(&q->xsk, af_xdp_netdev_name(port, name), q->id,
+		q->umem->umem, &q->rx.rx, &q->tx.tx, &q->rx.fill, &q->tx.comp, &conf);
+	if (rc == 0 && !own && af_xdp_fill(&q->rx, q->rx.n_desc) < 0) {
+		xsk_socket__delete(q->xsk);
+		rc = -ENOMEM;
+	}
+	if (rc == 0) {
+		q->umem->n_users++;
+		return 0;
+	}
+	q->xsk = NULL;
+	if (own)
+		xsk_umem__delete(q->own.umem);
+	q->own.umem = NULL;
+fail:
+	free_tables(q);
+	return rc;
+}
+
+/* Say in one line why a queue cannot be had, and what to do about it. */
+static void
+complain(const struct af_xdp_port *port, const struct af_xdp_queue *q, int rc)
+{
+	const char *iface = port->args.iface, *name = port->name;
+
+	switch (-rc) {
+	case EAFNOSUPPORT:
+		AF_XDP_LOG(ERR, name, "this kernel has no AF_XDP; it needs CONFIG_XDP_SOCKETS");
+		break;
+	case EPERM:
+	case EACCES:
+		AF_XDP_LOG(ERR, name, "an AF_XDP socket may not be made; run as root, or with CAP_NET_RAW");
+		break;
+	case EBUSY:
+		AF_XDP_LOG(ERR, name, "queue %u of %s is held by another AF_XDP socket; end the program"
+			" that holds it, or choose others with start_queue=", q->id, iface);
+		break;
+	case EOPNOTSUPP:
+		AF_XDP_LOG(ERR, name, "the driver of %s has no zero-copy; leave zero_copy=1 out", iface);
+		break;
+	case EINVAL:
+		AF_XDP_LOG(ERR, name, "%s has no queue %u to be used that way; see: ethtool -l %s", iface,
+			q->id, iface);
+		break;
+	case ENOBUFS:
+		AF_XDP_LOG(ERR, name, "%zu bytes of pool %s would pass RLIMIT_MEMLOCK; raise it"
+			" (ulimit -l), or run with CAP_IPC_LOCK", q->own.len, q->own.pool->name);
+		break;
+	case EFAULT:
+		AF_XDP_LOG(ERR, name, "pool %s is not in one piece of memory; make it with"
+			" dmamap_pktmbuf_pool_create()", q->own.pool->name);
+		break;
+	case ENOMEM:
+		AF_XDP_LOG(ERR, name, "queue %u wants %u mbufs, but pool %s has %u free, or memory is"
+			" short; give the pool more", q->id, q->rx.n_desc, q->own.pool->name,
+			rte_mempool_avail_count(q->own.pool));
+		break;
+	default:
+		AF_XDP_LOG(ERR, name, "queue %u of %s cannot be opened: %s", q->id, iface, strerror(-rc));
+	}
+}
+
+/* The kernel is asked for busy polling, and does without if it cannot. */
+static bool
+set_busy_poll(const struct af_xdp_port *port, const struct af_xdp_queue *q)
+{
+	int yes = 1, us = BUSY_POLL_US, budget = port->args.busy_budget;
+
+	if (budget == 0)
+		return false;
+	if (setsockopt(q->rx.fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &yes, sizeof(yes)) == 0 &&
+			setsockopt(q->rx.fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof(us)) == 0 &&
+			setsockopt(q->rx.fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, &budget,
+				sizeof(budget)) == 0)
+		return true;
+	AF_XDP_LOG(NOTICE, port->name, "queue %u: no busy polling, as the kernel says: %s", q->id,
+		strerror(errno));
+	return false;
+}
+
+/* What makes it faster, and is not missed where the kernel has it not. */
+static void
+set_options(struct af_xdp_port *port, struct af_xdp_queue *q)
+{
+	int sndbuf = ring_size(q->tx.n_desc) * SKB_TRUESIZE, budget = ring_size(q->tx.n_desc);
+	struct xdp_options got = {0};
+	socklen_t len = sizeof(got);
+
+	q->rx.busy_poll = set_busy_poll(port, q);
+	q->tx.need_wakeup = port->args.need_wakeup;
+	/* All frames of the ring can be on their way at once. */
+	setsockopt(q->tx.fd, SOL_SOCKET, SO_SNDBUFFORCE, &sndbuf, sizeof(sndbuf));
+	setsockopt(q->tx.fd, SOL_XDP, OPT_MAX_TX_SKB_BUDGET, &budget, sizeof(budget));
+	q->zero_copy = getsockopt(q->rx.fd, SOL_XDP, XDP_OPTIONS, &got, &len) == 0 &&
+		got.flags & XDP_OPTIONS_ZEROCOPY;
+	if (!q->zero_copy && port->args.zero_copy == AF_XDP_AUTO && q == port->queue)
+		AF_XDP_LOG(NOTICE, port->name, "the driver of %s has no zero-copy with this, so the kernel"
+			" copies each frame", port->args.iface);
+}
+
+/* The queue's memory: that of an earlier queue with the same pool, or its own. */
+static struct af_xdp_umem *
+choose_umem(struct af_xdp_port *port, struct af_xdp_queue *q)
+{
+	struct af_xdp_queue *other;
+
+	if (port->args.shared_umem)
+		for (other = port->queue; other < q; other++)
+			if (other->own.umem != NULL && other->own.pool == q->rx.pool)
+				return &other->own;
+	return &q->own;
+}
+
+static int
+open_queue(struct af_xdp_port *port, struct af_xdp_queue *q)
+{
+	unsigned int i;
+	int rc;
+
+	describe(&q->own, q->rx.pool);
+	q->umem = choose_umem(port, q);
+	set_memory(q);
+	for (i = 0; i < RELEASE_TRIES; i++) {
+		rc = try_open(port, q);
+		if (rc != -EBUSY)
+			break;
+		rte_delay_us_sleep(RELEASE_WAIT_US);
+	}
+	if (rc < 0) {
+		if (!af_xdp_gone(port))
+			complain(port, q, rc);
+		return rc;
+	}
+	q->rx.fd = q->tx.fd = xsk_socket__fd(q->xsk);
+	q->rx.to_fill = 0;
+	set_options(port, q);
+	return 0;
+}
+
+static void
+close_socket(struct af_xdp_queue *q)
+{
+	af_xdp_stats_keep(q);
+	xsk_socket__delete(q->xsk);
+	q->xsk = NULL;
+	if (--q->umem->n_users == 0) {
+		xsk_umem__delete(q->umem->umem);
+		q->umem->umem = NULL;
+	}
+}
+
+/* One try to bind a socket of no use to the queue. @return -EBUSY while another is bound to it */
+static int
+probe(const struct af_xdp_port *port, const struct af_xdp_queue *q, void *page)
+{
+	struct xsk_umem_config umem_conf = {.fill_size = 1, .comp_size = 1,
+		.frame_size = AF_XDP_MIN_CHUNK};
+	struct xsk_socket_config conf = {.rx_size = 1, .bind_flags = XDP_COPY,
+		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD};
+	struct xsk_ring_prod fill;
+	struct xsk_ring_cons comp, rx;
+	struct xsk_socket *xsk;
+	struct xsk_umem *umem;
+	char name[IFNAMSIZ];
+	int rc;
+
+	rc = xsk_umem__create(&umem, page, sysconf(_SC_PAGESIZE), &fill, &comp, &umem_conf);
+	if (rc < 0)
+		return rc;
+	rc = xsk_socket__create(&xsk, af_xdp_netdev_name(port, name), q->id, umem, &rx, NULL, &conf);
+	if (rc == 0)
+		xsk_socket__delete(xsk);
+	xsk_umem__delete(umem);
+	return rc;
+}
+
+/*
+ * A driver with zero-copy may write into buffers until the kernel has taken the queue from it, after the socket is
+ * closed: nobody may have the buffers before.
+ */
+static void
+wait_released(const struct af_xdp_port *port, const struct af_xdp_queue *q)
+{
+	size_t len = sysconf(_SC_PAGESIZE);
+	unsigned int i;
+	void *page;
+
+	page = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		return;
+	for (i = 0; i < RELEASE_TRIES && !af_xdp_gone(port); i++) {
+		if (probe(port, q, page) != -EBUSY)
+			break;
+		rte_delay_us_sleep(RELEASE_WAIT_US);
+	}
+	munmap(page, len);
+}
+
+void
+af_xdp_queues_close(struct af_xdp_port *port)
+{
+	uint16_t i;
+
+	/* The last first: a queue whose memory others share comes before them. */
+	for (i = port->n_started; i > 0; i--)
+		close_socket(&port->queue[i - 1]);
+	for (i = 0; i < port->n_started; i++) {
+		if (port->queue[i].zero_copy)
+			wait_released(port, &port->queue[i]);
+		free_tables(&port->queue[i]);
+	}
+	port->n_started = 0;
+}
+
+int
+af_xdp_queues_open(struct af_xdp_port *port)
+{
+	uint16_t n = port->eth->data->nb_rx_queues;
+	int rc;
+
+	for (port->n_started = 0; port->n_started < n; port->n_started++) {
+		rc = open_queue(port, &port->queue[port->n_started]);
+		if (rc < 0) {
+			af_xdp_queues_close(port);
+			return rc;
+		}
+	}
+	return 0;
+}

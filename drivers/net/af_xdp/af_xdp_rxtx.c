@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * How do frames come in and go out? The fast path: four rings shared with the kernel (Documentation/networking/
+ * af_xdp.rst), whose entries are offsets of mbufs' buffers. A system call is made only where the kernel asks for one.
+ */
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include <rte_mbuf.h>
+#include <rte_memcpy.h>
+#include <rte_prefetch.h>
+
+#include "af_xdp.h"
+
+/* mbufs moved between a ring and a pool at once. */
+#define BATCH 64
+/* Frames ahead whose mbuf is fetched while this one is filled in. */
+#define AHEAD 4
+/* Calls that a burst makes at the most while the kernel takes some frames each time. */
+#define MAX_KICKS 16
+
+static inline struct rte_mbuf *
+mbuf_of(char *base, uint64_t off, uint32_t mbuf_len)
+{
+	return (struct rte_mbuf *)(base + off - mbuf_len);
+}
+
+static int
+fill_some(struct af_xdp_rxq *rxq, uint16_t n)
+{
+	struct rte_mbuf *m[BATCH];
+	uint32_t at;
+	uint64_t off;
+	uint16_t i;
+
+	if (rte_mempool_get_bulk(rxq->pool, (void **)m, n) < 0)
+		return -ENOENT;
+	if (unlikely(xsk_ring_prod__reserve(&rxq->fill, n, &at) == 0)) {
+		rte_mempool_put_bulk(rxq->pool, (void **)m, n);
+		return -ENOSPC;
+	}
+	for (i = 0; i < n; i++) {
+		off = (char *)m[i] + rxq->mbuf_len - rxq->base;
+		rxq->lent[off >> AF_XDP_CHUNK_SHIFT] = 1;
+		*xsk_ring_prod__fill_addr(&rxq->fill, at + i) = off;
+	}
+	xsk_ring_prod__submit(&rxq->fill, n);
+	return 0;
+}
+
+int
+af_xdp_fill(struct af_xdp_rxq *rxq, uint16_t n)
+{
+	uint16_t step;
+	int rc;
+
+	for (; n > 0; n -= step) {
+		step = RTE_MIN(n, BATCH);
+		rc = fill_some(rxq, step);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* Replace what was received, once there is enough of it. */
+static inline void
+refill(struct af_xdp_rxq *rxq)
+{
+	while (rxq->to_fill >= rxq->fill_thresh) {
+		if (unlikely(fill_some(rxq, rxq->fill_thresh) < 0)) {
+			rxq->data->rx_mbuf_alloc_failed += rxq->fill_thresh;
+			return;
+		}
+		rxq->to_fill -= rxq->fill_thresh;
+	}
+}
+
+/* Frames that the kernel has not taken from the transmit ring yet; any thread may ask. */
+static inline uint32_t
+unsent(const struct af_xdp_txq *txq)
+{
+	return __atomic_load_n(txq->tx.producer, __ATOMIC_RELAXED) -
+		__atomic_load_n(txq->tx.consumer, __ATOMIC_RELAXED);
+}
+
+/* Let the kernel look at the rings. */
+static __rte_noinline void
+idle(struct af_xdp_rxq *rxq)
+{
+	struct af_xdp_txq *txq = &rxq->q->tx;
+
+	if (rxq->busy_poll || xsk_ring_prod__needs_wakeup(&rxq->fill)) {
+		recv(rxq->fd, NULL, 0, MSG_DONTWAIT);
+		rxq->calls++;
+	}
+	/* What a full queue of the netdev refused is tried again, though nobody may send any more. */
+	if (unlikely(unsent(txq) > 0)) {
+		send(txq->fd, NULL, 0, MSG_DONTWAIT);
+		rxq->calls++;
+	}
+}
+
+/* How many of n frames are there? Looks for more before it gives fewer, for what follows pays off in full bursts. */
+static inline uint32_t
+peek(struct xsk_ring_cons *ring, uint32_t n, uint32_t *at)
+{
+	uint32_t there = ring->cached_prod - ring->cached_cons;
+
+	if (there < n) {
+		ring->cached_prod = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
+		there = ring->cached_prod - ring->cached_cons;
+	}
+	*at = ring->cached_cons;
+	n = RTE_MIN(n, there);
+	ring->cached_cons += n;
+	return n;
+}
+
+uint16_t
+af_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct af_xdp_rxq *rxq = queue;
+	const struct xdp_desc *desc;
+	uint64_t off, bytes = 0;
+	struct rte_mbuf *m;
+	uint32_t at;
+	uint16_t i;
+
+	n = peek(&rxq->rx, n, &at);
+	if (n == 0) {
+		refill(rxq);
+		idle(rxq);
+		return 0;
+	}
+	for (i = 0; i < n; i++) {
+		desc = xsk_ring_cons__rx_desc(&rxq->rx, at + i + AHEAD);
+		rte_prefetch0(rxq->base + xsk_umem__extract_addr(desc->addr) - rxq->mbuf_len);
+		desc = xsk_ring_cons__rx_desc(&rxq->rx, at + i);
+		off = xsk_umem__extract_addr(desc->addr);
+		rxq->lent[off >> AF_XDP_CHUNK_SHIFT] = 0;
+		m = mbuf_of(rxq->base, off, rxq->mbuf_len);
+		*(uint64_t *)&m->rearm_data = rxq->rearm;
+		m->data_off = xsk_umem__extract_offset(desc->addr);
+		m->ol_flags = 0;
+		m->packet_type = 0;
+		m->pkt_len = desc->len;
+		m->data_len = desc->len;
+		m->vlan_tci = 0;
+		bytes += desc->len;
+		pkts[i] = m;
+	}
+	xsk_ring_cons__release(&rxq->rx, n);
+	rxq->packets += n;
+	rxq->bytes += bytes;
+	rxq->to_fill += n;
+	refill(rxq);
+	return n;
+}
+
+uint32_t
+af_xdp_reap(struct af_xdp_txq *txq)
+{
+	struct rte_mbuf *m, *free[BATCH];
+	uint32_t at, i, n, n_free, total = 0;
+	uint64_t off;
+
+	while ((n = peek(&txq->comp, BATCH, &at)) > 0) {
+		for (i = 0, n_free = 0; i < n; i++) {
+			off = xsk_umem__extract_addr(*xsk_ring_cons__comp_addr(&txq->comp, at + i));
+			txq->lent[off >> AF_XDP_CHUNK_SHIFT]--;
+			m = mbuf_of(txq->base, off, txq->mbuf_len);
+			if (!txq->fast_free)
+				m = rte_pktmbuf_prefree_seg(m);
+			if (likely(m != NULL))
+				free[n_free++] = m;
+		}
+		xsk_ring_cons__release(&txq->comp, n);
+		rte_mempool_put_bulk(txq->pool, (void **)free, n_free);
+		total += n;
+	}
+	txq->n_lent -= total;
+	return total;
+}
+
+/*
+ * Have the kernel send what is in the ring. In copy mode this call is what sends: it takes a limited number of frames, says
+ * EAGAIN if there are more, and stops for want of completions or of room in the netdev's queue.
+ */
+static inline void
+kick(struct af_xdp_txq *txq)
+{
+	uint32_t left, before = UINT32_MAX;
+	unsigned int i;
+
+	for (i = 0; i < MAX_KICKS; i++) {
+		if (txq->need_wakeup && !xsk_ring_prod__needs_wakeup(&txq->tx))
+			return;
+		txq->calls++;
+		if (likely(send(txq->fd, NULL, 0, MSG_DONTWAIT) >= 0))
+			return;
+		if (errno != EAGAIN && errno != EBUSY && errno != EINTR && errno != ENOBUFS)
+			return;
+		left = unsent(txq);
+		if (left == 0 || (left >= before && af_xdp_reap(txq) == 0))
+			return;
+		before = left;
+	}
+}
+
+/* A frame that does not lie in the UMEM as one piece, in an mbuf that does. @return NULL: no mbuf is free */
+static __rte_noinline struct rte_mbuf *
+copy(struct af_xdp_txq *txq, const struct rte_mbuf *m)
+{
+	struct rte_mbuf *c = rte_pktmbuf_alloc(txq->pool);
+	const void *data;
+	char *to;
+
+	if (c == NULL)
+		return NULL;
+	c->data_off = RTE_MIN(c->data_off, (uint16_t)(txq->chunk_len - m->pkt_len));
+	to = rte_pktmbuf_append(c, m->pkt_len);
+	if (to == NULL) {
+		rte_pktmbuf_free(c);
+		return NULL;
+	}
+	data = rte_pktmbuf_read(m, 0, m->pkt_len, to);
+	if (data != to)
+		rte_memcpy(to, data, m->pkt_len);
+	txq->copies++;
+	return c;
+}
+
+static inline bool
+sendable(const struct af_xdp_txq *txq, const struct rte_mbuf *m)
+{
+	return m->pkt_len >= RTE_ETHER_HDR_LEN && m->pkt_len <= txq->chunk_len;
+}
+
+static inline bool
+in_umem(const struct af_xdp_txq *txq, const struct rte_mbuf *m)
+{
+	return likely(m->pool == txq->pool && m->nb_segs == 1 && RTE_MBUF_DIRECT(m));
+}
+
+static inline void
+post(struct af_xdp_txq *txq, uint32_t at, const struct rte_mbuf *m)
+{
+	struct xdp_desc *desc = xsk_ring_prod__tx_desc(&txq->tx, at);
+	uint64_t off = (char *)m->buf_addr - txq->base;
+
+	txq->lent[off >> AF_XDP_CHUNK_SHIFT]++;
+	desc->addr = off | (uint64_t)m->data_off << XSK_UNALIGNED_BUF_OFFSET_SHIFT;
+	desc->len = m->data_len;
+	desc->options = 0;
+}
+
+/* So many of n frames find room in the ring. */
+static inline uint32_t
+make_room(struct af_xdp_txq *txq, uint16_t n)
+{
+	uint32_t room;
+
+	if (txq->n_lent >= txq->free_thresh)
+		af_xdp_reap(txq);
+	room = xsk_prod_nb_free(&txq->tx, n);
+	if (unlikely(room < n)) {
+		kick(txq);
+		af_xdp_reap(txq);
+		room = xsk_prod_nb_free(&txq->tx, n);
+	}
+	return RTE_MIN(room, n);
+}
+
+uint16_t
+af_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct af_xdp_txq *txq = queue;
+	uint32_t room = make_room(txq, n), at = txq->tx.cached_prod, posted = 0;
+	struct rte_mbuf *m, *c;
+	uint64_t bytes = 0;
+	uint16_t i;
+
+	for (i = 0; i < n && posted < room; i++) {
+		m = pkts[i];
+		if (unlikely(!sendable(txq, m))) {
+			txq->errors++;
+			rte_pktmbuf_free(m);
+			continue;
+		}
+		if (unlikely(!in_umem(txq, m))) {
+			c = copy(txq, m);
+			if (c == NULL)
+				break;
+			rte_pktmbuf_free(m);
+			m = c;
+		}
+		bytes += m->data_len;
+		post(txq, at + posted++, m);
+	}
+	if (posted > 0) {
+		txq->tx.cached_prod += posted;
+		xsk_ring_prod__submit(&txq->tx, posted);
+		txq->n_lent += posted;
+		txq->packets += posted;
+		txq->bytes += bytes;
+		kick(txq);
+	}
+	return i;
+}
+
+uint32_t
+af_xdp_rx_queue_count(void *queue)
+{
+	const struct af_xdp_rxq *rxq = queue;
+
+	return __atomic_load_n(rxq->rx.producer, __ATOMIC_RELAXED) -
+		__atomic_load_n(rxq->rx.consumer, __ATOMIC_RELAXED);
+}
+
+int
+af_xdp_rx_descriptor_status(void *queue, uint16_t offset)
+{
+	struct af_xdp_rxq *rxq = queue;
+
+	if (offset >= rxq->n_desc)
+		return -EINVAL;
+	if (offset < af_xdp_rx_queue_count(queue))
+		return RTE_ETH_RX_DESC_DONE;
+	return offset < rxq->n_desc - rxq->to_fill ? RTE_ETH_RX_DESC_AVAIL : RTE_ETH_RX_DESC_UNAVAIL;
+}
+
+int
+af_xdp_tx_descriptor_status(void *queue, uint16_t offset)
+{
+	struct af_xdp_txq *txq = queue;
+
+	if (offset >= txq->n_desc)
+		return -EINVAL;
+	return offset < unsent(txq) ? RTE_ETH_TX_DESC_FULL : RTE_ETH_TX_DESC_DONE;
+}
+
+int
+af_xdp_tx_done_cleanup(void *queue, uint32_t n)
+{
+	/* All that is done is freed, whatever n is: mbufs that are sent are of no use here. */
+	return af_xdp_reap(queue);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * What was counted? Frames and bytes by the driver, what was lost by the kernel, for each socket.
+ */
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "af_xdp.h"
+
+#ifndef SOL_XDP
+#define SOL_XDP 283
+#endif
+
+/* In the order of struct xdp_statistics (include/uapi/linux/if_xdp.h). */
+enum {
+	RX_DROPPED,
+	RX_INVALID_DESCS,
+	TX_INVALID_DESCS,
+	RX_RING_FULL,
+	FILL_RING_EMPTY,
+	TX_RING_EMPTY,
+};
+_Static_assert(sizeof(struct xdp_statistics) == sizeof(struct af_xdp_kstats),
+	"the kernel's counters are others");
+
+/* What a queue counts: by the kernel, or at an offset in struct af_xdp_queue. */
+static const struct {
+	const char *name;
+	int kernel; /* index, or -1 */
+	size_t offset;
+} counters[] = {
+	{"rx_q%u_dropped", RX_DROPPED, 0},
+	{"rx_q%u_ring_full", RX_RING_FULL, 0},
+	{"rx_q%u_fill_ring_empty", FILL_RING_EMPTY, 0},
+	{"rx_q%u_invalid_descs", RX_INVALID_DESCS, 0},
+	{"rx_q%u_system_calls", -1, offsetof(struct af_xdp_queue, rx.calls)},
+	{"tx_q%u_invalid_descs", TX_INVALID_DESCS, 0},
+	{"tx_q%u_ring_empty", TX_RING_EMPTY, 0},
+	{"tx_q%u_system_calls", -1, offsetof(struct af_xdp_queue, tx.calls)},
+	{"tx_q%u_copies", -1, offsetof(struct af_xdp_queue, tx.copies)},
+};
+
+static void
+read_kernel(const struct af_xdp_queue *q, struct af_xdp_kstats *k)
+{
+	socklen_t len = sizeof(*k);
+
+	/* A kernel before 5.9 writes only the first three. */
+	memset(k, 0, sizeof(*k));
+	if (q->xsk != NULL)
+		getsockopt(q->rx.fd, SOL_XDP, XDP_STATISTICS, k, &len);
+}
+
+static void
+total(const struct af_xdp_queue *q, struct af_xdp_kstats *k)
+{
+	unsigned int i;
+
+	read_kernel(q, k);
+	for (i = 0; i < AF_XDP_N_KSTATS; i++)
+		k->count[i] += q->past.count[i];
+}
+
+void
+af_xdp_stats_keep(struct af_xdp_queue *q)
+{
+	total(q, &q->past);
+}
+
+int
+af_xdp_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats)
+{
+	const struct af_xdp_port *port = eth->data->dev_private;
+	struct af_xdp_kstats k;
+	unsigned int i;
+
+	for (i = 0; i < port->args.n_queues; i++) {
+		const struct af_xdp_queue *q = &port->queue[i];
+
+		total(q, &k);
+		stats->ipackets += q->rx.packets;
+		stats->ibytes += q->rx.bytes;
+		stats->opackets += q->tx.packets;
+		stats->obytes += q->tx.bytes;
+		stats->oerrors += q->tx.errors + k.count[TX_INVALID_DESCS];
+		stats->imissed += k.count[RX_DROPPED] + k.count[RX_RING_FULL];
+		if (i >= RTE_ETHDEV_QUEUE_STAT_CNTRS)
+			continue;
+		stats->q_ipackets[i] = q->rx.packets;
+		stats->q_ibytes[i] = q->rx.bytes;
+		stats->q_opackets[i] = q->tx.packets;
+		stats->q_obytes[i] = q->tx.bytes;
+	}
+	stats->rx_nombuf = eth->data->rx_mbuf_alloc_failed;
+	return 0;
+}
+
+int
+af_xdp_stats_reset(struct rte_eth_dev *eth)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+	unsigned int i, j;
+
+	for (i = 0; i < port->args.n_queues; i++) {
+		struct af_xdp_queue *q = &port->queue[i];
+
+		q->rx.packets = q->rx.bytes = q->rx.calls = 0;
+		q->tx.packets = q->tx.bytes = q->tx.calls = q->tx.copies = q->tx.errors = 0;
+		/* The kernel's cannot be reset, so what they are now is taken off. */
+		read_kernel(q, &q->past);
+		for (j = 0; j < AF_XDP_N_KSTATS; j++)
+			q->past.count[j] = -q->past.count[j];
+	}
+	eth->data->rx_mbuf_alloc_failed = 0;
+	return 0;
+}
+
+int
+af_xdp_xstats_get_names(
+	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int n)
+{
+	const struct af_xdp_port *port = eth->data->dev_private;
+	unsigned int i, all = port->args.n_queues * RTE_DIM(counters);
+
+	for (i = 0; names != NULL && n >= all && i < all; i++)
+		snprintf(names[i].name, sizeof(names[i].name), counters[i % RTE_DIM(counters)].name,
+			i / (unsigned int)RTE_DIM(counters));
+	return all;
+}
+
+int
+af_xdp_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int n)
+{
+	const struct af_xdp_port *port = eth->data->dev_private;
+	unsigned int i, j, all = port->args.n_queues * RTE_DIM(counters);
+	struct af_xdp_kstats k;
+
+	if (xstats == NULL || n < all)
+		return all;
+	for (i = 0; i < port->args.n_queues; i++) {
+		const struct af_xdp_queue *q = &port->queue[i];
+
+		total(q, &k);
+		for (j = 0; j < RTE_DIM(counters); j++, xstats++) {
+			xstats->id = i * RTE_DIM(counters) + j;
+			xstats->value = counters[j].kernel >= 0 ? k.count[counters[j].kernel] :
+				*(const uint64_t *)RTE_PTR_ADD(q, counters[j].offset);
+		}
+	}
+	return all;
+}
