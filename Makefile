@@ -5,12 +5,13 @@
 PREFIX ?= /usr/local
 MESON_ARGS ?=
 
-.PHONY: help deps build demo test conformance sweep matrix bench install clean
+.PHONY: help deps build demo demo-afxdp test conformance sweep matrix bench install clean
 
 help:
 	@echo 'make deps     install packages, fetch DPDK driver headers, prepare the emulated machine'
 	@echo 'make build    build everything into build/'
 	@echo 'make demo     l2fwd forwards between two assigned NICs, in the emulated machine'
+	@echo 'make demo-afxdp  l2fwd forwards between two network namespaces of this machine, through AF_XDP'
 	@echo 'make test     all tests: this host, sanitizers, the emulated machine'
 	@echo 'make conformance  facts by kernel by IOMMU, on the model and in every machine that can be had'
 	@echo 'make sweep    fail every call in turn, plain and under sanitizers'
@@ -31,6 +32,11 @@ build: build/build.ninja
 demo: deps
 	@$(MAKE) --no-print-directory build
 	@config/demo/run build
+
+demo-afxdp:
+	@config/deps.sh packages headers
+	@$(MAKE) --no-print-directory build
+	@config/demo/afxdp build
 
 test: deps
 	@config/test
