@@ -556,6 +556,33 @@ bursts_beyond_the_ring(void)
 	return stop_whole();
 }
 
+/* Bursts that are no multiple of a refill: the kernel never runs out of buffers. */
+static int
+bursts_of_any_size(void)
+{
+	struct rte_mbuf *m[48];
+	struct rte_eth_stats stats;
+	unsigned int round, i, n, got;
+	uint64_t end = deadline();
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	for (round = 0; round < 40; round++) {
+		for (i = 0; i < N_DESC / 2; i++)
+			TEST_ASSERT_SUCCESS(peer_send(60 + i, i), "send");
+		for (got = 0; got < N_DESC / 2 && rte_rdtsc() < end; got += n) {
+			n = rte_eth_rx_burst(port, 0, m, 1 + (round * 7 + got) % RTE_DIM(m));
+			for (i = 0; i < n; i++)
+				TEST_ASSERT(is_frame(rte_pktmbuf_mtod(m[i], void *), m[i]->pkt_len,
+					60 + got + i, got + i), "round %u, frame %u", round, got + i);
+			rte_pktmbuf_free_bulk(m, n);
+		}
+		TEST_ASSERT_EQUAL(got, N_DESC / 2, "round %u: %u came", round, got);
+	}
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT_EQUAL(stats.imissed, 0, "%" PRIu64 " missed", stats.imissed);
+	return stop_whole();
+}
+
 static int
 start_again(void)
 {
@@ -1067,6 +1094,7 @@ static const struct test_case cases[] = {
 	{"a pool too small is refused", a_pool_too_small_is_refused},
 	{"mbufs outside the UMEM are sent too", strange_mbufs_are_sent},
 	{"bursts beyond the ring are sent", bursts_beyond_the_ring},
+	{"bursts of any size come", bursts_of_any_size},
 	{"a port starts again and again", start_again},
 	{"receiving makes no system calls", receiving_makes_no_system_calls},
 	{"frames are steered", frames_are_steered},
