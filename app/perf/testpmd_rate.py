@@ -85,8 +85,8 @@ def measure(kind, devices, windows, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('build')
-    parser.add_argument('--rounds', type=int, default=11)
-    parser.add_argument('--windows', type=int, default=1)
+    parser.add_argument('--rounds', type=int, default=4)
+    parser.add_argument('--windows', type=int, default=3)
     parser.add_argument('--seconds', type=float, default=1)
     parser.add_argument('--json', action='store_true')
     args = parser.parse_args()
