@@ -736,5 +736,9 @@ static struct rte_vdev_driver driver = {
 	.remove = af_xdp_remove,
 };
 
+/* What dpdk-pmdinfo.py reads. */
+static const char pmd_info[] __rte_used = "PMD_INFO_STRING= {\"name\": \"" DRIVER_NAME
+	"\", \"params\": \"" AF_XDP_PARAMS "\", \"pci_ids\": []}";
+
 RTE_PMD_REGISTER_VDEV(net_gantry_af_xdp, driver);
 RTE_PMD_REGISTER_PARAM_STRING(net_gantry_af_xdp, AF_XDP_PARAMS);
