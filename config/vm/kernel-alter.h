@@ -97,7 +97,7 @@ static void alter_reserve(struct device *dev, struct list_head *list)
 	struct alteration a = alteration_of(dev);
 	struct iommu_resv_region *region;
 
-	if (a.reserve > a.reserve_last)
+	if (!a.there || a.reserve > a.reserve_last)
 		return;
 	region = iommu_alloc_resv_region(a.reserve, a.reserve_last - a.reserve + 1, 0, IOMMU_RESV_RESERVED,
 					 GFP_KERNEL);
