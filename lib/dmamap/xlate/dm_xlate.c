@@ -751,7 +751,7 @@ node_clear(struct writer *x, uint64_t node, enum level level, uint64_t key, uint
 		if (p.at == NULL || *p.at == 0)
 			continue;
 		word = *p.at;
-		if (dm_xlate_is_node(word)) {
+		if (level != LEVEL_4K && dm_xlate_is_node(word)) {
 			start = base + ((uint64_t)i << level_shift[level]);
 			stop = start | slot_mask(level);
 			if (!node_clear(x, word, level + 1, RTE_MAX(start, key),
