@@ -268,6 +268,24 @@ fact_23_map_not_aligned(void)
 }
 
 static int
+fact_23_map_over_reserved_of_another(void)
+{
+	struct probed *p;
+	struct stand st;
+	uint64_t done;
+	int d;
+
+	TRY(stand_open(&st, true));
+	TRY(bind_place(RESERVED, st.i, &p, &d));
+	WANT("MAP", map(st.i, st.s, p->special.start, 0, 1), 0);
+	WANT("ATTACH", attach_to(d, st.s, NULL), -EADDRINUSE);
+	WANT("UNMAP", unmap(st.i, st.s, p->special.start, PAGE, &done), 0);
+	TEST_ASSERT_EQUAL(done, PAGE, "size");
+	WANT("ATTACH without the map", attach_to(d, st.s, NULL), 0);
+	return TEST_SUCCESS;
+}
+
+static int
 fact_23_allowed_over_reserved(void)
 {
 	struct dmamap_range r;
@@ -287,14 +305,19 @@ fact_23_allowed_over_reserved(void)
 static int
 fact_23_one_group_one_table(void)
 {
-	struct probed *twin;
+	struct probed *twin, *second;
 	struct stand st;
-	int d, other;
+	int d, d2, other;
 
 	TRY(stand_open(&st, true));
 	TRY(bind_place(TWIN, st.i, &twin, &d));
 	other = make_ioas(st.i);
 	WANT("ATTACH of the same group elsewhere", attach_to(d, other, NULL), -EINVAL);
+	if (find_place(SECOND) != NULL) {
+		TRY(bind_place(SECOND, st.i, &second, &d2));
+		WANT("ATTACH of another group", attach_to(d2, other, NULL), 0);
+		WANT("ATTACH of the same group to its table", attach_to(d, other, NULL), -EINVAL);
+	}
 	WANT("ATTACH", attach_to(d, st.s, NULL), 0);
 	return TEST_SUCCESS;
 }
@@ -440,6 +463,7 @@ fact_24_map_errors(void)
 	WANT("address not aligned", map_at(st.i, st.s, &iova, va + 1, PAGE, R | FIXED), -EINVAL);
 	WANT("IOVA wraps", map_at(st.i, st.s, &top, va, 2 * PAGE, R | FIXED), -EOVERFLOW);
 	WANT("address wraps", map_at(st.i, st.s, &iova, top, 2 * PAGE, R | FIXED), -EOVERFLOW);
+	WANT("length of all ones", map_at(st.i, st.s, &iova, va, UINT64_MAX, R | FIXED), -EOVERFLOW);
 	WANT("reserved", map(st.i, st.s, r.start, 0, 1), -EINVAL);
 	WANT("reserved from its second page on", map(st.i, st.s, r.start - PAGE, 0, 2), -EINVAL);
 	WANT("MAP", map(st.i, st.s, IOVA, 0, 4), 0);
@@ -1019,6 +1043,8 @@ fact_28_shares_with_iommufd(void)
 static const struct test_case iommufd_cases[] = {
 	{"fact 23: a live map over a reserved region refuses the attach with EADDRINUSE",
 		fact_23_map_over_reserved},
+	{"fact 23: a live map over a region that only the newcomer reserves refuses the attach too",
+		fact_23_map_over_reserved_of_another},
 	{"fact 23: a live map outside of the aperture refuses the attach with EADDRINUSE",
 		fact_23_map_outside_aperture},
 	{"fact 23: a live map off the IOMMU's pages refuses the attach with EADDRINUSE",
