@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <numa.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -390,12 +392,23 @@ static int
 threads_go_by_length_and_cpus(void)
 {
 	const struct dm_prefault_conf by_itself = {.node = -1}, many = {.threads = 1000, .node = -1};
-	unsigned int cpus = RTE_MIN(sysconf(_SC_NPROCESSORS_ONLN), DM_PREFAULT_THREADS);
+	const int started_with = numa_available() >= 0 ? numa_num_task_cpus() : (int)sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned int cpus = RTE_MIN(started_with, DM_PREFAULT_THREADS), n;
+
+	cpu_set_t before, one;
 
 	TEST_ASSERT_EQUAL(dm_prefault_threads(4096, 4096, &by_itself), 1, "a page");
 	TEST_ASSERT_EQUAL(dm_prefault_threads(2 * DM_PREFAULT_SHARE - 4096, 4096, &by_itself), 1, "a share");
 	TEST_ASSERT_EQUAL(dm_prefault_threads(2 * DM_PREFAULT_SHARE, 4096, &by_itself), RTE_MIN(2u, cpus), "two");
 	TEST_ASSERT_EQUAL(dm_prefault_threads((size_t)1 << 40, 4096, &by_itself), cpus, "1 TiB");
+	/* As the EAL binds its main thread. */
+	TEST_ASSERT_SUCCESS(sched_getaffinity(0, sizeof(before), &before), "affinity");
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	TEST_ASSERT_SUCCESS(sched_setaffinity(0, sizeof(one), &one), "bind");
+	n = dm_prefault_threads((size_t)1 << 40, 4096, &by_itself);
+	sched_setaffinity(0, sizeof(before), &before);
+	TEST_ASSERT_EQUAL(n, cpus, "1 TiB, the caller bound to a CPU");
 	TEST_ASSERT_EQUAL(dm_prefault_threads((size_t)1 << 40, 4096, &many), DM_PREFAULT_THREADS, "cap");
 	TEST_ASSERT_EQUAL(dm_prefault_threads((size_t)2 << 30, 1 << 30, &many), 2, "a page each");
 	TEST_ASSERT_EQUAL(dm_prefault_threads((size_t)1 << 40, 4096, &(struct dm_prefault_conf){.threads = 1}), 1,

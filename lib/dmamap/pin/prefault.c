@@ -30,22 +30,36 @@ struct job {
 	time_t logged;	/**< second of the last line; the caller's */
 };
 
-/** CPUs for the work: those of the node, or those of the caller. */
+/** CPUs of a mask, as the C library wants them. */
+static void
+to_set(const struct bitmask *mask, cpu_set_t *set)
+{
+	unsigned int i;
+
+	for (i = 0; i < mask->size && i < CPU_SETSIZE; i++)
+		if (numa_bitmask_isbitset(mask, i))
+			CPU_SET(i, set);
+}
+
+/**
+ * CPUs for the work: those of the node, or those that the process started with. The caller's own would be one: the
+ * EAL binds its threads.
+ */
 static void
 cpus_of(int node, cpu_set_t *set)
 {
+	const bool have_numa = numa_available() >= 0;
 	struct bitmask *mask;
-	unsigned int i;
 
 	CPU_ZERO(set);
-	mask = node >= 0 && numa_available() >= 0 ? numa_allocate_cpumask() : NULL;
+	mask = node >= 0 && have_numa ? numa_allocate_cpumask() : NULL;
 	if (mask != NULL && numa_node_to_cpus(node, mask) == 0)
-		for (i = 0; i < mask->size && i < CPU_SETSIZE; i++)
-			if (numa_bitmask_isbitset(mask, i))
-				CPU_SET(i, set);
+		to_set(mask, set);
 	if (mask != NULL)
 		numa_bitmask_free(mask);
-	/* A node without CPUs, or a machine without nodes. */
+	/* Any node, or one without CPUs. */
+	if (CPU_COUNT(set) == 0 && have_numa)
+		to_set(numa_all_cpus_ptr, set);
 	if (CPU_COUNT(set) == 0 && sched_getaffinity(0, sizeof(*set), set) < 0)
 		CPU_SET(0, set);
 }
