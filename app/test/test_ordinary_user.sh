@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 The Gantry authors
 # Does an ordinary user forward, with no more than udev's rule, the user and the limits of doc/ordinary_user.md?
-# test_ordinary_user.sh BUILD: in the emulated machine (profiles default, iommufd). Installs BUILD there and does what
+# test_ordinary_user.sh BUILD: in the emulated machine (profile default). Installs BUILD there and does what
 # systemd would do with the service, for there is no systemd in there.
 set -u
 readonly BUILD=$1
