@@ -20,7 +20,7 @@ struct place {
 	int group;
 	bool noiommu;	/**< VFIO's noiommu mode */
 	char cdev[32];	/**< its file in /dev/vfio/devices, or "" */
-	char iommu[32]; /**< which IOMMU: equal texts are one IOMMU; "": unknown */
+	char iommu[64]; /**< which IOMMU: equal texts are one IOMMU; "": unknown */
 	unsigned int n_resv;
 	struct dmamap_reserved resv[PLACE_RESV]; /**< owner is not set */
 };

@@ -92,15 +92,15 @@ file_has(const char *path, const char *text)
 static void
 read_iommu(struct place *place)
 {
-	char path[256], name[24];
+	char path[256], name[41]; /* as long as smmu3.0x0000000009050000 */
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu", place->name);
 	if (!link_name(path, name, sizeof(name)))
 		return;
 	if (file_has(NEVER_SHARE, "Y"))
-		snprintf(place->iommu, sizeof(place->iommu), "%.16s of %d", name, place->group);
+		snprintf(place->iommu, sizeof(place->iommu), "%.40s of %d", name, place->group);
 	else
-		snprintf(place->iommu, sizeof(place->iommu), "%.16s%s", name,
+		snprintf(place->iommu, sizeof(place->iommu), "%.40s%s", name,
 			file_has(ALTER, place->name) ? " altered" : "");
 }
 
