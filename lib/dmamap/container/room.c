@@ -12,22 +12,18 @@
 #include <rte_common.h>
 
 #include "dm_backend.h"
+#include "dm_space.h"
 
 /** Reserve aligned address space and move a zone's memory to where it begins. */
 static int
 take_vas(struct dmamap_container *c, struct dmamap_zone *z, uint64_t len, uint64_t align)
 {
-	uint8_t *va = dm_pin_reserve(NULL, len + align), *start;
+	void *start = dm_space_reserve_aligned(len, align);
 	int rc;
 
-	if (va == NULL)
+	if (start == NULL)
 		return DM_FAIL(ENOMEM, "container %s: zone %s: no address space of 0x%" PRIx64 " bytes to grow into: see"
 			" ulimit -v", c->name, z->name, len);
-	start = RTE_PTR_ALIGN_CEIL(va, align);
-	if (start != va)
-		munmap(va, start - va);
-	if (start != va + align)
-		munmap(start + len, va + align - start);
 	rc = dm_pin_move(z->pin, start);
 	if (rc == 0)
 		return 0;
@@ -152,7 +148,7 @@ free_growth(struct dmamap_zone *z, struct dm_growth *g)
 
 	dm_pin_free(g->pin);
 	free(g);
-	if (dm_pin_reserve(va, len) == NULL)
+	if (dm_space_reserve(va, len) == NULL)
 		DM_LOG(ERR, "container %s: zone %s: the kernel does not take %zu bytes back", z->c->name, z->name, len);
 }
 

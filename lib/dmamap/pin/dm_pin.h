@@ -67,9 +67,6 @@ int dm_pin_alloc(const struct dm_pin_conf *conf, struct dm_pin **pin);
  */
 int dm_pin_move(struct dm_pin *pin, void *at);
 
-/** Reserve address space without access: at `at`, over what is mapped there, or anywhere if NULL. @return NULL: none can be had */
-void *dm_pin_reserve(void *at, size_t len);
-
 /** Give the memory back. Nobody may use it any more. */
 void dm_pin_free(struct dm_pin *pin);
 

@@ -21,6 +21,7 @@
 #include "dm_node.h"
 #include "dm_pin.h"
 #include "dm_prefault.h"
+#include "dm_space.h"
 
 static size_t
 base_page_size(void)
@@ -59,52 +60,23 @@ check_conf(const struct dm_pin_conf *conf)
 	return dm_node_check(conf->node, conf->name);
 }
 
-void *
-dm_pin_reserve(void *at, size_t len)
-{
-	void *va = mmap(at, len, PROT_NONE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at != NULL ? MAP_FIXED : 0), -1, 0);
-
-	if (va == MAP_FAILED)
-		return NULL;
-	/* Both only save work elsewhere. */
-	madvise(va, len, MADV_DONTDUMP);
-	madvise(va, len, MADV_DONTFORK);
-	return va;
-}
-
-/**
- * Map a file, or anonymous memory if fd is -1, at an aligned address: reserve room for the worst
- * case, map into it, trim both ends. Or exactly at `at`.
- */
+/** Map a file, or anonymous memory if fd is -1, at an aligned address, or exactly at `at`. */
 static void *
 map_aligned(size_t len, size_t align, int fd, void *at)
 {
-	size_t room = len + align, head;
 	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
-	void *start, *va;
+	void *va = at != NULL ? at : dm_space_reserve_aligned(len, align);
 
-	if (at != NULL) {
-		va = mmap(at, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
-		/* Where there are no pages, the kernel may have unmapped what was there before it said so. */
-		if (va == MAP_FAILED)
-			dm_pin_reserve(at, len);
-		return va != MAP_FAILED ? va : NULL;
-	}
-	start = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (start == MAP_FAILED)
+	if (va == NULL)
 		return NULL;
-	va = RTE_PTR_ALIGN_CEIL(start, align);
-	if (mmap(va, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
-		munmap(start, room);
-		return NULL;
-	}
-	head = RTE_PTR_DIFF(va, start);
-	if (head > 0)
-		munmap(start, head);
-	if (head < align)
-		munmap(RTE_PTR_ADD(va, len), align - head);
-	return va;
+	if (mmap(va, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) != MAP_FAILED)
+		return va;
+	/* Where there are no pages, the kernel may have unmapped what was there before it said so. */
+	if (at != NULL)
+		dm_space_reserve(at, len);
+	else
+		munmap(va, len);
+	return NULL;
 }
 
 /** Undo map_aligned(). */
@@ -113,7 +85,7 @@ unmap(const struct dm_pin_conf *conf, struct dm_pin *p)
 {
 	if (conf->at == NULL)
 		munmap(p->va, p->len);
-	else if (dm_pin_reserve(p->va, p->len) == NULL)
+	else if (dm_space_reserve(p->va, p->len) == NULL)
 		DM_LOG(ERR, "%s: the kernel does not take %zu bytes back: %s", conf->name, p->len, strerror(errno));
 }
 

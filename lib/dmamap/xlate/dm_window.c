@@ -11,6 +11,7 @@
 #include <rte_bitops.h>
 #include <rte_common.h>
 
+#include "dm_space.h"
 #include "dm_window.h"
 
 /** Say of units [first, first + n) whether they are. Readers see each before or after. */
@@ -34,38 +35,6 @@ units_all(const uint8_t *map, uint64_t first, uint64_t n, bool are)
 	return true;
 }
 
-/** Address space without access at `at` (fixed), or anywhere. */
-static void *
-reserve(void *at, uint64_t len)
-{
-	void *va = mmap(at, len, PROT_NONE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at != NULL ? MAP_FIXED : 0), -1, 0);
-
-	if (va == MAP_FAILED)
-		return NULL;
-	/* Both only save work elsewhere. */
-	madvise(va, len, MADV_DONTDUMP);
-	madvise(va, len, MADV_DONTFORK);
-	return va;
-}
-
-/** Aligned address space: reserve more, give back both ends. */
-static void *
-reserve_aligned(uint64_t len)
-{
-	uint8_t *va = reserve(NULL, len + DM_WINDOW_ALIGN), *start, *end;
-
-	if (va == NULL)
-		return NULL;
-	start = RTE_PTR_ALIGN_CEIL(va, DM_WINDOW_ALIGN);
-	end = va + len + DM_WINDOW_ALIGN;
-	if (start != va)
-		munmap(va, start - va);
-	if (start + len != end)
-		munmap(start + len, end - (start + len));
-	return start;
-}
-
 int
 dm_window_create(uint64_t len, struct dm_window **out)
 {
@@ -79,7 +48,7 @@ dm_window_create(uint64_t len, struct dm_window **out)
 		return -ENOMEM;
 	w->map.published = calloc(len / DM_WINDOW_UNIT, 1);
 	w->taken = calloc(len / DM_WINDOW_UNIT, 1);
-	va = w->map.published != NULL && w->taken != NULL ? reserve_aligned(len) : NULL;
+	va = w->map.published != NULL && w->taken != NULL ? dm_space_reserve_aligned(len, DM_WINDOW_ALIGN) : NULL;
 	if (va == NULL) {
 		free(w->map.published);
 		free(w->taken);
@@ -139,7 +108,7 @@ dm_window_give(struct dm_window *w, void *va, uint64_t len)
 	if (offset >= w->map.len || len == 0 || len > w->map.len - offset || (offset | len) % DM_WINDOW_UNIT != 0 ||
 		!units_all(w->taken, at, n, true) || !units_all(w->map.published, at, n, false))
 		return -EINVAL;
-	if (reserve(va, len) == NULL)
+	if (dm_space_reserve(va, len) == NULL)
 		return -ENOMEM;
 	units_write(w->taken, at, n, false);
 	return 0;

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Where is room for memory that is still to come? See dm_space.h.
+ */
+
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include <rte_common.h>
+
+#include "dm_space.h"
+
+void *
+dm_space_reserve(void *at, size_t len)
+{
+	void *va = mmap(at, len, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at != NULL ? MAP_FIXED : 0), -1, 0);
+
+	if (va == MAP_FAILED)
+		return NULL;
+	/* Both only save work elsewhere. */
+	madvise(va, len, MADV_DONTDUMP);
+	madvise(va, len, MADV_DONTFORK);
+	return va;
+}
+
+void *
+dm_space_reserve_aligned(size_t len, size_t align)
+{
+	uint8_t *va = dm_space_reserve(NULL, len + align), *start;
+	size_t head;
+
+	if (va == NULL)
+		return NULL;
+	start = RTE_PTR_ALIGN_CEIL(va, align);
+	head = RTE_PTR_DIFF(start, va);
+	if (head > 0)
+		munmap(va, head);
+	if (head < align)
+		munmap(start + len, align - head);
+	return start;
+}
