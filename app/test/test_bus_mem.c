@@ -355,6 +355,61 @@ memory_of_others_comes_and_goes(void)
 	return TEST_SUCCESS;
 }
 
+/** Give a heap of others two megabytes from `va` on, which devices are to find at `iova`. @return What was logged. */
+static const char *
+add_others(char *va, rte_iova_t iova)
+{
+	int rc;
+
+	test_log_begin();
+	rc = rte_malloc_heap_create("others") < 0 ? -1 :
+		rte_malloc_heap_memory_add("others", va, MB2, &iova, 1, MB2);
+	return rc < 0 ? "it was not added" : test_log_end();
+}
+
+static int
+memory_of_others_that_no_device_reaches_vetoes_nothing(void)
+{
+	static const rte_iova_t near = UINT64_C(0x500000000000), far = UINT64_C(1) << 52;
+	char *area = mmap(NULL, 3 * MB2, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	char *va = RTE_PTR_ALIGN_CEIL(area, MB2), *large;
+	unsigned int i;
+	const char *log;
+
+	TEST_ASSERT(area != MAP_FAILED, "no memory");
+	/* Once it is out of reach for ever, once only for now. */
+	for (i = 0; i < 2; i++) {
+		TEST_ASSERT_SUCCESS(vfio_pci_mem_join(box, NIC, &mem), "join");
+		if (i == 1)
+			dmamap_model_fail(machine, 1u << DMAMAP_MODEL_MAP, 1, ENOMEM);
+		log = add_others(va, i == 0 ? far : near);
+		TEST_ASSERT_NOT_NULL(strstr(log, "devices cannot reach the EAL's new memory"), "%s", log);
+		TEST_ASSERT_EQUAL(dmamap_va2iova(box, va), RTE_BAD_IOVA, "it is mapped");
+
+		/* When it is tried again, it is in vain once more. */
+		if (i == 1)
+			dmamap_model_fail(machine, 1u << DMAMAP_MODEL_MAP, 1, ENOMEM);
+		test_log_begin();
+		large = rte_malloc(NULL, heap_len() + GROWTH, 0);
+		log = test_log_end();
+		TEST_ASSERT_NOT_NULL(large, "case %u: the EAL's own heap does not grow: %s", i, log);
+		TEST_ASSERT(reaches(large, GROWTH), "out of reach");
+		TEST_ASSERT(i == 1 || log[0] == '\0', "tried again, though in vain for ever: %s", log);
+		TEST_ASSERT_EQUAL(dmamap_va2iova(box, va), i == 0 ? RTE_BAD_IOVA : near,
+			"case %u: not tried again, or mapped elsewhere", i);
+		TEST_ASSERT_SUCCESS(rte_malloc_heap_memory_remove("others", va, MB2), "remove");
+		TEST_ASSERT_SUCCESS(rte_malloc_heap_destroy("others"), "destroy");
+		TEST_ASSERT_EQUAL(all_mapped(), info().mapped_len, "not all is mapped, or more");
+		/* Without devices the heap shrinks again. */
+		vfio_pci_mem_leave(mem);
+		mem = NULL;
+		rte_free(large);
+	}
+	munmap(area, 3 * MB2);
+	return TEST_SUCCESS;
+}
+
 static int
 two_containers_both_follow(void)
 {
@@ -391,6 +446,8 @@ static const struct test_case cases[] = {
 	{"what the kernel refuses is not forgotten", what_the_kernel_refuses_is_not_forgotten},
 	{"a join that fails leaves nothing", a_join_that_fails_leaves_nothing},
 	{"memory of others comes and goes", memory_of_others_comes_and_goes},
+	{"memory of others that no device reaches vetoes nothing",
+		memory_of_others_that_no_device_reaches_vetoes_nothing},
 	{"two containers both follow", two_containers_both_follow},
 };
 

@@ -10,6 +10,9 @@
  * Nobody asks the listener of memory events whether memory may be had. So what can be known is asked for before: IOVAs are taken
  * for all that the EAL has reserved, and a validator refuses growth for which entries or RLIMIT_MEMLOCK do not suffice. If the
  * kernel refuses all the same, the run is remembered, and no further memory is had before it could be mapped.
+ *
+ * Memory that others gave to the EAL (an external heap) is mapped in the same way, but it can lie where no device ever reaches it.
+ * Then that heap is without devices; the EAL's own goes on growing.
  */
 
 #include <errno.h>
@@ -37,7 +40,9 @@ struct run {
 	char *va;
 	rte_iova_t iova;
 	size_t len;
-	bool mapped; /**< false: the kernel refused; devices cannot reach it */
+	bool external; /**< others gave it to the EAL */
+	bool mapped;   /**< false: devices cannot reach it */
+	int refused;   /**< why it is not mapped: a negative errno; 0: it was not tried yet */
 };
 
 RTE_TAILQ_HEAD(run_list, run);
@@ -120,7 +125,15 @@ run_map(const struct vfio_pci_mem *mem, struct run *run)
 	int rc = dmamap_map(mem->container, run->va, run->len, DMAMAP_RW | DMAMAP_FIXED, &iova);
 
 	run->mapped = rc == 0;
+	run->refused = rc;
 	return rc;
+}
+
+/** Is there hope that what was refused is mapped if tried again? */
+static bool
+run_may_be_mapped(const struct run *run)
+{
+	return !run->external || run->refused == 0 || run->refused == -ENOMEM || run->refused == -ENOSPC;
 }
 
 static void
@@ -133,13 +146,13 @@ run_unmap(const struct vfio_pci_mem *mem, struct run *run)
 }
 
 static struct run *
-run_add(struct vfio_pci_mem *mem, char *va, rte_iova_t iova, size_t len)
+run_add(struct vfio_pci_mem *mem, char *va, rte_iova_t iova, size_t len, bool external)
 {
 	struct run *run = calloc(1, sizeof(*run));
 
 	if (run == NULL)
 		return NULL;
-	*run = (struct run){.va = va, .iova = iova, .len = len};
+	*run = (struct run){.va = va, .iova = iova, .len = len, .external = external};
 	TAILQ_INSERT_TAIL(&mem->runs, run, next);
 	return run;
 }
@@ -152,17 +165,17 @@ run_del(struct vfio_pci_mem *mem, struct run *run)
 	free(run);
 }
 
-/** Add a page, to the last run if it continues that one and that is not mapped yet. */
+/** Add a page, to the last run if it continues that one and that was not tried to be mapped yet. */
 static int
-add_page(struct vfio_pci_mem *mem, const struct rte_memseg *ms)
+add_page(struct vfio_pci_mem *mem, const struct rte_memseg *ms, bool external)
 {
 	struct run *run = TAILQ_LAST(&mem->runs, run_list);
 
 	if (ms->iova == RTE_BAD_IOVA)
 		return 0;
-	if (run == NULL || run->mapped || run->va + run->len != (char *)ms->addr ||
-		run->iova + run->len != ms->iova)
-		run = run_add(mem, ms->addr, ms->iova, 0);
+	if (run == NULL || run->mapped || run->refused != 0 || run->external != external ||
+		run->va + run->len != (char *)ms->addr || run->iova + run->len != ms->iova)
+		run = run_add(mem, ms->addr, ms->iova, 0, external);
 	if (run == NULL)
 		return VFIO_PCI_FAIL(ENOMEM, "container %s: out of memory",
 			dmamap_container_name(mem->container));
@@ -170,16 +183,33 @@ add_page(struct vfio_pci_mem *mem, const struct rte_memseg *ms)
 	return 0;
 }
 
+/** Map what is not mapped. @return 0, or why some of the EAL's own memory could not be. */
 static int
 map_new_runs(struct vfio_pci_mem *mem)
 {
 	struct run *run;
 	int rc = 0;
 
-	TAILQ_FOREACH(run, &mem->runs, next)
-		if (!run->mapped && rc == 0)
-			rc = run_map(mem, run);
+	TAILQ_FOREACH(run, &mem->runs, next) {
+		/* After one that the kernel refused it would refuse the others too, with a line for each. */
+		if (run->mapped || rc < 0 || !run_may_be_mapped(run))
+			continue;
+		if (run_map(mem, run) < 0 && !run->external)
+			rc = run->refused;
+	}
 	return rc;
+}
+
+/** Why some of [va, last] is not mapped, or 0. */
+static int
+why_refused(const struct vfio_pci_mem *mem, uintptr_t va, uintptr_t last)
+{
+	const struct run *run;
+
+	TAILQ_FOREACH(run, &mem->runs, next)
+		if ((uintptr_t)run->va <= last && va <= (uintptr_t)run->va + run->len - 1 && !run->mapped)
+			return run->refused != 0 ? run->refused : -ENOMEM;
+	return 0;
 }
 /**@}*/
 
@@ -239,12 +269,13 @@ memory_came(const struct rte_memseg_list *msl, const char *va, size_t len)
 		rc = 0;
 		for (at = 0; at < len && rc == 0; at += msl->page_sz) {
 			ms = rte_mem_virt2memseg(va + at, msl);
-			rc = add_page(mem, ms);
+			rc = add_page(mem, ms, msl->external);
 			if (!msl->external)
 				keep_page(ms);
 		}
+		map_new_runs(mem);
 		if (rc == 0)
-			rc = map_new_runs(mem);
+			rc = why_refused(mem, (uintptr_t)va, (uintptr_t)va + len - 1);
 		if (rc < 0)
 			VFIO_PCI_LOG(ERR, "container %s: devices cannot reach the EAL's new memory %p, "
 				"0x%zx bytes: %s", dmamap_container_name(mem->container), va, len,
@@ -261,10 +292,10 @@ run_cut(struct vfio_pci_mem *mem, struct run *run, const char *va, size_t len)
 
 	run_del(mem, run);
 	if (va > whole.va)
-		run_add(mem, whole.va, whole.iova, va - whole.va);
+		run_add(mem, whole.va, whole.iova, va - whole.va, whole.external);
 	if (last < whole.va + whole.len)
 		run_add(mem, RTE_PTR_ADD(whole.va, last - whole.va), whole.iova + (last - whole.va),
-			whole.va + whole.len - last);
+			whole.va + whole.len - last, whole.external);
 }
 
 static void
@@ -446,7 +477,7 @@ take_page(const struct rte_memseg_list *msl, const struct rte_memseg *ms, void *
 	/* Other programs' memory is mapped by rte_dev_dma_map(), if it is no heap. */
 	if (msl->external && !msl->heap)
 		return 0;
-	return add_page(arg, ms);
+	return add_page(arg, ms, msl->external);
 }
 
 static int
@@ -475,7 +506,9 @@ mem_fill(const char *dev, struct vfio_pci_mem *mem)
 	if (rc == 0 && info.backend != DMAMAP_BACKEND_NOIOMMU &&
 		rte_memseg_list_walk_thread_unsafe(take_list, &taking) < 0)
 		rc = -EEXIST;
-	return rc == 0 ? map_new_runs(mem) : rc;
+	if (rc == 0)
+		map_new_runs(mem);
+	return rc == 0 ? why_refused(mem, 0, UINTPTR_MAX) : rc;
 }
 
 static void
