@@ -5,35 +5,25 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "iommu_trace.h"
+#include "test.h"
 
 #define TRACING "/sys/kernel/tracing/"
-
-static int
-write_file(const char *path, const char *text, int flags)
-{
-	int fd = open(path, O_WRONLY | flags), rc = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		rc = -errno;
-	close(fd);
-	return rc;
-}
 
 int
 iommu_trace_start(void)
 {
-	write_file(TRACING "trace", "", O_TRUNC);
-	if (write_file(TRACING "events/iommu/map/enable", "1", 0) < 0 ||
-		write_file(TRACING "events/iommu/unmap/enable", "1", 0) < 0)
+	if (access(TRACING "events", F_OK) < 0)
+		mount("tracefs", TRACING, "tracefs", 0, NULL);
+	test_write_file(TRACING "trace", "%s", "");
+	if (test_write_file(TRACING "events/iommu/map/enable", "1") < 0 ||
+		test_write_file(TRACING "events/iommu/unmap/enable", "1") < 0)
 		return -ENOENT;
 	return 0;
 }
@@ -41,8 +31,8 @@ iommu_trace_start(void)
 void
 iommu_trace_stop(void)
 {
-	write_file(TRACING "events/iommu/map/enable", "0", 0);
-	write_file(TRACING "events/iommu/unmap/enable", "0", 0);
+	test_write_file(TRACING "events/iommu/map/enable", "0");
+	test_write_file(TRACING "events/iommu/unmap/enable", "0");
 }
 
 /*

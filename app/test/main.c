@@ -5,6 +5,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_log.h>
@@ -85,6 +87,29 @@ uint32_t
 test_rand_max(uint32_t max)
 {
 	return (uint32_t)nrand48(history) % max;
+}
+
+int
+test_write_file(const char *path, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+	int fd, len;
+	ssize_t done;
+
+	va_start(ap, fmt);
+	len = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (len < 0 || (size_t)len >= sizeof(text))
+		return -EFBIG;
+	fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	done = write(fd, text, (size_t)len);
+	if (done < 0)
+		done = -errno;
+	close(fd);
+	return done < 0 ? (int)done : done == len ? 0 : -EIO;
 }
 
 void

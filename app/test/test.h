@@ -72,6 +72,9 @@ uint64_t test_seed(void);
 /** The next number of the history, below max (which is not 0). DPDK's own generator wants the EAL from 24.11 on. */
 uint32_t test_rand_max(uint32_t max);
 
+/** Write a text into a file that is there, mostly one of the kernel's, in one go. @return 0; -errno; -EFBIG: over 255 bytes. */
+int test_write_file(const char *path, const char *fmt, ...) __rte_format_printf(2, 3);
+
 /** Record log lines from now on; test_log_end() gives them back (freed by the next begin). */
 void test_log_begin(void);
 /** @see test_log_begin() */

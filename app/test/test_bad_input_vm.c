@@ -509,15 +509,6 @@ read_count(const char *path)
 	return n;
 }
 
-static bool
-write_count(const char *path, long n)
-{
-	FILE *f = fopen(path, "w");
-	bool done = f != NULL && fprintf(f, "%ld\n", n) > 0;
-
-	return (f == NULL || fclose(f) == 0) && done;
-}
-
 static int
 no_hugepages(void)
 {
@@ -530,9 +521,9 @@ no_hugepages(void)
 	if (runner == NULL || strncmp(runner, "vm:", 3) != 0)
 		return test_skip("this is no emulated machine: its hugepages are left alone");
 	ATTACH_EDU();
-	TEST_ASSERT(n > 0 && write_count(HUGEPAGES "nr_hugepages", 0), "cannot take them away");
+	TEST_ASSERT(n > 0 && test_write_file(HUGEPAGES "nr_hugepages", "0") == 0, "cannot take them away");
 	rc = expect_refused(&wrong);
-	TEST_ASSERT(write_count(HUGEPAGES "nr_hugepages", n), "cannot give them back");
+	TEST_ASSERT_SUCCESS(test_write_file(HUGEPAGES "nr_hugepages", "%ld", n), "cannot give them back");
 	TEST_ASSERT_SUCCESS(rc, "see above");
 	TEST_ASSERT_SUCCESS(zone_of_2_mib(container), "with hugepages");
 	return TEST_SUCCESS;

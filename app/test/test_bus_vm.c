@@ -201,17 +201,6 @@ readable(const volatile uint8_t *addr)
 	return yes;
 }
 
-static bool
-write_sysfs(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 static unsigned int
 count_fds(void)
 {
@@ -751,7 +740,7 @@ a_dead_device_reads_as_ones(void)
 static void *
 unbind(void *arg)
 {
-	return write_sysfs("/sys/bus/pci/drivers/vfio-pci/unbind", arg) ? arg : NULL;
+	return test_write_file("/sys/bus/pci/drivers/vfio-pci/unbind", "%s", (const char *)arg) == 0 ? arg : NULL;
 }
 
 static bool
@@ -761,8 +750,8 @@ bind_again(const char *name)
 	bool ok;
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", name);
-	ok = write_sysfs(path, "vfio-pci") && write_sysfs("/sys/bus/pci/drivers_probe", name);
-	return write_sysfs(path, "\n") && ok;
+	ok = test_write_file(path, "vfio-pci") == 0 && test_write_file("/sys/bus/pci/drivers_probe", "%s", name) == 0;
+	return test_write_file(path, "\n") == 0 && ok;
 }
 
 struct removal {

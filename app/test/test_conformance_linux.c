@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -26,9 +25,9 @@
 #include <rte_string_fns.h>
 
 #include "conformance.h"
+#include "iommu_trace.h"
 #include "test.h"
 
-#define TRACING "/sys/kernel/tracing/"
 #define ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 /* Of the kernel that config/vm/kernel-build makes only, see config/vm/kernel-alter.h. */
 #define NEVER_SHARE "/sys/module/vfio_iommu_type1/parameters/never_share"
@@ -254,25 +253,9 @@ linux_limit_memory(uint64_t bytes, bool capable)
 }
 
 static int
-write_file(const char *path, const char *text, int flags)
-{
-	int fd = open(path, O_WRONLY | flags), rc = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		rc = -errno;
-	close(fd);
-	return rc;
-}
-
-static int
 linux_limit_entries(unsigned int n)
 {
-	char text[32];
-
-	snprintf(text, sizeof(text), "%u", n != 0 ? n : 65535);
-	return write_file(ENTRY_LIMIT, text, 0) < 0 ? -ENOTSUP : 0;
+	return test_write_file(ENTRY_LIMIT, "%u", n != 0 ? n : 65535) < 0 ? -ENOTSUP : 0;
 }
 
 /* Another process */
@@ -309,41 +292,22 @@ linux_ioctl_elsewhere(int fd, unsigned long request, void *arg, size_t len)
 
 static bool tracing;
 
-static bool
-start_tracing(void)
-{
-	if (access(TRACING "events", F_OK) < 0)
-		mount("tracefs", TRACING, "tracefs", 0, NULL);
-	write_file(TRACING "trace", "", O_TRUNC);
-	return write_file(TRACING "events/iommu/map/enable", "1", 0) == 0;
-}
-
 /** Entries into any IOMMU's tables since the case began, or -1 where the kernel does not tell. */
 static int64_t
 linux_map_events(void)
 {
-	char line[512];
-	int64_t n = 0;
-	FILE *in;
+	struct iommu_trace trace;
 
 	if (!tracing)
 		return -1;
-	in = fopen(TRACING "trace", "r");
-	if (in == NULL)
-		return -1;
-	while (fgets(line, sizeof(line), in) != NULL)
-		n += strstr(line, " map: IOMMU") != NULL;
-	fclose(in);
-	return n;
+	iommu_trace_read(DMAMAP_ANYWHERE, &trace);
+	return trace.maps;
 }
 
 static void
 linux_fail_map_event(unsigned int nth, int err)
 {
-	char text[16];
-
-	snprintf(text, sizeof(text), "%u", err == ENOMEM ? nth : 0);
-	write_file(FAIL_MAP, text, 0);
+	test_write_file(FAIL_MAP, "%u", err == ENOMEM ? nth : 0);
 }
 
 static struct kernel kernel_linux = {
@@ -374,9 +338,9 @@ conformance_linux(const struct kernel **kernel)
 	if (!told && uname(&name) == 0)
 		printf("  kernel Linux %s %s, IOMMU %s\n", name.release, name.machine, place.iommu);
 	told = true;
-	tracing = start_tracing();
+	tracing = iommu_trace_start() == 0;
 	/* What the case before has not used up is taken back. */
-	if (write_file(FAIL_MAP, "0", 0) == 0)
+	if (test_write_file(FAIL_MAP, "0") == 0)
 		kernel_linux.fail_map_event = linux_fail_map_event;
 	*kernel = &kernel_linux;
 	return TEST_SUCCESS;

@@ -145,16 +145,6 @@ no_cgroup_is_no_limit(void)
 	return check_cgroup(files, 0, MB2, UINT64_MAX, "");
 }
 
-/** Write a number to a file of the kernel. @return whether it took it */
-static bool
-write_file(const char *path, uint64_t value)
-{
-	FILE *f = fopen(path, "we");
-	bool ok = f != NULL && fprintf(f, "%" PRIu64, value) > 0;
-
-	return f != NULL && fclose(f) == 0 && ok;
-}
-
 #define OVERCOMMIT "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages"
 
 /** All pages that are free and two more, of which the kernel may make so many. */
@@ -182,13 +172,13 @@ pages_beyond_the_pool_are_counted(void)
 	uint64_t over;
 	int rc[2];
 
-	if (dm_hugepage_count(MB2, -1, &count) < 0 || count.surplus != 0 || !write_file(OVERCOMMIT, 0))
+	if (dm_hugepage_count(MB2, -1, &count) < 0 || count.surplus != 0 || test_write_file(OVERCOMMIT, "0") < 0)
 		return test_skip("no leave to say how many surplus hugepages there may be");
 	rc[0] = alloc_beyond_the_pool(&over);
 	/* Room for what others of this machine take meanwhile. */
-	write_file(OVERCOMMIT, 64);
+	test_write_file(OVERCOMMIT, "64");
 	rc[1] = alloc_beyond_the_pool(&over);
-	write_file(OVERCOMMIT, 0);
+	test_write_file(OVERCOMMIT, "0");
 	TEST_ASSERT_EQUAL(rc[0], -ENOMEM, "without: %d", rc[0]);
 	TEST_ASSERT_EQUAL(over, 64, "%" PRIu64 " surplus pages", over);
 	TEST_ASSERT_EQUAL(rc[1], 0, "with: %d", rc[1]);

@@ -22,15 +22,11 @@
 #include <rte_lcore.h>
 #include <rte_rcu_qsbr.h>
 #include <rte_telemetry.h>
-#include <rte_version.h>
 
 #include <dmamap.h>
 
+#include "gantry_dpdk.h"
 #include "l2fwd.h"
-
-#if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
-#define rte_tel_data_add_dict_uint rte_tel_data_add_dict_u64
-#endif
 
 #define BUS "vfio_pci"
 #define ARGS_MAX 512

@@ -10,21 +10,15 @@
 #include <string.h>
 
 #include <rte_telemetry.h>
-#include <rte_version.h>
 
 #include "dm_container.h"
 #include "dm_hugepage.h"
+#include "gantry_dpdk.h"
 
 /*
  * Registered before main(). Whoever never starts the EAL has them in a table that nobody reads. A reply of DPDK 22.11 holds
  * 16 KiB, a dictionary 256 entries: what does not fit is asked for by number.
  */
-
-#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
-#define add_u64 rte_tel_data_add_dict_uint
-#else
-#define add_u64 rte_tel_data_add_dict_u64
-#endif
 
 /** Zones or owners in one reply. */
 #define SHOWN_MAX 40
@@ -119,8 +113,8 @@ tell_if_named(struct dmamap_container *c, void *arg)
 		zones++;
 		zone_len += dmamap_zone_len(z);
 	}
-	add_u64(q->d, "zones", zones);
-	add_u64(q->d, "zone_bytes", zone_len);
+	rte_tel_data_add_dict_uint(q->d, "zones", zones);
+	rte_tel_data_add_dict_uint(q->d, "zone_bytes", zone_len);
 	add_devices(q->d, c);
 	return 1;
 }
@@ -138,17 +132,17 @@ tell_container(const char *cmd, const char *params, struct rte_tel_data *d)
 	rte_tel_data_start_dict(d);
 	rte_tel_data_add_dict_string(d, "name", params);
 	rte_tel_data_add_dict_string(d, "backend", backends[info.backend]);
-	add_u64(d, "domains", info.n_domains);
-	add_u64(d, "groups", info.n_groups);
-	add_u64(d, "devices", info.n_devices);
+	rte_tel_data_add_dict_uint(d, "domains", info.n_domains);
+	rte_tel_data_add_dict_uint(d, "groups", info.n_groups);
+	rte_tel_data_add_dict_uint(d, "devices", info.n_devices);
 	add_address(d, "page_sizes", info.page_sizes);
-	add_u64(d, "mappings", info.n_mappings);
-	add_u64(d, "mapped_bytes", info.mapped_len);
-	add_u64(d, "taken_bytes", info.taken_len);
-	add_u64(d, "fenced_bytes", info.fenced_len);
-	add_u64(d, "entries_left", info.entries_left);
-	add_u64(d, "map_calls", info.map_calls);
-	add_u64(d, "unmap_calls", info.unmap_calls);
+	rte_tel_data_add_dict_uint(d, "mappings", info.n_mappings);
+	rte_tel_data_add_dict_uint(d, "mapped_bytes", info.mapped_len);
+	rte_tel_data_add_dict_uint(d, "taken_bytes", info.taken_len);
+	rte_tel_data_add_dict_uint(d, "fenced_bytes", info.fenced_len);
+	rte_tel_data_add_dict_uint(d, "entries_left", info.entries_left);
+	rte_tel_data_add_dict_uint(d, "map_calls", info.map_calls);
+	rte_tel_data_add_dict_uint(d, "unmap_calls", info.unmap_calls);
 	rte_tel_data_add_dict_string(d, "coherent", info.coherent ? "yes" : "no");
 	dm_containers_walk(tell_if_named, &q);
 	return q.found ? 0 : -ENOENT;
@@ -171,8 +165,8 @@ tell_zone(struct rte_tel_data *d, const struct dmamap_zone *z)
 	rte_tel_data_add_dict_string(d, "name", info.name);
 	rte_tel_data_add_dict_string(d, "container", z->c->name);
 	rte_tel_data_add_dict_string(d, "owner", info.owner);
-	add_u64(d, "bytes", info.len);
-	add_u64(d, "page_size", info.page_size);
+	rte_tel_data_add_dict_uint(d, "bytes", info.len);
+	rte_tel_data_add_dict_uint(d, "page_size", info.page_size);
 	rte_tel_data_add_dict_string(d, "kind", kinds[info.kind]);
 	rte_tel_data_add_dict_string(d, "placement", placements[info.placement]);
 	rte_tel_data_add_dict_string(d, "as_asked", info.as_asked ? "yes" : "no");
@@ -181,7 +175,7 @@ tell_zone(struct rte_tel_data *d, const struct dmamap_zone *z)
 	nodes = add_dict(d, "nodes");
 	for (i = 0; i < info.n_nodes && nodes != NULL; i++) {
 		snprintf(name, sizeof(name), info.nodes[i].node < 0 ? "unknown" : "%d", info.nodes[i].node);
-		add_u64(nodes, name, info.nodes[i].len);
+		rte_tel_data_add_dict_uint(nodes, name, info.nodes[i].len);
 	}
 }
 
@@ -210,7 +204,7 @@ tell_zones(const char *cmd, const char *params, struct rte_tel_data *d)
 
 	rte_tel_data_start_dict(d);
 	dm_containers_walk(tell_zones_of, &q);
-	add_u64(d, "total", q.at);
+	rte_tel_data_add_dict_uint(d, "total", q.at);
 	return 0;
 }
 
@@ -278,8 +272,8 @@ tell_memory(const char *cmd, const char *params, struct rte_tel_data *d)
 		return -ENOMEM;
 	rte_tel_data_start_dict(d);
 	dmamap_memory_walk(sum_by_node, s);
-	add_u64(d, "zone_bytes", s->zones);
-	add_u64(d, "foreign_bytes", s->foreign);
+	rte_tel_data_add_dict_uint(d, "zone_bytes", s->zones);
+	rte_tel_data_add_dict_uint(d, "foreign_bytes", s->foreign);
 	for (i = 0; i < s->n; i++) {
 		for (j = 0; j < i && s->of[j].node != s->of[i].node;)
 			j++;
@@ -290,7 +284,7 @@ tell_memory(const char *cmd, const char *params, struct rte_tel_data *d)
 		inner = add_dict(d, name);
 		for (; j < s->n && inner != NULL; j++)
 			if (s->of[j].node == s->of[i].node)
-				add_u64(inner, s->of[j].key, s->of[j].len);
+				rte_tel_data_add_dict_uint(inner, s->of[j].key, s->of[j].len);
 	}
 	free(s);
 	return 0;
@@ -319,11 +313,11 @@ tell_owners(const char *cmd, const char *params, struct rte_tel_data *d)
 		if (one == NULL)
 			break;
 		rte_tel_data_add_dict_string(one, "owner", s->of[i].key);
-		add_u64(one, "bytes", s->of[i].len);
+		rte_tel_data_add_dict_uint(one, "bytes", s->of[i].len);
 	}
 	/* Of owners that found no room in the reply. */
 	if (s->rest > 0)
-		add_u64(d, "rest", s->rest);
+		rte_tel_data_add_dict_uint(d, "rest", s->rest);
 	free(s);
 	return 0;
 }
