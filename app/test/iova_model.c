@@ -27,6 +27,7 @@ struct model {
 	unsigned int max_order; /* of lengths, in pages */
 	uint64_t limit;		/* last address that a scene knows */
 	bool fill; /* take more often than give */
+	bool seen_padding;
 };
 
 #define WRONG(m, text) ((m)->h->wrong = (text), -1)
@@ -258,6 +259,9 @@ step_look(struct model *m)
 	dm_iova_stats(m->space, &st);
 	if (st.live_ranges != m->n || st.live_len != m->live_len)
 		return WRONG(m, "miscounted");
+	if (st.padding_len > 0 && (st.padding_len >= st.live_len / 8 || m->limit < (PAGE << 27)))
+		return WRONG(m, "more padding than the header says");
+	m->seen_padding |= st.padding_len > 0;
 	return 0;
 }
 
@@ -359,6 +363,7 @@ make_usable(struct model *m)
 		{18, 11, 8, 6},	  /* 1 GiB, ranges to 16 MiB */
 		{27, 18, 16, 12}, /* 39 bit, ranges to 2 GiB, as on a small IOMMU */
 		{52, 30, 16, 28}, /* all 64 bits */
+		{28, 21, 4, 12},  /* 1 TiB, ranges to 16 GiB: with paddings, until it gets full */
 	};
 	unsigned int i;
 
@@ -394,6 +399,7 @@ iova_history_run(struct iova_history *h)
 		if (rc != 0 || (h->script != NULL && m.at == h->script_len))
 			break;
 	}
+	h->seen_padding = m.seen_padding;
 	if (rc == 0)
 		rc = nothing_is_lost(&m);
 	dm_range_set_clear(&m.usable);

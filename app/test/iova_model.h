@@ -7,10 +7,11 @@
 #ifndef IOVA_MODEL_H
 #define IOVA_MODEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/** How many kinds of address space histories know: tiny, tight, 39 bit with holes, all 64 bits. */
-#define IOVA_SCENES 4
+/** How many kinds of address space histories know: tiny, tight, 39 bit with holes, all 64 bits, 1 TiB that gets full. */
+#define IOVA_SCENES 5
 
 /** A random history of one allocator against the model, and how it ended. */
 struct iova_history {
@@ -21,6 +22,7 @@ struct iova_history {
 	uint64_t script_len;   /**< bytes in script; the history ends with them */
 	uint64_t step;	    /**< out: the call that went wrong */
 	const char *wrong;  /**< out: what was wrong with it */
+	bool seen_padding;  /**< out: ranges with padding were among the live ones */
 };
 
 /**

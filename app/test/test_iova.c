@@ -20,6 +20,7 @@
 #define K4 UINT64_C(0x1000)
 #define M2 UINT64_C(0x200000)
 #define G1 UINT64_C(0x40000000)
+#define LOW_END (UINT64_C(1) << 32)
 #define SPAN(start, last) ((struct dmamap_range){(start), (last)})
 
 static struct dm_iova_space *space;
@@ -369,6 +370,187 @@ last_hole_of_any_shape_is_found(void)
 	return TEST_SUCCESS;
 }
 
+/* Padding: what a range got because its class has that length. The space is large enough for it, unless said otherwise. */
+
+#define WIDE_LAST ((UINT64_C(1) << 47) - 1)
+
+static uint64_t
+padding(void)
+{
+	struct dm_iova_stats st;
+
+	dm_iova_stats(space, &st);
+	return st.padding_len;
+}
+
+/** Each length up to 4 GiB near which something changes. */
+static uint64_t
+next_interesting(uint64_t pages)
+{
+	if (pages < 1100)
+		return pages + 1;
+	return (pages & (pages - 1)) == 0 || ((pages - 1) & (pages - 2)) == 0 || pages % 2 == 0 ?
+		       pages + 1 : pages + RTE_MAX(pages / 97, UINT64_C(1));
+}
+
+static int
+padding_is_less_than_an_eighth(void)
+{
+	uint64_t pages, padded = 0;
+
+	TEST_ASSERT_SUCCESS(use_one(0, WIDE_LAST), "usable");
+	for (pages = 1; pages <= UINT64_C(1) << 20; pages = next_interesting(pages)) {
+		uint64_t more;
+		rte_iova_t iova;
+
+		TEST_ASSERT_SUCCESS(take(pages * K4, &iova), "%" PRIu64 " pages", pages);
+		more = padding() / K4;
+		TEST_ASSERT(more * 8 < pages, "%" PRIu64 " pages behind %" PRIu64, more, pages);
+		TEST_ASSERT(more == 0 || (pages > 32 && (pages & (pages - 1)) != 0), "%" PRIu64, pages);
+		TEST_ASSERT_EQUAL(dm_iova_give(space, iova, (pages + more + (more == 0)) * K4), -EINVAL, "padded");
+		TEST_ASSERT_SUCCESS(dm_iova_give(space, iova, pages * K4), "give");
+		TEST_ASSERT_EQUAL(padding(), 0, "behind nothing");
+		padded += more > 0;
+	}
+	TEST_ASSERT(padded > 1000, "only %" PRIu64 " lengths with padding", padded);
+	return TEST_SUCCESS;
+}
+
+/** What the header says has none, has none. */
+static int
+where_space_is_scarce_nothing_is_padded(void)
+{
+	const struct dmamap_range low = {0, UINT32_MAX};
+	const uint64_t len = 521 * K4;
+	rte_iova_t iova;
+
+	TEST_ASSERT_SUCCESS(use_one(0, (UINT64_C(1) << 39) - 1), "39 bit");
+	TEST_ASSERT_SUCCESS(take(len, &iova), "39 bit");
+	TEST_ASSERT_EQUAL(padding(), 0, "39 bit");
+	TEST_ASSERT_SUCCESS(use_one(0, WIDE_LAST), "wide");
+	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, G1, len), "fixed");
+	TEST_ASSERT_SUCCESS(dm_iova_take(space, len, K4, 0, low, &iova), "low");
+	TEST_ASSERT(iova + len <= LOW_END, "not low");
+	TEST_ASSERT_SUCCESS(dm_iova_take(space, len, M2, K4, DMAMAP_ANYWHERE, &iova), "phase");
+	TEST_ASSERT_SUCCESS(dm_iova_take(space, len, G1, 0, DMAMAP_ANYWHERE, &iova), "alignment");
+	TEST_ASSERT_EQUAL(padding(), 0, "special wishes");
+	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, UINT64_C(1) << 45, UINT64_C(3) << 45), "three quarters");
+	TEST_ASSERT_SUCCESS(take(len, &iova), "nearly full");
+	TEST_ASSERT_EQUAL(padding(), 0, "nearly full");
+	return TEST_SUCCESS;
+}
+
+/** Take everything around [first, last]; both lie above 4 GiB. */
+static int
+fill_around(uint64_t first, uint64_t last)
+{
+	int rc = dm_iova_take_fixed(space, 0, first);
+
+	return rc == 0 ? dm_iova_take_fixed(space, last + 1, WIDE_LAST - last) : rc;
+}
+
+static int
+padding_is_in_nobodys_way(void)
+{
+	const uint64_t len = 1000 * K4;
+	uint64_t end, pad;
+	rte_iova_t iova, at;
+	unsigned int i;
+
+	TEST_ASSERT_SUCCESS(use_one(0, WIDE_LAST), "usable");
+	TEST_ASSERT_SUCCESS(take(len, &iova), "take");
+	end = iova + len;
+	pad = padding();
+	TEST_ASSERT_EQUAL(pad, 24 * K4, "1024 pages are a class, 896 the one below");
+	TEST_ASSERT_SUCCESS(fill_around(iova, end + pad - 1), "around");
+	for (i = 0; i < 24; i++) {
+		TEST_ASSERT_SUCCESS(take(K4, &at), "page %u of the padding", i);
+		TEST_ASSERT_EQUAL(at, end + i * K4, "elsewhere");
+	}
+	TEST_ASSERT_EQUAL(take(K4, &at), -ENOSPC, "full");
+	TEST_ASSERT_EQUAL(padding(), 0, "full");
+	TEST_ASSERT_EQUAL(dm_iova_give(space, iova, len + pad), -EINVAL, "with what was its padding");
+	TEST_ASSERT_SUCCESS(dm_iova_give(space, iova, len), "give");
+	TEST_ASSERT_SUCCESS(take(len, &at), "again");
+	TEST_ASSERT_EQUAL(at, iova, "another place");
+	return TEST_SUCCESS;
+}
+
+static int
+a_fixed_place_may_be_in_a_padding(void)
+{
+	const uint64_t len = 1000 * K4;
+	struct dmamap_range r;
+	rte_iova_t iova;
+
+	TEST_ASSERT_SUCCESS(use_one(0, WIDE_LAST), "usable");
+	/* It is the same padding where the range was another one before, without any. */
+	TEST_ASSERT_SUCCESS(take(1024 * K4, &iova), "longest of the class");
+	TEST_ASSERT_EQUAL(padding(), 0, "longest of the class");
+	TEST_ASSERT_SUCCESS(dm_iova_give(space, iova, 1024 * K4), "give it");
+	TEST_ASSERT_SUCCESS(take(len, &iova), "take");
+	TEST_ASSERT_EQUAL(padding(), 24 * K4, "padding");
+	TEST_ASSERT_EQUAL(dm_iova_take_fixed(space, iova + len - K4, 2 * K4), -EEXIST, "its last page too");
+	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, iova + len + 5 * K4, 100 * K4), "from its padding on");
+	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, iova + len, 5 * K4), "what is left of it");
+	TEST_ASSERT_SUCCESS(dm_iova_next_live(space, 0, &r), "live");
+	TEST_ASSERT(r.start == iova && r.last == iova + len - 1, "another range");
+	TEST_ASSERT_SUCCESS(dm_iova_give(space, iova, len), "give");
+	TEST_ASSERT_SUCCESS(dm_iova_give(space, iova + len + 5 * K4, 100 * K4), "give fixed");
+	TEST_ASSERT_SUCCESS(dm_iova_give(space, iova + len, 5 * K4), "give the other");
+	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, 0, WIDE_LAST + 1), "an address was lost");
+	return TEST_SUCCESS;
+}
+
+static int
+a_padding_may_become_unusable(void)
+{
+	const uint64_t len = 1000 * K4;
+	struct dmamap_range conflict;
+	rte_iova_t iova, at;
+	uint64_t last;
+
+	TEST_ASSERT_SUCCESS(use_one(0, WIDE_LAST), "usable");
+	TEST_ASSERT_SUCCESS(take(len, &iova), "take");
+	last = iova + len - 1;
+	TEST_ASSERT_EQUAL(padding(), 24 * K4, "padding");
+	TEST_ASSERT_EQUAL(use((struct dmamap_range[]){{0, last - 1}}, 1, &conflict), -EADDRINUSE, "a byte too far");
+	TEST_ASSERT(conflict.start == iova && conflict.last == last, "conflict");
+	TEST_ASSERT_EQUAL(padding(), 24 * K4, "a refusal changed something");
+	TEST_ASSERT_SUCCESS(use_one(iova, last + K4), "all but a page of its padding");
+	TEST_ASSERT_SUCCESS(take(K4, &at), "that page");
+	TEST_ASSERT_EQUAL(at, last + 1, "elsewhere");
+	TEST_ASSERT_EQUAL(take(K4, &at), -ENOSPC, "full");
+	TEST_ASSERT_SUCCESS(use_one(0, WIDE_LAST), "everything again");
+	TEST_ASSERT_SUCCESS(dm_iova_give(space, iova, len), "give");
+	TEST_ASSERT_SUCCESS(dm_iova_give(space, last + 1, K4), "give the page");
+	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, 0, WIDE_LAST + 1), "an address was lost");
+	return TEST_SUCCESS;
+}
+
+/** Lengths of one class share magazines, and each life has its own length. */
+static int
+a_class_remembers_each_length(void)
+{
+	rte_iova_t iova[300];
+	unsigned int i, round;
+
+	TEST_ASSERT_SUCCESS(use_one(0, WIDE_LAST), "usable");
+	for (round = 0; round < 5; round++) {
+		for (i = 0; i < RTE_DIM(iova); i++)
+			TEST_ASSERT_SUCCESS(take((961 + (i * 7 + round) % 64) * K4, &iova[i]), "take");
+		for (i = 0; i < RTE_DIM(iova); i++) {
+			uint64_t pages = 961 + (i * 7 + round) % 64;
+
+			TEST_ASSERT_EQUAL(dm_iova_give(space, iova[i], (pages ^ 1) * K4), -EINVAL, "other");
+			TEST_ASSERT_SUCCESS(dm_iova_give(space, iova[i], pages * K4), "give");
+			TEST_ASSERT_EQUAL(dm_iova_give(space, iova[i], pages * K4), -ENOENT, "twice");
+		}
+	}
+	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, 0, WIDE_LAST + 1), "an address was lost");
+	return TEST_SUCCESS;
+}
+
 static int
 usable_grows_and_shrinks_while_ranges_live(void)
 {
@@ -449,6 +631,7 @@ a_random_history_equals_the_model(void)
 		h.scene = i;
 		TEST_ASSERT_SUCCESS(iova_history_run(&h), "scene %u, seed %" PRIu64 ": step %" PRIu64 ": %s",
 			i, h.seed, h.step, h.wrong);
+		TEST_ASSERT_EQUAL(h.seen_padding, i >= 3, "scene %u: paddings", i);
 	}
 	return TEST_SUCCESS;
 }
@@ -463,16 +646,17 @@ static struct {
 	uint64_t range[BOARD]; /* first page << 32 | pages; 0: none */
 	uint8_t held[PAGES];
 	uint64_t seed;
-	unsigned int steps, running;
+	uint64_t last; /* of what is usable from BASE on */
+	unsigned int steps, running, orders;
 	uint64_t wrong;
 } shared;
 
 static void
 hold(uint64_t first, uint64_t n, int by)
 {
-	uint64_t wrong = 0, i;
+	uint64_t wrong = first + n > PAGES, i;
 
-	for (i = first; i < first + n; i++)
+	for (i = first; wrong == 0 && i < first + n; i++)
 		wrong += __atomic_fetch_add(&shared.held[i], by, __ATOMIC_RELAXED) != (by > 0 ? 0 : 1);
 	if (wrong != 0)
 		__atomic_fetch_add(&shared.wrong, wrong, __ATOMIC_RELAXED);
@@ -495,7 +679,7 @@ trader(void *arg)
 	unsigned int i;
 
 	for (i = 0; i < shared.steps; i++) {
-		uint64_t w = next_random(&x), n = 1u << w % 6, was, page = 0;
+		uint64_t w = next_random(&x), n = 1u << w % shared.orders, was, page = 0;
 		rte_iova_t iova;
 
 		if ((w >> 8) % 4 == 0)
@@ -504,6 +688,8 @@ trader(void *arg)
 			page = (iova - BASE) / K4;
 			hold(page, n, 1);
 			page = (page << 32) | n;
+		} else if (shared.last > BASE + PAGES * K4) {
+			hold(0, PAGES + 1, 0); /* there is room */
 		}
 		was = __atomic_exchange_n(&shared.range[(w >> 32) % BOARD], page, __ATOMIC_ACQ_REL);
 		if (was == 0)
@@ -520,11 +706,13 @@ trader(void *arg)
 static uint64_t
 disturb(uint64_t x)
 {
-	static const struct dmamap_range narrow[] = {{BASE, BASE + PAGES * K4 - 1}};
-	static const struct dmamap_range wide[] = {{BASE, BASE + PAGES * K4 - 1}, {K4, G1}};
+	const uint64_t page = (x >> 8) % PAGES >> (x >> 40) % 8; /* rather where ranges are */
+	const struct dmamap_range narrow[] = {{BASE, shared.last}};
+	const struct dmamap_range wide[] = {{BASE, shared.last}, {K4, G1}};
+	const struct dmamap_range pierced[] = {{BASE, BASE + page * K4 - 1}, {BASE + (page + 1) * K4, shared.last}};
 	struct dm_iova_stats st;
 	struct dmamap_range r;
-	uint64_t wrong = 0, page = (x >> 8) % PAGES;
+	uint64_t wrong = 0;
 	int rc;
 
 	switch (x % 8) {
@@ -542,6 +730,11 @@ disturb(uint64_t x)
 		rc = dm_iova_next_live(space, BASE, &r);
 		wrong += rc == 0 ? r.start < BASE : rc != -ENOENT;
 		break;
+	case 4:
+		rc = use(&pierced[page == 0], 2 - (page == 0), NULL);
+		wrong += rc != 0 && rc != -EADDRINUSE;
+		wrong += use(narrow, 1, NULL) != 0;
+		break;
 	default:
 		rc = dm_iova_take_fixed(space, BASE + page * K4, K4);
 		if (rc == 0) {
@@ -550,12 +743,14 @@ disturb(uint64_t x)
 			rc = dm_iova_give(space, BASE + page * K4, K4);
 		}
 		wrong += rc != 0 && rc != -EEXIST;
+		break;
 	}
 	return wrong;
 }
 
+/** Let threads trade ranges of below 2^orders pages, which lie in [BASE, last], but in practice in its first PAGES. */
 static int
-threads_never_share_an_address(void)
+trade(uint64_t last, unsigned int orders)
 {
 	enum { THREADS = 3 };
 	pthread_t thread[THREADS];
@@ -567,8 +762,10 @@ threads_never_share_an_address(void)
 	shared.seed = test_seed();
 	shared.steps = 20000;
 	shared.running = THREADS;
+	shared.last = last;
+	shared.orders = orders;
 	x = shared.seed | 1;
-	TEST_ASSERT_SUCCESS(use_one(BASE, BASE + PAGES * K4 - 1), "usable");
+	TEST_ASSERT_SUCCESS(use_one(BASE, last), "usable");
 	for (n = 0; n < THREADS; n++)
 		if (pthread_create(&thread[n], NULL, trader, (void *)(uintptr_t)n) != 0)
 			break;
@@ -588,8 +785,20 @@ threads_never_share_an_address(void)
 						    (shared.range[i] & UINT32_MAX) * K4), "give %u", i);
 	dm_iova_stats(space, &st);
 	TEST_ASSERT(st.live_ranges == 0 && st.live_len == 0, "something is left");
-	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, BASE, PAGES * K4), "an address was lost");
+	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, BASE, last - BASE + 1), "an address was lost");
 	return TEST_SUCCESS;
+}
+
+static int
+threads_never_share_an_address(void)
+{
+	return trade(BASE + PAGES * K4 - 1, 6);
+}
+
+static int
+threads_never_share_an_address_with_padding(void)
+{
+	return trade(WIDE_LAST, 8);
 }
 
 #define ROUNDS 100
@@ -647,26 +856,28 @@ of_two_who_give_the_same_one_succeeds(void)
 static int
 a_life_ends_once(void)
 {
+	const uint64_t key = dm_live_word(G1, M2 / K4, false, false);
+	uint64_t i, home, word = 0, again = 0, next = 0;
 	struct dm_live_table t;
-	uint64_t i, word = 0, again = 0, next = 0;
 	int result = TEST_FAILED;
 
 	TEST_ASSERT_SUCCESS(dm_live_init(&t), "table");
-	i = dm_live_add(&t, G1, M2, true);
-	if (dm_live_find(&t, G1, &word) != i || dm_live_len(&t, i, word) != M2)
+	home = dm_live_home(&t, G1, dm_live_order(M2 / K4));
+	i = dm_live_add(&t, key | DM_LIVE_LIVE, M2);
+	if (dm_live_find(&t, home, key, &word) != i || dm_live_len(&t, i, word) != M2)
 		goto out;
 	if (!dm_live_end(&t, i, word) || dm_live_end(&t, i, word))
 		goto out;
-	if (dm_live_find(&t, G1, &again) != i || (again & DM_LIVE_LIVE) != 0)
+	if (dm_live_find(&t, home, key, &again) != i || (again & DM_LIVE_LIVE) != 0)
 		goto out;
-	dm_live_begin(&t, i, again);
+	dm_live_begin(&t, i, again, key);
 	/* Who still remembers the first life cannot end the second. */
-	if (dm_live_find(&t, G1, &next) != i || (next & DM_LIVE_LIVE) == 0 || dm_live_end(&t, i, word))
+	if (dm_live_find(&t, home, key, &next) != i || (next & DM_LIVE_LIVE) == 0 || dm_live_end(&t, i, word))
 		goto out;
 	if (!dm_live_end(&t, i, next))
 		goto out;
 	dm_live_remove(&t, i);
-	if (dm_live_find(&t, G1, &word) == DM_LIVE_NONE && t.n == 0 && t.n_used == 0)
+	if (dm_live_find(&t, home, key, &word) == DM_LIVE_NONE && t.n == 0 && t.n_used == 0)
 		result = TEST_SUCCESS;
 out:
 	dm_live_fini(&t);
@@ -734,10 +945,17 @@ static const struct test_case cases[] = {
 	{"only what was taken is taken back", only_what_was_taken_is_taken_back},
 	{"exhaustion and refill", exhaustion_and_refill},
 	{"the last hole of any shape is found", last_hole_of_any_shape_is_found},
+	{"a padding is less than an eighth", padding_is_less_than_an_eighth},
+	{"where space is scarce nothing is padded", where_space_is_scarce_nothing_is_padded},
+	{"a padding is in nobody's way", padding_is_in_nobodys_way},
+	{"a fixed place may be in a padding", a_fixed_place_may_be_in_a_padding},
+	{"a padding may become unusable", a_padding_may_become_unusable},
+	{"a class remembers each length", a_class_remembers_each_length},
 	{"usable grows and shrinks while ranges live", usable_grows_and_shrinks_while_ranges_live},
 	{"what lies in caches does not block a shrink", what_lies_in_caches_does_not_block_a_shrink},
 	{"a random history equals the model", a_random_history_equals_the_model},
 	{"threads never share an address", threads_never_share_an_address},
+	{"threads never share an address, with padding", threads_never_share_an_address_with_padding},
 	{"of two who give the same, one succeeds", of_two_who_give_the_same_one_succeeds},
 	{"a life ends once", a_life_ends_once},
 	{"threads come and go", threads_come_and_go},

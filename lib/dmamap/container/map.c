@@ -445,13 +445,13 @@ wait_for_readers(const struct dmamap_container *c)
 
 /** With very many mappings what an unmap reads is in no cache: fetch all of it at once, not one after the other. */
 static void
-prefetch_unmap(const struct dmamap_container *c, rte_iova_t iova)
+prefetch_unmap(const struct dmamap_container *c, struct dmamap_range r)
 {
 	const struct dm_mapping *m;
 
-	dm_xlate_prefetch(c->iova2va, iova);
-	dm_iova_prefetch(c->space, iova);
-	m = dm_mapping_at(c, iova);
+	dm_xlate_prefetch(c->iova2va, r.start);
+	dm_iova_prefetch(c->space, r.start, dm_range_len(r));
+	m = dm_mapping_at(c, r.start);
 	if (m == NULL)
 		return;
 	dm_xlate_prefetch(c->va2iova, m->vas.start);
@@ -466,7 +466,7 @@ dm_unmap_locked(struct dmamap_container *c, struct dmamap_range r, const struct 
 	uint64_t n;
 	int rc;
 
-	prefetch_unmap(c, r.start);
+	prefetch_unmap(c, r);
 	rc = check_whole(c, r, own, &n);
 	if (rc < 0)
 		return rc;

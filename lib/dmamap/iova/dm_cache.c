@@ -75,14 +75,25 @@ dm_gate_init(struct dm_gate *g)
 }
 
 struct dm_mag *
-dm_mag_new(void)
+dm_mag_new(unsigned int class)
 {
-	struct dm_mag *m = aligned_alloc(RTE_CACHE_LINE_SIZE,
-		RTE_ALIGN_CEIL(sizeof(*m), RTE_CACHE_LINE_SIZE));
+	size_t len = sizeof(struct dm_mag) + dm_cache_rounds(class) * sizeof(struct dm_cache_slot);
+	struct dm_mag *m = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN_CEIL(len, RTE_CACHE_LINE_SIZE));
 
 	if (m != NULL)
 		m->n = 0;
 	return m;
+}
+
+bool
+dm_cache_equip(struct dm_cache *c, unsigned int class)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		if (c->mag[class][i] == NULL)
+			c->mag[class][i] = dm_mag_new(class);
+	return c->mag[class][0] != NULL && c->mag[class][1] != NULL;
 }
 
 static void
@@ -112,7 +123,6 @@ dm_gate_my_cache(struct dm_gate *g)
 {
 	int i = dm_cache_thread >= 0 ? dm_cache_thread : dm_cache_thread_enrol();
 	struct dm_cache *c;
-	unsigned int k;
 
 	if (i < 0)
 		return NULL;
@@ -122,14 +132,7 @@ dm_gate_my_cache(struct dm_gate *g)
 	if (c == NULL)
 		return NULL;
 	memset(c, 0, sizeof(*c));
-	for (k = 0; k < DM_LIVE_CLASSES; k++) {
-		c->mag[k][0] = dm_mag_new();
-		c->mag[k][1] = dm_mag_new();
-		if (c->mag[k][0] == NULL || c->mag[k][1] == NULL) {
-			cache_free(c);
-			return NULL;
-		}
-	}
+	c->thread = i;
 	g->cache[i] = c;
 	return c;
 }

@@ -18,8 +18,10 @@
 
 /** Threads that can have caches at one time; others take the slow path. */
 #define DM_CACHE_THREADS 128
-/** Ranges in a magazine at most. */
-#define DM_CACHE_ROUNDS 64
+/** Ranges in a magazine at most: of short lengths and powers of two, */
+#define DM_CACHE_ROUNDS 64u
+/** and of the lengths between, of which there are many more. */
+#define DM_CACHE_FEW_ROUNDS 16u
 
 /** A free range that is still an entry of the table of live ranges. */
 struct dm_cache_slot {
@@ -30,15 +32,17 @@ struct dm_cache_slot {
 /** Free ranges of one class of lengths. */
 struct dm_mag {
 	struct dm_mag *next; /**< in a depot */
-	uint64_t n;
-	struct dm_cache_slot slot[DM_CACHE_ROUNDS];
+	uint32_t n;
+	int32_t thread; /**< whose cache it was filled in */
+	struct dm_cache_slot slot[];
 };
 
 /** The caches of one thread in one space. */
 struct dm_cache {
 	uint32_t busy; /**< its thread is using it */
 	uint64_t ops;  /**< takes and gives that it served */
-	/** The one in use, and the one before it, so that a thread on the edge does not thrash. */
+	int32_t thread; /**< index of its thread */
+	/** The one in use, and the one before it, so that a thread on the edge does not thrash. NULL: not needed yet. */
 	struct dm_mag *mag[DM_LIVE_CLASSES][2];
 } __rte_cache_aligned;
 
@@ -79,8 +83,20 @@ void dm_gate_shut(struct dm_gate *g);
 /** @see dm_gate_shut() */
 void dm_gate_open(struct dm_gate *g);
 
-/** A new magazine. @return NULL without memory */
-struct dm_mag *dm_mag_new(void);
+/** Ranges of a class that fit in a magazine. */
+static inline unsigned int
+dm_cache_rounds(unsigned int class)
+{
+	bool few = class >= DM_LIVE_SHORT && (~class & ((1u << DM_LIVE_STEP_BITS) - 1)) != 0;
+
+	return few ? DM_CACHE_FEW_ROUNDS : DM_CACHE_ROUNDS;
+}
+
+/** A new magazine for a class. @return NULL without memory */
+struct dm_mag *dm_mag_new(unsigned int class);
+
+/** See to it that a cache has magazines for a class. @return false without memory */
+bool dm_cache_equip(struct dm_cache *c, unsigned int class);
 
 /** Start to use a cache of one's own. @return false: the gate is shut, and the cache not entered */
 static inline bool
@@ -117,29 +133,29 @@ dm_gate_enter(const struct dm_gate *g)
 	return likely(c != NULL) && dm_cache_enter(g, c) ? c : NULL;
 }
 
-/** A magazine that has a range; NULL: both are empty. */
+/** A magazine that has a range; NULL: there is none. */
 static inline struct dm_mag *
 dm_cache_loaded(struct dm_cache *c, unsigned int class)
 {
 	struct dm_mag **mag = c->mag[class];
 
-	if (likely(mag[0]->n > 0))
+	if (likely(mag[0] != NULL && mag[0]->n > 0))
 		return mag[0];
-	if (mag[1]->n == 0)
+	if (mag[1] == NULL || mag[1]->n == 0)
 		return NULL;
 	RTE_SWAP(mag[0], mag[1]);
 	return mag[0];
 }
 
-/** A magazine that has room when at most `cap` (not 0) are to be in it; NULL: both are full. */
+/** A magazine that has room when at most `cap` (not 0) are to be in it; NULL: there is none. */
 static inline struct dm_mag *
 dm_cache_roomy(struct dm_cache *c, unsigned int class, unsigned int cap)
 {
 	struct dm_mag **mag = c->mag[class];
 
-	if (likely(mag[0]->n < cap))
+	if (likely(mag[0] != NULL && mag[0]->n < cap))
 		return mag[0];
-	if (mag[1]->n >= cap)
+	if (mag[1] == NULL || mag[1]->n >= cap)
 		return NULL;
 	RTE_SWAP(mag[0], mag[1]);
 	return mag[0];

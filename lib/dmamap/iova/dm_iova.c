@@ -5,12 +5,13 @@
  *
  * Three layers. A radix tree knows every free page and finds the lowest aligned block that fits
  * (dm_free_tree.h). A hash table knows each range that has left the tree (dm_live.h). And each thread
- * keeps magazines of free ranges whose length is short or a power of two, which are still in the table, so
+ * keeps magazines of free ranges, one for each class of lengths, which are still in the table, so
  * that taking and giving back such a range touches one line of the table and nothing that others write
  * (dm_cache.h). Everything but the magazines of a thread is guarded by one lock.
  *
- * No page is wasted: what is neither live nor reserved can be taken. Before a take is refused, and
- * before anything that looks at all ranges, magazines are emptied into the tree.
+ * Ranges that leave the tree for a magazine have the greatest length of their class; who takes one and asked
+ * for less has some padding behind it. What is neither live nor reserved can be taken all the same: before a
+ * take is refused, magazines are emptied into the tree, and so are the paddings.
  */
 
 #include <errno.h>
@@ -37,6 +38,7 @@ struct dm_iova_space {
 	struct dm_gate gate;
 	struct dm_live_table live;
 	uint64_t floor; /* ranges below are not cached: LOW_END, or 0 if there is nothing above */
+	bool small; /* 39 bits or less: packed tightly from the start, without padding */
 	uint8_t cap[DM_LIVE_CLASSES]; /* ranges of each class in a magazine; 0: class not cached */
 
 	pthread_mutex_t lock __rte_cache_aligned; /* all below */
@@ -44,8 +46,8 @@ struct dm_iova_space {
 	struct dm_range_set usable; /* whole pages */
 	uint64_t usable_pages;
 	uint64_t page_sizes;
-	bool small; /* 39 bits or less: packed tightly from the start */
 	bool tight; /* less than a quarter is free: magazines would only scatter it */
+	bool padded; /* there may be ranges with padding */
 	uint64_t ops; /* takes and gives that went past the caches */
 	struct {
 		struct dm_mag *full, *empty;
@@ -63,7 +65,7 @@ struct dm_iova_space {
 static void
 entry_free(struct dm_iova_space *s, uint64_t i, uint64_t word)
 {
-	uint64_t first = word >> PAGE_SHIFT, len = dm_live_len(&s->live, i, word);
+	uint64_t first = dm_live_iova(word) >> PAGE_SHIFT, len = dm_live_padded_len(&s->live, i, word);
 
 	dm_live_remove(&s->live, i);
 	dm_free_tree_mark(&s->free, first, first + (len >> PAGE_SHIFT) - 1, true);
@@ -89,8 +91,10 @@ for_each_mag(struct dm_iova_space *s, void (*fn)(struct dm_iova_space *s, struct
 		for (i = 0; i < DM_CACHE_THREADS; i++) {
 			if (s->gate.cache[i] == NULL)
 				continue;
-			fn(s, s->gate.cache[i]->mag[k][0]);
-			fn(s, s->gate.cache[i]->mag[k][1]);
+			if (s->gate.cache[i]->mag[k][0] != NULL)
+				fn(s, s->gate.cache[i]->mag[k][0]);
+			if (s->gate.cache[i]->mag[k][1] != NULL)
+				fn(s, s->gate.cache[i]->mag[k][1]);
 		}
 		for (m = s->depot[k].full; m != NULL; m = m->next)
 			fn(s, m);
@@ -124,15 +128,79 @@ shut_and_drain(struct dm_iova_space *s)
 	dm_gate_open(&s->gate);
 }
 
-/** How many ranges of each class a magazine holds, so that caches keep a small part of the space. */
+/** The padding of entry i goes back to the tree; the gate is shut. @return 0 or -ENOMEM */
+static int
+unpad(struct dm_iova_space *s, uint64_t i, uint64_t word)
+{
+	uint64_t len = dm_live_len(&s->live, i, word), padded = dm_live_padded_len(&s->live, i, word);
+	uint64_t first = dm_live_iova(word) >> PAGE_SHIFT;
+	int rc;
+
+	if (len == padded)
+		return 0;
+	rc = dm_free_tree_reserve(&s->free, DM_FREE_TREE_MARK_NODES);
+	if (rc < 0)
+		return rc;
+	dm_live_unpad(&s->live, i, word);
+	dm_free_tree_mark(&s->free, first + (len >> PAGE_SHIFT), first + (padded >> PAGE_SHIFT) - 1, true);
+	return 0;
+}
+
+/**
+ * Paddings that are not wholly in a set (NULL: all) go back to the tree; the gate is shut, magazines are empty.
+ * @return 0 or -ENOMEM
+ */
+static int
+unpad_all(struct dm_iova_space *s, const struct dm_range_set *but)
+{
+	uint64_t i;
+	int rc = 0;
+
+	for (i = 0; i <= s->live.mask && s->padded && rc == 0; i++) {
+		uint64_t word = s->live.word[i], start = dm_live_iova(word);
+
+		if ((word & DM_LIVE_ENTRY) == 0)
+			continue;
+		if (but == NULL || !dm_range_set_contains(but, (struct dmamap_range){start,
+				start + (dm_live_padded_len(&s->live, i, word) - 1)}))
+			rc = unpad(s, i, word);
+	}
+	if (rc == 0 && but == NULL)
+		s->padded = !s->small && !s->tight;
+	return rc;
+}
+
+/** The last resort: whatever is not live goes to the tree. @return 0 or -ENOMEM */
+static int
+unpad_now(struct dm_iova_space *s)
+{
+	int rc;
+
+	dm_gate_shut(&s->gate);
+	drain(s);
+	rc = unpad_all(s, NULL);
+	dm_gate_open(&s->gate);
+	return rc;
+}
+
+/**
+ * How many ranges of each class a magazine holds, so that caches keep a small part of the space. Where space is
+ * scarce, there are no classes whose ranges may have padding.
+ */
 static void
 set_caps(struct dm_iova_space *s)
 {
 	uint64_t share = s->tight ? 0 : s->usable_pages >> (s->small ? 13 : 10);
 	unsigned int k;
 
-	for (k = 0; k < DM_LIVE_CLASSES; k++)
-		s->cap[k] = RTE_MIN(share / dm_live_class_pages(k), (uint64_t)DM_CACHE_ROUNDS);
+	s->padded |= !s->small && !s->tight;
+	for (k = 0; k < DM_LIVE_CLASSES; k++) {
+		uint64_t pages = dm_live_class_pages(k), mine = share;
+
+		if (k >= DM_LIVE_SHORT && (pages & (pages - 1)) != 0)
+			mine = s->small ? 0 : share >> DM_LIVE_STEP_BITS;
+		s->cap[k] = RTE_MIN(mine / pages, dm_cache_rounds(k));
+	}
 }
 
 /** Less than a quarter free: no caches; more than three eighths: caches again. */
@@ -158,7 +226,8 @@ mag_relocate(struct dm_iova_space *s, struct dm_mag *m)
 	uint64_t i, word;
 
 	for (i = 0; i < m->n; i++)
-		m->slot[i].index = dm_live_find(&s->live, m->slot[i].word & DM_LIVE_IOVA_MASK, &word);
+		m->slot[i].index = dm_live_find_start(&s->live, dm_live_iova(m->slot[i].word),
+			dm_live_len(&s->live, 0, m->slot[i].word) >> PAGE_SHIFT, &word);
 }
 
 /** Memory for `n` ranges that are to leave the tree. The caller is not in its cache. */
@@ -191,12 +260,6 @@ struct want {
 	uint64_t lo, hi;
 };
 
-static unsigned int
-log2_ceil(uint64_t x)
-{
-	return x > 1 ? 64 - __builtin_clzll(x - 1) : 0;
-}
-
 /** The largest page class of the IOMMU that n pages fill. */
 static uint64_t
 page_class(const struct dm_iova_space *s, uint64_t n)
@@ -224,7 +287,7 @@ find_run(const struct dm_iova_space *s, const struct want *w, uint64_t lo, uint6
 static uint64_t
 find_in(const struct dm_iova_space *s, const struct want *w, uint64_t lo, uint64_t hi)
 {
-	unsigned int order = log2_ceil(RTE_MAX(w->align, w->phase + w->n));
+	unsigned int order = dm_live_order(RTE_MAX(w->align, w->phase + w->n));
 	uint64_t at;
 
 	if (s->small || s->tight)
@@ -253,53 +316,74 @@ find(const struct dm_iova_space *s, const struct want *w)
 	return at;
 }
 
-/** Take [first, first + n - 1], which is free, out of the tree. @return its entry */
+/**
+ * Take [first, first + room - 1], which is free, out of the tree for a range of n pages. @return its entry
+ * @param room  n, or the pages of its class
+ */
 static uint64_t
-carve(struct dm_iova_space *s, uint64_t first, uint64_t n, bool live)
+carve(struct dm_iova_space *s, uint64_t first, uint64_t n, uint64_t room, bool live)
 {
-	dm_free_tree_mark(&s->free, first, first + n - 1, false);
-	return dm_live_add(&s->live, first << PAGE_SHIFT, n << PAGE_SHIFT, live);
+	dm_free_tree_mark(&s->free, first, first + room - 1, false);
+	return dm_live_add(&s->live, dm_live_word(first << PAGE_SHIFT, n, room > n, live), n << PAGE_SHIFT);
 }
 
-/** Ranges in magazines whose length is a power of two are aligned to it, others to a page. */
-static inline uint64_t
-alignment_of(uint64_t len)
-{
-	return (len & (len - 1)) == 0 ? len : DM_IOVA_GRANULE;
-}
-
-/** Can such a range go into a magazine? */
+/** Can a range of such a shape go into a magazine? */
 static inline bool
-cacheable(const struct dm_iova_space *s, unsigned int class, rte_iova_t iova, uint64_t len)
+cacheable(const struct dm_iova_space *s, const struct dm_live_shape *shape, rte_iova_t iova)
 {
-	return class < DM_LIVE_CLASSES && (iova & (alignment_of(len) - 1)) == 0 && iova >= s->floor &&
-	       s->cap[class] != 0;
+	return (iova & (shape->align - 1)) == 0 && iova >= s->floor && shape->class < DM_LIVE_CLASSES &&
+	       s->cap[shape->class] != 0;
+}
+
+/** May a range of so many pages be one that has all pages of its class? */
+static inline bool
+may_pad(const struct dm_iova_space *s, const struct dm_live_shape *shape, uint64_t pages)
+{
+	return likely(!s->small) || dm_live_class_pages(shape->class) == pages;
 }
 
 /* Slow paths: the lock is held. */
 
+/** A full magazine of the depot, best one that this thread filled: the ranges in it are in its caches. */
+static struct dm_mag *
+depot_get(struct dm_iova_space *s, unsigned int class, int32_t thread)
+{
+	struct dm_mag **link = &s->depot[class].full, *m;
+
+	while (*link != NULL && (*link)->thread != thread)
+		link = &(*link)->next;
+	if (*link == NULL)
+		link = &s->depot[class].full;
+	m = *link;
+	if (m != NULL) {
+		*link = m->next;
+		s->depot[class].n_full--;
+	}
+	return m;
+}
+
 /** Load a magazine of the caller's cache, from the depot or the tree. */
 static void
-refill(struct dm_iova_space *s, struct dm_cache *c, unsigned int class, const struct want *w)
+refill(struct dm_iova_space *s, struct dm_cache *c, const struct dm_live_shape *shape, const struct want *w)
 {
-	struct dm_mag *m = c->mag[class][0], *full = s->depot[class].full;
-	unsigned int n = RTE_MIN((s->cap[class] + 1u) / 2, REFILL);
+	struct dm_mag *m = c->mag[shape->class][0], *full = depot_get(s, shape->class, c->thread);
+	unsigned int n = RTE_MIN((s->cap[shape->class] + 1u) / 2, REFILL);
+	struct want most = *w;
 
 	if (full != NULL) {
-		s->depot[class].full = full->next;
-		s->depot[class].n_full--;
-		c->mag[class][0] = full;
-		m->next = s->depot[class].empty;
-		s->depot[class].empty = m;
+		c->mag[shape->class][0] = full;
+		m->next = s->depot[shape->class].empty;
+		s->depot[shape->class].empty = m;
 		return;
 	}
+	most.n = dm_live_class_pages(shape->class);
 	while (m->n < n) {
-		uint64_t at = find(s, w), word = dm_live_word(at << PAGE_SHIFT, w->n << PAGE_SHIFT, false);
+		uint64_t at = find(s, &most);
 
-		if (at == DM_FREE_TREE_NONE || !cacheable(s, class, at << PAGE_SHIFT, w->n << PAGE_SHIFT))
+		if (at == DM_FREE_TREE_NONE || !cacheable(s, shape, at << PAGE_SHIFT))
 			break;
-		m->slot[m->n].word = word;
-		m->slot[m->n].index = carve(s, at, w->n, false);
+		m->slot[m->n].word = dm_live_word(at << PAGE_SHIFT, w->n, true, false);
+		m->slot[m->n].index = carve(s, at, w->n, most.n, false);
 		m->n++;
 	}
 	/* The lowest comes out first. */
@@ -309,66 +393,91 @@ refill(struct dm_iova_space *s, struct dm_cache *c, unsigned int class, const st
 
 /** Take from the cache's magazine. The caller is in its cache. */
 static inline bool
-take_cached(struct dm_iova_space *s, struct dm_cache *c, unsigned int class, struct dmamap_range within,
-	rte_iova_t *iova)
+take_cached(struct dm_iova_space *s, struct dm_cache *c, const struct dm_live_shape *shape, uint64_t len,
+	struct dmamap_range within, rte_iova_t *iova)
 {
-	struct dm_mag *m = dm_cache_loaded(c, class);
-	uint64_t word, at;
+	struct dm_mag *m = dm_cache_loaded(c, shape->class);
+	struct dm_cache_slot *slot;
+	uint64_t at;
 
 	if (unlikely(m == NULL))
 		return false;
-	word = m->slot[m->n - 1].word;
-	at = word & DM_LIVE_IOVA_MASK;
-	if (unlikely(at < within.start || at + ((dm_live_class_pages(class) << PAGE_SHIFT) - 1) > within.last))
+	slot = &m->slot[m->n - 1];
+	at = slot->word & -shape->align;
+	if (unlikely(at < within.start || at + (len - 1) > within.last))
 		return false;
 	m->n--;
-	dm_live_begin(&s->live, m->slot[m->n].index, word);
+	dm_live_begin(&s->live, slot->index, slot->word, at | shape->key);
 	dm_cache_count(c);
 	*iova = at;
 	return true;
 }
 
+/** Is all that is usable in reach of a take? */
 static bool
-take_refilled(struct dm_iova_space *s, unsigned int class, const struct want *w, rte_iova_t *iova)
+reaches_all(const struct dm_iova_space *s, const struct want *w)
+{
+	return s->usable.n > 0 && w->lo <= s->usable.r[0].start >> PAGE_SHIFT &&
+	       w->hi >= s->usable.r[s->usable.n - 1].last >> PAGE_SHIFT;
+}
+
+static bool
+take_refilled(struct dm_iova_space *s, const struct dm_live_shape *shape, const struct want *w, rte_iova_t *iova)
 {
 	struct dm_cache *c;
 	bool taken;
 
-	if (class >= DM_LIVE_CLASSES || s->cap[class] == 0 || w->lo != 0 || w->hi != DM_FREE_TREE_LAST)
+	if (shape->class >= DM_LIVE_CLASSES || s->cap[shape->class] == 0 || !may_pad(s, shape, w->n) ||
+			!reaches_all(s, w))
 		return false;
 	c = dm_gate_my_cache(&s->gate);
-	if (c == NULL || make_room(s, REFILL) < 0)
+	if (c == NULL || !dm_cache_equip(c, shape->class) || make_room(s, REFILL) < 0)
 		return false;
 	dm_cache_enter(&s->gate, c); /* the gate is open: only who holds the lock shuts it */
-	if (dm_cache_loaded(c, class) == NULL)
-		refill(s, c, class, w);
-	taken = take_cached(s, c, class, DMAMAP_ANYWHERE, iova);
+	if (dm_cache_loaded(c, shape->class) == NULL)
+		refill(s, c, shape, w);
+	taken = take_cached(s, c, shape, w->n << PAGE_SHIFT, DMAMAP_ANYWHERE, iova);
 	dm_cache_leave(c);
 	return taken;
 }
 
+/** When no place is free: look again with empty magazines, then without paddings. */
 static int
-take_slowly(struct dm_iova_space *s, unsigned int class, const struct want *w, rte_iova_t *iova)
+find_more(struct dm_iova_space *s, const struct want *w, uint64_t *at)
+{
+	int rc;
+
+	shut_and_drain(s);
+	*at = find(s, w);
+	if (*at != DM_FREE_TREE_NONE || !s->padded)
+		return 0;
+	rc = unpad_now(s);
+	if (rc == 0)
+		rc = make_room(s, 1);
+	*at = find(s, w);
+	return rc;
+}
+
+static int
+take_slowly(struct dm_iova_space *s, const struct dm_live_shape *shape, const struct want *w, rte_iova_t *iova)
 {
 	uint64_t at;
 	int rc = 0;
 
 	pthread_mutex_lock(&s->lock);
-	if (take_refilled(s, class, w, iova))
+	if (take_refilled(s, shape, w, iova))
 		goto out;
 	rc = make_room(s, 1);
 	if (rc < 0)
 		goto out;
 	at = find(s, w);
-	if (at == DM_FREE_TREE_NONE) {
-		shut_and_drain(s);
-		at = find(s, w);
-	}
-	if (at == DM_FREE_TREE_NONE) {
+	if (at == DM_FREE_TREE_NONE)
+		rc = find_more(s, w, &at);
+	if (rc == 0 && at == DM_FREE_TREE_NONE)
 		rc = -ENOSPC;
+	if (rc < 0)
 		goto out;
-	}
-	carve(s, at, w->n, true);
+	carve(s, at, w->n, w->n, true);
 	s->ops++;
 	*iova = at << PAGE_SHIFT;
 out:
@@ -386,14 +495,15 @@ unload(struct dm_iova_space *s, struct dm_cache *c, unsigned int class)
 	if (m != NULL)
 		return m;
 	m = c->mag[class][0];
-	if (s->cap[class] == DM_CACHE_ROUNDS && s->depot[class].n_full < DEPOT_MAGS) {
+	if (s->cap[class] == dm_cache_rounds(class) && s->depot[class].n_full < DEPOT_MAGS) {
 		empty = s->depot[class].empty;
 		if (empty != NULL)
 			s->depot[class].empty = empty->next;
 		else
-			empty = dm_mag_new();
+			empty = dm_mag_new(class);
 		if (empty != NULL) {
 			m->next = s->depot[class].full;
+			m->thread = c->thread;
 			s->depot[class].full = m;
 			s->depot[class].n_full++;
 			c->mag[class][0] = empty;
@@ -408,12 +518,12 @@ static int
 give_slowly(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 {
 	struct dm_cache *c = NULL;
-	unsigned int class;
+	struct dm_live_shape shape;
 	uint64_t i, word;
 	int rc = 0;
 
 	pthread_mutex_lock(&s->lock);
-	i = dm_live_find(&s->live, iova, &word);
+	i = dm_live_find_start(&s->live, iova, len >> PAGE_SHIFT, &word);
 	if (i == DM_LIVE_NONE || (word & DM_LIVE_LIVE) == 0)
 		rc = -ENOENT;
 	else if (dm_live_len(&s->live, i, word) != len)
@@ -424,14 +534,14 @@ give_slowly(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 		goto out;
 
 	word &= ~DM_LIVE_LIVE;
-	class = dm_live_class_of(word);
-	if (cacheable(s, class, iova, len))
+	shape = dm_live_shape(len >> PAGE_SHIFT);
+	if (dm_live_kind(word) != DM_LIVE_KIND_OTHER && cacheable(s, &shape, iova))
 		c = dm_gate_my_cache(&s->gate);
-	if (c != NULL) {
+	if (c != NULL && dm_cache_equip(c, shape.class)) {
 		struct dm_mag *m;
 
 		dm_cache_enter(&s->gate, c);
-		m = unload(s, c, class);
+		m = unload(s, c, shape.class);
 		m->slot[m->n++] = (struct dm_cache_slot){word, i};
 		dm_cache_leave(c);
 	} else {
@@ -450,7 +560,7 @@ int
 dm_iova_take(struct dm_iova_space *s, uint64_t len, uint64_t align, uint64_t phase,
 	struct dmamap_range within, rte_iova_t *iova)
 {
-	unsigned int class = DM_LIVE_CLASS_OTHER;
+	struct dm_live_shape shape;
 	struct dm_cache *c;
 	struct want w;
 
@@ -458,12 +568,14 @@ dm_iova_take(struct dm_iova_space *s, uint64_t len, uint64_t align, uint64_t pha
 			(align & (align - 1)) != 0 || phase >= align || within.last < within.start))
 		return -EINVAL;
 
-	if (align <= alignment_of(len) && phase == 0)
-		class = dm_live_class(len >> PAGE_SHIFT);
-	if (likely(class < DM_LIVE_CLASSES)) {
+	shape = dm_live_shape(len >> PAGE_SHIFT);
+	if (unlikely(align > shape.align || phase != 0))
+		shape.class = DM_LIVE_CLASS_NONE;
+	if (likely(shape.class < DM_LIVE_CLASSES)) {
 		c = dm_gate_enter(&s->gate);
 		if (likely(c != NULL)) {
-			bool taken = take_cached(s, c, class, within, iova);
+			bool taken = likely(may_pad(s, &shape, len >> PAGE_SHIFT)) &&
+				     take_cached(s, c, &shape, len, within, iova);
 
 			dm_cache_leave(c);
 			if (likely(taken))
@@ -484,12 +596,13 @@ dm_iova_take(struct dm_iova_space *s, uint64_t len, uint64_t align, uint64_t pha
 			return -ENOSPC;
 		w.hi--;
 	}
-	return take_slowly(s, class, &w, iova);
+	return take_slowly(s, &shape, &w, iova);
 }
 
 int
 dm_iova_give(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 {
+	struct dm_live_shape shape;
 	struct dm_cache *c;
 	struct dm_mag *m;
 	uint64_t i, word;
@@ -497,24 +610,22 @@ dm_iova_give(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 
 	if (unlikely((iova & (DM_IOVA_GRANULE - 1)) != 0))
 		return -ENOENT;
+	if (unlikely((len & (DM_IOVA_GRANULE - 1)) != 0 || len == 0))
+		return give_slowly(s, iova, len);
+	shape = dm_live_shape(len >> PAGE_SHIFT);
 	c = dm_gate_enter(&s->gate);
 	if (unlikely(c == NULL))
 		return give_slowly(s, iova, len);
-
-	i = dm_live_find(&s->live, iova, &word);
-	if (unlikely(i == DM_LIVE_NONE || (word & DM_LIVE_LIVE) == 0))
+	if (unlikely(!cacheable(s, &shape, iova)))
+		goto slowly;
+	i = dm_live_find(&s->live, dm_live_home(&s->live, iova, shape.order), iova | shape.key, &word);
+	if (unlikely(i == DM_LIVE_NONE)) /* perhaps it is there with another length, or without a class */
+		goto slowly;
+	if (unlikely((word & DM_LIVE_LIVE) == 0))
 		goto out;
-	if (unlikely(dm_live_len(&s->live, i, word) != len)) {
-		rc = -EINVAL;
-		goto out;
-	}
-	m = NULL;
-	if (likely(cacheable(s, dm_live_class_of(word), iova, len)))
-		m = dm_cache_roomy(c, dm_live_class_of(word), s->cap[dm_live_class_of(word)]);
-	if (unlikely(m == NULL)) {
-		dm_cache_leave(c);
-		return give_slowly(s, iova, len);
-	}
+	m = dm_cache_roomy(c, shape.class, s->cap[shape.class]);
+	if (unlikely(m == NULL))
+		goto slowly;
 	if (unlikely(!dm_live_end(&s->live, i, word)))
 		goto out;
 	m->slot[m->n++] = (struct dm_cache_slot){word & ~DM_LIVE_LIVE, i};
@@ -523,17 +634,38 @@ dm_iova_give(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 out:
 	dm_cache_leave(c);
 	return rc;
+slowly:
+	dm_cache_leave(c);
+	return give_slowly(s, iova, len);
 }
 
 void
-dm_iova_prefetch(const struct dm_iova_space *s, rte_iova_t iova)
+dm_iova_prefetch(const struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 {
 	struct dm_cache *c = dm_gate_enter(&s->gate);
+	unsigned int order = dm_live_order(len >> PAGE_SHIFT);
 
 	if (c == NULL)
 		return;
-	__builtin_prefetch(&s->live.word[dm_live_home(&s->live, iova)], 1);
+	__builtin_prefetch(&s->live.word[dm_live_home(&s->live, iova, order)], 1);
 	dm_cache_leave(c);
+}
+
+/** What is free but for a padding or what lies in magazines becomes free. @return 0 or -ENOMEM */
+static int
+free_up(struct dm_iova_space *s, uint64_t first)
+{
+	uint64_t i, word;
+	int rc = 0;
+
+	dm_gate_shut(&s->gate);
+	drain(s);
+	/* Another range whose padding is in the way would start in it: then it is not free anyway. */
+	i = s->padded ? dm_live_find_padded(&s->live, first, &word) : DM_LIVE_NONE;
+	if (i != DM_LIVE_NONE)
+		rc = unpad(s, i, word);
+	dm_gate_open(&s->gate);
+	return rc == 0 ? make_room(s, 1) : rc;
 }
 
 int
@@ -551,14 +683,14 @@ dm_iova_take_fixed(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 	if (rc < 0)
 		goto out;
 	if (!dm_free_tree_is_free(&s->free, first, last))
-		shut_and_drain(s);
-	if (dm_free_tree_is_free(&s->free, first, last)) {
-		carve(s, first, last - first + 1, true);
-		s->ops++;
-		note_tightness(s);
-	} else {
+		rc = free_up(s, first);
+	if (rc == 0 && !dm_free_tree_is_free(&s->free, first, last))
 		rc = -EEXIST;
-	}
+	if (rc < 0)
+		goto out;
+	carve(s, first, last - first + 1, last - first + 1, true);
+	s->ops++;
+	note_tightness(s);
 out:
 	pthread_mutex_unlock(&s->lock);
 	return rc;
@@ -673,7 +805,7 @@ conflicts(const struct dm_iova_space *s, const struct dm_range_set *usable, stru
 
 	for (i = 0; i <= s->live.mask; i++) {
 		uint64_t word = s->live.word[i];
-		struct dmamap_range r = {.start = word & DM_LIVE_IOVA_MASK};
+		struct dmamap_range r = {.start = dm_live_iova(word)};
 
 		if ((word & DM_LIVE_ENTRY) == 0)
 			continue;
@@ -730,9 +862,6 @@ dm_iova_set_usable(struct dm_iova_space *s, const struct dm_range_set *usable, u
 		rc = difference(&gone, &s->usable, &fresh);
 	if (rc == 0)
 		rc = difference(&more, &fresh, &s->usable);
-	if (rc == 0)
-		rc = dm_free_tree_reserve(&s->free,
-			((uint64_t)gone.n + more.n) * DM_FREE_TREE_MARK_NODES);
 	if (rc < 0)
 		goto out;
 
@@ -742,7 +871,12 @@ dm_iova_set_usable(struct dm_iova_space *s, const struct dm_range_set *usable, u
 		if (conflict != NULL)
 			*conflict = lowest;
 		rc = -EADDRINUSE;
-	} else {
+	}
+	if (rc == 0 && gone.n > 0)
+		rc = unpad_all(s, &fresh);
+	if (rc == 0)
+		rc = dm_free_tree_reserve(&s->free, ((uint64_t)gone.n + more.n) * DM_FREE_TREE_MARK_NODES);
+	if (rc == 0) {
 		RTE_SWAP(s->usable, fresh);
 		change_usable(s, &gone, &more, page_sizes);
 	}
@@ -797,7 +931,7 @@ prepare_walk(struct dm_iova_space *s)
 
 		if ((word & DM_LIVE_ENTRY) == 0 || (word & DM_LIVE_LIVE) == 0)
 			continue;
-		r[n].start = word & DM_LIVE_IOVA_MASK;
+		r[n].start = dm_live_iova(word);
 		r[n].last = r[n].start + (dm_live_len(&s->live, i, word) - 1);
 		n++;
 	}
@@ -851,7 +985,7 @@ void
 dm_iova_stats(const struct dm_iova_space *space, struct dm_iova_stats *stats)
 {
 	struct dm_iova_space *s = (struct dm_iova_space *)(uintptr_t)space;
-	uint64_t i, len;
+	uint64_t i, len, padded;
 
 	*stats = (struct dm_iova_stats){0};
 	pthread_mutex_lock(&s->lock);
@@ -860,11 +994,13 @@ dm_iova_stats(const struct dm_iova_space *space, struct dm_iova_stats *stats)
 		if ((s->live.word[i] & DM_LIVE_ENTRY) == 0)
 			continue;
 		len = dm_live_len(&s->live, i, s->live.word[i]);
+		padded = dm_live_padded_len(&s->live, i, s->live.word[i]);
 		if ((s->live.word[i] & DM_LIVE_LIVE) != 0) {
 			stats->live_ranges++;
 			stats->live_len += len;
+			stats->padding_len += padded - len;
 		} else {
-			stats->cached_len += len;
+			stats->cached_len += padded;
 		}
 	}
 	stats->usable_len = total_len(&s->usable);

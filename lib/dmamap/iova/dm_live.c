@@ -75,12 +75,11 @@ dm_live_rebuild(struct dm_live_table *t, const struct dm_live_table *old, uint64
 		bits++;
 	rc = init(t, bits);
 	for (i = 0; rc == 0 && i <= old->mask; i++) {
-		uint64_t w = old->word[i], at;
+		uint64_t w = old->word[i];
 
 		if ((w & DM_LIVE_ENTRY) == 0)
 			continue;
-		at = dm_live_add(t, w & DM_LIVE_IOVA_MASK, dm_live_len(old, i, w), true);
-		t->word[at] = w;
+		dm_live_add(t, w, dm_live_len(old, i, w));
 	}
 	return rc;
 }
@@ -93,18 +92,69 @@ peek(const struct dm_live_table *t, uint64_t i)
 }
 
 uint64_t
-dm_live_add(struct dm_live_table *t, uint64_t iova, uint64_t len, bool live)
+dm_live_add(struct dm_live_table *t, uint64_t word, uint64_t len)
 {
-	uint64_t i = dm_live_home(t, iova), word = dm_live_word(iova, len, live), was;
+	uint64_t i = dm_live_home(t, dm_live_iova(word), dm_live_order(len >> 12)), was;
 
 	while (((was = peek(t, i)) & DM_LIVE_ENTRY) != 0)
 		i = (i + 1) & t->mask;
-	if (dm_live_class_of(word) == DM_LIVE_CLASS_OTHER)
+	if (dm_live_kind(word) == DM_LIVE_KIND_OTHER)
 		__atomic_store_n(&t->len[i], len, __ATOMIC_RELAXED);
 	__atomic_store_n(&t->word[i], word, __ATOMIC_RELEASE);
 	t->n++;
 	t->n_used += was == 0;
 	return i;
+}
+
+void
+dm_live_unpad(struct dm_live_table *t, uint64_t i, uint64_t word)
+{
+	uint64_t keep = DM_LIVE_ENTRY | DM_LIVE_LIVE | DM_LIVE_LIFE_MASK;
+
+	__atomic_store_n(&t->len[i], dm_live_len(t, i, word), __ATOMIC_RELAXED);
+	__atomic_store_n(&t->word[i],
+		dm_live_iova(word) | DM_LIVE_KIND_OTHER << DM_LIVE_KIND_SHIFT | (word & keep), __ATOMIC_RELEASE);
+}
+
+/** The range of an order that starts at iova. */
+static uint64_t
+find_of_order(const struct dm_live_table *t, uint64_t iova, unsigned int order, uint64_t *word)
+{
+	uint64_t i = dm_live_home(t, iova, order), w;
+
+	for (; (w = __atomic_load_n(&t->word[i], __ATOMIC_ACQUIRE)) != 0; i = (i + 1) & t->mask) {
+		if ((w & DM_LIVE_ENTRY) == 0 || dm_live_iova(w) != iova)
+			continue;
+		*word = w;
+		return i;
+	}
+	return DM_LIVE_NONE;
+}
+
+uint64_t
+dm_live_find_start(const struct dm_live_table *t, uint64_t iova, uint64_t pages, uint64_t *word)
+{
+	uint64_t i = find_of_order(t, iova, dm_live_order(pages), word);
+	unsigned int order;
+
+	for (order = 0; i == DM_LIVE_NONE && order <= DM_LIVE_LAST_ORDER; order++)
+		i = find_of_order(t, iova, order, word);
+	return i;
+}
+
+uint64_t
+dm_live_find_padded(const struct dm_live_table *t, uint64_t page, uint64_t *word)
+{
+	unsigned int order;
+
+	for (order = DM_LIVE_SHORT_ORDER + 1; order <= DM_LIVE_MAX_ORDER; order++) {
+		uint64_t start = page >> order << order, i = find_of_order(t, start << 12, order, word);
+
+		if (i != DM_LIVE_NONE && dm_live_kind(*word) != DM_LIVE_KIND_OTHER &&
+				start + (dm_live_padded_len(t, i, *word) >> 12) > page)
+			return i;
+	}
+	return DM_LIVE_NONE;
 }
 
 void
