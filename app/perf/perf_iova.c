@@ -510,55 +510,106 @@ lcores_run(struct lcore *lcores, unsigned int n)
 	return rate;
 }
 
+/** Two lcores, each with half of what lives: on one space, or each on its own. */
+static int
+lcores_init(struct lcore *l, bool own)
+{
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; i < 2 && rc == 0; i++) {
+		if (i == 0 || own)
+			rc = churn_init(&l[i].c, true, MIX_POW2, 0, wide_aperture);
+		else
+			l[i].c = l[0].c;
+		free(i == 0 || own ? l[i].c.live : NULL);
+		l[i].c.n = LIVE / 2;
+		l[i].c.random = 88172645463325252 + i;
+		l[i].c.next_len = i * LENS / 2;
+		l[i].c.live = calloc(LIVE / 2, sizeof(*l[i].c.live));
+		if (l[i].c.live == NULL)
+			rc = -ENOMEM;
+	}
+	return rc;
+}
+
+static void
+lcores_fini(struct lcore *l, bool own)
+{
+	if (own)
+		churn_fini(&l[1].c);
+	else
+		free(l[1].c.live);
+	churn_fini(&l[0].c);
+}
+
+/** What two lcores do against one; times of the repeats are what a take + give takes of its lcore's time. */
+struct lcores_result {
+	double ratio[1001], single[1001], both[1001];
+	uint64_t errors;
+};
+
+static void
+lcores_repeat(struct lcore *l, struct lcores_result *r, unsigned int i)
+{
+	r->single[i] = 1 / lcores_run(l, 1);
+	r->both[i] = 2 / lcores_run(l, 2);
+	r->ratio[i] = 2 * r->single[i] / r->both[i];
+	r->errors += l[0].errors + l[1].errors;
+}
+
+static void
+lcores_report(const char *name, struct lcores_result *r, double target, double stretch)
+{
+	struct perf_row row = PERF_ROW_INIT;
+
+	row.name = name;
+	row.peer = "1 lcore";
+	row.repeats = perf_repeats();
+	row.median = perf_median(r->single, row.repeats);
+	row.low = perf_quantile(r->single, row.repeats, 0.25);
+	row.high = perf_quantile(r->single, row.repeats, 0.75);
+	perf_figure(&row, r->ratio, row.repeats);
+	row.target = target;
+	row.stretch = stretch;
+	row.errors = r->errors;
+	perf_report(&row);
+}
+
 static int
 bench_lcores(void)
 {
-	static double ratios[1001], single[1001], both[1001];
-	static struct lcore l[2];
-	struct perf_row row = PERF_ROW_INIT;
+	static struct lcores_result one, two;
+	static struct lcore a[2], b[2];
 	unsigned int i;
 	int rc;
 
 	if (perf_cpus() < 2)
 		return -ENODEV;
-	rc = churn_init(&l[0].c, true, MIX_POW2, 0, wide_aperture);
-	l[1].c = l[0].c;
-	for (i = 0; i < 2 && rc == 0; i++) {
-		l[i].c.n = LIVE / 2;
-		l[i].c.random = 88172645463325252 + i;
-		l[i].c.next_len = i * LENS / 2;
-		l[i].c.live = calloc(LIVE / 2, sizeof(*l[i].c.live));
-		rc = l[i].c.live != NULL ? 0 : -ENOMEM;
-	}
+	one.errors = two.errors = 0;
+	memset(b, 0, sizeof(b));
+	rc = lcores_init(a, false);
+	if (rc == 0)
+		rc = lcores_init(b, true);
 	for (i = 0; i < perf_repeats() && rc == 0; i++) {
-		single[i] = 1 / lcores_run(l, 1);
-		both[i] = 2 / lcores_run(l, 2);
-		ratios[i] = 2 * single[i] / both[i];
-		row.errors += l[0].errors + l[1].errors;
+		lcores_repeat(a, &one, i);
+		lcores_repeat(b, &two, i);
 	}
 	if (rc == 0) {
-		row.name = "iova/2-lcores";
-		row.peer = "1 lcore";
-		row.repeats = perf_repeats();
-		row.median = perf_median(single, row.repeats);
-		row.low = perf_quantile(single, row.repeats, 0.25);
-		row.high = perf_quantile(single, row.repeats, 0.75);
-		perf_figure(&row, ratios, row.repeats);
-		row.target = 1.7;
-		row.stretch = 1.95;
-		perf_report(&row);
-		/* What a take + give takes of its lcore's time. */
-		perf_report_point("iova/threads 1", "threads:take + give", 1, single, row.repeats, row.errors);
-		perf_report_point("iova/threads 2", "threads:take + give", 2, both, row.repeats, row.errors);
+		lcores_report("iova/2-lcores", &one, 1.7, 1.95);
+		/* What this machine can do when the lcores share nothing of ours. */
+		lcores_report("iova/2-lcores, two spaces", &two, NAN, NAN);
+		perf_report_point("iova/threads 1", "threads:take + give", 1, one.single, perf_repeats(), one.errors);
+		perf_report_point("iova/threads 2", "threads:take + give", 2, one.both, perf_repeats(), one.errors);
 	}
-	free(l[1].c.live);
-	churn_fini(&l[0].c);
+	lcores_fini(a, false);
+	lcores_fini(b, true);
 	return rc;
 }
 
 REGISTER_PERF(lcores) = {
 	.name = "iova/2-lcores",
-	.what = "take + give on 2 lcores against 1, mixed powers of two, 50,000 live each",
+	.what = "take + give on 2 lcores against 1, mixed powers of two, 50,000 live each; on one space, on two",
 	.run = bench_lcores,
 };
 
