@@ -142,6 +142,23 @@ perf_compare(const struct perf_side *a, const struct perf_side *b, struct perf_r
 	}
 }
 
+uint64_t
+perf_identity_round(void *look_ups, uint64_t ops)
+{
+	const struct perf_query *query = ((const struct perf_look_ups *)look_ups)->query;
+	uint64_t i, errors = 0;
+
+	for (i = 0; i < ops; i++) {
+		const struct perf_query *q = &query[i & (PERF_QUERIES - 1)];
+		uint64_t iova = q->key;
+
+		/* As a value that the compiler has to have. */
+		__asm__ volatile("" : "+r"(iova));
+		errors += iova == q->want;
+	}
+	return errors;
+}
+
 int
 perf_tail_init(struct perf_tail *t, uint64_t n)
 {

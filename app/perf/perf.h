@@ -152,6 +152,45 @@ perf_random(uint64_t *x)
 	return *x;
 }
 
+/** A look-up and what it must answer. */
+struct perf_query {
+	uint64_t key, want;
+};
+
+/** So many queries has a round, again and again; a power of two. */
+#define PERF_QUERIES (64u * 1024)
+
+/** What a round of look-ups is given. */
+struct perf_look_ups {
+	const void *table;
+	const struct perf_query *query; /**< PERF_QUERIES of them */
+};
+
+/**
+ * Define a round of look-ups: translate(table, key), for each query.
+ *
+ * Table and queries are in variables of its own. Read from *arg each time, they cost two loads a look-up, and only the sides
+ * whose look-ups acquire would pay: past an acquiring load the compiler has to read memory again. A driver that translates a
+ * burst has both at hand, too.
+ */
+#define PERF_ROUND_OF_LOOK_UPS(name, translate)                                                    \
+	static uint64_t name(void *arg, uint64_t ops)                                              \
+	{                                                                                          \
+		const struct perf_query *query = ((const struct perf_look_ups *)arg)->query;       \
+		const void *table = ((const struct perf_look_ups *)arg)->table;                    \
+		uint64_t i, errors = 0;                                                            \
+                                                                                                   \
+		for (i = 0; i < ops; i++) {                                                        \
+			const struct perf_query *q = &query[i & (PERF_QUERIES - 1)];               \
+                                                                                                   \
+			errors += translate(table, q->key) != q->want;                             \
+		}                                                                                  \
+		return errors;                                                                     \
+	}
+
+/** A round of what a driver does in IOVA-as-VA mode: the VA is the answer. It is none that any query wants. */
+uint64_t perf_identity_round(void *look_ups, uint64_t ops);
+
 /** Called by REGISTER_PERF(). */
 void perf_register(struct perf_bench *bench);
 

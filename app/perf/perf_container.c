@@ -16,7 +16,6 @@
 #define PAGE (4 * K)
 #define M (K * K)
 #define G (K * M)
-#define QUERIES (64 * K) /* a power of two */
 #define LIVE 100000u
 #define AREA (64 * G)
 #define ZONES 16u
@@ -31,12 +30,6 @@ struct buffer {
 	struct dmamap_registration *reg;
 };
 
-/** A look-up and what it must answer. */
-struct query {
-	const void *va;
-	rte_iova_t want;
-};
-
 /** A container, its machine if it has one, and buffers in address space without memory. */
 struct bed {
 	struct dmamap_model *model;
@@ -45,7 +38,7 @@ struct bed {
 	char *area;
 	struct buffer *buf;
 	unsigned int n, next;
-	struct query *query;
+	struct perf_query *query;
 };
 
 /** A machine with one device behind an IOMMU of 48 bits, in which maps look at no memory. */
@@ -88,7 +81,7 @@ bed_init(struct bed *b, unsigned int n, bool attach)
 	int rc;
 
 	*b = (struct bed){.n = n, .buf = calloc(n, sizeof(*b->buf)),
-		.query = calloc(QUERIES, sizeof(*b->query))};
+		.query = calloc(PERF_QUERIES, sizeof(*b->query))};
 	area = mmap(NULL, AREA, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	b->area = area != MAP_FAILED ? area : NULL;
 	if (b->buf == NULL || b->query == NULL || b->area == NULL)
@@ -176,42 +169,19 @@ next_buffer(struct bed *b)
 /* Translation. */
 
 static uint64_t
-public_round(void *arg, uint64_t ops)
+va2iova(const struct dmamap_container *c, uint64_t va)
 {
-	const struct bed *b = arg;
-	uint64_t i, errors = 0;
-
-	for (i = 0; i < ops; i++) {
-		const struct query *q = &b->query[i & (QUERIES - 1)];
-
-		errors += dmamap_va2iova(b->c, q->va) != q->want;
-	}
-	return errors;
+	return dmamap_va2iova(c, (const void *)(uintptr_t)va);
 }
 
-/** What a driver does in IOVA-as-VA mode: the VA is the answer. */
-static uint64_t
-identity_round(void *arg, uint64_t ops)
-{
-	const struct bed *b = arg;
-	uint64_t i, errors = 0;
-
-	for (i = 0; i < ops; i++) {
-		const struct query *q = &b->query[i & (QUERIES - 1)];
-		rte_iova_t iova = (uintptr_t)q->va;
-
-		/* As a value that the compiler has to have. */
-		__asm__ volatile("" : "+r"(iova));
-		errors += iova == q->want;
-	}
-	return errors;
-}
+PERF_ROUND_OF_LOOK_UPS(public_round, va2iova)
 
 static void
 report_va2iova(struct bed *b, const char *name, double target, double stretch)
 {
 	struct perf_row row = PERF_ROW_INIT;
-	struct perf_side ours = {public_round, b, 1000000}, same = {identity_round, b, 1000000};
+	struct perf_look_ups l = {b->c, b->query};
+	struct perf_side ours = {public_round, &l, 1000000}, same = {perf_identity_round, &l, 1000000};
 
 	row.name = name;
 	row.peer = "the VA itself";
@@ -236,11 +206,11 @@ bench_zone(void)
 
 	for (i = 0; i < ZONES && rc == 0; i++)
 		rc = dmamap_zone_alloc(b.c, &conf, &zone[i]);
-	for (i = 0; i < QUERIES && rc == 0; i++) {
+	for (i = 0; i < PERF_QUERIES && rc == 0; i++) {
 		struct dmamap_zone *z = zone[perf_random(&x) % ZONES];
 		uint64_t offset = (perf_random(&x) >> 8) % ZONE_LEN;
 
-		b.query[i].va = (char *)dmamap_zone_va(z) + offset;
+		b.query[i].key = (uintptr_t)dmamap_zone_va(z) + offset;
 		b.query[i].want = dmamap_zone_iova(z) + offset;
 	}
 	if (rc == 0)
@@ -264,11 +234,11 @@ bench_outside(void)
 	}
 	if (rc == 0)
 		rc = map_buffers(&b);
-	for (i = 0; i < QUERIES && rc == 0; i++) {
+	for (i = 0; i < PERF_QUERIES && rc == 0; i++) {
 		const struct buffer *f = &b.buf[(perf_random(&x) >> 20) % b.n];
 		uint64_t offset = (perf_random(&x) >> 8) % f->len;
 
-		b.query[i] = (struct query){(char *)f->va + offset, f->iova + offset};
+		b.query[i] = (struct perf_query){(uintptr_t)f->va + offset, f->iova + offset};
 	}
 	if (rc == 0)
 		report_va2iova(&b, "container/va2iova mapping", NAN, NAN);

@@ -23,7 +23,6 @@
 #define PAGE (4 * K)
 #define M (K * K)
 #define G (K * M)
-#define QUERIES (64 * K) /* a power of two */
 #define LIVE 100000u
 
 /** One mapping. */
@@ -31,17 +30,12 @@ struct map {
 	uint64_t va, iova, len;
 };
 
-/** A look-up and what it must answer. */
-struct query {
-	uint64_t key, want;
-};
-
 /** Mappings, and both tables of them. */
 struct world {
 	struct map *map;
 	unsigned int n;
 	struct dm_xlate *va2iova, *iova2va;
-	struct query *va_query, *iova_query;
+	struct perf_query *va_query, *iova_query;
 };
 
 /* What is mapped. */
@@ -114,12 +108,12 @@ make_queries(struct world *w, uint64_t *x)
 {
 	unsigned int i;
 
-	for (i = 0; i < QUERIES; i++) {
+	for (i = 0; i < PERF_QUERIES; i++) {
 		const struct map *m = &w->map[(perf_random(x) >> 20) % w->n];
 		uint64_t offset = (perf_random(x) >> 8) % m->len;
 
-		w->va_query[i] = (struct query){m->va + offset, m->iova + offset};
-		w->iova_query[i] = (struct query){m->iova + offset, m->va + offset};
+		w->va_query[i] = (struct perf_query){m->va + offset, m->iova + offset};
+		w->iova_query[i] = (struct perf_query){m->iova + offset, m->va + offset};
 	}
 }
 
@@ -161,8 +155,8 @@ world_init(struct world *w, enum mix mix, unsigned int n)
 	int rc;
 
 	*w = (struct world){.n = n, .map = calloc(n, sizeof(*w->map)),
-		.va_query = calloc(QUERIES, sizeof(struct query)),
-		.iova_query = calloc(QUERIES, sizeof(struct query))};
+		.va_query = calloc(PERF_QUERIES, sizeof(struct perf_query)),
+		.iova_query = calloc(PERF_QUERIES, sizeof(struct perf_query))};
 	rc = order == NULL || w->map == NULL || w->va_query == NULL || w->iova_query == NULL ? -ENOMEM : 0;
 	for (i = 0; i < n && rc == 0; i++) {
 		order[i] = i;
@@ -188,68 +182,20 @@ world_init(struct world *w, enum mix mix, unsigned int n)
 
 /* Rounds of look-ups. */
 
-struct ours {
-	const struct dm_xlate *x;
-	const struct query *query;
-};
-
-static uint64_t
-ours_round(void *arg, uint64_t ops)
-{
-	const struct ours *o = arg;
-	uint64_t i, errors = 0;
-
-	for (i = 0; i < ops; i++) {
-		const struct query *q = &o->query[i & (QUERIES - 1)];
-
-		errors += dm_xlate_lookup(o->x, q->key) != q->want;
-	}
-	return errors;
-}
-
-struct theirs {
-	const struct ref_sorted *sorted;
-	const struct ref_two_level *two_level;
-	const struct query *query;
-};
-
-static uint64_t
-sorted_round(void *arg, uint64_t ops)
-{
-	const struct theirs *t = arg;
-	uint64_t i, errors = 0;
-
-	for (i = 0; i < ops; i++) {
-		const struct query *q = &t->query[i & (QUERIES - 1)];
-
-		errors += ref_sorted_lookup(t->sorted, q->key) != q->want;
-	}
-	return errors;
-}
-
-static uint64_t
-two_level_round(void *arg, uint64_t ops)
-{
-	const struct theirs *t = arg;
-	uint64_t i, errors = 0;
-
-	for (i = 0; i < ops; i++) {
-		const struct query *q = &t->query[i & (QUERIES - 1)];
-
-		errors += ref_two_level_lookup(t->two_level, q->key) != q->want;
-	}
-	return errors;
-}
+PERF_ROUND_OF_LOOK_UPS(ours_round, dm_xlate_lookup)
+PERF_ROUND_OF_LOOK_UPS(sorted_round, ref_sorted_lookup)
+PERF_ROUND_OF_LOOK_UPS(two_level_round, ref_two_level_lookup)
+PERF_ROUND_OF_LOOK_UPS(window_round, dm_window_va2iova)
 
 /** DPDK's own, in PA mode: it reads /proc/self/pagemap. The pages are the queries' own. */
 static uint64_t
 virt2phy_round(void *arg, uint64_t ops)
 {
-	const struct theirs *t = arg;
+	const struct perf_look_ups *t = arg;
 	uint64_t i, errors = 0;
 
 	for (i = 0; i < ops; i++)
-		errors += rte_mem_virt2iova(&t->query[i & (QUERIES - 1)]) == RTE_BAD_IOVA;
+		errors += rte_mem_virt2iova(&t->query[i & (PERF_QUERIES - 1)]) == RTE_BAD_IOVA;
 	return errors;
 }
 
@@ -271,11 +217,11 @@ static int
 against_sorted(const char *name, const struct world *w, double target, double stretch)
 {
 	struct perf_row row = PERF_ROW_INIT;
-	struct ours o = {w->va2iova, w->va_query};
-	struct theirs t = {.sorted = sorted_of(w, true), .query = w->va_query};
+	struct ref_sorted *sorted = sorted_of(w, true);
+	struct perf_look_ups o = {w->va2iova, w->va_query}, t = {sorted, w->va_query};
 	struct perf_side a = {ours_round, &o, 1000000}, b = {sorted_round, &t, 1000000};
 
-	if (t.sorted == NULL)
+	if (sorted == NULL)
 		return -ENOMEM;
 	row.name = name;
 	row.peer = "sorted array, binary search";
@@ -283,7 +229,7 @@ against_sorted(const char *name, const struct world *w, double target, double st
 	row.stretch = stretch;
 	perf_compare(&a, &b, &row);
 	perf_report(&row);
-	ref_sorted_destroy((struct ref_sorted *)(uintptr_t)t.sorted);
+	ref_sorted_destroy(sorted);
 	return 0;
 }
 
@@ -292,7 +238,7 @@ static void
 report_parity(const char *name, const struct world *w)
 {
 	struct perf_row row = PERF_ROW_INIT;
-	struct ours o = {w->iova2va, w->iova_query}, p = {w->va2iova, w->va_query};
+	struct perf_look_ups o = {w->iova2va, w->iova_query}, p = {w->va2iova, w->va_query};
 	struct perf_side a = {ours_round, &o, 1000000}, b = {ours_round, &p, 1000000};
 
 	row.name = name;
@@ -324,8 +270,7 @@ bench_2m(void)
 {
 	struct perf_row row = PERF_ROW_INIT;
 	struct world w;
-	struct ours o;
-	struct theirs t = {0};
+	struct perf_look_ups o, t;
 	struct perf_side a = {ours_round, &o, 1000000}, b = {two_level_round, &t, 1000000};
 	struct perf_side slow = {virt2phy_round, &t, 2000};
 	struct ref_two_level *two_level = NULL;
@@ -342,8 +287,8 @@ bench_2m(void)
 	}
 	for (i = 0; i < w.n && rc == 0; i++)
 		rc = ref_two_level_set(two_level, w.map[i].va, w.map[i].iova);
-	o = (struct ours){w.va2iova, w.va_query};
-	t = (struct theirs){.two_level = two_level, .query = w.va_query};
+	o = (struct perf_look_ups){w.va2iova, w.va_query};
+	t = (struct perf_look_ups){two_level, w.va_query};
 	row.name = "xlate/2m two-level";
 	row.peer = "two-level map of 2 MiB pages";
 	perf_compare(&a, &b, &row);
@@ -471,7 +416,7 @@ bench_register(void)
 /* Readers beside a writer. */
 
 struct reader {
-	struct ours ours;
+	struct perf_look_ups look_ups;
 	unsigned int cpu;
 	uint64_t ops, errors;
 	double ns; /**< for a look-up, of the thread's CPU time */
@@ -492,7 +437,7 @@ reader_main(void *arg)
 
 	perf_pin(r->cpu);
 	start = perf_thread_ns();
-	r->errors = ours_round(&r->ours, r->ops);
+	r->errors = ours_round(&r->look_ups, r->ops);
 	r->ns = (double)(perf_thread_ns() - start) / r->ops;
 	return NULL;
 }
@@ -596,14 +541,14 @@ bench_growth(void)
 	for (i = 0; i < RTE_DIM(live) && rc == 0; i++) {
 		struct perf_row row = PERF_ROW_INIT;
 		struct world w;
-		struct ours o;
+		struct perf_look_ups o;
 		struct registration r = {.w = &w, .stride = 7919};
 		struct perf_side look = {ours_round, &o, 1000000}, change = {register_round, &r, 50000};
 
 		rc = world_init(&w, MIX_SMALL, live[i]);
 		if (rc == 0) {
 			snprintf(name[0], sizeof(name[0]), "xlate/growth look-up %u", live[i]);
-			o = (struct ours){w.va2iova, w.va_query};
+			o = (struct perf_look_ups){w.va2iova, w.va_query};
 			row.name = name[0];
 			row.series = "xlate/growth:look-up";
 			row.x = live[i];
@@ -624,55 +569,22 @@ bench_growth(void)
 
 /* Inside zones. */
 
-struct zones {
-	const struct dm_window *w;
-	const struct query *query;
-};
-
-static uint64_t
-window_round(void *arg, uint64_t ops)
-{
-	const struct zones *z = arg;
-	uint64_t i, errors = 0;
-
-	for (i = 0; i < ops; i++) {
-		const struct query *q = &z->query[i & (QUERIES - 1)];
-
-		errors += dm_window_va2iova(&z->w->map, q->key) != q->want;
-	}
-	return errors;
-}
-
-/** What a driver does in IOVA-as-VA mode: the VA is the answer. */
-static uint64_t
-identity_round(void *arg, uint64_t ops)
-{
-	const struct zones *z = arg;
-	uint64_t i, errors = 0;
-
-	for (i = 0; i < ops; i++) {
-		const struct query *q = &z->query[i & (QUERIES - 1)];
-		uint64_t iova = q->key;
-
-		/* As a value that the compiler has to have. */
-		__asm__ volatile("" : "+r"(iova));
-		errors += iova == q->want;
-	}
-	return errors;
-}
-
 static int
 bench_window(void)
 {
 	struct perf_row row = PERF_ROW_INIT;
-	struct query *query = calloc(QUERIES, sizeof(*query));
+	struct perf_query *query = calloc(PERF_QUERIES, sizeof(*query));
 	uint64_t x = 1, len = 64 * M, iova = 5 * G;
 	struct dm_window *w = NULL;
-	struct zones z;
-	struct perf_side a = {window_round, &z, 1000000}, b = {identity_round, &z, 1000000};
+	static struct dmamap_window map;
+	struct perf_look_ups z = {&map, query};
+	struct perf_side a = {window_round, &z, 1000000}, b = {perf_identity_round, &z, 1000000};
 	void *va[16];
 	unsigned int i;
-	int rc = query == NULL ? -ENOMEM : dm_window_create(64 * G, &w);
+	int rc;
+
+	dm_window_none(&map);
+	rc = query == NULL ? -ENOMEM : dm_window_create(64 * G, &map, &w);
 
 	if (rc == 0)
 		dm_window_place(w, iova);
@@ -683,11 +595,10 @@ bench_window(void)
 	}
 	if (rc < 0)
 		goto out;
-	for (i = 0; i < QUERIES; i++) {
+	for (i = 0; i < PERF_QUERIES; i++) {
 		query[i].key = (uintptr_t)va[perf_random(&x) % RTE_DIM(va)] + perf_random(&x) % len;
-		query[i].want = query[i].key - w->map.start + iova;
+		query[i].want = query[i].key - w->start + iova;
 	}
-	z = (struct zones){w, query};
 	row.name = "xlate/window";
 	row.peer = "the VA itself";
 	row.unit = "ns";

@@ -5,7 +5,9 @@
  */
 
 #include <errno.h>
-#include <stdint.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -17,11 +19,15 @@
 #define IOVA (UINT64_C(7) << 32)
 
 static struct dm_window *w;
+static struct dmamap_window map;
 
 static int
 setup(void)
 {
-	TEST_ASSERT_SUCCESS(dm_window_create(4 * G, &w), "create");
+	memset(&map, 0, sizeof(map));
+	dm_window_none(&map);
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, (uintptr_t)&map), DM_XLATE_NONE, "no window yet");
+	TEST_ASSERT_SUCCESS(dm_window_create(4 * G, &map, &w), "create");
 	dm_window_place(w, IOVA);
 	return TEST_SUCCESS;
 }
@@ -36,7 +42,7 @@ teardown(void)
 static uint64_t
 offset_of(const void *va)
 {
-	return (uintptr_t)va - w->map.start;
+	return (uintptr_t)va - w->start;
 }
 
 static int
@@ -45,10 +51,10 @@ bad_lengths_are_refused(void)
 	struct dm_window *other;
 	void *va;
 
-	TEST_ASSERT_EQUAL(dm_window_create(0, &other), -EINVAL, "no length");
-	TEST_ASSERT_EQUAL(dm_window_create(G + U, &other), -EINVAL, "half a GiB");
-	TEST_ASSERT_EQUAL(dm_window_create(UINT64_C(1) << 62, &other), -EINVAL, "beyond all");
-	TEST_ASSERT_EQUAL(w->map.start % G, 0, "aligned");
+	TEST_ASSERT_EQUAL(dm_window_create(0, &map, &other), -EINVAL, "no length");
+	TEST_ASSERT_EQUAL(dm_window_create(G + U, &map, &other), -EINVAL, "half a GiB");
+	TEST_ASSERT_EQUAL(dm_window_create(DM_WINDOW_MAX + G, &map, &other), -EINVAL, "too long");
+	TEST_ASSERT_EQUAL(w->start % G, 0, "aligned");
 	TEST_ASSERT_EQUAL(dm_window_take(w, 0, U, &va), -EINVAL, "no length");
 	TEST_ASSERT_EQUAL(dm_window_take(w, U + 4096, U, &va), -EINVAL, "no unit");
 	TEST_ASSERT_EQUAL(dm_window_take(w, U, 3 * U, &va), -EINVAL, "no power of two");
@@ -66,22 +72,22 @@ only_what_is_published_translates(void)
 	TEST_ASSERT_SUCCESS(dm_window_take(w, 5 * U, U, &va), "take");
 	first = (uintptr_t)va;
 	last = first + 5 * U - 1;
-	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, first), DM_XLATE_NONE, "not yet");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, first), DM_XLATE_NONE, "not yet");
 	dm_window_publish(w, (void *)(uintptr_t)(first + U), 4 * U);
-	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, first + U - 1), DM_XLATE_NONE, "before");
-	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, first + U), IOVA + offset_of(va) + U, "first");
-	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, last), IOVA + offset_of(va) + 5 * U - 1, "last");
-	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, last + 1), DM_XLATE_NONE, "behind");
-	TEST_ASSERT_EQUAL(dm_window_iova2va(&w->map, dm_window_va2iova(&w->map, last)), last, "and back");
-	TEST_ASSERT_EQUAL(dm_window_iova2va(&w->map, IOVA + offset_of(va) + U - 1), DM_XLATE_NONE, "IOVA before");
-	TEST_ASSERT_EQUAL(dm_window_iova2va(&w->map, IOVA + offset_of(va) + 5 * U), DM_XLATE_NONE, "IOVA behind");
-	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, w->map.start - 1), DM_XLATE_NONE, "below the window");
-	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, w->map.start + w->map.len), DM_XLATE_NONE, "above the window");
-	TEST_ASSERT_EQUAL(dm_window_iova2va(&w->map, IOVA - 1), DM_XLATE_NONE, "IOVA below the window");
-	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, UINT64_MAX), DM_XLATE_NONE, "the end of all");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, first + U - 1), DM_XLATE_NONE, "before");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, first + U), IOVA + offset_of(va) + U, "first");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, last), IOVA + offset_of(va) + 5 * U - 1, "last");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, last + 1), DM_XLATE_NONE, "behind");
+	TEST_ASSERT_EQUAL(dm_window_iova2va(&map, dm_window_va2iova(&map, last)), last, "and back");
+	TEST_ASSERT_EQUAL(dm_window_iova2va(&map, IOVA + offset_of(va) + U - 1), DM_XLATE_NONE, "IOVA before");
+	TEST_ASSERT_EQUAL(dm_window_iova2va(&map, IOVA + offset_of(va) + 5 * U), DM_XLATE_NONE, "IOVA behind");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, w->start - 1), DM_XLATE_NONE, "below the window");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, w->start + w->len), DM_XLATE_NONE, "above the window");
+	TEST_ASSERT_EQUAL(dm_window_iova2va(&map, IOVA - 1), DM_XLATE_NONE, "IOVA below the window");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, UINT64_MAX), DM_XLATE_NONE, "the end of all");
 	TEST_ASSERT_EQUAL(dm_window_give(w, va, 5 * U), -EINVAL, "still published");
 	dm_window_withdraw(w, (void *)(uintptr_t)(first + U), 4 * U);
-	TEST_ASSERT_EQUAL(dm_window_va2iova(&w->map, first + U), DM_XLATE_NONE, "withdrawn");
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, first + U), DM_XLATE_NONE, "withdrawn");
 	TEST_ASSERT_SUCCESS(dm_window_give(w, va, 5 * U), "give");
 	TEST_ASSERT_EQUAL(dm_window_give(w, va, 5 * U), -EINVAL, "not twice");
 	return TEST_SUCCESS;
@@ -105,6 +111,56 @@ it_is_filled_to_the_last_unit(void)
 	TEST_ASSERT_EQUAL(dm_window_take(w, 3 * U, U, &hole), -ENOSPC, "two are not three");
 	TEST_ASSERT_SUCCESS(dm_window_take(w, 2 * U, U, &hole), "two");
 	TEST_ASSERT(hole == va[700], "in the hole");
+	return TEST_SUCCESS;
+}
+
+static int
+a_hidden_window_answers_nothing(void)
+{
+	void *va;
+	uint64_t iova;
+
+	TEST_ASSERT_SUCCESS(dm_window_take(w, 2 * U, U, &va), "take");
+	dm_window_publish(w, va, 2 * U);
+	iova = dm_window_va2iova(&map, (uintptr_t)va + U);
+	TEST_ASSERT_EQUAL(iova, IOVA + offset_of(va) + U, "seen");
+	dm_window_hide(w);
+	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, (uintptr_t)va + U), DM_XLATE_NONE, "hidden");
+	TEST_ASSERT_EQUAL(dm_window_iova2va(&map, iova), DM_XLATE_NONE, "the other way");
+	TEST_ASSERT_SUCCESS(dm_window_give(w, va, 2 * U), "its books go on");
+	return TEST_SUCCESS;
+}
+
+static int
+no_window_has_no_addresses(void)
+{
+	struct dmamap_window *none = calloc(1, sizeof(*none));
+	uint64_t va;
+
+	TEST_ASSERT(none != NULL, "memory");
+	dm_window_none(none);
+	/* The numbers of the first units are what a map of zeroes is made of. */
+	for (va = 0; va < UINT64_C(1) << 57; va = va == 0 ? 1 : va << 1) {
+		TEST_ASSERT_EQUAL(dm_window_va2iova(none, va), DM_XLATE_NONE, "0x%" PRIx64, va);
+		TEST_ASSERT_EQUAL(dm_window_iova2va(none, va), DM_XLATE_NONE, "IOVA 0x%" PRIx64, va);
+	}
+	TEST_ASSERT_EQUAL(dm_window_va2iova(none, UINT64_MAX), DM_XLATE_NONE, "the end of all");
+	free(none);
+	return TEST_SUCCESS;
+}
+
+static int
+addresses_far_away_are_told_apart(void)
+{
+	const uint64_t apart = DMAMAP_WINDOW_UNITS * DM_WINDOW_UNIT;
+	uint64_t far;
+	void *va;
+
+	TEST_ASSERT_SUCCESS(dm_window_take(w, U, U, &va), "take");
+	dm_window_publish(w, va, U);
+	for (far = (uintptr_t)va % apart; far < UINT64_C(1) << 47; far += apart)
+		TEST_ASSERT_EQUAL(dm_window_va2iova(&map, far),
+			far == (uintptr_t)va ? IOVA + offset_of(va) : DM_XLATE_NONE, "0x%" PRIx64, far);
 	return TEST_SUCCESS;
 }
 
@@ -135,13 +191,16 @@ memory_lives_only_in_what_is_taken(void)
 	TEST_ASSERT(readable(va), "there");
 	TEST_ASSERT_SUCCESS(dm_window_give(w, va, U), "give");
 	TEST_ASSERT(!readable(va), "gone");
-	TEST_ASSERT_EQUAL(dm_window_give(w, (uint8_t *)va + w->map.len, U), -EINVAL, "not the window's");
+	TEST_ASSERT_EQUAL(dm_window_give(w, (uint8_t *)va + w->len, U), -EINVAL, "not the window's");
 	return TEST_SUCCESS;
 }
 
 static const struct test_case cases[] = {
 	{"bad lengths are refused", bad_lengths_are_refused},
 	{"only what is published translates", only_what_is_published_translates},
+	{"a hidden window answers nothing", a_hidden_window_answers_nothing},
+	{"no window has no addresses", no_window_has_no_addresses},
+	{"addresses far away are told apart", addresses_far_away_are_told_apart},
 	{"it is filled to the last unit", it_is_filled_to_the_last_unit},
 	{"memory lives only in what is taken", memory_lives_only_in_what_is_taken},
 };

@@ -685,19 +685,32 @@ struct dmamap_memory {
  */
 int dmamap_memory_walk(int (*fn)(const struct dmamap_memory *memory, void *arg), void *arg);
 
+/** Zones in the window are multiples of this. */
+#define DMAMAP_WINDOW_UNIT (UINT64_C(2) << 20)
+/** Units that struct dmamap_window tells apart: 16 bits of a unit's number, which a load extends for nothing. */
+#define DMAMAP_WINDOW_UNITS 65536u
+
 /**
  * What dmamap_va2iova() looks at first: zones of whole hugepages lie in one window of address space, in which an IOVA is
  * the VA plus a constant. A container begins with this. Laid open for that function alone, not for other use.
+ *
+ * One comparison tells whether an address is the window's and whether its unit is published, and the two loads of a look-up
+ * do not depend on each other.
  */
 struct dmamap_window {
-	uint64_t start;	    /**< first VA */
-	uint64_t len;	    /**< bytes; 0: there is no window. To be read first, with acquire */
-	uint64_t delta;	    /**< IOVA minus VA */
-	uint8_t *published; /**< for each DMAMAP_WINDOW_UNIT: 1 if it translates */
+	/** By the last bits of its number, VA / DMAMAP_WINDOW_UNIT: that number, if the unit is published. Read with acquire */
+	uint64_t unit[DMAMAP_WINDOW_UNITS];
+	uint64_t delta; /**< IOVA minus VA; set once, before any unit is published */
 };
 
-/** Zones in the window are multiples of this. */
-#define DMAMAP_WINDOW_UNIT (UINT64_C(2) << 20)
+/** Does an address lie in a published unit? delta can be read then. */
+static inline bool
+dmamap_window_has(const struct dmamap_window *w, uint64_t va)
+{
+	const uint64_t unit = va / DMAMAP_WINDOW_UNIT;
+
+	return __atomic_load_n(&w->unit[unit % DMAMAP_WINDOW_UNITS], __ATOMIC_ACQUIRE) == unit;
+}
 
 /** dmamap_va2iova() for what does not lie in the window. */
 rte_iova_t dmamap_va2iova_outside(const struct dmamap_container *c, const void *va);
@@ -711,13 +724,10 @@ static inline rte_iova_t
 dmamap_va2iova(const struct dmamap_container *c, const void *va)
 {
 	const struct dmamap_window *w = (const struct dmamap_window *)(const void *)c;
-	const uint64_t len = __atomic_load_n(&w->len, __ATOMIC_ACQUIRE);
-	const uint64_t offset = (uintptr_t)va - __atomic_load_n(&w->start, __ATOMIC_RELAXED);
 
 	/* Who asks is most often right: the way there has no jump. */
-	if (likely(offset < len) &&
-		likely(__atomic_load_n(&w->published[offset / DMAMAP_WINDOW_UNIT], __ATOMIC_ACQUIRE) != 0))
-		return (uintptr_t)va + __atomic_load_n(&w->delta, __ATOMIC_RELAXED);
+	if (likely(dmamap_window_has(w, (uintptr_t)va)))
+		return (uintptr_t)va + w->delta;
 	return dmamap_va2iova_outside(c, va);
 }
 

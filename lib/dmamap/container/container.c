@@ -134,7 +134,8 @@ dmamap_container_create(const struct dmamap_container_conf *conf, struct dmamap_
 	c->conf.name = c->name;
 	c->backend = conf->backend;
 	c->mask_last = UINT64_MAX;
-	c->window_iova = DM_WINDOW_LEN *
+	dm_window_none(&c->shown);
+	c->window_iova = DM_WINDOW_MAX *
 		(1 + __atomic_fetch_add(&next_window, 1, __ATOMIC_RELAXED) % DM_WINDOW_PLACES);
 	/* Until a device says otherwise: the system's page and those hugepages that every IOMMU knows. */
 	c->page_sizes = sysconf(_SC_PAGESIZE) | (UINT64_C(1) << 21) | (UINT64_C(1) << 30);

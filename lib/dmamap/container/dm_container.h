@@ -110,7 +110,7 @@ TAILQ_HEAD(dm_mapping_list, dm_mapping);
 TAILQ_HEAD(dm_domain_list, dm_domain);
 
 struct dmamap_container {
-	struct dmamap_window shown;	    /**< of *window: what dmamap_va2iova() looks at first, so it comes first */
+	struct dmamap_window shown;	    /**< the readers' part of *window: what dmamap_va2iova() looks at first, so it comes first */
 	TAILQ_ENTRY(dmamap_container) next; /**< in the process's list */
 	char name[DMAMAP_NAME_MAX];
 	struct dmamap_container_conf conf;
@@ -154,10 +154,9 @@ struct dmamap_container {
 #define DM_IDLE_LIMIT (UINT64_C(1) << 30)
 
 /**
- * Address space for zones in which IOVA is VA plus a constant. Its IOVAs begin at a multiple of this, above what narrow devices
- * reach and below 2^39; not the same for all containers, so that two of them can be merged.
+ * Where the IOVAs of the window begin: at one of so many multiples of its length, above what narrow devices reach and below
+ * 2^39; not the same for all containers, so that two of them can be merged.
  */
-#define DM_WINDOW_LEN (UINT64_C(64) << 30)
 #define DM_WINDOW_PLACES 7
 
 /** IOVAs that a container without devices hands out: what the narrowest VT-d unit translates. */

@@ -329,11 +329,12 @@ hand_over(struct dmamap_container *into, struct dmamap_container *from, struct d
 	from->mask_last = UINT64_MAX;
 	merged->iommu = from->iommu;
 	from->iommu = NULL;
-	/* Readers may be inside the window still; what it says stays true as long as its zones are there. */
+	/* Readers may be inside the window still: its zones are there yet, at the IOVAs it says. */
+	if (from->window != NULL)
+		dm_window_hide(from->window);
 	merged->window = from->window;
 	from->window = NULL;
 	from->no_window = true;
-	dm_window_hide(&from->shown);
 	LIST_INSERT_HEAD(&into->merged, merged, next);
 }
 

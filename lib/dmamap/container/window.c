@@ -19,7 +19,7 @@ window_of(struct dmamap_container *c)
 
 	if (w != NULL || c->no_window || dm_backend_places(c))
 		return w;
-	if (dm_window_create(DM_WINDOW_LEN, &w) < 0) {
+	if (dm_window_create(DM_WINDOW_MAX, &c->shown, &w) < 0) {
 		DM_LOG(INFO, "container %s: no address space for a window: zones translate by table",
 			c->name);
 		c->no_window = true;
@@ -27,7 +27,6 @@ window_of(struct dmamap_container *c)
 	}
 	dm_window_place(w, c->window_iova);
 	c->window = w;
-	dm_window_show(&c->shown, w);
 	return w;
 }
 
@@ -45,7 +44,7 @@ dm_window_enter(struct dmamap_container *c, struct dmamap_zone *z, uint64_t len,
 	w = window_of(c);
 	if (w == NULL || dm_window_take(w, len, align, &va) < 0)
 		return false;
-	r = dm_range((uintptr_t)va + w->map.delta, len);
+	r = dm_range((uintptr_t)va + w->delta, len);
 	/* The IOVAs that go with it may be out of reach, or taken by others; then the zone goes elsewhere. */
 	if (r.last > c->mask_last || !dm_range_set_contains(&c->usable, r) ||
 		dm_mapping_find(c, r) != NULL || dm_taken_find(c, r) != NULL ||

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include <rte_bitops.h>
@@ -14,49 +15,58 @@
 #include "dm_space.h"
 #include "dm_window.h"
 
-/** Say of units [first, first + n) whether they are. Readers see each before or after. */
+/** Publish the units of [va, va + len), or not. Readers see each before or after. */
 static void
-units_write(uint8_t *map, uint64_t first, uint64_t n, bool are)
+units_publish(struct dmamap_window *map, uint64_t va, uint64_t len, bool are)
 {
-	uint64_t i;
+	uint64_t unit;
 
-	for (i = first; i < first + n; i++)
-		__atomic_store_n(&map[i], are, __ATOMIC_RELEASE);
+	for (unit = va / DM_WINDOW_UNIT; unit < (va + len) / DM_WINDOW_UNIT; unit++)
+		__atomic_store_n(&map->unit[unit % DMAMAP_WINDOW_UNITS], are ? unit : DM_WINDOW_NO_UNIT,
+			__ATOMIC_RELEASE);
+}
+
+/** Is any unit of [va, va + len) published? */
+static bool
+units_any_published(const struct dmamap_window *map, uint64_t va, uint64_t len)
+{
+	uint64_t end = va + len;
+
+	for (; map != NULL && va < end; va += DM_WINDOW_UNIT)
+		if (dmamap_window_has(map, va))
+			return true;
+	return false;
 }
 
 static bool
-units_all(const uint8_t *map, uint64_t first, uint64_t n, bool are)
+all_taken(const uint8_t *taken, uint64_t n)
 {
-	uint64_t i;
-
-	for (i = first; i < first + n; i++)
-		if (map[i] != are)
-			return false;
-	return true;
+	while (n > 0 && taken[n - 1] != 0)
+		n--;
+	return n == 0;
 }
 
 int
-dm_window_create(uint64_t len, struct dm_window **out)
+dm_window_create(uint64_t len, struct dmamap_window *map, struct dm_window **out)
 {
 	struct dm_window *w;
 	void *va;
 
-	if (len == 0 || len % DM_WINDOW_ALIGN != 0 || len > UINT64_C(1) << 47)
+	if (len == 0 || len % DM_WINDOW_ALIGN != 0 || len > DM_WINDOW_MAX)
 		return -EINVAL;
 	w = calloc(1, sizeof(*w));
 	if (w == NULL)
 		return -ENOMEM;
-	w->map.published = calloc(len / DM_WINDOW_UNIT, 1);
 	w->taken = calloc(len / DM_WINDOW_UNIT, 1);
-	va = w->map.published != NULL && w->taken != NULL ? dm_space_reserve_aligned(len, DM_WINDOW_ALIGN) : NULL;
+	va = w->taken != NULL ? dm_space_reserve_aligned(len, DM_WINDOW_ALIGN) : NULL;
 	if (va == NULL) {
-		free(w->map.published);
 		free(w->taken);
 		free(w);
 		return -ENOMEM;
 	}
-	w->map.start = (uintptr_t)va;
-	w->map.len = len;
+	w->map = map;
+	w->start = (uintptr_t)va;
+	w->len = len;
 	*out = w;
 	return 0;
 }
@@ -66,8 +76,7 @@ dm_window_destroy(struct dm_window *w)
 {
 	if (w == NULL)
 		return;
-	munmap((void *)(uintptr_t)w->map.start, w->map.len);
-	free(w->map.published);
+	munmap((void *)(uintptr_t)w->start, w->len);
 	free(w->taken);
 	free(w);
 }
@@ -75,13 +84,14 @@ dm_window_destroy(struct dm_window *w)
 void
 dm_window_place(struct dm_window *w, uint64_t iova)
 {
-	w->map.delta = iova - w->map.start;
+	w->delta = iova - w->start;
+	__atomic_store_n(&w->map->delta, w->delta, __ATOMIC_RELAXED);
 }
 
 int
 dm_window_take(struct dm_window *w, uint64_t len, uint64_t align, void **va)
 {
-	const uint64_t units = w->map.len / DM_WINDOW_UNIT, n = len / DM_WINDOW_UNIT;
+	const uint64_t units = w->len / DM_WINDOW_UNIT, n = len / DM_WINDOW_UNIT;
 	const uint64_t step = RTE_MAX(align, DM_WINDOW_UNIT) / DM_WINDOW_UNIT;
 	uint64_t at, used;
 
@@ -93,8 +103,8 @@ dm_window_take(struct dm_window *w, uint64_t len, uint64_t align, void **va)
 			used++;
 		if (used < at + n)
 			continue;
-		units_write(w->taken, at, n, true);
-		*va = (void *)(uintptr_t)(w->map.start + at * DM_WINDOW_UNIT);
+		memset(&w->taken[at], 1, n);
+		*va = (void *)(uintptr_t)(w->start + at * DM_WINDOW_UNIT);
 		return 0;
 	}
 	return -ENOSPC;
@@ -103,40 +113,36 @@ dm_window_take(struct dm_window *w, uint64_t len, uint64_t align, void **va)
 int
 dm_window_give(struct dm_window *w, void *va, uint64_t len)
 {
-	uint64_t offset = (uintptr_t)va - w->map.start, at = offset / DM_WINDOW_UNIT, n = len / DM_WINDOW_UNIT;
+	uint64_t offset = (uintptr_t)va - w->start, at = offset / DM_WINDOW_UNIT, n = len / DM_WINDOW_UNIT;
 
-	if (offset >= w->map.len || len == 0 || len > w->map.len - offset || (offset | len) % DM_WINDOW_UNIT != 0 ||
-		!units_all(w->taken, at, n, true) || !units_all(w->map.published, at, n, false))
+	if (offset >= w->len || len == 0 || len > w->len - offset || (offset | len) % DM_WINDOW_UNIT != 0 ||
+		!all_taken(&w->taken[at], n) || units_any_published(w->map, (uintptr_t)va, len))
 		return -EINVAL;
 	if (dm_space_reserve(va, len) == NULL)
 		return -ENOMEM;
-	units_write(w->taken, at, n, false);
+	memset(&w->taken[at], 0, n);
 	return 0;
 }
 
 void
 dm_window_publish(struct dm_window *w, const void *va, uint64_t len)
 {
-	units_write(w->map.published, ((uintptr_t)va - w->map.start) / DM_WINDOW_UNIT, len / DM_WINDOW_UNIT, true);
+	units_publish(w->map, (uintptr_t)va, len, true);
 }
 
 void
 dm_window_withdraw(struct dm_window *w, const void *va, uint64_t len)
 {
-	units_write(w->map.published, ((uintptr_t)va - w->map.start) / DM_WINDOW_UNIT, len / DM_WINDOW_UNIT, false);
+	units_publish(w->map, (uintptr_t)va, len, false);
 }
 
 void
-dm_window_show(struct dmamap_window *copy, const struct dm_window *w)
+dm_window_hide(struct dm_window *w)
 {
-	__atomic_store_n(&copy->start, w->map.start, __ATOMIC_RELAXED);
-	__atomic_store_n(&copy->delta, w->map.delta, __ATOMIC_RELAXED);
-	copy->published = w->map.published;
-	__atomic_store_n(&copy->len, w->map.len, __ATOMIC_RELEASE);
-}
+	uint64_t at;
 
-void
-dm_window_hide(struct dmamap_window *copy)
-{
-	__atomic_store_n(&copy->len, 0, __ATOMIC_RELEASE);
+	for (at = 0; at < w->len / DM_WINDOW_UNIT; at++)
+		if (w->taken[at] != 0)
+			units_publish(w->map, w->start + at * DM_WINDOW_UNIT, DM_WINDOW_UNIT, false);
+	w->map = NULL;
 }

@@ -29,23 +29,40 @@
 /** Length and alignment of a window are multiples of this. */
 #define DM_WINDOW_ALIGN (UINT64_C(1) << 30)
 
-/** What a reader needs, and the writer's books. Readers may have a copy of their part: dm_window_show(). */
+/** Longest window: half of what struct dmamap_window can tell apart. */
+#define DM_WINDOW_MAX (UINT64_C(64) << 30)
+/** Stands for a unit that is not published, as 0 does where that is no unit's number. */
+#define DM_WINDOW_NO_UNIT UINT64_MAX
+
+/** The writer's books. What readers need is in struct dmamap_window. */
 struct dm_window {
-	struct dmamap_window map; /**< a byte for each unit, for a bit takes a shift more to ask */
-	uint8_t *taken;		  /**< for each unit: 1 if it is taken; the writer's */
+	struct dmamap_window *map; /**< the readers' part, the caller's; NULL: hidden from them */
+	uint64_t start;		   /**< first VA */
+	uint64_t len;		   /**< bytes */
+	uint64_t delta;		   /**< IOVA minus VA */
+	uint8_t *taken;		   /**< for each unit: 1 if it is taken */
 };
+
+/** Let a readers' part that is all zeroes say that there is no window. */
+static inline void
+dm_window_none(struct dmamap_window *map)
+{
+	map->unit[0] = DM_WINDOW_NO_UNIT;
+}
 
 /**
  * Reserve address space. It takes no memory, is left out of core dumps and is not inherited by a child.
- * @param len  multiple of DM_WINDOW_ALIGN, not 0
+ * @param len  multiple of DM_WINDOW_ALIGN, not 0, at most DM_WINDOW_MAX
+ * @param map  for readers, who may be looking: as dm_window_none() made it. It shows one window only, for a reader may
+ *             still be at that one when it is hidden. It outlives the window, or is hidden first.
  * @return 0; -EINVAL; -ENOMEM: no address space of that length (RLIMIT_AS, or mlockall() with a limit)
  */
-int dm_window_create(uint64_t len, struct dm_window **w);
+int dm_window_create(uint64_t len, struct dmamap_window *map, struct dm_window **w);
 
 /** Give the address space back, and all memory that was mapped in it. No reader may be inside. NULL is fine. */
 void dm_window_destroy(struct dm_window *w);
 
-/** Say at which IOVA the window begins. Nothing may be published. */
+/** Say at which IOVA the window begins, once, before anything is published. */
 void dm_window_place(struct dm_window *w, uint64_t iova);
 
 /**
@@ -69,35 +86,24 @@ void dm_window_publish(struct dm_window *w, const void *va, uint64_t len);
 /** Let it translate no more. */
 void dm_window_withdraw(struct dm_window *w, const void *va, uint64_t len);
 
-/** Let a copy that is all zeroes answer what w does. Readers may be looking at it. */
-void dm_window_show(struct dmamap_window *copy, const struct dm_window *w);
-
-/** Let a copy answer nothing any more. It must not show another window later: a reader may still be at this one. */
-void dm_window_hide(struct dmamap_window *copy);
+/** Let the readers' part answer nothing any more, and forget it. From then on nothing can be published. */
+void dm_window_hide(struct dm_window *w);
 
 /** Translate. Lock-free, any thread. @return DM_XLATE_NONE: not of a published zone; ask the tables */
 static inline uint64_t
 dm_window_va2iova(const struct dmamap_window *w, uint64_t va)
 {
-	const uint64_t len = __atomic_load_n(&w->len, __ATOMIC_ACQUIRE);
-	const uint64_t offset = va - __atomic_load_n(&w->start, __ATOMIC_RELAXED);
-
-	return likely(offset < len) &&
-		likely(__atomic_load_n(&w->published[offset / DM_WINDOW_UNIT], __ATOMIC_ACQUIRE) != 0) ?
-		va + __atomic_load_n(&w->delta, __ATOMIC_RELAXED) : DM_XLATE_NONE;
+	return likely(dmamap_window_has(w, va)) ? va + w->delta : DM_XLATE_NONE;
 }
 
 /** The other way round. @return DM_XLATE_NONE: as above */
 static inline uint64_t
 dm_window_iova2va(const struct dmamap_window *w, uint64_t iova)
 {
-	const uint64_t len = __atomic_load_n(&w->len, __ATOMIC_ACQUIRE);
-	const uint64_t va = iova - __atomic_load_n(&w->delta, __ATOMIC_RELAXED);
-	const uint64_t offset = va - __atomic_load_n(&w->start, __ATOMIC_RELAXED);
+	const uint64_t delta = __atomic_load_n(&w->delta, __ATOMIC_RELAXED);
 
-	return likely(offset < len) &&
-		likely(__atomic_load_n(&w->published[offset / DM_WINDOW_UNIT], __ATOMIC_ACQUIRE) != 0) ?
-		va : DM_XLATE_NONE;
+	/* A delta from before the window was placed can lead to a unit that is published a moment later. */
+	return likely(dmamap_window_has(w, iova - delta)) && likely(w->delta == delta) ? iova - delta : DM_XLATE_NONE;
 }
 
 #endif /* DM_WINDOW_H */
