@@ -13,8 +13,9 @@
 
 #include "dm_backend.h"
 
+/** Read anew what a domain translates. *narrower: less than before; may be NULL. */
 static int
-read_info(struct dmamap_container *c, struct dm_domain *d)
+read_info(struct dmamap_container *c, struct dm_domain *d, bool *narrower)
 {
 	struct dm_iommu_info info = {0};
 	int rc;
@@ -23,9 +24,17 @@ read_info(struct dmamap_container *c, struct dm_domain *d)
 	if (rc < 0)
 		return DM_FAIL(-rc, "container %s: domain %u does not tell its ranges: %s", c->name,
 			d->dom->id, strerror(-rc));
+	if (narrower != NULL)
+		*narrower = !dm_info_covers(&info, &d->info);
 	free(d->info.ranges);
 	d->info = info;
 	return 0;
+}
+
+static bool
+same_ranges(const struct dm_range_set *a, const struct dm_range_set *b)
+{
+	return a->n == b->n && (a->n == 0 || memcmp(a->r, b->r, a->n * sizeof(a->r[0])) == 0);
 }
 
 int
@@ -45,7 +54,8 @@ dm_refresh(struct dmamap_container *c)
 		return DM_FAIL(EINVAL, "container %s: the domains have no page size in common",
 			c->name);
 	rc = dm_usable_ranges(c, &usable);
-	if (rc == 0)
+	/* To be told the same again, the allocator would empty its caches and look at all that is live. */
+	if (rc == 0 && (page_sizes != c->page_sizes || !same_ranges(&usable, &c->usable)))
 		rc = dm_iova_set_usable(c->space, &usable, page_sizes, &conflict);
 	if (rc == -EADDRINUSE)
 		dm_conflicts_live(c, conflict);
@@ -64,7 +74,7 @@ static void
 refresh_after_leave(struct dmamap_container *c, struct dm_domain *d)
 {
 	if (d != NULL)
-		read_info(c, d);
+		read_info(c, d, NULL);
 	if (dm_refresh(c) < 0)
 		DM_LOG(WARNING, "container %s: ranges are not widened after a device has left",
 			c->name);
@@ -134,7 +144,7 @@ make_domain(struct dmamap_container *c, struct dm_iommu_dev *dev, struct dm_doma
 			c->name, dev->name);
 	if (rc < 0)
 		goto free_domain;
-	rc = read_info(c, d);
+	rc = read_info(c, d, NULL);
 	if (rc < 0)
 		goto detach;
 	*out = d;
@@ -269,6 +279,7 @@ dm_attach_locked(struct dmamap_container *c, struct dmamap_device *d)
 {
 	bool opened = c->iommu == NULL;
 	const struct dmamap_device *other;
+	bool narrower;
 	int rc;
 
 	dm_conflicts_clear(c);
@@ -296,8 +307,8 @@ dm_attach_locked(struct dmamap_container *c, struct dmamap_device *d)
 	d->c = c;
 	TAILQ_INSERT_TAIL(&c->devices, d, next);
 
-	rc = read_info(c, d->domain);
-	if (rc == 0)
+	rc = read_info(c, d->domain, &narrower);
+	if (rc == 0 && narrower)
 		dm_conflicts_of_domain(c, d->domain, d->dev);
 	if (rc == 0)
 		rc = dm_conflicts_any(c) ? -EADDRINUSE : dm_refresh(c);

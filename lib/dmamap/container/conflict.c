@@ -128,12 +128,28 @@ against_dev(struct pass *p, const struct held *h)
 		}
 }
 
+/** Does c hold anything in ranges that are reserved for a device's group? */
+static bool
+any_in_reserved(const struct dmamap_container *c, const struct dm_iommu_dev *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->n_resv; i++)
+		if (dev->resv[i].type != DMAMAP_RESERVED_RELAXABLE &&
+			(dm_mapping_find(c, dev->resv[i].range) != NULL ||
+				dm_taken_find(c, dev->resv[i].range) != NULL))
+			return true;
+	return false;
+}
+
 void
 dm_conflicts_of_dev(struct dmamap_container *c, const struct dm_iommu_dev *dev)
 {
 	struct pass p = {.c = c, .of = c, .check = against_dev, .dev = dev};
 
-	run(&p);
+	/* There are few reserved ranges, and can be very many mappings: those are listed only if there is something to list. */
+	if (any_in_reserved(c, dev))
+		run(&p);
 }
 
 /** Is a part of a domain's hole reserved by the device's group, which says more about it? */
@@ -195,13 +211,43 @@ against_domain(struct pass *p, const struct held *h)
 	check_page_size(p, h);
 }
 
+bool
+dm_info_covers(const struct dm_iommu_info *wide, const struct dm_iommu_info *narrow)
+{
+	unsigned int i, j;
+
+	if ((wide->page_sizes & -wide->page_sizes) > (narrow->page_sizes & -narrow->page_sizes))
+		return false;
+	for (i = 0; i < narrow->n_ranges; i++) {
+		for (j = 0; j < wide->n_ranges; j++)
+			if (dm_range_inside(narrow->ranges[i], wide->ranges[j]))
+				break;
+		if (j == wide->n_ranges)
+			return false;
+	}
+	return true;
+}
+
+/** Does d translate all that one of the container's domains does? What c holds fits that one, so it fits d. */
+static bool
+covers_another(const struct dmamap_container *c, const struct dm_domain *d)
+{
+	const struct dm_domain *other;
+
+	TAILQ_FOREACH(other, &c->domains, next)
+		if (other != d && dm_info_covers(&d->info, &other->info))
+			return true;
+	return false;
+}
+
 void
 dm_conflicts_of_domain(struct dmamap_container *c, const struct dm_domain *d,
 	const struct dm_iommu_dev *dev)
 {
 	struct pass p = {.c = c, .of = c, .check = against_domain, .d = d, .dev = dev};
 
-	run(&p);
+	if (!covers_another(c, d))
+		run(&p);
 }
 
 static bool

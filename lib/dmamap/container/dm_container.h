@@ -276,6 +276,8 @@ void dm_conflicts_clear(struct dmamap_container *c);
 bool dm_conflicts_any(const struct dmamap_container *c);
 /** What c holds in ranges that are reserved for a device's group. */
 void dm_conflicts_of_dev(struct dmamap_container *c, const struct dm_iommu_dev *dev);
+/** Does a domain translate all that another does, by pages that are no larger than the other's smallest? */
+bool dm_info_covers(const struct dm_iommu_info *wide, const struct dm_iommu_info *narrow);
 /** What c holds that a domain cannot translate; what is reserved for the group of `dev` aside. */
 void dm_conflicts_of_domain(struct dmamap_container *c, const struct dm_domain *d,
 	const struct dm_iommu_dev *dev);
