@@ -114,6 +114,8 @@ void l2fwd_pool_free(struct l2fwd_app *app);
 int l2fwd_ports_start(struct l2fwd_app *app);
 /** Configure and start one of them. @return 0, or negative errno and app->err. */
 int l2fwd_port_start(struct l2fwd_app *app, uint16_t port);
+/** Stop one that is started, and start it again as it is configured. @return 0; negative errno and app->err: it stays stopped. */
+int l2fwd_port_restart(struct l2fwd_app *app, uint16_t port);
 /** Stop and close one. */
 void l2fwd_port_stop(struct l2fwd_app *app, uint16_t port);
 /** Wait a few seconds for the links, or until l2fwd_stopped(). */
@@ -128,7 +130,7 @@ bool l2fwd_stopped(void);
 /** An lcore's life; arg is the app. Returns after l2fwd_stop(). */
 int l2fwd_lcore(void *arg);
 
-/** From now on ports can be moved, by telemetry. @return 0, or -ENOMEM and app->err. */
+/** From now on ports can be moved and restarted, by telemetry. @return 0, or -ENOMEM and app->err. */
 int l2fwd_moves_begin(struct l2fwd_app *app);
 /** No more; waits for a move that is under way. No lcore forwards. */
 void l2fwd_moves_end(struct l2fwd_app *app);

@@ -118,7 +118,8 @@ main(int argc, char **argv)
 
 	catch_signals();
 	if (rte_eal_init(argc, argv) < 0) {
-		l2fwd_complain("the EAL does not start: %s", rte_strerror(rte_errno));
+		l2fwd_complain("the EAL does not start: %s",
+			rte_errno != 0 ? rte_strerror(rte_errno) : "it says why above");
 		return EXIT_FAILURE;
 	}
 	rc = run();

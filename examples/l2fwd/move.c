@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does a port change its container while the others forward? The lcores let go of it, its device is unplugged and
- * plugged in again elsewhere, and they take it back. Asked for through DPDK's telemetry.
+ * How does a port change its container, or start anew, while the others forward? The lcores let go of it, its device is
+ * unplugged and plugged in again elsewhere, and they take it back. Asked for through DPDK's telemetry.
  */
 
 #include <ctype.h>
@@ -91,6 +91,18 @@ args_of(const struct rte_device *dev, const char *const *without, char *args)
 	return rc;
 }
 
+/* Does the port forward? Only then it can be taken away. */
+static int
+check_forwards(uint16_t port, struct rte_eth_dev_info *info, struct l2fwd_error *err)
+{
+	if (__atomic_load_n(&app->ready, __ATOMIC_ACQUIRE) < rte_lcore_count())
+		return refuse(err, -EAGAIN, "forwarding has not begun yet: ask again");
+	if (port >= L2FWD_MAX_PORTS || !(app->started & RTE_BIT64(port)) ||
+		rte_eth_dev_info_get(port, info) < 0 || info->device == NULL)
+		return refuse(err, -ENODEV, "port %u is none that forwards", port);
+	return 0;
+}
+
 /* Can the port go there? Fill in where it is now, and what takes it there. */
 static int
 check(uint16_t port, const char *container, struct seat *from, struct seat *to, struct l2fwd_error *err)
@@ -102,12 +114,10 @@ check(uint16_t port, const char *container, struct seat *from, struct seat *to, 
 	const char *const *places = dmamap_container_by_name(container) != NULL ? to_old : to_new;
 	const struct dmamap_container *c;
 	struct rte_eth_dev_info info;
+	int rc = check_forwards(port, &info, err);
 
-	if (__atomic_load_n(&app->ready, __ATOMIC_ACQUIRE) < rte_lcore_count())
-		return refuse(err, -EAGAIN, "forwarding has not begun yet: ask again");
-	if (port >= L2FWD_MAX_PORTS || !(app->started & RTE_BIT64(port)) ||
-		rte_eth_dev_info_get(port, &info) < 0 || info.device == NULL)
-		return refuse(err, -ENODEV, "port %u is none that forwards", port);
+	if (rc < 0)
+		return rc;
 	snprintf(from->name, sizeof(from->name), "%s", rte_dev_name(info.device));
 	snprintf(to->name, sizeof(to->name), "%s", from->name);
 	c = dmamap_container_by_device(from->name);
@@ -219,20 +229,50 @@ done:
 	return rc;
 }
 
-/* "1,b" */
+/* Stop the port and start it, while no lcore touches it. One that does not start is touched no more. */
 static int
-parse(const char *params, uint16_t *port, const char **container)
+restart(uint16_t port, struct l2fwd_error *err)
+{
+	struct rte_eth_dev_info info;
+	int rc = check_forwards(port, &info, err);
+
+	if (rc < 0)
+		return rc;
+	take_away(port);
+	rc = l2fwd_port_restart(app, port);
+	if (rc < 0) {
+		*err = app->err;
+		l2fwd_complain("port %u (%s) is lost: %s", port, rte_dev_name(info.device), err->line);
+		return rc;
+	}
+	give_back(port);
+	return 0;
+}
+
+/* The number at the beginning of the parameters, which the character `after` follows. @return what follows that; NULL: no such */
+static const char *
+parse_port(const char *params, char after, uint16_t *port)
 {
 	char *end;
 	unsigned long n;
 
 	if (params == NULL || !isdigit((unsigned char)params[0]))
-		return -EINVAL;
+		return NULL;
 	n = strtoul(params, &end, 10);
-	if (*end != ',' || n >= L2FWD_MAX_PORTS)
-		return -EINVAL;
+	if (*end != after || n >= L2FWD_MAX_PORTS)
+		return NULL;
 	*port = n;
-	*container = end + 1;
+	return end + 1;
+}
+
+static int
+say(struct rte_tel_data *d, int rc, const struct l2fwd_error *err, uint16_t port)
+{
+	rte_tel_data_start_dict(d);
+	if (rc == 0)
+		rte_tel_data_add_dict_int(d, "port", port);
+	else
+		rte_tel_data_add_dict_string(d, "error", err->line);
 	return 0;
 }
 
@@ -240,28 +280,43 @@ static int
 on_move(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	struct l2fwd_error err = {""};
-	const char *container = "";
+	const char *container;
 	uint16_t port = 0;
 	int rc;
 
-	rc = parse(params, &port, &container);
+	container = parse_port(params, ',', &port);
 	pthread_mutex_lock(&lock);
-	if (rc < 0)
-		refuse(&err, rc, "%s wants a port and a container: %s,1,b", cmd, cmd);
+	if (container == NULL)
+		rc = refuse(&err, -EINVAL, "%s wants a port and a container: %s,1,b", cmd, cmd);
 	else if (app == NULL)
 		rc = refuse(&err, -EBUSY, "forwarding ends");
 	else
 		rc = move(port, container, &err);
 	pthread_mutex_unlock(&lock);
 
-	rte_tel_data_start_dict(d);
-	if (rc == 0) {
-		rte_tel_data_add_dict_int(d, "port", port);
+	say(d, rc, &err, port);
+	if (rc == 0)
 		rte_tel_data_add_dict_string(d, "container", container);
-	} else {
-		rte_tel_data_add_dict_string(d, "error", err.line);
-	}
 	return 0;
+}
+
+static int
+on_restart(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct l2fwd_error err = {""};
+	uint16_t port = 0;
+	int rc;
+
+	pthread_mutex_lock(&lock);
+	if (parse_port(params, '\0', &port) == NULL)
+		rc = refuse(&err, -EINVAL, "%s wants a port: %s,1", cmd, cmd);
+	else if (app == NULL)
+		rc = refuse(&err, -EBUSY, "forwarding ends");
+	else
+		rc = restart(port, &err);
+	pthread_mutex_unlock(&lock);
+
+	return say(d, rc, &err, port);
 }
 
 static void
@@ -320,6 +375,8 @@ l2fwd_moves_begin(struct l2fwd_app *of)
 	/* They fail only where a process registers them twice. */
 	rte_telemetry_register_cmd("/l2fwd/move", on_move,
 		"Moves a port's device to another container while the others forward. Parameters: port, container");
+	rte_telemetry_register_cmd("/l2fwd/restart", on_restart,
+		"Stops a port and starts it again while the others forward. Parameters: port");
 	rte_telemetry_register_cmd("/l2fwd/ports", on_ports,
 		"Says where each port is and what went through it. Takes no parameters");
 	return 0;

@@ -91,6 +91,32 @@ l2fwd_port_start(struct l2fwd_app *app, uint16_t port)
 	return 0;
 }
 
+static void
+silence(struct l2fwd_app *app, uint16_t port)
+{
+	int rc;
+
+	if (!(app->started & RTE_BIT64(port)))
+		return;
+	rc = rte_eth_dev_stop(port);
+	if (rc < 0)
+		l2fwd_complain("port %u: stopping failed: %s", port, strerror(-rc));
+	app->started &= ~RTE_BIT64(port);
+}
+
+int
+l2fwd_port_restart(struct l2fwd_app *app, uint16_t port)
+{
+	int rc;
+
+	silence(app, port);
+	rc = rte_eth_dev_start(port);
+	if (rc < 0)
+		return fail(app, port, "starting", rc);
+	app->started |= RTE_BIT64(port);
+	return 0;
+}
+
 int
 l2fwd_ports_start(struct l2fwd_app *app)
 {
@@ -137,19 +163,6 @@ l2fwd_ports_wait_link(const struct l2fwd_app *app)
 		rte_eth_link_to_str(text, sizeof(text), &link);
 		printf("port %u: %s\n", port, text);
 	}
-}
-
-static void
-silence(struct l2fwd_app *app, uint16_t port)
-{
-	int rc;
-
-	if (!(app->started & RTE_BIT64(port)))
-		return;
-	rc = rte_eth_dev_stop(port);
-	if (rc < 0)
-		l2fwd_complain("port %u: stopping failed: %s", port, strerror(-rc));
-	app->started &= ~RTE_BIT64(port);
 }
 
 void
