@@ -6,27 +6,12 @@
 set -u
 readonly BUILD=$1 BUS=libgantry_bus_vfio_pci.so
 readonly EAL="--no-pci --no-huge -m 64 --no-telemetry -l 0-1 --file-prefix=gantry-plugins-$$"
+readonly SUITE=plugins
+. "$(dirname "$0")/lib.sh"
 dir=$(mktemp -d)
+out=$dir/out
 trap 'rm -rf "$dir" /var/run/dpdk/gantry-plugins-$$' EXIT
 export LD_LIBRARY_PATH=$BUILD/drivers:$BUILD/lib/dmamap
-passed=0 failed=0
-
-judge() # name, then a command that says whether it holds
-{
-    local name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1)); echo "ok      plugins: $name"
-    else
-        failed=$((failed + 1)); echo "FAILED  plugins: $name"; sed 's/^/  | /' "$dir/out"
-    fi
-}
-
-finish()
-{
-    echo "$passed passed, $failed failed, ${1:-0} skipped"
-    exit $((failed > 0))
-}
 
 testpmd() # further arguments of the EAL's
 {

@@ -88,11 +88,11 @@ def number_of(data):
 
 
 class End:
-    """The kernel's end of a wire."""
+    """The kernel's end of a wire: a netdev."""
 
-    def __init__(self, device):
-        self.name = os.path.basename(glob.glob(f'/sys/bus/pci/devices/{device}/net/*')[0])
-        for words in ('mtu 9000', 'promisc on', 'up'):
+    def __init__(self, name, mtu=9000):
+        self.name = name
+        for words in (f'mtu {mtu}', 'promisc on', 'up'):
             subprocess.run(['ip', 'link', 'set', self.name, *words.split()], check=True)
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
@@ -137,9 +137,9 @@ class End:
 class Testpmd:
     """A dpdk-testpmd, and what it says."""
 
-    def __init__(self, transcript, arguments=('--total-num-mbufs=8192', '--enable-rx-cksum'), eal=()):
+    def __init__(self, transcript, arguments=('--total-num-mbufs=8192', '--enable-rx-cksum'), eal=tuple(EAL)):
         self.text, self.news, self.transcript = '', threading.Condition(), transcript
-        command = ['dpdk-testpmd', '-l', '0,1', *EAL, *eal, '--', '-i', *arguments]
+        command = ['dpdk-testpmd', '-l', '0,1', *eal, '--', '-i', *arguments]
         self.transcript.write('\n$ ' + ' '.join(command) + '\n')
         self.process = subprocess.Popen(['stdbuf', '-oL', *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, cwd='/tmp')
@@ -196,9 +196,11 @@ def xstats(pmd, port):
 class Suite:
     """The cases, in the order in which they run: testpmd lives from one to the next."""
 
+    DRIVER = 'net_gantry_e1000e'
+
     def __init__(self, transcript):
         self.transcript = transcript
-        self.ends = tuple(End(device) for device in WIRES)
+        self.ends = tuple(End(os.path.basename(glob.glob(f'/sys/bus/pci/devices/{device}/net/*')[0])) for device in WIRES)
         self.pmd = None
         self.number = 0
 
@@ -244,10 +246,13 @@ class Suite:
             self.ends[1 - side].take(self.number, self.number)
         self.stop()
 
+    def launch(self):
+        return Testpmd(self.transcript)
+
     def starts(self):
-        self.pmd = Testpmd(self.transcript)
+        self.pmd = self.launch()
         text = self.pmd.ask('show port info all')
-        check(text.count('Driver name: net_gantry_e1000e') == 2, 'not two ports of ours:\n' + text)
+        check(len(re.findall(f'Driver name: {self.DRIVER}\\s', text)) == 2, 'not two ports of ours:\n' + text)
         for mac in MACS:
             check(mac.upper() in text, f'no port {mac}')
         for port in (0, 1):
@@ -261,10 +266,13 @@ class Suite:
             same(came, sent)
         self.stop((200, 201))
         for port, count in ((0, 200), (1, 201)):
-            counted = xstats(self.pmd, port)
-            check(counted['rx_hw_good_packets'] == counted['rx_good_packets'] == count and
-                  counted['tx_hw_good_packets'] == counted['tx_good_packets'] == 401 - count and
-                  counted['rx_missed_errors'] == 0, f'port {port}: xstats {counted}')
+            counted, wanted = xstats(self.pmd, port), self.wanted_xstats(count, 401 - count)
+            found = {name: counted.get(name) for name in wanted}
+            check(found == wanted, f'port {port}: xstats {found}, not {wanted}')
+
+    def wanted_xstats(self, came, went):
+        return {'rx_hw_good_packets': came, 'rx_good_packets': came, 'tx_hw_good_packets': went, 'tx_good_packets': went,
+                'rx_missed_errors': 0}
 
     def mac_writes_addresses(self):
         self.begin('mac')
@@ -470,6 +478,33 @@ CASES = (
 )
 
 
+def run_cases(word, make_suite, cases, path):
+    """One after the other, with what is said kept in a file. Returns the exit status."""
+    count = {'ok     ': 0, 'FAILED ': 0, 'skipped': 0}
+    with open(path, 'w', encoding='utf-8') as transcript:
+        suite = make_suite(transcript)
+        for name, case in cases:
+            start, reason = time.monotonic(), None
+            transcript.write(f'\n\n=== {name}\n')
+            try:
+                reason = case(suite)
+                verdict = 'skipped' if reason else 'ok     '
+            except (Failure, OSError, KeyError, IndexError, ValueError, subprocess.SubprocessError) as error:
+                verdict, reason = 'FAILED ', f'{type(error).__name__}: {error}'
+            count[verdict] += 1
+            print(f'{verdict} {word}: {name}' + (f' ({reason})' if reason else '') +
+                  f' [{time.monotonic() - start:.0f} s]', flush=True)
+            if verdict == 'FAILED ':
+                if suite.pmd is None or suite.pmd.process.poll() is not None:
+                    break
+                suite.pmd.ask('stop')
+        if suite.pmd is not None:
+            suite.pmd.process.kill()
+        transcript.flush()
+    print('{} passed, {} failed, {} skipped'.format(*count.values()))
+    return 1 if count['FAILED '] else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('build')
@@ -482,29 +517,7 @@ def main():
     for name in ('all', 'default'):
         with open(f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6', 'w', encoding='ascii') as file:
             file.write('1')
-    count = {'ok     ': 0, 'FAILED ': 0, 'skipped': 0}
-    with open(args.transcript, 'w', encoding='utf-8') as transcript:
-        suite = Suite(transcript)
-        for name, case in CASES:
-            start, reason = time.monotonic(), None
-            transcript.write(f'\n\n=== {name}\n')
-            try:
-                reason = case(suite)
-                verdict = 'skipped' if reason else 'ok     '
-            except (Failure, OSError, KeyError, IndexError, ValueError, subprocess.SubprocessError) as error:
-                verdict, reason = 'FAILED ', f'{type(error).__name__}: {error}'
-            count[verdict] += 1
-            print(f'{verdict} testpmd: {name}' + (f' ({reason})' if reason else '') +
-                  f' [{time.monotonic() - start:.0f} s]', flush=True)
-            if verdict == 'FAILED ':
-                if suite.pmd is None or suite.pmd.process.poll() is not None:
-                    break
-                suite.pmd.ask('stop')
-        if suite.pmd is not None:
-            suite.pmd.process.kill()
-        transcript.flush()
-    print('{} passed, {} failed, {} skipped'.format(*count.values()))
-    return 1 if count['FAILED '] else 0
+    return run_cases('testpmd', Suite, CASES, args.transcript)
 
 
 if __name__ == '__main__':
