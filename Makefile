@@ -4,8 +4,9 @@
 
 PREFIX ?= /usr/local
 MESON_ARGS ?=
+SECONDS ?= 3600
 
-.PHONY: help deps build demo demo-afxdp test conformance sweep matrix bench install clean
+.PHONY: help deps build demo demo-afxdp test soak conformance sweep matrix bench install clean
 
 help:
 	@echo 'make deps     install packages, fetch DPDK driver headers, prepare the emulated machine'
@@ -13,6 +14,7 @@ help:
 	@echo 'make demo     l2fwd forwards between two assigned NICs, in the emulated machine'
 	@echo 'make demo-afxdp  l2fwd forwards between two network namespaces of this machine, through AF_XDP'
 	@echo 'make test     all tests: this host, sanitizers, the emulated machine'
+	@echo 'make soak     l2fwd forwards for $(SECONDS) seconds and starts 100 times: is all as before?'
 	@echo 'make conformance  facts by kernel by IOMMU, on the model and in every machine that can be had'
 	@echo 'make sweep    fail every call in turn, plain and under sanitizers'
 	@echo 'make matrix   the host tests with the DPDKs and compilers of newer Debians, in chroots'
@@ -40,6 +42,10 @@ demo-afxdp:
 
 test: deps
 	@config/test
+
+soak: deps
+	@$(MAKE) --no-print-directory build
+	@config/soak/run --seconds $(SECONDS) build
 
 conformance: deps
 	@$(MAKE) --no-print-directory build
