@@ -18,6 +18,7 @@ NEXT_ID = {PROG: 11, MAP: 12, LINK: 31}
 FD_BY_ID = {PROG: 13, MAP: 14, LINK: 30}
 INFO_BY_FD = 15
 XDP = {PROG: 6, MAP: 17, LINK: 6}       # BPF_PROG_TYPE_XDP, BPF_MAP_TYPE_XSKMAP, BPF_LINK_TYPE_XDP
+VFIO_FILES = '/dev/vfio', '/dev/iommu', 'anon_inode:[vfio', 'anon_inode:[iommu'
 STATUS = ('VmRSS', 'RssAnon', 'VmData', 'VmPTE', 'VmLck', 'VmPin', 'HugetlbPages', 'Threads')
 
 
@@ -132,8 +133,7 @@ def vfio_files():
     found = 0
     for path in glob.glob('/proc/[0-9]*/fd/*'):
         with contextlib.suppress(OSError):
-            target = os.readlink(path)
-            found += target.startswith(('/dev/vfio', '/dev/iommu')) or 'vfio' in target
+            found += os.readlink(path).startswith(VFIO_FILES)
     return found
 
 
