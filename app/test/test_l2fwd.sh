@@ -8,25 +8,11 @@ readonly PROGRAM=$1 PLUGINS=${2:-}
 readonly EAL="--no-pci --no-telemetry"
 HERE=$(cd "$(dirname "$0")" && pwd)
 readonly HERE
-passed=0 failed=0 out=$(mktemp)
+. "$HERE/lib.sh"
+. "$HERE/wires.sh"
+readonly SUITE=l2fwd
+out=$(mktemp)
 trap 'rm -f "$out"' EXIT
-
-judge() # name, then a command that says whether it holds
-{
-    local name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1)); echo "ok      l2fwd: $name"
-    else
-        failed=$((failed + 1)); echo "FAILED  l2fwd: $name"; cat "$out"
-    fi
-}
-
-finish()
-{
-    echo "$passed passed, $failed failed, 0 skipped"
-    exit $((failed > 0))
-}
 
 one_line() # status, text: the program ended with it, and said so in one line
 {
@@ -77,25 +63,24 @@ stopped() # by a signal, with the status 0
     wait $pid
 }
 
-pings()
-{
-    ip netns exec left ping -c 20 -i 0.05 -W 5 -q 10.78.0.2 | grep -q " 0% packet loss"
-}
-
 tells() # telemetry command, text: the answer holds it
 {
     echo "$1" | dpdk-telemetry.py | tee -a "$out" | grep -q "$2"
 }
 
-comes_up() # a link, after a port was started
-{
-    for _ in $(seq 30); do ip netns exec left ping -c 1 -W 1 -q 10.78.0.2 >/dev/null && return 0; done
-    return 1
-}
-
 ask() # a telemetry command
 {
     echo "$1" | dpdk-telemetry.py >"$answer"
+}
+
+restarted() # port
+{
+    ask "/l2fwd/restart,$1" && grep -q "\"port\": $1" "$answer"
+}
+
+not_restarted() # parameters, what the answer says
+{
+    ask "/l2fwd/restart$1" && grep -q "\"error\": \".*$2" "$answer"
 }
 
 moved() # port, container
@@ -144,6 +129,11 @@ moves()
     judge "it says that it is back" is_in 1 default
     comes_up
     judge "packets cross after a move" pings
+    judge "a port starts anew" restarted 1
+    comes_up
+    judge "packets cross after that" pings
+    judge "no port to start anew" not_restarted ",7" "port 7 is none that forwards"
+    judge "no number of a port" not_restarted ",1,b" "wants a port"
     judge "no port" not_moved ",7,b" "port 7 is none that forwards"
     judge "no container" not_moved "" "wants a port and a container"
     judge "no name" not_moved ",1,a=b" "is no name of a container"
@@ -179,15 +169,7 @@ on_iommufd()
 
 in_machine()
 {
-    local side nic=3 address=1
-
-    for side in left right; do
-        ip netns add $side
-        ip link set "$(ls /sys/bus/pci/devices/0000:0$nic:00.0/net)" netns $side
-        ip netns exec $side sh -c "ip addr add 10.78.0.$address/24 dev eth$((nic - 3)); ip link set eth$((nic - 3)) up"
-        nic=$((nic + 1)) address=$((address + 1))
-    done
-
+    judge "a NIC of the kernel at the other end of each wire" wires
     if [ "$GANTRY_RUNNER" = vm:iommufd ]; then
         on_iommufd
         return
@@ -198,7 +180,7 @@ in_machine()
     judge "telemetry tells of the container" tells /dmamap/container,default '"backend": "type1", "domains": 1'
     judge "telemetry tells whose the memory is" tells /dmamap/owners '"owner": "pool '
     judge "telemetry tells where the memory is" tells /dmamap/memory '"node0": {"hugetlb_2MiB": '
-    ip netns exec left ping -f -q 10.78.0.2 >/dev/null 2>&1 &
+    ip netns exec left ping -f -q $RIGHT_IP >/dev/null 2>&1 &
     local flood=$!
     sleep 1
     kill -KILL $pid

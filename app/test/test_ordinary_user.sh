@@ -2,24 +2,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 The Gantry authors
 # Does an ordinary user forward, with no more than udev's rule, the user and the limits of doc/ordinary_user.md?
-# test_ordinary_user.sh BUILD: in the emulated machine (profile default). Installs BUILD there and does what
+# test_ordinary_user.sh BUILD: in the emulated machine (profile default or iommufd). Installs BUILD there and does what
 # systemd would do with the service, for there is no systemd in there.
 set -u
 readonly BUILD=$1
 readonly RUNTIME=/run/gantry-l2fwd CONF=/etc/gantry/l2fwd.conf
-passed=0 failed=0 out=$(mktemp)
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/wires.sh"
+readonly SUITE=ordinary_user
+out=$(mktemp)
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin:/usr/local/bin
-
-judge() # name, then a command that says whether it holds
-{
-    local name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1)); echo "ok      ordinary_user: $name"
-    else
-        failed=$((failed + 1)); echo "FAILED  ordinary_user: $name"; cat "$out"
-    fi
-}
 
 of_service() # the value of a key of the service
 {
@@ -73,27 +65,14 @@ files_are_the_groups() # after udev has seen them
     compgen -G '/dev/vfio/[0-9]*' >/dev/null || compgen -G '/dev/vfio/devices/vfio*' >/dev/null
 }
 
-wires()
+begins()
 {
-    local side nic=3 address=1
-
-    for side in left right; do
-        ip netns add $side
-        ip link set "$(ls /sys/bus/pci/devices/0000:0$nic:00.0/net)" netns $side
-        ip netns exec $side sh -c "ip addr add 10.78.0.$address/24 dev eth$((nic - 3)); ip link set eth$((nic - 3)) up"
-        nic=$((nic + 1)) address=$((address + 1))
-    done
+    grep -q "forwarding" "$out" || ! kill -0 $pid
 }
 
-forwards()
+packets_cross()
 {
-    for _ in $(seq 300); do
-        grep -q "forwarding" "$out" && break
-        kill -0 $pid 2>/dev/null || return 1
-        sleep 0.1
-    done
-    for _ in $(seq 30); do ip netns exec left ping -c 1 -W 1 -q 10.78.0.2 >/dev/null && break; done
-    ip netns exec left ping -c 20 -i 0.05 -W 5 -q 10.78.0.2 | grep -q " 0% packet loss"
+    wait_until 60 begins && comes_up && pings
 }
 
 runs_as() # user
@@ -123,17 +102,20 @@ judge "it is installed" install_all
 judge "systemd finds no fault with the service" unit_holds
 judge "sysusers makes the user" user_is_made
 judge "udev gives the group its files" files_are_the_groups
-wires
+judge "a NIC of the kernel at the other end of each wire" wires
 cat >$CONF <<'END'
 DEVICES="0000:01:00.0 0000:02:00.0"
 OPTIONS="-l 0-1 -a vfio_pci:0000:01:00.0 -a vfio_pci:0000:02:00.0 -- -p 0x3 -T 0 -P --no-mac-updating"
 END
+backend=type1
+[ "$GANTRY_RUNNER" != vm:iommufd ] || backend=iommufd
 limit=$(numfmt --from=iec "$(of_service LimitMEMLOCK)")
 as_service gantry "$limit" &
 pid=$!
-judge "packets cross" forwards
+judge "packets cross" packets_cross
 judge "it is an ordinary user without capabilities" runs_as gantry
 judge "SIGTERM ends it well" ends_well
+judge "it was $backend, with both devices" grep -q "^container default: $backend, 1 domain, 2 groups, 2 devices" "$out"
 judge "no hugepage is left" nothing_is_left
 
 as_service gantry $((1 << 20))
@@ -143,5 +125,4 @@ judge "a user without the group is told which file" refused $? "no permission fo
 judge "no hugepage is left by those" nothing_is_left
 
 rm -f "$out"
-echo "$passed passed, $failed failed, 0 skipped"
-exit $((failed > 0))
+finish
