@@ -408,6 +408,9 @@ take_cached(struct dm_iova_space *s, struct dm_cache *c, const struct dm_live_sh
 		return false;
 	m->n--;
 	dm_live_begin(&s->live, slot->index, slot->word, at | shape->key);
+	/* The next one has lain there for a while. */
+	if (likely(m->n > 0))
+		dm_live_prefetch(&s->live, slot[-1].index);
 	dm_cache_count(c);
 	*iova = at;
 	return true;
@@ -618,7 +621,9 @@ dm_iova_give(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 		return give_slowly(s, iova, len);
 	if (unlikely(!cacheable(s, &shape, iova)))
 		goto slowly;
-	i = dm_live_find(&s->live, dm_live_home(&s->live, iova, shape.order), iova | shape.key, &word);
+	i = dm_live_home(&s->live, iova, shape.order);
+	dm_live_prefetch(&s->live, i); /* for dm_live_end(), or the line would come twice */
+	i = dm_live_find(&s->live, i, iova | shape.key, &word);
 	if (unlikely(i == DM_LIVE_NONE)) /* perhaps it is there with another length, or without a class */
 		goto slowly;
 	if (unlikely((word & DM_LIVE_LIVE) == 0))
@@ -647,7 +652,7 @@ dm_iova_prefetch(const struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 
 	if (c == NULL)
 		return;
-	__builtin_prefetch(&s->live.word[dm_live_home(&s->live, iova, order)], 1);
+	dm_live_prefetch(&s->live, dm_live_home(&s->live, iova, order));
 	dm_cache_leave(c);
 }
 

@@ -239,9 +239,23 @@ dm_live_word(uint64_t iova, uint64_t pages, bool padded, bool live)
 static inline uint64_t
 dm_live_home(const struct dm_live_table *t, uint64_t iova, unsigned int order)
 {
-	uint64_t line = (((iova >> 15 >> order) << 6) + order) * UINT64_C(0x9e3779b97f4a7c15) >> t->shift;
+	/* The golden ratio spreads neighbours evenly; each order begins elsewhere. */
+	uint64_t line = (iova >> 15 >> order) * UINT64_C(0x9e3779b97f4a7c15);
 
+	line = (line + order * UINT64_C(0xd1b54a32d192ed03)) >> t->shift;
 	return line << 3 | (iova >> 12 >> order & 7);
+}
+
+/** Begin to fetch word i, so that it can be written: another thread's copy of the line is given up at once. */
+static inline void
+dm_live_prefetch(const struct dm_live_table *t, uint64_t i)
+{
+#ifdef RTE_ARCH_X86_64
+	/* The compiler's own says so only when it compiles for newer CPUs; older ones ignore it. */
+	__asm__ volatile("prefetchw %0" : : "m"(t->word[i]));
+#else
+	__builtin_prefetch(&t->word[i], 1);
+#endif
 }
 
 /**
