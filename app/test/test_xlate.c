@@ -460,6 +460,58 @@ churn_place(struct dm_xlate *x, uint64_t key, unsigned int n)
 	return TEST_SUCCESS;
 }
 
+/** Where a mapping of some pages was, one of fewer comes, in the midst: nothing of what it leaves out translates. */
+static int
+a_shorter_mapping_leaves_the_rest(void)
+{
+	static const unsigned int entries[] = {1, 5, 11, 16, 60};
+	const uint64_t len = 8 * PAGE;
+	struct span s;
+	struct dm_xlate *x;
+	unsigned int i, j;
+
+	for (i = 0; i < RTE_DIM(entries); i++) {
+		TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
+		/* Elsewhere in the GiB, so that it has a node for each 2 MiB. */
+		for (j = 0; j < 20; j++)
+			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, (100 + 2 * j) * M, G, PAGE), "elsewhere");
+		for (j = 0; j < entries[i]; j++)
+			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, 2 * M + j * len, T + 2 * j * len, len), "entry %u", j);
+		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, 4 * M - PAGE, G, PAGE), "one that stays");
+		for (j = 0; j < entries[i]; j++) {
+			dm_xlate_remove(x, 2 * M + j * len, len);
+			s = (struct span){2 * M + j * len + 2 * PAGE, 3 * T + j * len, 3 * PAGE};
+			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, s.key, s.val, s.len), "shorter %u", j);
+			TEST_ASSERT_SUCCESS(check_alone(x, &s), "of %u entries, number %u", entries[i], j);
+		}
+		dm_xlate_destroy(x);
+	}
+	return TEST_SUCCESS;
+}
+
+/** Of a place that was used once and is empty, nothing stays. */
+static int
+empty_nodes_are_given_back(void)
+{
+	struct dm_xlate *x;
+	unsigned int i;
+
+	TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
+	for (i = 0; i < 512; i++)
+		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, i * 2 * M, G, 2 * M), "a table of 2 MiB pages");
+	dm_xlate_limit(x, dm_xlate_memory(x) + 128 * K);
+	for (i = 0; i < 5 * 512; i++) {
+		const uint64_t key = i % 512 * 2 * M;
+
+		dm_xlate_remove(x, key, 2 * M);
+		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, key + PAGE, T, PAGE), "a page, %u", i);
+		dm_xlate_remove(x, key + PAGE, PAGE);
+		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, key, G, 2 * M), "whole again, %u", i);
+	}
+	dm_xlate_destroy(x);
+	return TEST_SUCCESS;
+}
+
 /** A reader that stopped between its first and its second load answers what is true when it goes on. */
 static int
 a_late_reader_notices(void)
@@ -929,6 +981,8 @@ static const struct test_case cases[] = {
 	{"a full node takes a wide mapping", a_full_node_takes_a_wide_mapping},
 	{"a crowded GiB keeps its mappings", a_crowded_gig_keeps_its_mappings},
 	{"a longer mapping covers what was there", a_longer_mapping_covers_what_was_there},
+	{"a shorter mapping leaves the rest", a_shorter_mapping_leaves_the_rest},
+	{"empty nodes are given back", empty_nodes_are_given_back},
 	{"a late reader notices", a_late_reader_notices},
 	{"memory waits for readers", memory_waits_for_readers},
 	{"churn takes no more memory", churn_takes_no_more_memory},

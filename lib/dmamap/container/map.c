@@ -349,17 +349,15 @@ check_owner(const struct dmamap_container *c, const struct dm_mapping *m,
 		"dmamap_invalidate()", c->name, DM_RANGE_ARG(m->range));
 }
 
-/** Check that r consists of whole mappings, without holes, which the caller may unmap; count them. */
+/** Check that r consists of whole mappings, without holes, which the caller may unmap; count them. The first is m, or NULL. */
 static int
-check_whole(const struct dmamap_container *c, struct dmamap_range r, const struct dm_mapping *own,
-	uint64_t *n)
+check_whole(const struct dmamap_container *c, struct dmamap_range r, const struct dm_mapping *m,
+	const struct dm_mapping *own, uint64_t *n)
 {
 	rte_iova_t at = r.start;
-	const struct dm_mapping *m;
 	int rc;
 
-	for (*n = 1;; (*n)++) {
-		m = dm_mapping_at(c, at);
+	for (*n = 1;; (*n)++, m = dm_mapping_at(c, at)) {
 		if (m == NULL)
 			return DM_FAIL(ENOENT, "container %s: unmap of " DM_RANGE_FMT
 				": nothing is mapped at 0x%" PRIx64, c->name, DM_RANGE_ARG(r), at);
@@ -376,20 +374,19 @@ check_whole(const struct dmamap_container *c, struct dmamap_range r, const struc
 	}
 }
 
-/** Call a function for each of the mappings that make up r; it may free its mapping. */
+/** Call a function for each of the mappings that make up r, of which m is the first; it may free its mapping. */
 static void
-each_mapping(struct dmamap_container *c, struct dmamap_range r,
+each_mapping(struct dmamap_container *c, struct dmamap_range r, struct dm_mapping *m,
 	void (*fn)(struct dmamap_container *c, struct dm_mapping *m, bool fence), bool fence)
 {
-	rte_iova_t at = r.start, last;
-	struct dm_mapping *m;
+	rte_iova_t last;
 
-	do {
-		m = dm_mapping_at(c, at);
+	for (;; m = dm_mapping_at(c, last + 1)) {
 		last = m->range.last;
 		fn(c, m, fence);
-		at = last + 1;
-	} while (last != r.last);
+		if (last == r.last)
+			return;
+	}
 }
 
 static void
@@ -443,53 +440,62 @@ wait_for_readers(const struct dmamap_container *c)
 		sched_yield();
 }
 
-/** With very many mappings what an unmap reads is in no cache: fetch all of it at once, not one after the other. */
-static void
-prefetch_unmap(const struct dmamap_container *c, struct dmamap_range r)
+/**
+ * The mapping at the beginning of a range that is about to be unmapped; NULL: none. With very many mappings what an unmap
+ * reads is in no cache: all of it is fetched at once, not one after the other.
+ */
+static struct dm_mapping *
+mapping_to_unmap(const struct dmamap_container *c, struct dmamap_range r)
 {
-	const struct dm_mapping *m;
+	struct dm_mapping *m;
 
 	dm_xlate_prefetch(c->iova2va, r.start);
 	dm_iova_prefetch(c->space, r.start, dm_range_len(r));
 	m = dm_mapping_at(c, r.start);
 	if (m == NULL)
-		return;
+		return NULL;
 	dm_xlate_prefetch(c->va2iova, m->vas.start);
 	__builtin_prefetch(TAILQ_NEXT(m, next));
 	__builtin_prefetch(m->next.tqe_prev);
+	return m;
 }
 
 int
 dm_unmap_locked(struct dmamap_container *c, struct dmamap_range r, const struct dm_mapping *own)
 {
+	struct dm_mapping *m = mapping_to_unmap(c, r);
 	bool fence = false;
 	uint64_t n;
 	int rc;
 
-	prefetch_unmap(c, r);
-	rc = check_whole(c, r, own, &n);
+	rc = check_whole(c, r, m, own, &n);
 	if (rc < 0)
 		return rc;
-	each_mapping(c, r, withdraw_one, false);
+	each_mapping(c, r, m, withdraw_one, false);
 	wait_for_readers(c);
 	dm_clients_unmap(c, r);
 	rc = dm_domains_unmap(c, r, n, &fence);
 	if (rc < 0 && !fence) {
-		each_mapping(c, r, publish_one, false);
+		each_mapping(c, r, m, publish_one, false);
 		return rc;
 	}
-	each_mapping(c, r, forget_one, fence);
+	each_mapping(c, r, m, forget_one, fence);
 	return rc;
 }
 
 void
 dm_unmap_or_fence(struct dmamap_container *c, struct dmamap_range r)
 {
+	struct dm_mapping *m;
+
 	/* What is lost in some domain is fenced off by then; what all domains refuse to unmap is not. */
-	if (dm_unmap_locked(c, r, NULL) == 0 || dm_mapping_find(c, r) == NULL)
+	if (dm_unmap_locked(c, r, NULL) == 0)
 		return;
-	each_mapping(c, r, withdraw_one, false);
-	each_mapping(c, r, forget_one, true);
+	m = dm_mapping_find(c, r);
+	if (m == NULL)
+		return;
+	each_mapping(c, r, m, withdraw_one, false);
+	each_mapping(c, r, m, forget_one, true);
 }
 
 int

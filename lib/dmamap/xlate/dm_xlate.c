@@ -672,10 +672,82 @@ flat_first(const uint64_t *slots, enum level level, uint64_t key, uint64_t last,
 	return false;
 }
 
+/* Most ranges are short, and come and go where others of the same length did: no plan is needed for these. */
+
+/** Does [key, last] lie in one slot of 2 MiB of a node? *word is the slot's. @return false: look the long way */
+static bool
+in_one_slot(const struct dm_xlate *x, uint64_t key, uint64_t last, uint64_t *word)
+{
+	if ((key ^ last) >> level_shift[LEVEL_2M] != 0 || key >> 48 != 0)
+		return false;
+	*word = x->low[key >> 30];
+	if (!dm_xlate_is_node(*word) || (*word & DM_XLATE_KIND) == DM_XLATE_WIDE)
+		return false;
+	*word = dm_xlate_large_lookup(*word, slot_index(LEVEL_2M, key));
+	return true;
+}
+
 bool
 dm_xlate_first(const struct dm_xlate *x, uint64_t key, uint64_t last, uint64_t *found)
 {
+	struct dm_xlate_place p;
+	uint64_t node;
+
+	if (in_one_slot(x, key, last, &node) && dm_xlate_is_node(node)) {
+		p = dm_xlate_node_place(node, slot_index(LEVEL_4K, key));
+		*found = key;
+		if (p.at != NULL && *p.at != 0)
+			return true;
+		if (slot_index(LEVEL_4K, last) < p.next)
+			return false;
+	}
 	return flat_first(x->root, LEVEL_256T, key, last, found);
+}
+
+/** What is known of a range that is to be inserted. */
+enum quick { QUICK_UNKNOWN, QUICK_BUSY, QUICK_FREE, QUICK_DONE };
+
+/** Insert by storing one word, if an entry of the same first slot was there. */
+static enum quick
+insert_in_place(struct writer *x, uint64_t key, uint64_t last, uint64_t leaf)
+{
+	const uint32_t first = slot_index(LEVEL_4K, key), end = slot_index(LEVEL_4K, last);
+	struct dm_xlate_place p;
+	uint64_t node;
+
+	if (!in_one_slot(&x->x, key, last, &node))
+		return QUICK_UNKNOWN;
+	if (!dm_xlate_is_node(node))
+		return node == 0 ? QUICK_FREE : QUICK_BUSY;
+	p = dm_xlate_node_place(node, first);
+	if (p.at != NULL && *p.at != 0)
+		return QUICK_BUSY;
+	if (end >= p.next)
+		return QUICK_UNKNOWN;
+	if (p.at == NULL || p.first != first)
+		return QUICK_FREE;
+	dm_xlate_word_store(p.at, dm_xlate_word_with_last(leaf, end));
+	dm_xlate_node_live_set(node, dm_xlate_node_live(node) + 1);
+	return QUICK_DONE;
+}
+
+/** Remove by clearing one word. @return false: that is not all */
+static bool
+remove_in_place(struct writer *x, uint64_t key, uint64_t last)
+{
+	const uint32_t first = slot_index(LEVEL_4K, key), end = slot_index(LEVEL_4K, last);
+	struct dm_xlate_place p;
+	uint64_t node;
+
+	/* A node that becomes empty is to be unlinked. */
+	if (!in_one_slot(&x->x, key, last, &node) || !dm_xlate_is_node(node) || dm_xlate_node_live(node) < 2)
+		return false;
+	p = dm_xlate_node_place(node, first);
+	if (p.at == NULL || *p.at == 0 || p.first != first || p.end != end + 1)
+		return false;
+	dm_xlate_word_store(p.at, 0);
+	dm_xlate_node_live_set(node, dm_xlate_node_live(node) - 1);
+	return true;
 }
 
 /** Insert a range whose words shall have this payload. */
@@ -683,9 +755,12 @@ static int
 insert(struct writer *x, uint64_t key, uint64_t last, uint64_t payload)
 {
 	uint64_t leaf = payload | DM_XLATE_LEAF, busy;
+	enum quick quick = insert_in_place(x, key, last, leaf);
 	struct plan p;
 
-	if (dm_xlate_first(&x->x, key, last, &busy))
+	if (quick == QUICK_DONE)
+		return 0;
+	if (quick == QUICK_BUSY || (quick == QUICK_UNKNOWN && flat_first(x->x.root, LEVEL_256T, key, last, &busy)))
 		return -EEXIST;
 	p.n_edits = p.n_made = p.n_replaced = p.n_blocks = 0;
 	p.root_first = p.root_end = 0;
@@ -794,7 +869,8 @@ dm_xlate_remove(struct dm_xlate *table, uint64_t key, uint64_t len)
 {
 	struct writer *x = writer_of(table);
 
-	flat_clear(x, x->x.root, LEVEL_256T, key, key + len - 1);
+	if (!remove_in_place(x, key, key + len - 1))
+		flat_clear(x, x->x.root, LEVEL_256T, key, key + len - 1);
 }
 
 int
