@@ -27,13 +27,36 @@ refused() # name, text, arguments
     judge "$name" one_line $? "$text"
 }
 
+wait_for() # a condition, while the program runs
+{
+    for _ in $(seq 600); do
+        "$@" && return 0
+        kill -0 $pid 2>/dev/null || return 1
+        sleep 0.1
+    done
+    return 1
+}
+
+forwarded_by() # so many ports, as a table of theirs says
+{
+    [ "$(awk '/net_null/ && $3 > 0 && $4 > 0 {print $1}' "$out" | sort -u | wc -l)" -eq "$1" ]
+}
+
+stopped() # by a signal, with the status 0
+{
+    kill -"$1" $pid
+    wait $pid
+}
+
 on_host()
 {
     local null="$EAL --no-huge --no-shconf -m 128 -l 0 --vdev=net_null0 --vdev=net_null1"
 
-    timeout -s INT 3 "$PROGRAM" $null -- -p 3 -q 2 -T 1 >"$out" 2>&1
-    judge "a signal ends it with a table" grep -A3 "^final statistics" "$out" -q
-    judge "both ports received" awk '/^final/ {f = 1} f && /net_null/ && $3 > 0 && $4 > 0 {n++} END {exit n != 2}' "$out"
+    "$PROGRAM" $null -- -p 3 -q 2 -T 1 >"$out" 2>&1 &
+    pid=$!
+    judge "both ports forward" wait_for forwarded_by 2
+    judge "a signal ends it well" stopped INT
+    judge "with a table, in which both received" awk '/^final/ {f = 1} f && /net_null/ && $3 > 0 && $4 > 0 {n++} END {exit n != 2}' "$out"
     refused "no options" 'come after "--"' $EAL
     refused "no mask" "which ports" $null --
     refused "a mask of nothing" "-p 0" $null -- -p 0
@@ -49,18 +72,7 @@ start() # device arguments for each port, the program's options
     LD_LIBRARY_PATH=$PLUGINS "$PROGRAM" -d libgantry_bus_vfio_pci.so -d libgantry_net_e1000e.so --no-pci -l 0-1 \
         -a "vfio_pci:0000:01:00.0$1" -a "vfio_pci:0000:02:00.0$2" -- -p 3 -T 0 -P ${3:---no-mac-updating} >"$out" 2>&1 &
     pid=$!
-    for _ in $(seq 300); do
-        grep -q "forwarding" "$out" && return 0
-        kill -0 $pid 2>/dev/null || return 1
-        sleep 0.1
-    done
-    return 1
-}
-
-stopped() # by a signal, with the status 0
-{
-    kill -"$1" $pid
-    wait $pid
+    wait_for grep -q "forwarding" "$out"
 }
 
 tells() # telemetry command, text: the answer holds it
