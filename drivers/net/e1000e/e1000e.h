@@ -115,8 +115,8 @@ struct e1000e_txq {
 	uint16_t clean;
 	uint16_t batch;
 	uint16_t n_free;	/**< descriptors that can be written; one stays empty */
+	uint16_t rs_thresh;	/**< here it keeps the compiler from making a vector of its neighbours, which is slower */
 	uint16_t in_batch;	/**< descriptors in [batch, tail) */
-	uint16_t rs_thresh;
 	uint16_t free_thresh;
 	uint16_t max_need;	/**< the most descriptors that a packet may take */
 	uint32_t split;		/**< no descriptor crosses a multiple of it, a power of two; 0: any may */

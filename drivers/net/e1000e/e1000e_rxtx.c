@@ -31,8 +31,8 @@
 		~(RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IPV4 |            \
 			RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_VLAN))
 
-uint64_t
-e1000e_rx_flags(uint32_t status, uint32_t mrq)
+static __rte_always_inline uint64_t
+rx_flags(uint32_t status, uint32_t mrq)
 {
 	/* Index: L4 checked, IP checked, L4 error, IP error. Unchecked is 0, "unknown". */
 	static const uint64_t checksum[16] = {
@@ -58,8 +58,14 @@ e1000e_rx_flags(uint32_t status, uint32_t mrq)
 	return flags;
 }
 
-uint32_t
-e1000e_rx_ptype(uint32_t status)
+uint64_t
+e1000e_rx_flags(uint32_t status, uint32_t mrq)
+{
+	return rx_flags(status, mrq);
+}
+
+static __rte_always_inline uint32_t
+rx_ptype(uint32_t status)
 {
 	/* Packet type of the extended status (7.1.4): what the chip parsed. */
 	static const uint32_t l3[16] = {
@@ -79,6 +85,12 @@ e1000e_rx_ptype(uint32_t status)
 	if ((type == 0x2 || type == 0x6) && (status & E1000E_RXD_L4CS))
 		ptype |= status & E1000E_RXD_UDPCS ? RTE_PTYPE_L4_UDP : RTE_PTYPE_L4_TCP;
 	return ptype;
+}
+
+uint32_t
+e1000e_rx_ptype(uint32_t status)
+{
+	return rx_ptype(status);
 }
 
 /* Give a run of consumed descriptors new buffers: free_thresh of them, or up to the end of the ring. */
@@ -120,8 +132,8 @@ static inline void
 rx_fill_mbuf(const struct e1000e_rxq *q, struct rte_mbuf *m, const union e1000e_rx_desc *d,
 	uint32_t status)
 {
-	m->ol_flags = e1000e_rx_flags(status, rte_le_to_cpu_32(d->wb.mrq)) & q->flags;
-	m->packet_type = e1000e_rx_ptype(status);
+	m->ol_flags = rx_flags(status, rte_le_to_cpu_32(d->wb.mrq)) & q->flags;
+	m->packet_type = rx_ptype(status);
 	m->hash.rss = rte_le_to_cpu_32(d->wb.rss);
 	m->vlan_tci = rte_le_to_cpu_16(d->wb.vlan);
 }
@@ -260,8 +272,8 @@ e1000e_rx_descriptor_status(void *queue, uint16_t offset)
 									 RTE_ETH_RX_DESC_AVAIL;
 }
 
-uint32_t
-e1000e_tx_ctx_key(const struct rte_mbuf *m)
+static __rte_always_inline uint32_t
+tx_ctx_key(const struct rte_mbuf *m)
 {
 	uint64_t flags = m->ol_flags, l4 = flags & RTE_MBUF_F_TX_L4_MASK;
 	uint32_t key;
@@ -279,6 +291,12 @@ e1000e_tx_ctx_key(const struct rte_mbuf *m)
 	else if (l4 == RTE_MBUF_F_TX_UDP_CKSUM)
 		key |= KEY_UDP;
 	return key;
+}
+
+uint32_t
+e1000e_tx_ctx_key(const struct rte_mbuf *m)
+{
+	return tx_ctx_key(m);
 }
 
 void
@@ -534,7 +552,7 @@ e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 			;
 	for (i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
-		uint32_t key = e1000e_tx_ctx_key(m);
+		uint32_t key = tx_ctx_key(m);
 		uint16_t need = m->nb_segs + (key != 0 && key != q->ctx_key);
 
 		if (unlikely(q->split != 0))
