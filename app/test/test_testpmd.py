@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 The Gantry authors
 """Does the unmodified dpdk-testpmd run on Gantry's ports, and do DPDK's tools? Started by the machine's runner (profile default)
-with the build folder as its argument.
+with the build folder as its argument; with --memory on a machine whose IOMMU reaches all of a process (profile wide).
 
 Testpmd has the two assigned NICs; the kernel has the other end of each wire, where this script puts frames in and takes them out,
 bit by bit. A frame that must not come is waited for until one that was sent after it has come. --transcript FILE keeps what was
@@ -520,6 +520,14 @@ class Suite:
         self.pmd = Testpmd(self.transcript, options=['--no-huge', '-m', '128', *eal(SMALL_PAGES)])
         self.crosses_and_ends(1500)
 
+    def external_huge_memory(self):
+        self.pmd = Testpmd(self.transcript, (*ARGUMENTS, '--mp-alloc=xmemhuge'))
+        self.crosses_and_ends(1500)
+
+    def external_small_memory(self):
+        self.pmd = Testpmd(self.transcript, (*ARGUMENTS, '--mp-alloc=xmem'), eal(SMALL_PAGES))
+        self.crosses_and_ends(1500)
+
     def devbind_binds(self):
         """Away from vfio-pci, and back. Each call takes long: the tool asks lspci many times."""
         link = f'/sys/bus/pci/devices/{PORTS[0]}/driver'
@@ -549,6 +557,12 @@ CASES = (
     ('dpdk-devbind.py unbinds, binds and shows', Suite.devbind_binds),
     ('no hugepages', Suite.without_hugepages),
     ('external memory out of reach is refused with lines', Suite.external_memory),
+)
+
+# Memory at addresses that the kernel chooses: for a machine whose IOMMU reaches them.
+MEMORY_CASES = (
+    ('external memory in hugepages', Suite.external_huge_memory),
+    ('external memory in small pages', Suite.external_small_memory),
 )
 
 
@@ -582,6 +596,7 @@ def run_cases(word, make_suite, cases, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('build')
+    parser.add_argument('--memory', action='store_true')
     parser.add_argument('--transcript', default='/tmp/transcript')
     args = parser.parse_args()
     for folder in ('/gantry', '/var/run/dpdk'):
@@ -591,7 +606,7 @@ def main():
     for name in ('all', 'default'):
         with open(f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6', 'w', encoding='ascii') as file:
             file.write('1')
-    return run_cases('testpmd', Suite, CASES, args.transcript)
+    return run_cases('testpmd', Suite, MEMORY_CASES if args.memory else CASES, args.transcript)
 
 
 if __name__ == '__main__':
