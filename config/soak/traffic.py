@@ -23,7 +23,9 @@ AT = len(HEADER)
 NUMBER = struct.Struct('!Q')
 FILLER = bytes(i * 7 & 0xff for i in range(1514))
 WINDOW = 64                     # less than any queue on the way holds
-SILENCE_S = 0.25                # then the window is opened again; a frame that comes after all is taken back
+# After so long without a frame the window is opened again: where frames may be lost, and where none may. In the latter case those
+# that are late are still on their way, and more of them would be too many for the queues. A frame that comes after all is taken back.
+SILENCE_S, LOST_S = 0.25, 30
 PATIENCE_S = 120                # a failure, not a measurement
 SO_RCVBUFFORCE = 33
 
@@ -93,7 +95,7 @@ class Direction:
                 self.take(self.sink.recv(2048))
         if came != self.received:
             self.last_in = now
-        elif now - self.last_in > SILENCE_S and self.next_in < self.sent:
+        elif self.next_in < self.sent and now - self.last_in > (SILENCE_S if self.is_excused(self.next_in) else LOST_S):
             self.miss_until(self.sent)
             self.last_in = now
 
