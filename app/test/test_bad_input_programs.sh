@@ -7,11 +7,10 @@ set -u
 
 readonly BUILD=$1
 readonly PORT=0000:01:00.0 OTHER_PORT=0000:02:00.0              # assigned
-readonly LEFT_NIC=0000:03:00.0 RIGHT_NIC=0000:04:00.0           # the kernel's, in the default profile
 readonly HUGEPAGES=/sys/kernel/mm/hugepages/hugepages-2048kB
 readonly LOG=/tmp/l2fwd.log
-passed=0
-failed=0
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/wires.sh"
 
 # Says whether the command that follows the name succeeds.
 must()
@@ -33,39 +32,18 @@ l2fwd()
 }
 prefix=bad
 
-free_pages()
-{
-    cat $HUGEPAGES/free_hugepages
-}
-
 # l2fwd with these arguments ends with status 1 and one line that matches $1, and leaves no hugepage in use.
 refuses()
 {
-    local pattern=$1 status free=$(free_pages)
+    local pattern=$1 status free=$(free_hugepages)
     shift
     l2fwd "$@" >$LOG 2>&1
     status=$?
     [ $status -eq 1 ] && [ "$(grep -c -e "$pattern" $LOG)" -eq 1 ] && grep -q '^gantry-l2fwd: ' $LOG &&
-        [ "$(free_pages)" -eq "$free" ] && [ -z "$(ls /dev/hugepages 2>/dev/null)" ] && return
-    echo "  wanted status 1 and one line '$pattern', got $status; $free hugepages were free, $(free_pages) are; it said:"
+        [ "$(free_hugepages)" -eq "$free" ] && [ -z "$(ls /dev/hugepages 2>/dev/null)" ] && return
+    echo "  wanted status 1 and one line '$pattern', got $status; $free hugepages were free, $(free_hugepages) are; it said:"
     sed 's/^/  | /' $LOG
     return 1
-}
-
-# Waits until a condition holds, or a minute.
-wait_until()
-{
-    local end=$((SECONDS + 60))
-    while ((SECONDS < end)); do
-        "$@" && return
-        sleep 0.05
-    done
-    return 1
-}
-
-forwards()
-{
-    grep -q 'gantry-l2fwd: forwarding' $LOG || ! kill -0 $forwarder 2>/dev/null
 }
 
 # Starts l2fwd in the background and waits until it forwards; its process id is $forwarder.
@@ -74,7 +52,7 @@ start()
     : >$LOG
     /gantry/examples/l2fwd/gantry-l2fwd -l 1 --no-pci --huge-unlink --file-prefix running -d /gantry/drivers "$@" >$LOG 2>&1 &
     forwarder=$!
-    wait_until forwards && kill -0 $forwarder && return
+    wait_until 60 forwards && kill -0 $forwarder && return
     sed 's/^/  | /' $LOG
     return 1
 }
@@ -85,36 +63,23 @@ stops_well()
     wait $forwarder
 }
 
-setup_namespace()
-{
-    local name=$1 nic=$2 ip=$3 dev
-    dev=$(ls /sys/bus/pci/devices/"$nic"/net)
-    ip netns add "$name" && ip link set "$dev" netns "$name" name eth0 &&
-        ip netns exec "$name" ip addr add "$ip"/24 dev eth0 && ip netns exec "$name" ip link set eth0 up
-}
-
-crosses()
-{
-    ip netns exec left ping -q -n -c 1 -W 1 10.78.0.2 >/dev/null
-}
-
 # Killed while packets cross: what it held is free, and the next one forwards at once.
 killed_in_mid_traffic()
 {
-    local free=$(free_pages) round flood
+    local free=$(free_hugepages) round flood
     local both=(-a vfio_pci:$PORT -a vfio_pci:$OTHER_PORT -- -p 0x3 -q 2 -P -T 0 --no-mac-updating)
     for round in 1 2; do
-        start "${both[@]}" && wait_until crosses || return 1
-        ip netns exec left ping -q -n -f 10.78.0.2 >/dev/null &
+        start "${both[@]}" && wait_until 60 crosses || return 1
+        ip netns exec left ping -q -n -f $RIGHT_IP >/dev/null &
         flood=$!
-        wait_until crosses || echo "  nothing crosses beside the flood"
+        wait_until 60 crosses || echo "  nothing crosses beside the flood"
         kill -KILL $forwarder
         wait $forwarder 2>/dev/null
         kill $flood
-        [ "$(free_pages)" -eq "$free" ] || { echo "  $free hugepages were free, $(free_pages) are"; return 1; }
+        [ "$(free_hugepages)" -eq "$free" ] || { echo "  $free hugepages were free, $(free_hugepages) are"; return 1; }
         ! crosses || { echo "  packets still cross"; return 1; }
     done
-    start "${both[@]}" && wait_until crosses && stops_well && [ "$(free_pages)" -eq "$free" ]
+    start "${both[@]}" && wait_until 60 crosses && stops_well && [ "$(free_hugepages)" -eq "$free" ]
 }
 
 # The number of hugepages $1 while the command that follows runs.
@@ -168,7 +133,7 @@ default_machine()
     must "RLIMIT_MEMLOCK too low" with_low_memlock refuses \
         '^dmamap: .*: locking [0-9]* KiB needs RLIMIT_MEMLOCK of [0-9]* KiB, it is 1024 KiB' -a vfio_pci:$PORT -- -p 1
 
-    setup_namespace left $LEFT_NIC 10.78.0.1 && setup_namespace right $RIGHT_NIC 10.78.0.2
+    wires
     must "killed in mid-traffic, twice; then a new start" killed_in_mid_traffic
 }
 
