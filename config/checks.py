@@ -54,7 +54,7 @@ class Counts:
 
 def run(command, environment, quiet=False):
     """Runs a command in the tree; a quiet one's output is shown only if it fails. Returns whether it went well."""
-    print('+', *command, flush=True)
+    print(f'+ {" ".join(command)}\n', end='', flush=True)     # in one piece: two may run at a time
     done = subprocess.run(command, cwd=TREE, env={**os.environ, **environment}, check=False,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if quiet else None,
                           stderr=subprocess.STDOUT if quiet else None)
