@@ -56,6 +56,16 @@ gives_back_after()
     [ $? -gt 128 ] && held_by e1000e $LENT && ! pidof sleep
 }
 
+gives_files()
+{
+    local out status
+    out=$(mktemp -d)
+    "$LOCAL" --devices $LENT --out "$out/o" -- sh -c 'echo x >"$GANTRY_OUT"/f' && [ -s "$out/o/f" ]
+    status=$?
+    rm -rf "$out"
+    return $status
+}
+
 guest_part()
 {
     local dev
@@ -74,7 +84,7 @@ guest_part()
     must "local: the status of the command" \
         answers 7 "^0000:03:00.0 local$" "$LOCAL" --devices 03:00.0 -- sh -c 'echo $GANTRY_DEVICES $GANTRY_RUNNER; exit 7'
     must "local: the device is back" held_by e1000e $LENT
-    must "local: files come to --out" eval '"$LOCAL" --devices $LENT --out /tmp/o -- sh -c "echo x >\$GANTRY_OUT/f" && [ -s /tmp/o/f ]'
+    must "local: files come to --out" gives_files
     must "local: a time-out" answers 124 'was stopped after 1.0 s' "$LOCAL" --timeout 1 --devices $LENT -- sleep 1000
     must "local: one bad device and none is kept" answers 125 'no such PCI device' "$LOCAL" --devices $LENT,09:00.0 -- true
     must "local: given back after SIGTERM" gives_back_after TERM
