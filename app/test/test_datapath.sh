@@ -9,13 +9,15 @@
 set -u
 
 readonly BUILD=$1
-readonly LEFT_NIC=0000:03:00.0 RIGHT_NIC=0000:04:00.0          # the kernel's
-readonly LEFT_PORT=0000:01:00.0 RIGHT_PORT=0000:02:00.0        # l2fwd's
-readonly RIGHT_IP=10.79.0.2
+HERE=$(cd "$(dirname "$0")" && pwd)
+readonly HERE
+. "$HERE/lib.sh"
+. "$HERE/wires.sh"
+readonly SUITE=datapath
 readonly PACKETS=2000 LIMIT=120                                # a window: packets each way, and seconds at the most
-readonly L2FWD=/gantry/examples/l2fwd/gantry-l2fwd
 readonly TRACING=/sys/kernel/tracing
 readonly LOG=/tmp/l2fwd.log
+readonly out=$LOG
 
 # What takes, maps or gives back memory or addresses, by the library that holds it.
 declare -A ALLOCATORS=(
@@ -29,41 +31,6 @@ declare -A ALLOCATORS=(
 )
 readonly LIBS="libc librte_eal libdmamap"
 declare -A path
-passed=0
-failed=0
-
-# Says whether the command that follows the name succeeds; what it leaves in $seen is shown too.
-must()
-{
-    local name=$1
-    shift
-    seen=
-    if "$@"; then
-        passed=$((passed + 1))
-        echo "ok      datapath: $name${seen:+: $seen}"
-    else
-        failed=$((failed + 1))
-        echo "FAILED  datapath: $name${seen:+: $seen}"
-    fi
-}
-
-finish()
-{
-    echo "$passed passed, $failed failed, 0 skipped"
-    [ $failed -eq 0 ]
-    exit
-}
-
-# Waits until the command succeeds; $1 is the most that it may take, in seconds.
-wait_until()
-{
-    local end=$((SECONDS + $1))
-    shift
-    while ! "$@"; do
-        [ $SECONDS -lt $end ] || return 1
-        sleep 0.05
-    done
-}
 
 # The offset in file $1 of the function whose address the file gives as $2, hexadecimal: what uprobe_events wants.
 file_offset()
@@ -99,7 +66,7 @@ probe_all()
 {
     local lib
     for lib in $LIBS; do
-        path[$lib]=$(ldd $L2FWD | awk -v lib="$lib.so." 'index($1, lib) == 1 { print $3 }')
+        path[$lib]=$(ldd "${L2FWD[0]}" | awk -v lib="$lib.so." 'index($1, lib) == 1 { print $3 }')
         path[$lib]=$(realpath "${path[$lib]}") && probe_library "$lib" || return 1
     done
     # Not those of everyone, for each pair of thread and call takes a row, and rows are few.
@@ -172,33 +139,10 @@ every_probe_fires()
     [ $rc -eq 0 ] && [ $n -eq "$(wc -l </tmp/probes)" ]
 }
 
-make_side()
-{
-    local name=$1 nic=$2 ip=$3 dev
-    dev=$(ls /sys/bus/pci/devices/"$nic"/net)
-    ip netns add "$name" && ip link set "$dev" netns "$name" name eth0 &&
-        ip -n "$name" addr add "$ip/24" dev eth0 && ip -n "$name" link set eth0 up
-}
-
-make_sides()
-{
-    make_side left $LEFT_NIC 10.79.0.1 && make_side right $RIGHT_NIC $RIGHT_IP
-}
-
-crosses()
-{
-    ip netns exec left ping -q -n -c 1 -W 1 $RIGHT_IP >/dev/null
-}
-
 # What the kernel's NIC in namespace $1 received: all of it came through l2fwd.
 received()
 {
     ip netns exec "$1" cat /sys/class/net/eth0/statistics/rx_packets
-}
-
-forwards()
-{
-    grep -q 'gantry-l2fwd: forwarding' $LOG || ! kill -0 $forwarder 2>/dev/null
 }
 
 # Two lcores, each with one port to poll: the main lcore from left to right, the other one back. $1: seconds between tables.
@@ -206,11 +150,11 @@ start_l2fwd()
 {
     local task
     : >$LOG
-    $L2FWD -l 0,1 --no-pci --huge-unlink --file-prefix datapath -d /gantry/drivers \
+    "${L2FWD[0]}" -l 0,1 --no-pci --huge-unlink --file-prefix datapath -d /gantry/drivers \
         -a vfio_pci:$LEFT_PORT -a vfio_pci:$RIGHT_PORT -- -p 0x3 -q 1 -P -T "$1" --no-mac-updating >$LOG 2>&1 &
     forwarder=$!
     worker=
-    wait_until 60 forwards && kill -0 $forwarder && wait_until 30 crosses || { sed 's/^/  | /' $LOG; return 1; }
+    wait_until 60 forwards && kill -0 $forwarder && comes_up || return 1
     for task in /proc/$forwarder/task/*; do
         grep -q worker "$task"/comm && worker=${task##*/}
     done
@@ -299,33 +243,33 @@ main()
 {
     mkdir -p /gantry /var/run/dpdk
     mountpoint -q /gantry || mount --bind "$BUILD" /gantry || exit 1
-    if ldd $L2FWD | grep -Eq 'lib[a-z]+san\.so'; then
+    if ldd "${L2FWD[0]}" | grep -Eq 'lib[a-z]+san\.so'; then
         echo "skipped datapath: a sanitizer has an allocator of its own, and makes system calls"
         echo "0 passed, 0 failed, 1 skipped"
         exit 0
     fi
-    cd /tmp || exit 1
-    must "allocators are probed" probe_all
-    must "each probe counts a call of its function" every_probe_fires
-    must "a namespace for each end" make_sides
+    cd /tmp && : >$LOG || exit 1
+    judge "allocators are probed" probe_all
+    judge "each probe counts a call of its function" every_probe_fires
+    judge "a namespace for each end" wires
     [ $failed -eq 0 ] || finish
 
     read_counts idle
-    must "l2fwd forwards by two lcores" start_l2fwd 0
+    judge "l2fwd forwards by two lcores" start_l2fwd 0
     [ $failed -eq 0 ] || finish
-    must "packets cross" traffic_window steady true
-    must "what the start calls is counted" calls_are_seen idle steady.begin
-    must "system calls of the forwarding lcores meanwhile" no_system_call steady
-    must "allocator calls of the forwarding lcores meanwhile" no_allocator_call steady
-    must "l2fwd ends well" stop_l2fwd stopped
-    must "what the end calls is counted" calls_are_seen steady.end stopped
+    judge "packets cross" traffic_window steady true
+    judge "what the start calls is counted" calls_are_seen idle steady.begin
+    judge "system calls of the forwarding lcores meanwhile" no_system_call steady
+    judge "allocator calls of the forwarding lcores meanwhile" no_allocator_call steady
+    judge "l2fwd ends well" stop_l2fwd stopped
+    judge "what the end calls is counted" calls_are_seen steady.end stopped
 
-    must "l2fwd forwards, with a table each second" start_l2fwd 1
+    judge "l2fwd forwards, with a table each second" start_l2fwd 1
     [ -n "$worker" ] || finish
     tables_before=$(grep -c '^statistics' $LOG)
-    must "packets cross, until there is a table more" traffic_window talking has_table
-    must "what a table calls amid the traffic is counted" tables_are_seen talking
-    must "l2fwd ends well again" stop_l2fwd stopped
+    judge "packets cross, until there is a table more" traffic_window talking has_table
+    judge "what a table calls amid the traffic is counted" tables_are_seen talking
+    judge "l2fwd ends well again" stop_l2fwd stopped
     finish
 }
 
