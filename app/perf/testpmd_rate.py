@@ -8,9 +8,13 @@ machine (profile wire) or on two 82574L that are wired to each other, with the b
 
 dpdk-testpmd, mode io, forwards from each NIC to the other one; frames that it sent at the start go round and round. The two drivers
 take turns, A B A B; a round's figure is what both ports received between two readings of the counters, in each of several windows.
+
+With --profile each driver runs once more, and perf (package linux-perf) samples where its lcore is. In an emulated machine a write of a
+register takes as long as the chip's work that it starts, and counts for the instructions that follow it: they are shown apart.
 """
 
 import argparse
+import collections
 import json
 import os
 import re
@@ -20,6 +24,8 @@ import sys
 import time
 
 FRAMES = 8                      # bursts of 32 that go round, for each port
+LCORE = '1'                     # which forwards
+HOT = 0.02                      # of all samples: an instruction that is shown, a function likewise
 KINDS = {
     'net_gantry_e1000e': ['--no-pci', '-d', '/gantry/drivers/libgantry_bus_vfio_pci.so',
                           '-d', '/gantry/drivers/libgantry_net_e1000e.so'],
@@ -30,11 +36,11 @@ KINDS = {
 class Testpmd:
     """A dpdk-testpmd that forwards."""
 
-    def __init__(self, kind, devices):
+    def __init__(self, kind, devices, options):
         prefix = 'vfio_pci:' if kind == 'net_gantry_e1000e' else ''
-        command = ['dpdk-testpmd', '-l', '0,1', '--no-telemetry', '--huge-unlink', *KINDS[kind],
+        command = ['dpdk-testpmd', '-l', '0,' + LCORE, '--no-telemetry', '--huge-unlink', *KINDS[kind],
                    *(word for device in devices for word in ('-a', prefix + device)),
-                   '--', '-i', '--total-num-mbufs=8192', '--rxd=512', '--txd=512']
+                   '--', '-i', '--total-num-mbufs=8192', '--rxd=512', '--txd=512', *options]
         self.process = subprocess.Popen(['stdbuf', '-oL', *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, cwd='/tmp')
         self.read_to_prompt()
@@ -53,6 +59,12 @@ class Testpmd:
         self.process.stdin.flush()
         return self.read_to_prompt()
 
+    def quit(self):
+        self.process.stdin.write(b'quit\n')
+        self.process.stdin.close()
+        self.process.stdout.read()
+        self.process.wait()
+
     def received(self):
         """What both ports have received, and lost, and when that was."""
         text = self.ask('show port stats all')
@@ -61,11 +73,16 @@ class Testpmd:
         return now, sum(int(good) for good, _ in counts), sum(int(missed) for _, missed in counts)
 
 
-def measure(kind, devices, windows, seconds):
-    """Packets a second in each window."""
-    pmd = Testpmd(kind, devices)
+def forwarding(kind, devices, options):
+    pmd = Testpmd(kind, devices, options)
     pmd.ask(f'start tx_first {FRAMES}')
     time.sleep(0.5)
+    return pmd
+
+
+def measure(kind, devices, options, windows, seconds):
+    """Packets a second in each window."""
+    pmd = forwarding(kind, devices, options)
     rates = []
     for _ in range(windows):
         before, good_before, missed_before = pmd.received()
@@ -75,11 +92,31 @@ def measure(kind, devices, windows, seconds):
             sys.exit(f'testpmd-rate: {kind}: {missed_after - missed_before} frames were lost: no figure counts')
         rates.append((good_after - good_before) / (after - before))
     drops = [int(count) for count in re.findall(r'[RT]X-dropped: (\d+)', pmd.ask('stop'))]
-    pmd.process.stdin.write(b'quit\n')
-    pmd.process.stdin.close()
-    pmd.process.stdout.read()
-    pmd.process.wait()
+    pmd.quit()
     return rates, sum(drops)
+
+
+def profile(kind, devices, options, seconds):
+    """Prints where the forwarding lcore was: functions, and in each the instructions that stand out."""
+    pmd = forwarding(kind, devices, options)
+    data = '/tmp/testpmd-rate.perf'
+    subprocess.run(['perf', 'record', '-q', '-e', 'cpu-clock', '-F', '997', '-C', LCORE, '-o', data, '--', 'sleep', str(seconds)],
+                   check=True)
+    pmd.quit()
+    said = subprocess.run(['perf', 'script', '-i', data, '-F', 'ip,sym,dso'], check=True, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL).stdout
+    functions = collections.defaultdict(collections.Counter)
+    for line in said.splitlines():
+        # Address, function, "(file)"; a function without a name is "[unknown]".
+        address, function, file = line.split(maxsplit=1)[0], *re.search(r'(\S+) \((.*)\)', line).groups()
+        functions[function, os.path.basename(file)][address] += 1
+    total = sum(addresses.total() for addresses in functions.values())
+    print(f'{kind}, {total} samples:')
+    for (function, file), addresses in sorted(functions.items(), key=lambda row: -row[1].total()):
+        if addresses.total() < HOT * total:
+            continue
+        hot = ', '.join(f'{count / total:.1%} at {address}' for address, count in addresses.most_common(3) if count >= HOT * total)
+        print(f'  {addresses.total() / total:6.1%}  {function} ({file}){": " + hot if hot else ""}')
 
 
 def main():
@@ -89,6 +126,8 @@ def main():
     parser.add_argument('--windows', type=int, default=3)
     parser.add_argument('--seconds', type=float, default=1)
     parser.add_argument('--json', action='store_true')
+    parser.add_argument('--profile', action='store_true')
+    parser.add_argument('--option', action='append', default=[], help="of testpmd's, for both drivers, such as --option=--rxfreet=64")
     args = parser.parse_args()
     devices = [name for name in os.environ.get('GANTRY_DEVICES', '').split()
                if open(f'/sys/bus/pci/devices/{name}/device', encoding='ascii').read() == '0x10d3\n'][:2]
@@ -103,7 +142,7 @@ def main():
     for number in range(args.rounds):
         # Who is first takes turns as well.
         for kind in list(KINDS) if number % 2 == 0 else list(KINDS)[::-1]:
-            some, lost = measure(kind, devices, args.windows, args.seconds)
+            some, lost = measure(kind, devices, args.option, args.windows, args.seconds)
             rates[kind] += some
             drops[kind] += lost
         ours, theirs = (statistics.median(rates[kind][-args.windows:]) for kind in KINDS)
@@ -111,6 +150,9 @@ def main():
     result = {kind: {'median': statistics.median(rates[kind]), 'min': min(rates[kind]), 'max': max(rates[kind]),
                      'dropped': drops[kind], 'n': len(rates[kind])} for kind in KINDS}
     result['ratio'] = {'median': statistics.median(ratios), 'min': min(ratios), 'max': max(ratios), 'n': len(ratios)}
+    if args.profile:
+        for kind in KINDS:
+            profile(kind, devices, args.option, 3 * args.seconds)
     if args.json:
         print(json.dumps(result))
         return

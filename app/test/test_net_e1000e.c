@@ -21,8 +21,8 @@
 
 #include "test.h"
 
-#define N_MBUFS 511
-#define N_DESC 64
+#define N_MBUFS 1023
+#define N_DESC 256
 #define ROUNDS 4000
 #define ROOM (RTE_PKTMBUF_HEADROOM + 256) /* small buffers: frames need several */
 
@@ -206,9 +206,39 @@ test_receive_odd(void)
 }
 
 static int
+test_receive_held(void)
+{
+	return receive_history(100, true);
+}
+
+static int
 test_receive_scattered(void)
 {
 	return receive_history(16, true);
+}
+
+/* Without a threshold of the application's a quarter of the ring, and never more than 128, waits for buffers; the tail says so. */
+static int
+test_refill_by_default(void)
+{
+	struct rte_eth_rxq_info info;
+	struct rte_mbuf *m[N_DESC];
+	unsigned int i, n;
+
+	if (make_queues(0, 16) != 0)
+		return TEST_FAILED;
+	e1000e_rxq_info_get(&eth, 0, &info);
+	TEST_ASSERT_EQUAL(info.conf.rx_free_thresh, N_DESC / 4, "rx_free_thresh %u", info.conf.rx_free_thresh);
+	for (i = 0; i < N_DESC / 4; i++) {
+		TEST_ASSERT_EQUAL(reg(E1000E_RDT(0)), N_DESC - 1, "the tail moved for %u frames", i);
+		TEST_ASSERT(chip_receive(100, i, 256), "no room");
+		n = e1000e_rx_burst(rxqs[0], m, N_DESC);
+		TEST_ASSERT_EQUAL(n, 1, "%u frames", n);
+		TEST_ASSERT_SUCCESS(is_frame(m[0], 100, i), "frame %u", i);
+		rte_pktmbuf_free(m[0]);
+	}
+	TEST_ASSERT_EQUAL(reg(E1000E_RDT(0)), N_DESC / 4 - 1, "the tail is at %u", reg(E1000E_RDT(0)));
+	return all_back();
 }
 
 static int
@@ -630,7 +660,9 @@ static const struct test_case cases[] = {
 	{"received frames come in order and unchanged", test_receive},
 	{"the same, with each buffer given back at once", test_receive_each},
 	{"the same, in pieces that do not divide the ring", test_receive_odd},
+	{"the same, with many waiting for buffers", test_receive_held},
 	{"scattered frames are put together", test_receive_scattered},
+	{"the tail moves for a quarter of the ring", test_refill_by_default},
 	{"without buffers nothing is lost but time", test_no_buffers},
 	{"a stop leaves the application what it has", test_stop_in_between},
 	{"receive descriptors tell their state", test_rx_status},

@@ -81,8 +81,8 @@ struct e1000e_rxq {
 	uint16_t next;		 /**< the descriptor to look at */
 	uint16_t refill;	 /**< the first one without a buffer */
 	uint16_t hold;		 /**< how many have none */
-	uint16_t free_thresh;	 /**< refill so many at once */
-	uint16_t n_segs;	 /**< of the packet in the making */
+	uint16_t free_thresh;	 /**< refill when so many have none, and write the tail once */
+	uint16_t bulk;		 /**< take so many buffers from the pool at once */
 	struct rte_mempool *pool;
 	struct rte_mbuf *first;	 /**< of the packet in the making; scattered frames only */
 	struct rte_mbuf *last;

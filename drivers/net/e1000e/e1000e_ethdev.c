@@ -31,7 +31,7 @@
 #define LINK_WAIT_MS 100
 #define LINK_WAIT_TRIES 90
 
-#define DEFAULT_FREE_THRESH 32
+#define DEFAULT_TX_THRESH 32
 
 #define ARG_TX_SPLIT "tx_split"
 #define TX_SPLIT_MIN 4096UL
@@ -649,12 +649,11 @@ dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 		RTE_ETH_LINK_SPEED_100M_HD | RTE_ETH_LINK_SPEED_100M | RTE_ETH_LINK_SPEED_1G;
 	info->default_rxconf = (struct rte_eth_rxconf){
 		.rx_thresh = {.pthresh = 8, .hthresh = 8, .wthresh = 0},
-		.rx_free_thresh = DEFAULT_FREE_THRESH,
 	};
 	info->default_txconf = (struct rte_eth_txconf){
 		.tx_thresh = {.pthresh = 31, .hthresh = 1, .wthresh = 0},
-		.tx_free_thresh = DEFAULT_FREE_THRESH,
-		.tx_rs_thresh = DEFAULT_FREE_THRESH,
+		.tx_free_thresh = DEFAULT_TX_THRESH,
+		.tx_rs_thresh = DEFAULT_TX_THRESH,
 	};
 	info->default_rxportconf.burst_size = 32;
 	info->default_txportconf.burst_size = 32;

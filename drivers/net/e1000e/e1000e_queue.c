@@ -17,6 +17,14 @@
 
 #include "e1000e.h"
 
+/*
+ * Of a receive ring a quarter, but no more than this, waits for new buffers before the tail moves, if the application leaves it to
+ * us: each write of the tail is a transaction on the bus, and what waits is missing in the ring.
+ */
+#define RX_HOLD_MAX 128
+/* Buffers taken from the pool at once: few enough for any lcore's cache of mbufs. */
+#define RX_BULK 32
+
 /* Prefetch, host and write-back thresholds of a ring (10.2.5, 10.2.6). */
 static uint32_t
 thresholds(const struct rte_eth_thresh *t)
@@ -159,8 +167,8 @@ wanted_flags(uint64_t offloads)
 }
 
 static int
-check_rx_conf(const struct e1000e_port *port, uint16_t n_desc, const struct rte_eth_rxconf *conf,
-	struct rte_mempool *pool)
+check_rx_conf(const struct e1000e_port *port, uint16_t n_desc, uint16_t free_thresh,
+	const struct rte_eth_rxconf *conf, struct rte_mempool *pool)
 {
 	int rc = check_n_desc(port, "receive ring", n_desc);
 
@@ -171,9 +179,9 @@ check_rx_conf(const struct e1000e_port *port, uint16_t n_desc, const struct rte_
 			" start");
 		return -EINVAL;
 	}
-	if (conf->rx_free_thresh == 0 || conf->rx_free_thresh >= n_desc / 2) {
+	if (free_thresh >= n_desc / 2) {
 		E1000E_LOG(ERR, port->hw.name, "rx_free_thresh %u makes no sense: from 1 to %u",
-			conf->rx_free_thresh, n_desc / 2 - 1);
+			free_thresh, n_desc / 2 - 1);
 		return -EINVAL;
 	}
 	return check_pool(port, pool);
@@ -184,8 +192,9 @@ e1000e_rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	const struct rte_eth_rxconf *conf, struct rte_mempool *pool)
 {
 	struct e1000e_port *port = eth->data->dev_private;
+	uint16_t free_thresh = conf->rx_free_thresh != 0 ? conf->rx_free_thresh : RTE_MIN(n_desc / 4, RX_HOLD_MAX);
 	struct e1000e_rxq *q;
-	int rc = check_rx_conf(port, n_desc, conf, pool);
+	int rc = check_rx_conf(port, n_desc, free_thresh, conf, pool);
 
 	if (rc == 0)
 		rc = rings_alloc(port);
@@ -206,12 +215,14 @@ e1000e_rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	q->rearm = rearm_data(eth->data->port_id);
 	q->flags = wanted_flags(conf->offloads | eth->data->dev_conf.rxmode.offloads);
 	q->n_desc = n_desc;
-	q->free_thresh = conf->rx_free_thresh;
+	q->free_thresh = free_thresh;
+	q->bulk = RTE_MIN(free_thresh, RX_BULK);
 	q->pool = pool;
 	q->data = eth->data;
 	q->id = id;
 	q->buf_len = rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
 	q->conf = *conf;
+	q->conf.rx_free_thresh = free_thresh;
 	eth->data->rx_queues[id] = q;
 	return 0;
 }

@@ -64,27 +64,30 @@ e1000e_rx_flags(uint32_t status, uint32_t mrq)
 	return rx_flags(status, mrq);
 }
 
+/* A packet type for each combination of UDPCS and L4CS: TCP or UDP is told apart only by which checksum was looked at. */
+#define SAME_L4(type, ptype)                                                                       \
+	[type] = (ptype), [0x10 + (type)] = (ptype), [0x20 + (type)] = (ptype), [0x30 + (type)] = (ptype)
+#define EACH_L4(type, ptype)                                                                       \
+	[type] = (ptype), [0x10 + (type)] = (ptype), [0x20 + (type)] = (ptype) | RTE_PTYPE_L4_TCP, \
+	[0x30 + (type)] = (ptype) | RTE_PTYPE_L4_UDP
+
 static __rte_always_inline uint32_t
 rx_ptype(uint32_t status)
 {
-	/* Packet type of the extended status (7.1.4): what the chip parsed. */
-	static const uint32_t l3[16] = {
-		[0x1] = RTE_PTYPE_L3_IPV4_EXT_UNKNOWN,
-		[0x2] = RTE_PTYPE_L3_IPV4_EXT_UNKNOWN,
-		[0x3] = RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_TUNNEL_IP |
-			RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN,
-		[0x4] = RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_TUNNEL_IP |
-			RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN,
-		[0x5] = RTE_PTYPE_L3_IPV6_EXT_UNKNOWN,
-		[0x6] = RTE_PTYPE_L3_IPV6_EXT_UNKNOWN,
+	/* Index: packet type of the extended status (7.1.4), which is what the chip parsed; UDPCS, L4CS. */
+	static const uint32_t l3_l4[64] = {
+		SAME_L4(0x1, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN),
+		EACH_L4(0x2, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN),
+		SAME_L4(0x3, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_TUNNEL_IP |
+			RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN),
+		SAME_L4(0x4, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_TUNNEL_IP |
+			RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN),
+		SAME_L4(0x5, RTE_PTYPE_L3_IPV6_EXT_UNKNOWN),
+		EACH_L4(0x6, RTE_PTYPE_L3_IPV6_EXT_UNKNOWN),
 	};
-	uint32_t type = (status >> E1000E_RXD_PKT_TYPE_SHIFT) & 0xF;
-	uint32_t ptype = RTE_PTYPE_L2_ETHER | l3[type];
 
-	/* TCP or UDP is told apart only by which checksum was looked at. */
-	if ((type == 0x2 || type == 0x6) && (status & E1000E_RXD_L4CS))
-		ptype |= status & E1000E_RXD_UDPCS ? RTE_PTYPE_L4_UDP : RTE_PTYPE_L4_TCP;
-	return ptype;
+	return RTE_PTYPE_L2_ETHER |
+		l3_l4[((status >> E1000E_RXD_PKT_TYPE_SHIFT) & 0xF) | (status & (E1000E_RXD_UDPCS | E1000E_RXD_L4CS))];
 }
 
 uint32_t
@@ -93,11 +96,11 @@ e1000e_rx_ptype(uint32_t status)
 	return rx_ptype(status);
 }
 
-/* Give a run of consumed descriptors new buffers: free_thresh of them, or up to the end of the ring. */
+/* Give a run of consumed descriptors new buffers: a bulk of them, or up to the end of the ring. */
 static bool
 rx_refill_run(struct e1000e_rxq *q)
 {
-	uint16_t at = q->refill, n = RTE_MIN(q->free_thresh, q->n_desc - at), i;
+	uint16_t at = q->refill, n = RTE_MIN(q->bulk, q->n_desc - at), i;
 	struct rte_mbuf **sw = q->sw + at;
 
 	if (unlikely(rte_mempool_get_bulk(q->pool, (void **)sw, n) < 0)) {
@@ -121,7 +124,7 @@ rx_refill(struct e1000e_rxq *q)
 {
 	uint16_t before = q->refill;
 
-	while (q->hold >= q->free_thresh && rx_refill_run(q))
+	while (q->hold >= q->bulk && rx_refill_run(q))
 		;
 	/* The tail is the last one with a buffer; the barrier of rte_write32() is for the descriptors. */
 	if (q->refill != before)
