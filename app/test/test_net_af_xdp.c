@@ -663,23 +663,41 @@ a_netdev_that_vanishes(void)
 	return 0;
 }
 
+/* The kernel knows sockets, not programs: another port of ours, with the same queue, is as good as another program's. */
+static int
+add_second(uint16_t *port2, struct rte_mempool **pool2)
+{
+	struct rte_eth_conf conf = {0};
+
+	TEST_ASSERT_SUCCESS(rte_vdev_init(DEVICE2, "iface=near"), "second device");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_port_by_name(DEVICE2, port2), "second port");
+	*pool2 = rte_pktmbuf_pool_create("second", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	TEST_ASSERT_NOT_NULL(*pool2, "pool");
+	rte_eth_dev_configure(*port2, 1, 1, &conf);
+	rte_eth_rx_queue_setup(*port2, 0, N_DESC, SOCKET_ID_ANY, NULL, *pool2);
+	rte_eth_tx_queue_setup(*port2, 0, N_DESC, SOCKET_ID_ANY, NULL);
+	return 0;
+}
+
+static int
+remove_second(uint16_t port2, struct rte_mempool *pool2)
+{
+	rte_eth_dev_stop(port2);
+	rte_eth_dev_close(port2);
+	rte_mempool_free(pool2);
+	return rte_vdev_uninit(DEVICE2);
+}
+
 static int
 a_queue_that_another_holds(void)
 {
 	struct rte_mempool *pool2;
-	struct rte_eth_conf conf = {0};
 	uint16_t port2;
 	int rc;
 
 	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	/* The kernel knows sockets, not programs: another port of ours is as good. */
-	TEST_ASSERT_SUCCESS(rte_vdev_init(DEVICE2, "iface=near"), "second device");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_get_port_by_name(DEVICE2, &port2), "second port");
-	pool2 = rte_pktmbuf_pool_create("second", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-	TEST_ASSERT_NOT_NULL(pool2, "pool");
-	rte_eth_dev_configure(port2, 1, 1, &conf);
-	rte_eth_rx_queue_setup(port2, 0, N_DESC, SOCKET_ID_ANY, NULL, pool2);
-	rte_eth_tx_queue_setup(port2, 0, N_DESC, SOCKET_ID_ANY, NULL);
+	if (add_second(&port2, &pool2) != 0)
+		return -1;
 	test_log_begin();
 	rc = rte_eth_dev_start(port2);
 	TEST_ASSERT_EQUAL(rc, -EBUSY, "%d", rc);
@@ -692,10 +710,42 @@ a_queue_that_another_holds(void)
 		return -1;
 	/* As soon as it is free it can be had. */
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port2), "not free");
-	rte_eth_dev_stop(port2);
-	rte_eth_dev_close(port2);
-	rte_mempool_free(pool2);
-	return rte_vdev_uninit(DEVICE2);
+	return remove_second(port2, pool2);
+}
+
+#define LATE_S 4 /* longer than a port waits for a queue that it never had */
+
+static void *
+stop_late(void *arg)
+{
+	sleep(LATE_S);
+	return (void *)(intptr_t)rte_eth_dev_stop(*(uint16_t *)arg);
+}
+
+/* On a busy machine the kernel takes seconds to give back the queue of a closed socket; a port that starts again waits. */
+static int
+a_queue_that_comes_back_late(void)
+{
+	struct rte_mempool *pool2;
+	pthread_t thread;
+	uint16_t port2;
+	void *stopped;
+	int rc;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	if (stop_whole() < 0 || add_second(&port2, &pool2) != 0)
+		return -1;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port2), "second port");
+	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, stop_late, &port2), "thread");
+	rc = rte_eth_dev_start(port);
+	pthread_join(thread, &stopped);
+	TEST_ASSERT(stopped == NULL, "stop");
+	TEST_ASSERT_SUCCESS(rc, "it did not wait: %d", rc);
+	/* The other may have taken the netdev down on its way out. */
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(port), "up");
+	if (both_ways(60, 69) < 0 || stop_whole() < 0)
+		return -1;
+	return remove_second(port2, pool2);
 }
 
 static int
@@ -705,6 +755,7 @@ two_ports_on_one_netdev(void)
 	uint16_t port2;
 	int rc;
 
+	TEST_ASSERT_SUCCESS(sh("ip link set dev near down"), "down");
 	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
 	TEST_ASSERT_SUCCESS(rte_vdev_init(DEVICE2, "iface=near,start_queue=1"), "second device");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_get_port_by_name(DEVICE2, &port2), "second port");
@@ -713,15 +764,18 @@ two_ports_on_one_netdev(void)
 	rte_eth_tx_queue_setup(port2, 0, N_DESC, SOCKET_ID_ANY, NULL);
 	rc = rte_eth_dev_start(port2);
 	TEST_ASSERT_SUCCESS(rc, "second port: %d", rc);
-	/* The program stays as long as one of them needs it. */
+	/* The program stays as long as one of them needs it, and so does the netdev, which the first one brought up. */
 	rte_eth_dev_stop(port2);
 	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q xdp"), "no program any more");
-	rte_eth_dev_close(port2);
-	TEST_ASSERT_SUCCESS(rte_vdev_uninit(DEVICE2), "uninit");
-	if (stop_whole() < 0)
-		return -1;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port2), "the second again");
+	rte_eth_dev_stop(port);
+	TEST_ASSERT_SUCCESS(sh("ip link show near up | grep -q xdp"), "down, or no program any more");
+	rte_eth_dev_stop(port2);
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), pool->size, "mbufs lost");
 	TEST_ASSERT_EQUAL(sh("ip link show near | grep -q xdp"), -1, "a program is left");
-	return 0;
+	TEST_ASSERT_EQUAL(sh("ip link show near up | grep -q near"), -1, "up, as it was not before");
+	rte_eth_dev_close(port2);
+	return rte_vdev_uninit(DEVICE2);
 }
 
 static int
@@ -1104,6 +1158,7 @@ static const struct test_case cases[] = {
 	{"all counters have names", all_counters_have_names},
 	{"a netdev that vanishes", a_netdev_that_vanishes},
 	{"a queue that another socket holds", a_queue_that_another_holds},
+	{"a queue that comes back late", a_queue_that_comes_back_late},
 	{"a netdev with a program of another's", a_program_of_another},
 	{"a kernel without AF_XDP", a_kernel_without_af_xdp},
 	{"zero-copy that is not there", zero_copy_that_is_not_there},

@@ -150,6 +150,7 @@ struct af_xdp_queue {
 	struct af_xdp_umem *umem; /**< the one it uses: its own or another queue's */
 	uint16_t id;		/**< the netdev's number */
 	bool zero_copy;
+	uint64_t closed_at;	/**< when our last socket on it was closed, in cycles of the timer; 0: there was none */
 	struct af_xdp_kstats past; /**< of sockets that are closed, less what was reset */
 };
 

@@ -23,6 +23,7 @@ struct af_xdp_prog {
 	TAILQ_ENTRY(af_xdp_prog) next;
 	int ifindex;
 	unsigned int n_ports;
+	bool was_down; /**< before one of the ports brought the netdev up */
 	struct af_xdp_steer steer;
 	enum af_xdp_choice native;
 	struct bpf_object *obj;
@@ -192,6 +193,7 @@ af_xdp_prog_get(struct af_xdp_port *port)
 		return -EBUSY;
 	}
 	prog->n_ports++;
+	prog->was_down |= port->saved.up;
 	port->prog = prog;
 	return 0;
 }
@@ -204,8 +206,11 @@ af_xdp_prog_put(struct af_xdp_port *port)
 	if (prog == NULL)
 		return;
 	port->prog = NULL;
+	/* Whoever goes last puts the netdev back, not whoever came first. */
+	port->saved.up = false;
 	if (--prog->n_ports > 0)
 		return;
+	port->saved.up = prog->was_down;
 	TAILQ_REMOVE(&progs, prog, next);
 	/* The last close of a link may leave the detaching to a worker of the kernel; this does not. */
 	bpf_link_detach(prog->link_fd);

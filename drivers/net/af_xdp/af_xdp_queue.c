@@ -32,9 +32,14 @@
 /* Bytes that the kernel accounts to a socket for a frame on its way in copy mode, at the most. */
 #define SKB_TRUESIZE 4096
 
-/* A socket that was closed lets go of its queue a little later, from a worker of the kernel. */
-#define RELEASE_TRIES 200
-#define RELEASE_WAIT_US 5000
+/*
+ * A socket that was closed lets go of its queue a little later: when the last frame that it sent is gone and an RCU grace period is
+ * over, from a worker of the kernel (xsk_destruct(), xp_put_pool()). That takes milliseconds, or seconds on a machine with far more
+ * work than processors. A queue that was just our own is worth a longer wait than one that another program may hold for good.
+ */
+#define RELEASE_WAIT_S 2
+#define OWN_RELEASE_WAIT_S 15
+#define RELEASE_TRY_US 5000
 
 uint32_t
 af_xdp_room(struct rte_mempool *pool)
@@ -287,21 +292,28 @@ choose_umem(struct af_xdp_port *port, struct af_xdp_queue *q)
 	return &q->own;
 }
 
+/* Until when a queue that is held may still be on its way back, in cycles of the timer. */
+static uint64_t
+release_deadline(const struct af_xdp_queue *q)
+{
+	uint64_t deadline = rte_get_timer_cycles() + RELEASE_WAIT_S * rte_get_timer_hz();
+
+	if (q->closed_at != 0)
+		deadline = RTE_MAX(deadline, q->closed_at + OWN_RELEASE_WAIT_S * rte_get_timer_hz());
+	return deadline;
+}
+
 static int
 open_queue(struct af_xdp_port *port, struct af_xdp_queue *q)
 {
-	unsigned int i;
+	uint64_t deadline = release_deadline(q);
 	int rc;
 
 	describe(&q->own, q->rx.pool);
 	q->umem = choose_umem(port, q);
 	set_memory(q);
-	for (i = 0; i < RELEASE_TRIES; i++) {
-		rc = try_open(port, q);
-		if (rc != -EBUSY)
-			break;
-		rte_delay_us_sleep(RELEASE_WAIT_US);
-	}
+	while ((rc = try_open(port, q)) == -EBUSY && rte_get_timer_cycles() < deadline)
+		rte_delay_us_sleep(RELEASE_TRY_US);
 	if (rc < 0) {
 		if (!af_xdp_gone(port))
 			complain(port, q, rc);
@@ -319,6 +331,7 @@ close_socket(struct af_xdp_queue *q)
 	af_xdp_stats_keep(q);
 	xsk_socket__delete(q->xsk);
 	q->xsk = NULL;
+	q->closed_at = rte_get_timer_cycles();
 	if (--q->umem->n_users == 0) {
 		xsk_umem__delete(q->umem->umem);
 		q->umem->umem = NULL;
@@ -357,18 +370,15 @@ probe(const struct af_xdp_port *port, const struct af_xdp_queue *q, void *page)
 static void
 wait_released(const struct af_xdp_port *port, const struct af_xdp_queue *q)
 {
+	uint64_t deadline = release_deadline(q);
 	size_t len = sysconf(_SC_PAGESIZE);
-	unsigned int i;
 	void *page;
 
 	page = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		return;
-	for (i = 0; i < RELEASE_TRIES && !af_xdp_gone(port); i++) {
-		if (probe(port, q, page) != -EBUSY)
-			break;
-		rte_delay_us_sleep(RELEASE_WAIT_US);
-	}
+	while (!af_xdp_gone(port) && probe(port, q, page) == -EBUSY && rte_get_timer_cycles() < deadline)
+		rte_delay_us_sleep(RELEASE_TRY_US);
 	munmap(page, len);
 }
 
