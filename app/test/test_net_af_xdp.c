@@ -663,24 +663,31 @@ a_netdev_that_vanishes(void)
 	return 0;
 }
 
-/* The kernel knows sockets, not programs: another port of ours, with the same queue, is as good as another program's. */
+/* A second port, with a queue and a pool of its own or the first one's. */
 static int
-add_second(uint16_t *port2, struct rte_mempool **pool2)
+add_second(const char *args, struct rte_mempool *mbufs, uint16_t *port2)
 {
 	struct rte_eth_conf conf = {0};
 
-	TEST_ASSERT_SUCCESS(rte_vdev_init(DEVICE2, "iface=near"), "second device");
+	TEST_ASSERT_NOT_NULL(mbufs, "pool");
+	TEST_ASSERT_SUCCESS(rte_vdev_init(DEVICE2, args), "second device");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_get_port_by_name(DEVICE2, port2), "second port");
-	*pool2 = rte_pktmbuf_pool_create("second", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-	TEST_ASSERT_NOT_NULL(*pool2, "pool");
 	rte_eth_dev_configure(*port2, 1, 1, &conf);
-	rte_eth_rx_queue_setup(*port2, 0, N_DESC, SOCKET_ID_ANY, NULL, *pool2);
+	rte_eth_rx_queue_setup(*port2, 0, N_DESC, SOCKET_ID_ANY, NULL, mbufs);
 	rte_eth_tx_queue_setup(*port2, 0, N_DESC, SOCKET_ID_ANY, NULL);
 	return 0;
 }
 
+/* The kernel knows sockets, not programs: another port of ours, with the same queue, is as good as another program's. */
 static int
-remove_second(uint16_t port2, struct rte_mempool *pool2)
+add_rival(uint16_t *port2, struct rte_mempool **pool2)
+{
+	*pool2 = rte_pktmbuf_pool_create("second", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	return add_second("iface=near", *pool2, port2);
+}
+
+static int
+remove_rival(uint16_t port2, struct rte_mempool *pool2)
 {
 	rte_eth_dev_stop(port2);
 	rte_eth_dev_close(port2);
@@ -696,7 +703,7 @@ a_queue_that_another_holds(void)
 	int rc;
 
 	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	if (add_second(&port2, &pool2) != 0)
+	if (add_rival(&port2, &pool2) != 0)
 		return -1;
 	test_log_begin();
 	rc = rte_eth_dev_start(port2);
@@ -710,7 +717,7 @@ a_queue_that_another_holds(void)
 		return -1;
 	/* As soon as it is free it can be had. */
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port2), "not free");
-	return remove_second(port2, pool2);
+	return remove_rival(port2, pool2);
 }
 
 #define LATE_S 4 /* longer than a port waits for a queue that it never had */
@@ -733,7 +740,7 @@ a_queue_that_comes_back_late(void)
 	int rc;
 
 	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	if (stop_whole() < 0 || add_second(&port2, &pool2) != 0)
+	if (stop_whole() < 0 || add_rival(&port2, &pool2) != 0)
 		return -1;
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port2), "second port");
 	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, stop_late, &port2), "thread");
@@ -745,23 +752,19 @@ a_queue_that_comes_back_late(void)
 	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(port), "up");
 	if (both_ways(60, 69) < 0 || stop_whole() < 0)
 		return -1;
-	return remove_second(port2, pool2);
+	return remove_rival(port2, pool2);
 }
 
 static int
 two_ports_on_one_netdev(void)
 {
-	struct rte_eth_conf conf = {0};
 	uint16_t port2;
 	int rc;
 
 	TEST_ASSERT_SUCCESS(sh("ip link set dev near down"), "down");
 	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	TEST_ASSERT_SUCCESS(rte_vdev_init(DEVICE2, "iface=near,start_queue=1"), "second device");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_get_port_by_name(DEVICE2, &port2), "second port");
-	rte_eth_dev_configure(port2, 1, 1, &conf);
-	rte_eth_rx_queue_setup(port2, 0, N_DESC, SOCKET_ID_ANY, NULL, pool);
-	rte_eth_tx_queue_setup(port2, 0, N_DESC, SOCKET_ID_ANY, NULL);
+	if (add_second("iface=near,start_queue=1", pool, &port2) != 0)
+		return -1;
 	rc = rte_eth_dev_start(port2);
 	TEST_ASSERT_SUCCESS(rc, "second port: %d", rc);
 	/* The program stays as long as one of them needs it, and so does the netdev, which the first one brought up. */
