@@ -44,7 +44,7 @@ dm_window_enter(struct dmamap_container *c, struct dmamap_zone *z, uint64_t len,
 	w = window_of(c);
 	if (w == NULL || dm_window_take(w, len, align, &va) < 0)
 		return false;
-	r = dm_range((uintptr_t)va + w->delta, len);
+	r = dm_range((uintptr_t)va + c->shown.delta, len);
 	/* The IOVAs that go with it may be out of reach, or taken by others; then the zone goes elsewhere. */
 	if (r.last > c->mask_last || !dm_range_set_contains(&c->usable, r) ||
 		dm_mapping_find(c, r) != NULL || dm_taken_find(c, r) != NULL ||

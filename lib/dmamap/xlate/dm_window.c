@@ -84,8 +84,7 @@ dm_window_destroy(struct dm_window *w)
 void
 dm_window_place(struct dm_window *w, uint64_t iova)
 {
-	w->delta = iova - w->start;
-	__atomic_store_n(&w->map->delta, w->delta, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->map->delta, iova - w->start, __ATOMIC_RELAXED);
 }
 
 int

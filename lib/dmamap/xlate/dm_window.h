@@ -39,7 +39,6 @@ struct dm_window {
 	struct dmamap_window *map; /**< the readers' part, the caller's; NULL: hidden from them */
 	uint64_t start;		   /**< first VA */
 	uint64_t len;		   /**< bytes */
-	uint64_t delta;		   /**< IOVA minus VA */
 	uint8_t *taken;		   /**< for each unit: 1 if it is taken */
 };
 
