@@ -4,6 +4,7 @@
  * Which suites run, and how did they do? The test program's command line and its count.
  */
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -110,6 +111,19 @@ test_write_file(const char *path, const char *fmt, ...)
 		done = -errno;
 	close(fd);
 	return done < 0 ? (int)done : done == len ? 0 : -EIO;
+}
+
+unsigned int
+test_open_files(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned int n = 0;
+
+	while (dir != NULL && readdir(dir) != NULL)
+		n++;
+	if (dir != NULL)
+		closedir(dir);
+	return n;
 }
 
 void

@@ -75,6 +75,9 @@ uint32_t test_rand_max(uint32_t max);
 /** Write a text into a file that is there, mostly one of the kernel's, in one go. @return 0; -errno; -EFBIG: over 255 bytes. */
 int test_write_file(const char *path, const char *fmt, ...) __rte_format_printf(2, 3);
 
+/** How many descriptors this process has, to be compared: some are always among them. */
+unsigned int test_open_files(void);
+
 /** Record log lines from now on; test_log_end() gives them back (freed by the next begin). */
 void test_log_begin(void);
 /** @see test_log_begin() */

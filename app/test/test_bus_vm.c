@@ -201,19 +201,6 @@ readable(const volatile uint8_t *addr)
 	return yes;
 }
 
-static unsigned int
-count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	while (dir != NULL && readdir(dir) != NULL)
-		n++;
-	if (dir != NULL)
-		closedir(dir);
-	return n;
-}
-
 static int
 a_probed_device_is_ready(void)
 {
@@ -376,8 +363,8 @@ removal_leaves_nothing(void)
 		TEST_ASSERT_NULL(rte_devargs_next("vfio_pci", NULL), "devargs are left");
 		TEST_ASSERT_NULL(dmamap_container_by_name("c"), "the container is left");
 		TEST_ASSERT(
-			i == 0 || count_fds() == fds, "%u files open, %u before", count_fds(), fds);
-		fds = count_fds();
+			i == 0 || test_open_files() == fds, "%u files open, %u before", test_open_files(), fds);
+		fds = test_open_files();
 	}
 	TEST_ASSERT(n_probes == 3 && n_removes == 3, "%u probes, %u removes", n_probes, n_removes);
 	return TEST_SUCCESS;
@@ -779,7 +766,7 @@ static int
 check_unbind(bool in_callback)
 {
 	struct removal removal = {.in_callback = in_callback};
-	unsigned int fds = count_fds();
+	unsigned int fds = test_open_files();
 	pthread_t thread;
 	const char *log;
 	void *unbound;
@@ -808,7 +795,7 @@ check_unbind(bool in_callback)
 	TEST_ASSERT_NULL(find(0), "it is on the bus still");
 	TEST_ASSERT_SUCCESS(probe(0, ""), "probe after it came back");
 	TEST_ASSERT_SUCCESS(rte_dev_remove(&find(0)->device), "remove");
-	TEST_ASSERT_EQUAL(count_fds(), fds, "%u files open, %u before", count_fds(), fds);
+	TEST_ASSERT_EQUAL(test_open_files(), fds, "%u files open, %u before", test_open_files(), fds);
 	sem_destroy(&removal.told);
 	return TEST_SUCCESS;
 }

@@ -36,19 +36,6 @@ static struct dm_iommu_domain *dom;
 static void *memory;
 static unsigned int files_before;
 
-static unsigned int
-open_files(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	while (dir != NULL && readdir(dir) != NULL)
-		n++;
-	if (dir != NULL)
-		closedir(dir);
-	return n;
-}
-
 static void
 find_device(const char *name)
 {
@@ -86,7 +73,7 @@ setup(void)
 	if (access("/dev/vfio/vfio", F_OK) < 0)
 		return test_skip("no /dev/vfio/vfio");
 	n_devs = 0;
-	files_before = open_files();
+	files_before = test_open_files();
 	TEST_ASSERT_SUCCESS(OPS->open(NULL, &iommu), "open");
 	copy = rest = strdup(list);
 	while ((name = strsep(&rest, " ")) != NULL)
@@ -288,7 +275,7 @@ static int
 leaves_no_file_open(void)
 {
 	teardown();
-	TEST_ASSERT_EQUAL(open_files(), files_before, "%u files, %u before", open_files(),
+	TEST_ASSERT_EQUAL(test_open_files(), files_before, "%u files, %u before", test_open_files(),
 		files_before);
 	return TEST_SUCCESS;
 }
