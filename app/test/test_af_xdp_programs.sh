@@ -30,17 +30,6 @@ start()
     wait_until 60 forwards && kill -0 $forwarder
 }
 
-crosses()
-{
-    ip netns exec $LEFT ping -q -n -c 1 -W 1 $RIGHT_IP >/dev/null
-}
-
-# All that is sent: so many packets, both ways.
-all_cross()
-{
-    wait_until 60 crosses && pings_at_once $LEFT $RIGHT_IP 50 | grep -q ' 0% packet loss'
-}
-
 stops_well()
 {
     kill -INT $forwarder

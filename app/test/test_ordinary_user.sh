@@ -6,48 +6,11 @@
 # systemd would do with the service, for there is no systemd in there.
 set -u
 readonly BUILD=$1
-readonly RUNTIME=/run/gantry-l2fwd CONF=/etc/gantry/l2fwd.conf
+readonly SUITE=ordinary_user UNIT=gantry-l2fwd
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/wires.sh"
-readonly SUITE=ordinary_user
+. "$(dirname "$0")/service.sh"
 out=$(mktemp)
-export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin:/usr/local/bin
-
-of_service() # the value of a key of the service
-{
-    sed -n "s/^$1=//p" "$service"
-}
-
-# Runs what the service runs, as its user, without any capability, with a limit in bytes on locked memory.
-as_service() # user, limit
-{
-    local user=$1 limit=$2 command
-    . $CONF
-    command=$(of_service ExecStart)
-    mkdir -p $RUNTIME
-    chown "$user" $RUNTIME
-    # shellcheck disable=SC2086
-    env -i XDG_RUNTIME_DIR=$RUNTIME LC_ALL=C prlimit --memlock="$limit" \
-        setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups --no-new-privs --bounding-set=-all --inh-caps=-all \
-        ${command%\$OPTIONS} $OPTIONS >"$out" 2>&1
-}
-
-install_all()
-{
-    meson install -C "$BUILD" --no-rebuild --quiet >"$out" 2>&1 && service=$(find /usr/local/lib -name gantry-l2fwd.service) &&
-        [ -n "$service" ]
-}
-
-unit_holds()
-{
-    mkdir -p /etc/gantry
-    systemd-analyze verify "$service" >"$out" 2>&1 && ! grep -q gantry "$out"
-}
-
-user_is_made()
-{
-    systemd-sysusers /usr/local/lib/sysusers.d/gantry.conf >"$out" 2>&1 && id gantry >>"$out" && getent group gantry >>"$out"
-}
 
 files_are_the_groups() # after udev has seen them
 {
@@ -65,37 +28,9 @@ files_are_the_groups() # after udev has seen them
     compgen -G '/dev/vfio/[0-9]*' >/dev/null || compgen -G '/dev/vfio/devices/vfio*' >/dev/null
 }
 
-begins()
-{
-    grep -q "forwarding" "$out" || ! kill -0 $pid
-}
-
 packets_cross()
 {
     wait_until 60 begins && comes_up && pings
-}
-
-runs_as() # user
-{
-    [ "$(ps -o user= -p "$(pgrep -x gantry-l2fwd)")" = "$1" ] &&
-        grep -q '^CapEff:[[:space:]]*0*$' "/proc/$(pgrep -x gantry-l2fwd)/status"
-}
-
-ends_well()
-{
-    pkill -TERM -x gantry-l2fwd
-    wait $pid && grep -q '^container default: ' "$out"
-}
-
-nothing_is_left()
-{
-    [ "$(grep -c . <(find /dev/hugepages -type f))" -eq 0 ] &&
-        [ "$(awk '/HugePages_Total/ {t = $2} /HugePages_Free/ {f = $2} END {print t - f}' /proc/meminfo)" -eq 0 ]
-}
-
-refused() # status, what the one line says
-{
-    [ "$1" -eq 1 ] && grep -q "$2" "$out"
 }
 
 judge "it is installed" install_all
@@ -114,7 +49,7 @@ as_service gantry "$limit" &
 pid=$!
 judge "packets cross" packets_cross
 judge "it is an ordinary user without capabilities" runs_as gantry
-judge "SIGTERM ends it well" ends_well
+judge "SIGTERM ends it well" ends_well default
 judge "it was $backend, with both devices" grep -q "^container default: $backend, 1 domain, 2 groups, 2 devices" "$out"
 judge "no hugepage is left" nothing_is_left
 
