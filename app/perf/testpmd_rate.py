@@ -27,8 +27,8 @@ FRAMES = 8                      # bursts of 32 that go round, for each port
 LCORE = '1'                     # which forwards
 HOT = 0.02                      # of all samples: an instruction that is shown, a function likewise
 KINDS = {
-    'net_gantry_e1000e': ['--no-pci', '-d', '/gantry/drivers/libgantry_bus_vfio_pci.so',
-                          '-d', '/gantry/drivers/libgantry_net_e1000e.so'],
+    'net_gantry_e1000e': ['--no-pci', '-d', '/run/gantry-build/drivers/libgantry_bus_vfio_pci.so',
+                          '-d', '/run/gantry-build/drivers/libgantry_net_e1000e.so'],
     'net_e1000_em': [],
 }
 
@@ -133,10 +133,10 @@ def main():
                if open(f'/sys/bus/pci/devices/{name}/device', encoding='ascii').read() == '0x10d3\n'][:2]
     if len(devices) < 2:
         sys.exit('testpmd-rate: two 82574L on one wire are wanted in $GANTRY_DEVICES')
-    for folder in ('/gantry', '/var/run/dpdk'):
+    for folder in ('/run/gantry-build', '/var/run/dpdk'):
         os.makedirs(folder, exist_ok=True)
-    if not os.path.ismount('/gantry'):
-        subprocess.run(['mount', '--bind', args.build, '/gantry'], check=True)
+    if not os.path.ismount('/run/gantry-build'):
+        subprocess.run(['mount', '--bind', args.build, '/run/gantry-build'], check=True)
 
     rates, drops, ratios = {kind: [] for kind in KINDS}, dict.fromkeys(KINDS, 0), []
     for number in range(args.rounds):

@@ -28,7 +28,7 @@ must()
 
 l2fwd()
 {
-    timeout 60 /gantry/examples/l2fwd/gantry-l2fwd -l 1 --no-pci --huge-unlink --file-prefix "$prefix" -d /gantry/drivers "$@"
+    timeout 60 /run/gantry-build/examples/l2fwd/gantry-l2fwd -l 1 --no-pci --huge-unlink --file-prefix "$prefix" -d /run/gantry-build/drivers "$@"
 }
 prefix=bad
 
@@ -50,7 +50,7 @@ refuses()
 start()
 {
     : >$LOG
-    /gantry/examples/l2fwd/gantry-l2fwd -l 1 --no-pci --huge-unlink --file-prefix running -d /gantry/drivers "$@" >$LOG 2>&1 &
+    /run/gantry-build/examples/l2fwd/gantry-l2fwd -l 1 --no-pci --huge-unlink --file-prefix running -d /run/gantry-build/drivers "$@" >$LOG 2>&1 &
     forwarder=$!
     wait_until 60 forwards && kill -0 $forwarder && return
     sed 's/^/  | /' $LOG
@@ -137,8 +137,8 @@ default_machine()
     must "killed in mid-traffic, twice; then a new start" killed_in_mid_traffic
 }
 
-mkdir -p /gantry /var/run/dpdk
-mountpoint -q /gantry || mount --bind "$BUILD" /gantry || exit 1
+mkdir -p /run/gantry-build /var/run/dpdk
+mountpoint -q /run/gantry-build || mount --bind "$BUILD" /run/gantry-build || exit 1
 if [ "${2:-}" = only ]; then
     shift 2
     "$@"

@@ -150,7 +150,7 @@ start_l2fwd()
 {
     local task
     : >$LOG
-    "${L2FWD[0]}" -l 0,1 --no-pci --huge-unlink --file-prefix datapath -d /gantry/drivers \
+    "${L2FWD[0]}" -l 0,1 --no-pci --huge-unlink --file-prefix datapath -d /run/gantry-build/drivers \
         -a vfio_pci:$LEFT_PORT -a vfio_pci:$RIGHT_PORT -- -p 0x3 -q 1 -P -T "$1" --no-mac-updating >$LOG 2>&1 &
     forwarder=$!
     worker=
@@ -241,8 +241,8 @@ tables_are_seen()
 
 main()
 {
-    mkdir -p /gantry /var/run/dpdk
-    mountpoint -q /gantry || mount --bind "$BUILD" /gantry || exit 1
+    mkdir -p /run/gantry-build /var/run/dpdk
+    mountpoint -q /run/gantry-build || mount --bind "$BUILD" /run/gantry-build || exit 1
     if ldd "${L2FWD[0]}" | grep -Eq 'lib[a-z]+san\.so'; then
         echo "skipped datapath: a sanitizer has an allocator of its own, and makes system calls"
         echo "0 passed, 0 failed, 1 skipped"

@@ -27,7 +27,7 @@ WIRES = ('0000:03:00.0', '0000:04:00.0')           # the kernel's ends
 MACS = ('52:54:00:00:01:00', '52:54:00:00:02:00')  # of PORTS
 PEERS = ('02:00:00:00:00:aa', '02:00:00:00:00:bb')
 SENDER = '02:00:00:00:00:01'
-PLUGINS = ['-d', '/gantry/drivers/libgantry_bus_vfio_pci.so', '-d', '/gantry/drivers/libgantry_net_e1000e.so']
+PLUGINS = ['-d', '/run/gantry-build/drivers/libgantry_bus_vfio_pci.so', '-d', '/run/gantry-build/drivers/libgantry_net_e1000e.so']
 # QEMU's NIC drops what it is to send from a buffer across pages that are no neighbours: doc/dpdk_programs.md.
 DRIVER_ARGUMENTS = ',tx_split=2097152'
 SMALL_PAGES = ',tx_split=4096'
@@ -599,10 +599,10 @@ def main():
     parser.add_argument('--memory', action='store_true')
     parser.add_argument('--transcript', default='/tmp/transcript')
     args = parser.parse_args()
-    for folder in ('/gantry', '/var/run/dpdk'):
+    for folder in ('/run/gantry-build', '/var/run/dpdk'):
         os.makedirs(folder, exist_ok=True)
     # The EAL refuses plugins by a path through a folder that everyone may write to.
-    subprocess.run(['mount', '--bind', args.build, '/gantry'], check=True)
+    subprocess.run(['mount', '--bind', args.build, '/run/gantry-build'], check=True)
     for name in ('all', 'default'):
         with open(f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6', 'w', encoding='ascii') as file:
             file.write('1')
