@@ -196,8 +196,7 @@ class Testpmd:
     def ask(self, command):
         """Say a command; its answer."""
         start = len(self.text)
-        self.process.stdin.write(command.encode() + b'\n')
-        self.process.stdin.flush()
+        self.say(command)
         self.wait_prompt(start)
         return self.text[start:]
 
@@ -205,9 +204,18 @@ class Testpmd:
         for command in commands:
             self.ask(command)
 
+    def say(self, command):
+        try:
+            self.process.stdin.write(command.encode() + b'\n')
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise Failure('testpmd has ended:\n' + self.text[-2000:]) from None
+
+    def has_ended(self):
+        return '\n(it ended)\n' in self.text
+
     def quit(self):
-        self.process.stdin.write(b'quit\n')
-        self.process.stdin.flush()
+        self.say('quit')
         return self.process.wait(GIVE_UP)
 
 
@@ -583,7 +591,7 @@ def run_cases(word, make_suite, cases, path):
             print(f'{verdict} {word}: {name}' + (f' ({reason})' if reason else '') +
                   f' [{time.monotonic() - start:.0f} s]', flush=True)
             if verdict == 'FAILED ':
-                if suite.pmd is None or suite.pmd.process.poll() is not None:
+                if suite.pmd is None or suite.pmd.has_ended():
                     break
                 suite.pmd.ask('stop')
         if suite.pmd is not None:
