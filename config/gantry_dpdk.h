@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * In what do the DPDKs that Gantry is built with differ? The names of the newest stand everywhere else; here is what
- * older ones call them. Not installed: nothing of it shows in a public header.
+ * In what do the DPDKs that Gantry is built with differ? The names of the newest stand everywhere
+ * else; here is what older ones call them. Not installed: nothing of it shows in a public header.
  */
 
 #ifndef GANTRY_DPDK_H

@@ -279,7 +279,8 @@ perf_report(const struct perf_row *row)
 }
 
 void
-perf_report_point(const char *name, const char *series, double x, double *ns, unsigned int n, uint64_t errors)
+perf_report_point(
+	const char *name, const char *series, double x, double *ns, unsigned int n, uint64_t errors)
 {
 	struct perf_row row = PERF_ROW_INIT;
 
@@ -295,8 +296,8 @@ perf_report_point(const char *name, const char *series, double x, double *ns, un
 }
 
 void
-perf_report_time(const char *name, const struct perf_side *side, uint64_t (*check)(const void *arg), double target,
-	double stretch)
+perf_report_time(const char *name, const struct perf_side *side, uint64_t (*check)(const void *arg),
+	double target, double stretch)
 {
 	struct perf_row row = PERF_ROW_INIT;
 
@@ -386,13 +387,14 @@ wanted(const struct perf_bench *b, char **patterns, int n)
 
 /**
  * The EAL without anything of this host; the main thread is lcore 0 on the first CPU.
- * @param physical  with 16 hugepages of 2 MiB, in PA mode, so that DPDK's own translation can be measured
+ * @param physical  with 16 hugepages of 2 MiB, in PA mode, so that DPDK's own translation can be
+ * measured
  */
 static int
 start_eal(bool physical)
 {
-	char *argv[] = {"gantry-perf", "--no-pci", "-m", "32", "--no-telemetry", "--log-level", "error",
-		"--lcores", NULL, physical ? "--in-memory" : "--no-huge",
+	char *argv[] = {"gantry-perf", "--no-pci", "-m", "32", "--no-telemetry", "--log-level",
+		"error", "--lcores", NULL, physical ? "--in-memory" : "--no-huge",
 		physical ? "--iova-mode=pa" : "--no-shconf", NULL};
 	char lcores[16];
 	int cpu = 0;
@@ -441,20 +443,21 @@ clamp(int v, int low, int high)
 static void
 usage(FILE *out)
 {
-	fprintf(out, "usage: gantry-perf [--list] [--repeats N] [--json FILE] [--physical] [PATTERN...]\n"
-		     "Measures the benchmarks whose names match (all without a pattern), prints a "
-		     "table; a missed target is no failure, a wrong answer is.\n"
-		     "--physical: as root, with 16 free hugepages of 2 MiB, for rows against DPDK in "
-		     "PA mode.\n");
+	fprintf(out,
+		"usage: gantry-perf [--list] [--repeats N] [--json FILE] [--physical] [PATTERN...]\n"
+		"Measures the benchmarks whose names match (all without a pattern), prints a "
+		"table; a missed target is no failure, a wrong answer is.\n"
+		"--physical: as root, with 16 free hugepages of 2 MiB, for rows against DPDK in "
+		"PA mode.\n");
 }
 
 int
 main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"list", no_argument, NULL, 'l'}, {"json", required_argument, NULL, 'j'},
-		{"repeats", required_argument, NULL, 'r'}, {"physical", no_argument, NULL, 'p'},
-		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	static const struct option options[] = {{"list", no_argument, NULL, 'l'},
+		{"json", required_argument, NULL, 'j'}, {"repeats", required_argument, NULL, 'r'},
+		{"physical", no_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0}};
 	const char *json = NULL;
 	struct perf_bench *b;
 	bool physical = false;

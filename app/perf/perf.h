@@ -25,7 +25,7 @@ struct perf_bench {
 /** Which way is better. */
 enum perf_better {
 	PERF_AT_LEAST, /**< the figure should reach its target from below: times faster */
-	PERF_AT_MOST,  /**< the figure should stay below its target: ns, MiB, p99.9 over median */
+	PERF_AT_MOST, /**< the figure should stay below its target: ns, MiB, p99.9 over median */
 };
 
 /**
@@ -36,20 +36,20 @@ struct perf_row {
 	const char *name; /**< what was measured; unique; copied */
 	const char *peer; /**< against what; copied */
 	const char *unit; /**< of the figure: "x", "ns", "MiB" */
-	double figure;	  /**< what is compared with target and stretch; mostly a ratio */
+	double figure; /**< what is compared with target and stretch; mostly a ratio */
 	double figure_low, figure_high; /**< its quartiles */
-	bool difference;  /**< in: the figure is A - B in ns, not B / A */
+	bool difference; /**< in: the figure is A - B in ns, not B / A */
 	double target;
 	double stretch;
 	enum perf_better better;
-	double median;	    /**< ours */
-	double low, high;   /**< ours: quartiles of the repeats */
-	double p99_9;	    /**< ours: of single operations */
+	double median; /**< ours */
+	double low, high; /**< ours: quartiles of the repeats */
+	double p99_9; /**< ours: of single operations */
 	double peer_median; /**< the peer's */
 	unsigned int repeats;
-	uint64_t errors;    /**< wrong answers; anything but 0 is a failure, however fast */
+	uint64_t errors; /**< wrong answers; anything but 0 is a failure, however fast */
 	const char *series; /**< points of one plot share it; NULL: not plotted; copied */
-	double x;	    /**< place of this point on the plot's x axis */
+	double x; /**< place of this point on the plot's x axis */
 };
 
 /** A row in which nothing is known yet. */
@@ -80,10 +80,10 @@ struct perf_side {
 };
 
 /**
- * Measure two sides interleaved, A B A B, after one unmeasured round of each. Time is the CPU time of
- * the calling thread, so that other load on the machine counts less. b may be NULL: only A then.
- * Fills median, low, high, peer_median, repeats, errors, and the figure and its quartiles from the ratios B / A
- * (the differences A - B, if row->difference) of neighbouring rounds.
+ * Measure two sides interleaved, A B A B, after one unmeasured round of each. Time is the CPU time
+ * of the calling thread, so that other load on the machine counts less. b may be NULL: only A then.
+ * Fills median, low, high, peer_median, repeats, errors, and the figure and its quartiles from the
+ * ratios B / A (the differences A - B, if row->difference) of neighbouring rounds.
  */
 void perf_compare(const struct perf_side *a, const struct perf_side *b, struct perf_row *row);
 
@@ -91,14 +91,16 @@ void perf_compare(const struct perf_side *a, const struct perf_side *b, struct p
 void perf_figure(struct perf_row *row, double *v, unsigned int n);
 
 /** Report a point of a plot: median and quartiles of n times (sorts them), without a target. */
-void perf_report_point(const char *name, const char *series, double x, double *ns, unsigned int n, uint64_t errors);
+void perf_report_point(const char *name, const char *series, double x, double *ns, unsigned int n,
+	uint64_t errors);
 
 /**
  * Measure one side and report its time, which is to stay below a target.
- * @param check  counts what is wrong afterwards, called with the side's argument; NULL: nothing to check
+ * @param check  counts what is wrong afterwards, called with the side's argument; NULL: nothing to
+ * check
  */
-void perf_report_time(const char *name, const struct perf_side *side, uint64_t (*check)(const void *arg), double target,
-	double stretch);
+void perf_report_time(const char *name, const struct perf_side *side,
+	uint64_t (*check)(const void *arg), double target, double stretch);
 
 /** Median of n values (sorts them). */
 double perf_median(double *v, unsigned int n);
@@ -136,7 +138,8 @@ perf_tail_add(struct perf_tail *t, uint64_t cycles)
 double perf_tail_ns(struct perf_tail *t, double q);
 /**@}*/
 
-/** Pin the calling thread to the n-th CPU that the process may use. @return 0; -ENOENT: not so many */
+/** Pin the calling thread to the n-th CPU that the process may use. @return 0; -ENOENT: not so many
+ */
 int perf_pin(unsigned int n);
 
 /** How many CPUs the process may use. */
@@ -169,9 +172,9 @@ struct perf_look_ups {
 /**
  * Define a round of look-ups: translate(table, key), for each query.
  *
- * Table and queries are in variables of its own. Read from *arg each time, they cost two loads a look-up, and only the sides
- * whose look-ups acquire would pay: past an acquiring load the compiler has to read memory again. A driver that translates a
- * burst has both at hand, too.
+ * Table and queries are in variables of its own. Read from *arg each time, they cost two loads a
+ * look-up, and only the sides whose look-ups acquire would pay: past an acquiring load the compiler
+ * has to read memory again. A driver that translates a burst has both at hand, too.
  */
 #define PERF_ROUND_OF_LOOK_UPS(name, translate)                                                    \
 	static uint64_t name(void *arg, uint64_t ops)                                              \
@@ -188,7 +191,8 @@ struct perf_look_ups {
 		return errors;                                                                     \
 	}
 
-/** A round of what a driver does in IOVA-as-VA mode: the VA is the answer. It is none that any query wants. */
+/** A round of what a driver does in IOVA-as-VA mode: the VA is the answer. It is none that any
+ * query wants. */
 uint64_t perf_identity_round(void *look_ups, uint64_t ops);
 
 /** Called by REGISTER_PERF(). */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What do the public calls cost: translation, map and unmap, registration? Without the kernel's part.
+ * What do the public calls cost: translation, map and unmap, registration? Without the kernel's
+ * part.
  */
 
 #include <errno.h>
@@ -45,7 +46,8 @@ struct bed {
 static int
 make_machine(struct bed *b)
 {
-	static const struct dmamap_model_iommu_conf iommu = {.aperture = {0, (UINT64_C(1) << 48) - 1}};
+	static const struct dmamap_model_iommu_conf iommu = {
+		.aperture = {0, (UINT64_C(1) << 48) - 1}};
 	static const struct dmamap_model_conf conf = {.entry_limit = 1 << 20, .no_memory = true};
 	struct dmamap_model_group_conf group = {0};
 	int rc = dmamap_model_create(&conf, &b->model);
@@ -72,7 +74,8 @@ bed_fini(struct bed *b)
 	free(b->query);
 }
 
-/** @param attach  with a device, so that maps go into a domain; without, nothing is asked of any kernel */
+/** @param attach  with a device, so that maps go into a domain; without, nothing is asked of any
+ * kernel */
 static int
 bed_init(struct bed *b, unsigned int n, bool attach)
 {
@@ -80,7 +83,8 @@ bed_init(struct bed *b, unsigned int n, bool attach)
 	void *area;
 	int rc;
 
-	*b = (struct bed){.n = n, .buf = calloc(n, sizeof(*b->buf)),
+	*b = (struct bed){.n = n,
+		.buf = calloc(n, sizeof(*b->buf)),
 		.query = calloc(PERF_QUERIES, sizeof(*b->query))};
 	area = mmap(NULL, AREA, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	b->area = area != MAP_FAILED ? area : NULL;
@@ -108,8 +112,9 @@ place_buffers(struct bed *b)
 	for (i = 0; i < b->n; i++) {
 		dice = perf_random(&x) % 100;
 		b->buf[i].va = b->area + at;
-		b->buf[i].len = dice < 40 ? PAGE : dice < 65 ? PAGE * (2 + perf_random(&x) % 15) :
-			128 * K << perf_random(&x) % 4;
+		b->buf[i].len = dice < 40 ? PAGE
+			: dice < 65       ? PAGE * (2 + perf_random(&x) % 15)
+					  : 128 * K << perf_random(&x) % 4;
 		at += b->buf[i].len + PAGE;
 	}
 }
@@ -181,7 +186,8 @@ report_va2iova(struct bed *b, const char *name, double target, double stretch)
 {
 	struct perf_row row = PERF_ROW_INIT;
 	struct perf_look_ups l = {b->c, b->query};
-	struct perf_side ours = {public_round, &l, 1000000}, same = {perf_identity_round, &l, 1000000};
+	struct perf_side ours = {public_round, &l, 1000000},
+			 same = {perf_identity_round, &l, 1000000};
 
 	row.name = name;
 	row.peer = "the VA itself";
@@ -304,7 +310,8 @@ miss_round(void *arg, uint64_t ops)
 }
 
 static void
-report_changes(struct bed *b, const char *name, perf_round_t round, uint64_t ops, double target, double stretch)
+report_changes(struct bed *b, const char *name, perf_round_t round, uint64_t ops, double target,
+	double stretch)
 {
 	struct perf_side side = {round, b, ops};
 

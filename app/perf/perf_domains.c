@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How often is the kernel asked, and what does an attach add to that? On the software model, which counts calls.
+ * How often is the kernel asked, and what does an attach add to that? On the software model, which
+ * counts calls.
  */
 
 #include <errno.h>
@@ -43,8 +44,10 @@ static int
 bed_init(struct bed *b)
 {
 	static const struct dmamap_model_conf machine = {.entry_limit = 1 << 20, .no_memory = true};
-	static const struct dmamap_model_iommu_conf wide = {.aperture = {0, (UINT64_C(1) << 48) - 1}};
-	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_MODEL, .sharing = DMAMAP_ISOLATE};
+	static const struct dmamap_model_iommu_conf wide = {
+		.aperture = {0, (UINT64_C(1) << 48) - 1}};
+	struct dmamap_container_conf conf = {
+		.backend = DMAMAP_BACKEND_MODEL, .sharing = DMAMAP_ISOLATE};
 	struct dmamap_model_group_conf group = {0};
 	unsigned int i;
 	int rc;
@@ -58,7 +61,8 @@ bed_init(struct bed *b)
 			group.iommu = dmamap_model_add_iommu(b->model, &wide);
 			in = dmamap_model_add_group(b->model, &group);
 		}
-		rc = in < 0 ? in : dmamap_model_add_device(b->model, in, name_of(i), -1, "vfio-pci");
+		rc = in < 0 ? in
+			    : dmamap_model_add_device(b->model, in, name_of(i), -1, "vfio-pci");
 	}
 	conf.model = b->model;
 	return rc < 0 ? rc : dmamap_container_create(&conf, &b->c);
@@ -86,7 +90,8 @@ attach(struct bed *b)
 }
 
 static void
-report_calls(const char *name, uint64_t calls, const char *peer, double peer_calls, double target, bool exactly)
+report_calls(const char *name, uint64_t calls, const char *peer, double peer_calls, double target,
+	bool exactly)
 {
 	struct perf_row row = PERF_ROW_INIT;
 
@@ -123,14 +128,17 @@ bench_three(void)
 		before = dmamap_model_calls(b.model, DMAMAP_MODEL_UNMAP);
 		rc = dmamap_unmap(b.c, iova, HUGEPAGE);
 		unmaps = dmamap_model_calls(b.model, DMAMAP_MODEL_UNMAP) - before;
-		report_calls("domains/3: map calls", maps, "one a device", DOMAINS * DEVICES_EACH, DOMAINS, true);
-		report_calls("domains/3: unmap calls", unmaps, "one a device", DOMAINS * DEVICES_EACH, DOMAINS, true);
+		report_calls("domains/3: map calls", maps, "one a device", DOMAINS * DEVICES_EACH,
+			DOMAINS, true);
+		report_calls("domains/3: unmap calls", unmaps, "one a device",
+			DOMAINS * DEVICES_EACH, DOMAINS, true);
 	}
 	bed_fini(&b);
 	return rc;
 }
 
-/** Hugepages of 2 MiB in one run, or in 8 with holes between; in each, as many calls as there are runs. */
+/** Hugepages of 2 MiB in one run, or in 8 with holes between; in each, as many calls as there are
+ * runs. */
 static int
 map_runs(const char *name, unsigned int runs)
 {
@@ -168,7 +176,8 @@ bench_hugepages(void)
 	return rc < 0 ? rc : map_runs("domains/8 GiB, 8 runs: map calls", 8);
 }
 
-/** The map calls of a replay alone: into the domain of another container, which is as new as the replay's was. @return ns */
+/** The map calls of a replay alone: into the domain of another container, which is as new as the
+ * replay's was. @return ns */
 static double
 sum_of_map_calls(const struct dmamap_container *c, struct dmamap_container *other, uint64_t *errors)
 {
@@ -179,8 +188,8 @@ sum_of_map_calls(const struct dmamap_container *c, struct dmamap_container *othe
 	double ns;
 
 	TAILQ_FOREACH(m, &c->mappings, next)
-		*errors += ops->map(d->dom, m->range.start, dm_mapping_va(m), dm_range_len(m->range),
-			m->flags & DMAMAP_RW) != 0;
+		*errors += ops->map(d->dom, m->range.start, dm_mapping_va(m),
+				   dm_range_len(m->range), m->flags & DMAMAP_RW) != 0;
 	ns = perf_thread_ns() - start;
 	/* Backwards, for so the model has least to do. */
 	TAILQ_FOREACH_REVERSE(m, &c->mappings, dm_mapping_list, next)
@@ -188,9 +197,11 @@ sum_of_map_calls(const struct dmamap_container *c, struct dmamap_container *othe
 	return ns;
 }
 
-/** Attach the first device of the second group, and detach it; the same into a container without mappings, with map calls. */
+/** Attach the first device of the second group, and detach it; the same into a container without
+ * mappings, with map calls. */
 static int
-replay_once(struct bed *b, struct dmamap_container *other, double *attach_ns, double *calls_ns, uint64_t *errors)
+replay_once(struct bed *b, struct dmamap_container *other, double *attach_ns, double *calls_ns,
+	uint64_t *errors)
 {
 	struct dmamap_device *dev;
 	uint64_t start;

@@ -31,14 +31,15 @@ struct subject {
 static int
 subject_take(const struct subject *s, uint64_t len, uint64_t align, rte_iova_t *iova)
 {
-	return s->ours != NULL ? dm_iova_take(s->ours, len, align, 0, DMAMAP_ANYWHERE, iova) :
-				 ref_treap_take(s->ref, len, align, iova);
+	return s->ours != NULL ? dm_iova_take(s->ours, len, align, 0, DMAMAP_ANYWHERE, iova)
+			       : ref_treap_take(s->ref, len, align, iova);
 }
 
 static int
 subject_give(const struct subject *s, rte_iova_t iova, uint64_t len)
 {
-	return s->ours != NULL ? dm_iova_give(s->ours, iova, len) : ref_treap_give(s->ref, iova, len);
+	return s->ours != NULL ? dm_iova_give(s->ours, iova, len)
+			       : ref_treap_give(s->ref, iova, len);
 }
 
 static void
@@ -56,7 +57,8 @@ wide_aperture(struct dm_range_set *usable)
 	int rc = dm_range_set_add(usable, (struct dmamap_range){PAGE, (UINT64_C(1) << 48) - 1});
 
 	for (i = 0; i < 16 && rc == 0; i++) {
-		uint64_t at = (UINT64_C(3) << 30) + i * (UINT64_C(21) << 30) + i * UINT64_C(0x123000);
+		uint64_t at =
+			(UINT64_C(3) << 30) + i * (UINT64_C(21) << 30) + i * UINT64_C(0x123000);
 
 		rc = dm_range_set_del(usable, (struct dmamap_range){at, at + (64u << 20) - 1});
 	}
@@ -81,8 +83,9 @@ subject_create(struct subject *s, const struct dm_range_set *usable, bool ours)
 
 /** The lengths of a workload. */
 enum mix {
-	MIX_4K,	   /* one page */
-	MIX_POW2,  /* powers of two from 4 KiB to 1 GiB, each as often: what zones and rings ask for */
+	MIX_4K, /* one page */
+	MIX_POW2, /* powers of two from 4 KiB to 1 GiB, each as often: what zones and rings ask for
+		   */
 	MIX_PAGES, /* any number of pages from 1 to 1 GiB, spread evenly over the powers of two */
 };
 
@@ -91,7 +94,8 @@ struct churn {
 	struct subject s;
 	struct dm_range_set usable;
 	uint64_t lens[LENS];
-	uint64_t *live; /* IOVA | index of its length: 8 bytes, to leave the caches to the allocators */
+	uint64_t *live; /* IOVA | index of its length: 8 bytes, to leave the caches to the
+			   allocators */
 	uint32_t n;
 	uint64_t random;
 	unsigned int next_len;
@@ -203,7 +207,8 @@ churn_top(const struct churn *c)
 }
 
 static int
-churn_init(struct churn *c, bool ours, enum mix mix, uint32_t n, int (*aperture)(struct dm_range_set *))
+churn_init(struct churn *c, bool ours, enum mix mix, uint32_t n,
+	int (*aperture)(struct dm_range_set *))
 {
 	uint32_t i;
 	int rc;
@@ -253,7 +258,8 @@ report_quantiles(struct perf_tail *tail, const char *name, const char *line)
 	}
 }
 
-/** The tail row that belongs to a throughput row; with the name of a line, that line of the plot too. */
+/** The tail row that belongs to a throughput row; with the name of a line, that line of the plot
+ * too. */
 static int
 report_tail(struct churn *c, const char *name, const char *tail_name, const char *line)
 {
@@ -283,8 +289,8 @@ report_tail(struct churn *c, const char *name, const char *tail_name, const char
 }
 
 static int
-compare_churn(const char *name, const char *tail_name, const char *line, enum mix mix, double target,
-	double stretch)
+compare_churn(const char *name, const char *tail_name, const char *line, enum mix mix,
+	double target, double stretch)
 {
 	struct perf_row row = PERF_ROW_INIT;
 	static struct churn a, b;
@@ -316,14 +322,15 @@ out:
 static int
 bench_mixed(void)
 {
-	return compare_churn("iova/mixed", "iova/mixed p99.9", "mixed 4 KiB to 1 GiB", MIX_POW2, 5, 16);
+	return compare_churn(
+		"iova/mixed", "iova/mixed p99.9", "mixed 4 KiB to 1 GiB", MIX_POW2, 5, 16);
 }
 
 static int
 bench_pages(void)
 {
-	return compare_churn("iova/mixed-any-pages", "iova/mixed-any-pages p99.9", "any number of pages",
-		MIX_PAGES, 5, 16);
+	return compare_churn("iova/mixed-any-pages", "iova/mixed-any-pages p99.9",
+		"any number of pages", MIX_PAGES, 5, 16);
 }
 
 static int
@@ -359,7 +366,8 @@ tight_aperture(struct dm_range_set *usable)
 	int rc = dm_range_set_add(usable, (struct dmamap_range){PAGE, (UINT64_C(1) << 39) - 1});
 
 	for (i = 0; i < 16 && rc == 0; i++) {
-		uint64_t at = (UINT64_C(3) << 30) + i * (UINT64_C(31) << 30) + i * UINT64_C(0x123000);
+		uint64_t at =
+			(UINT64_C(3) << 30) + i * (UINT64_C(31) << 30) + i * UINT64_C(0x123000);
 
 		rc = dm_range_set_del(usable, (struct dmamap_range){at, at + (64u << 20) - 1});
 	}
@@ -367,7 +375,7 @@ tight_aperture(struct dm_range_set *usable)
 }
 
 struct tight {
-	double filled;	/* bytes, until the first refusal */
+	double filled; /* bytes, until the first refusal */
 	double refused; /* of the churn after it */
 	uint64_t errors;
 };
@@ -437,11 +445,12 @@ tight_rows(const char *fill_name, const char *churn_name, enum mix mix)
 static int
 bench_tight(void)
 {
-	int rc = tight_rows("iova/tight filled, powers of two", "iova/tight refusals, powers of two",
-		MIX_POW2);
+	int rc = tight_rows(
+		"iova/tight filled, powers of two", "iova/tight refusals, powers of two", MIX_POW2);
 
-	return rc < 0 ? rc : tight_rows("iova/tight filled, any pages", "iova/tight refusals, any pages",
-		MIX_PAGES);
+	return rc < 0 ? rc
+		      : tight_rows("iova/tight filled, any pages", "iova/tight refusals, any pages",
+				MIX_PAGES);
 }
 
 REGISTER_PERF(tight) = {
@@ -543,7 +552,8 @@ lcores_fini(struct lcore *l, bool own)
 	churn_fini(&l[0].c);
 }
 
-/** What two lcores do against one; times of the repeats are what a take + give takes of its lcore's time. */
+/** What two lcores do against one; times of the repeats are what a take + give takes of its lcore's
+ * time. */
 struct lcores_result {
 	double ratio[1001], single[1001], both[1001];
 	uint64_t errors;
@@ -599,8 +609,10 @@ bench_lcores(void)
 		lcores_report("iova/2-lcores", &one, 1.7, 1.95);
 		/* What this machine can do when the lcores share nothing of ours. */
 		lcores_report("iova/2-lcores, two spaces", &two, NAN, NAN);
-		perf_report_point("iova/threads 1", "threads:take + give", 1, one.single, perf_repeats(), one.errors);
-		perf_report_point("iova/threads 2", "threads:take + give", 2, one.both, perf_repeats(), one.errors);
+		perf_report_point("iova/threads 1", "threads:take + give", 1, one.single,
+			perf_repeats(), one.errors);
+		perf_report_point("iova/threads 2", "threads:take + give", 2, one.both,
+			perf_repeats(), one.errors);
 	}
 	lcores_fini(a, false);
 	lcores_fini(b, true);
@@ -633,7 +645,8 @@ growth_point(uint32_t n, double *ours)
 		if (rc == 0) {
 			perf_compare(&s, NULL, &row);
 			row.errors += churn_check(&c);
-			snprintf(name, sizeof(name), "iova/growth %u live%s", n, side ? "" : ", treap");
+			snprintf(name, sizeof(name), "iova/growth %u live%s", n,
+				side ? "" : ", treap");
 			row.name = name;
 			row.series = lines[side];
 			row.x = n;

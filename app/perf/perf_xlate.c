@@ -42,8 +42,9 @@ struct world {
 
 /** How long are the mappings? */
 enum mix {
-	MIX_2M,	   /* all 2 MiB, side by side, as an EAL's hugepages are */
-	MIX_POW2,  /* powers of two from 4 KiB to 1 GiB, each as often: what zones and rings ask for */
+	MIX_2M, /* all 2 MiB, side by side, as an EAL's hugepages are */
+	MIX_POW2, /* powers of two from 4 KiB to 1 GiB, each as often: what zones and rings ask for
+		   */
 	MIX_SMALL, /* 40 % one page, 25 % to 64 KiB, 20 % to 1 MiB, 14 % to 64 MiB, 1 % 1 GiB */
 };
 
@@ -59,9 +60,11 @@ mix_len(enum mix mix, uint64_t *x)
 		return PAGE << perf_random(x) % 19;
 	case MIX_SMALL:
 		dice = perf_random(x) % 100;
-		return dice < 40 ? PAGE : dice < 65 ? PAGE * (2 + perf_random(x) % 15) :
-			dice < 85 ? 128 * K << perf_random(x) % 4 :
-			dice < 99 ? 2 * M << perf_random(x) % 6 : G;
+		return dice < 40    ? PAGE
+			: dice < 65 ? PAGE * (2 + perf_random(x) % 15)
+			: dice < 85 ? 128 * K << perf_random(x) % 4
+			: dice < 99 ? 2 * M << perf_random(x) % 6
+				    : G;
 	}
 	return 0;
 }
@@ -85,10 +88,11 @@ shuffle(unsigned int *v, unsigned int n, uint64_t *x)
 	}
 }
 
-/** Place mappings in random order, aligned to page classes; after one in four a hole of some pages. */
+/** Place mappings in random order, aligned to page classes; after one in four a hole of some pages.
+ */
 static void
-place(struct map *map, const unsigned int *order, unsigned int n, enum mix mix, uint64_t at, bool va,
-	uint64_t *x)
+place(struct map *map, const unsigned int *order, unsigned int n, enum mix mix, uint64_t at,
+	bool va, uint64_t *x)
 {
 	unsigned int i;
 
@@ -154,10 +158,13 @@ world_init(struct world *w, enum mix mix, unsigned int n)
 	unsigned int i, *order = malloc(n * sizeof(*order));
 	int rc;
 
-	*w = (struct world){.n = n, .map = calloc(n, sizeof(*w->map)),
+	*w = (struct world){.n = n,
+		.map = calloc(n, sizeof(*w->map)),
 		.va_query = calloc(PERF_QUERIES, sizeof(struct perf_query)),
 		.iova_query = calloc(PERF_QUERIES, sizeof(struct perf_query))};
-	rc = order == NULL || w->map == NULL || w->va_query == NULL || w->iova_query == NULL ? -ENOMEM : 0;
+	rc = order == NULL || w->map == NULL || w->va_query == NULL || w->iova_query == NULL
+		? -ENOMEM
+		: 0;
 	for (i = 0; i < n && rc == 0; i++) {
 		order[i] = i;
 		w->map[i].len = mix_len(mix, &x);
@@ -484,7 +491,8 @@ bench_readers(void)
 {
 	struct perf_row row = PERF_ROW_INIT;
 	unsigned int i, repeats = perf_repeats();
-	double *ratio = calloc(3 * repeats, sizeof(*ratio)), *ns = ratio + repeats, *ns2 = ns + repeats;
+	double *ratio = calloc(3 * repeats, sizeof(*ratio)), *ns = ratio + repeats,
+	       *ns2 = ns + repeats;
 	double one, two;
 	struct world w;
 	struct writer wr = {.w = &w, .cpu = perf_cpus() - 1};
@@ -521,8 +529,10 @@ bench_readers(void)
 	printf("%34s %" PRIu64 " changes meanwhile; times are of each reader's own CPU time\n", "",
 		wr.changes);
 	/* What a look-up takes of its reader's time. */
-	perf_report_point("xlate/threads 1", "threads:look-up, a writer beside", 1, ns, repeats, row.errors);
-	perf_report_point("xlate/threads 2", "threads:look-up, a writer beside", 2, ns2, repeats, row.errors);
+	perf_report_point(
+		"xlate/threads 1", "threads:look-up, a writer beside", 1, ns, repeats, row.errors);
+	perf_report_point(
+		"xlate/threads 2", "threads:look-up, a writer beside", 2, ns2, repeats, row.errors);
 out:
 	free(ratio);
 	world_fini(&w);
@@ -543,7 +553,8 @@ bench_growth(void)
 		struct world w;
 		struct perf_look_ups o;
 		struct registration r = {.w = &w, .stride = 7919};
-		struct perf_side look = {ours_round, &o, 1000000}, change = {register_round, &r, 50000};
+		struct perf_side look = {ours_round, &o, 1000000},
+				 change = {register_round, &r, 50000};
 
 		rc = world_init(&w, MIX_SMALL, live[i]);
 		if (rc == 0) {

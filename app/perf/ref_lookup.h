@@ -27,7 +27,8 @@ struct ref_sorted *ref_sorted_create(unsigned int n);
 void ref_sorted_set(struct ref_sorted *s, unsigned int i, uint64_t key, uint64_t len, uint64_t val);
 /** Sort, once all are set. */
 void ref_sorted_sort(struct ref_sorted *s);
-/** Look up without a branch that depends on a key, the quickest of the forms tried. @return the value or UINT64_MAX */
+/** Look up without a branch that depends on a key, the quickest of the forms tried. @return the
+ * value or UINT64_MAX */
 static inline uint64_t
 ref_sorted_lookup(const struct ref_sorted *s, uint64_t key)
 {

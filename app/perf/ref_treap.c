@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What is the allocator measured against? Each node is a range that is not free and knows how much is
- * free just below it; each subtree knows its largest gap, so that the lowest gap that fits is found by
- * one descent. Nodes are 40 bytes in one array, linked by indexes: as compact as such a tree gets.
+ * What is the allocator measured against? Each node is a range that is not free and knows how much
+ * is free just below it; each subtree knows its largest gap, so that the lowest gap that fits is
+ * found by one descent. Nodes are 40 bytes in one array, linked by indexes: as compact as such a
+ * tree gets.
  */
 
 #include <errno.h>
@@ -126,9 +127,11 @@ insert(struct ref_treap *t, uint32_t i, uint32_t above)
 	pull_path(n, path, depth, above);
 }
 
-/** Add a range that is not free, in the gap below `above` of which `left_over` pages stay below it. */
+/** Add a range that is not free, in the gap below `above` of which `left_over` pages stay below it.
+ */
 static int
-add(struct ref_treap *t, uint32_t above, uint64_t start, uint64_t len, uint64_t gap, uint64_t left_over)
+add(struct ref_treap *t, uint32_t above, uint64_t start, uint64_t len, uint64_t gap,
+	uint64_t left_over)
 {
 	uint32_t i = new_node(t);
 
@@ -185,8 +188,10 @@ ref_treap_create(const struct dm_range_set *usable)
 	if (t->n == NULL)
 		goto fail;
 	for (i = 0; i < usable->n; i++) {
-		uint64_t start = usable->r[i].start >> PAGE_SHIFT, last = usable->r[i].last >> PAGE_SHIFT;
-		uint64_t above = i + 1 < usable->n ? usable->r[i + 1].start >> PAGE_SHIFT : last + 2;
+		uint64_t start = usable->r[i].start >> PAGE_SHIFT,
+			 last = usable->r[i].last >> PAGE_SHIFT;
+		uint64_t above =
+			i + 1 < usable->n ? usable->r[i + 1].start >> PAGE_SHIFT : last + 2;
 
 		if (i == 0 && start > 0) {
 			rc = add(t, NIL, 0, start, 0, 0);

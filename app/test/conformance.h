@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What is a kernel under test? Calls that the model and Linux answer alike, and what differs around them.
+ * What is a kernel under test? Calls that the model and Linux answer alike, and what differs around
+ * them.
  */
 
 #ifndef CONFORMANCE_H
@@ -18,8 +19,8 @@
 struct place {
 	char name[DMAMAP_NAME_MAX];
 	int group;
-	bool noiommu;	/**< VFIO's noiommu mode */
-	char cdev[32];	/**< its file in /dev/vfio/devices, or "" */
+	bool noiommu; /**< VFIO's noiommu mode */
+	char cdev[32]; /**< its file in /dev/vfio/devices, or "" */
 	char iommu[64]; /**< which IOMMU: equal texts are one IOMMU; "": unknown */
 	unsigned int n_resv;
 	struct dmamap_reserved resv[PLACE_RESV]; /**< owner is not set */
@@ -35,7 +36,8 @@ struct kernel {
 	int (*device)(unsigned int i, struct place *place);
 	/** Bytes of locked memory charged to this process. */
 	uint64_t (*locked)(void);
-	/** Bytes that iommufd has pinned for this process: it charges a user, so this tells what it holds. */
+	/** Bytes that iommufd has pinned for this process: it charges a user, so this tells what it
+	 * holds. */
 	uint64_t (*pinned)(void);
 	/**
 	 * Set RLIMIT_MEMLOCK, and have CAP_IPC_LOCK or not; bytes 0: as at the start.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * On what do the facts of the contract stand? Calls that leave nothing behind, devices with a property, answers told.
+ * On what do the facts of the contract stand? Calls that leave nothing behind, devices with a
+ * property, answers told.
  */
 
 #include <errno.h>
@@ -121,8 +122,8 @@ k_unset_container(int group)
 int
 k_map_at(int c, uint64_t iova, uint64_t va, uint64_t size, uint32_t flags)
 {
-	struct vfio_iommu_type1_dma_map map = {.argsz = sizeof(map), .flags = flags, .vaddr = va,
-		.iova = iova, .size = size};
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map), .flags = flags, .vaddr = va, .iova = iova, .size = size};
 
 	return k->ioctl(c, VFIO_IOMMU_MAP_DMA, (unsigned long)&map);
 }
@@ -136,8 +137,8 @@ k_map(int c, uint64_t iova, unsigned int page, unsigned int pages)
 int
 k_unmap(int c, uint64_t iova, uint64_t size, uint32_t flags, uint64_t *done)
 {
-	struct vfio_iommu_type1_dma_unmap unmap = {.argsz = sizeof(unmap), .flags = flags,
-		.iova = iova, .size = size};
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap), .flags = flags, .iova = iova, .size = size};
 	int rc = k->ioctl(c, VFIO_IOMMU_UNMAP_DMA, (unsigned long)&unmap);
 
 	*done = rc == 0 ? unmap.size : 0;
@@ -163,8 +164,8 @@ read_caps(const struct vfio_iommu_type1_info *info, struct facts *f)
 			f->has_ranges = true;
 			f->n_ranges = RTE_MIN(ranges->nr_iovas, (uint32_t)RTE_DIM(f->ranges));
 			for (i = 0; i < f->n_ranges; i++)
-				f->ranges[i] = (struct dmamap_range){ranges->iova_ranges[i].start,
-					ranges->iova_ranges[i].end};
+				f->ranges[i] = (struct dmamap_range){
+					ranges->iova_ranges[i].start, ranges->iova_ranges[i].end};
 		} else if (cap->id == VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION) {
 			f->has_migration = true;
 		}
@@ -442,8 +443,8 @@ bench_setup(int (*begin)(const struct kernel **kernel))
 
 	seen_text[0] = '\0';
 	k = NULL;
-	memory = mmap(NULL, (PAGES + 8) * PAGE, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memory = mmap(NULL, (PAGES + 8) * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		-1, 0);
 	TEST_ASSERT(memory != MAP_FAILED, "mmap");
 	TEST_ASSERT_SUCCESS(mprotect(memory + PAGES * PAGE, 8 * PAGE, PROT_NONE), "mprotect");
 	rc = begin(&k);

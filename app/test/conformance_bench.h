@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * On what do the facts of the contract stand? Calls that leave nothing behind, devices with a property, answers told.
+ * On what do the facts of the contract stand? Calls that leave nothing behind, devices with a
+ * property, answers told.
  */
 
 #ifndef CONFORMANCE_BENCH_H
@@ -82,22 +83,22 @@ bool in_ranges(const struct facts *f, uint64_t iova);
 
 /** Which device has the property that a fact is about? */
 enum need {
-	PLAIN,	    /**< the first that works */
-	SECOND,	    /**< another group, like PLAIN in all */
+	PLAIN, /**< the first that works */
+	SECOND, /**< another group, like PLAIN in all */
 	OTHER_IOMMU, /**< another group behind another IOMMU, like PLAIN in the rest */
 	UNVIABLE,
 	NOIOMMU,
-	RESERVED,  /**< has a reserved range that PLAIN can use */
+	RESERVED, /**< has a reserved range that PLAIN can use */
 	RELAXABLE, /**< has a relaxable one */
-	NARROW,	   /**< an aperture that ends before PLAIN's */
-	LATE,	   /**< an aperture that starts after PLAIN's */
-	DISJOINT,  /**< an aperture that lacks all of it */
-	NO_RANGE,  /**< reserved ranges leave nothing */
-	NO_MSI,	   /**< interrupts are not isolated */
+	NARROW, /**< an aperture that ends before PLAIN's */
+	LATE, /**< an aperture that starts after PLAIN's */
+	DISJOINT, /**< an aperture that lacks all of it */
+	NO_RANGE, /**< reserved ranges leave nothing */
+	NO_MSI, /**< interrupts are not isolated */
 	BIG_PAGES, /**< its smallest page is larger than PLAIN's */
 	INCOHERENT, /**< not enforced, but PLAIN's is */
-	TOP,	    /**< the last page of the address space can be used */
-	TWIN,	    /**< another device of PLAIN's group */
+	TOP, /**< the last page of the address space can be used */
+	TWIN, /**< another device of PLAIN's group */
 	N_NEEDS,
 };
 

@@ -24,7 +24,7 @@ make_folders(char *path)
 	char *slash;
 
 	for (slash = strchr(path + strlen(fake_sysfs) + 1, '/'); slash != NULL;
-			slash = strchr(slash + 1, '/')) {
+		slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		mkdir(path, 0755);
 		*slash = '/';

@@ -25,9 +25,9 @@ enum fake_kind { FAKE_FREE, FAKE_CONTAINER, FAKE_GROUP, FAKE_DEVICE };
 /** An open file. */
 struct fake_file {
 	enum fake_kind kind;
-	int number;		  /**< of a group */
+	int number; /**< of a group */
 	struct fake_file *inside; /**< a group's container, a device's group */
-	unsigned int members;	  /**< groups of a container, devices of a group */
+	unsigned int members; /**< groups of a container, devices of a group */
 	bool type_set;
 	bool noiommu; /**< a group, or the container it is in */
 };
@@ -61,7 +61,8 @@ new_file(enum fake_kind kind, int number)
 static struct fake_file *
 fake_file_of(int fd)
 {
-	if (fd < FAKE_FIRST_FD || fd >= FAKE_FIRST_FD + FAKE_FILES || fake_files[fd - FAKE_FIRST_FD].kind == FAKE_FREE)
+	if (fd < FAKE_FIRST_FD || fd >= FAKE_FIRST_FD + FAKE_FILES ||
+		fake_files[fd - FAKE_FIRST_FD].kind == FAKE_FREE)
 		return NULL;
 	return &fake_files[fd - FAKE_FIRST_FD];
 }
@@ -182,7 +183,7 @@ set_iommu(struct fake_file *c, uintptr_t type)
 {
 	fake_vfio.set_iommu_calls++;
 	if (c->members == 0 || c->type_set ||
-			type != (c->noiommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU))
+		type != (c->noiommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU))
 		return -EINVAL;
 	if (fake_vfio.set_iommu_errno != 0)
 		return -fake_vfio.set_iommu_errno;
@@ -219,8 +220,9 @@ container_ioctl(struct fake_file *c, unsigned long request, uintptr_t arg)
 	case VFIO_CHECK_EXTENSION:
 		if (arg == VFIO_NOIOMMU_IOMMU)
 			return fake_vfio.noiommu_mode;
-		return arg == VFIO_TYPE1v2_IOMMU ? !fake_vfio.no_type1v2 :
-			arg == VFIO_DMA_CC_IOMMU && c->type_set && fake_vfio.coherent;
+		return arg == VFIO_TYPE1v2_IOMMU
+			? !fake_vfio.no_type1v2
+			: arg == VFIO_DMA_CC_IOMMU && c->type_set && fake_vfio.coherent;
 	case VFIO_SET_IOMMU:
 		return set_iommu(c, arg);
 	}

@@ -16,19 +16,19 @@
 #define FAKE_ANSWER_MAX 4096
 
 /**
- * What the fake kernel is to do, and what it saw. It keeps the order of calls (facts 1 to 5 of the contract: what comes
- * before what, and who is busy); the rest is said here.
+ * What the fake kernel is to do, and what it saw. It keeps the order of calls (facts 1 to 5 of the
+ * contract: what comes before what, and who is busy); the rest is said here.
  */
 struct fake_vfio {
 	/* To do. 0 or "": as a sound kernel does. */
 	const char *no_file; /**< opening this path fails with no_file_errno */
 	int no_file_errno;
-	int version;	       /**< of the API */
+	int version; /**< of the API */
 	bool no_type1v2;
-	bool noiommu_mode;     /**< VFIO takes devices without an IOMMU */
-	bool not_viable;       /**< every group */
-	int fail_errno;	       /**< what the fail_at-th call answers */
-	unsigned int fail_at;  /**< counted from 1 */
+	bool noiommu_mode; /**< VFIO takes devices without an IOMMU */
+	bool not_viable; /**< every group */
+	int fail_errno; /**< what the fail_at-th call answers */
+	unsigned int fail_at; /**< counted from 1 */
 	int set_container_errno, set_iommu_errno, get_device_errno;
 	bool coherent;
 	uint64_t unmap_short; /**< bytes by which an unmap falls short */
@@ -37,7 +37,7 @@ struct fake_vfio {
 	uint32_t argsz_grows; /**< each question answers that so much more room is needed */
 
 	/* Seen. */
-	unsigned int calls;	 /**< all but close */
+	unsigned int calls; /**< all but close */
 	unsigned int open_files; /**< 0: nothing was left behind */
 	unsigned int set_iommu_calls;
 	char device_name[128]; /**< the last one asked for */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What did the kernel really do? Its own account of what went into the IOMMUs' tables and out of them.
+ * What did the kernel really do? Its own account of what went into the IOMMUs' tables and out of
+ * them.
  */
 
 #include <errno.h>

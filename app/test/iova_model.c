@@ -25,7 +25,7 @@ struct model {
 	uint64_t random;
 	uint64_t at; /* next byte of the script */
 	unsigned int max_order; /* of lengths, in pages */
-	uint64_t limit;		/* last address that a scene knows */
+	uint64_t limit; /* last address that a scene knows */
 	bool fill; /* take more often than give */
 	bool seen_padding;
 };
@@ -88,7 +88,8 @@ insert(struct model *m, struct dmamap_range r)
 
 /** Is there any place at all? */
 static bool
-has_room(const struct model *m, uint64_t len, uint64_t align, uint64_t phase, struct dmamap_range within)
+has_room(const struct model *m, uint64_t len, uint64_t align, uint64_t phase,
+	struct dmamap_range within)
 {
 	unsigned int u, i;
 
@@ -143,14 +144,17 @@ step_take(struct model *m)
 		phase = (w >> 20) % (align / PAGE) * PAGE;
 	if ((w >> 18) % 8 == 0) {
 		within.start = choose(m) % m->limit;
-		within.last = within.start + RTE_MIN(m->limit - within.start, choose(m) % (16 * len));
+		within.last =
+			within.start + RTE_MIN(m->limit - within.start, choose(m) % (16 * len));
 	} else if ((w >> 18) % 8 == 1) {
 		within.last = UINT32_MAX;
 	}
 
 	rc = dm_iova_take(m->space, len, align, phase, within, &iova);
 	if (rc == -ENOSPC)
-		return has_room(m, len, align, phase, within) ? WRONG(m, "refused, but there is room") : 0;
+		return has_room(m, len, align, phase, within)
+			? WRONG(m, "refused, but there is room")
+			: 0;
 	if (rc != 0)
 		return WRONG(m, "take returned neither 0 nor -ENOSPC");
 	r = (struct dmamap_range){iova, iova + len - 1};
@@ -253,7 +257,7 @@ step_look(struct model *m)
 		if (dm_iova_next_live(m->space, from, &r) != -ENOENT)
 			return WRONG(m, "something is live that is not");
 	} else if (dm_iova_next_live(m->space, from, &r) != 0 || r.start != m->live[i].start ||
-			r.last != m->live[i].last) {
+		r.last != m->live[i].last) {
 		return WRONG(m, "another range is live next");
 	}
 	dm_iova_stats(m->space, &st);
@@ -359,25 +363,25 @@ make_usable(struct model *m)
 	static const struct {
 		unsigned int order, max_order, holes, hole_order;
 	} scenes[IOVA_SCENES] = {
-		{8, 4, 3, 2},	  /* 1 MiB: full all the time */
-		{18, 11, 8, 6},	  /* 1 GiB, ranges to 16 MiB */
+		{8, 4, 3, 2}, /* 1 MiB: full all the time */
+		{18, 11, 8, 6}, /* 1 GiB, ranges to 16 MiB */
 		{27, 18, 16, 12}, /* 39 bit, ranges to 2 GiB, as on a small IOMMU */
 		{52, 30, 16, 28}, /* all 64 bits */
-		{28, 21, 4, 12},  /* 1 TiB, ranges to 16 GiB: with paddings, until it gets full */
+		{28, 21, 4, 12}, /* 1 TiB, ranges to 16 GiB: with paddings, until it gets full */
 	};
 	unsigned int i;
 
 	m->max_order = scenes[m->h->scene].max_order;
-	m->limit = scenes[m->h->scene].order == 52 ? UINT64_MAX :
-						     (PAGE << scenes[m->h->scene].order) - 1;
+	m->limit = scenes[m->h->scene].order == 52 ? UINT64_MAX
+						   : (PAGE << scenes[m->h->scene].order) - 1;
 	if (dm_range_set_add(&m->usable, (struct dmamap_range){0, m->limit}) < 0)
 		return WRONG(m, "no memory");
 	for (i = 0; i < scenes[m->h->scene].holes; i++) {
 		uint64_t at = choose(m) % m->limit & ~(PAGE - 1);
 		uint64_t len = (1 + choose(m) % (1u << scenes[m->h->scene].hole_order)) * PAGE;
 
-		if (dm_range_set_del(&m->usable, (struct dmamap_range){at,
-				at + RTE_MIN(len - 1, UINT64_MAX - at)}) < 0)
+		if (dm_range_set_del(&m->usable,
+			    (struct dmamap_range){at, at + RTE_MIN(len - 1, UINT64_MAX - at)}) < 0)
 			return WRONG(m, "no memory");
 	}
 	return dm_iova_set_usable(m->space, &m->usable, 0, NULL) == 0 ? 0 : WRONG(m, "set_usable");

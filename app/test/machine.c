@@ -25,7 +25,8 @@ static char *area;
 static int
 add_group(int iommu, const struct dmamap_model_resv *resv)
 {
-	struct dmamap_model_group_conf conf = {.iommu = iommu, .n_resv = resv != NULL, .resv = resv};
+	struct dmamap_model_group_conf conf = {
+		.iommu = iommu, .n_resv = resv != NULL, .resv = resv};
 
 	return dmamap_model_add_group(model, &conf);
 }
@@ -56,8 +57,8 @@ make_machine(const struct dmamap_model_conf *conf)
 int
 machine_make_container(enum dmamap_sharing sharing)
 {
-	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_MODEL, .sharing = sharing,
-		.model = model};
+	struct dmamap_container_conf conf = {
+		.backend = DMAMAP_BACKEND_MODEL, .sharing = sharing, .model = model};
 
 	return dmamap_container_create(&conf, &c);
 }
@@ -74,7 +75,8 @@ machine_remake(const struct dmamap_model_conf *conf, enum dmamap_sharing sharing
 int
 machine_setup(void)
 {
-	area = mmap(NULL, BUF_LEN + MB2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	area = mmap(
+		NULL, BUF_LEN + MB2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(area != MAP_FAILED, "no memory");
 	buf = RTE_PTR_ALIGN_CEIL(area, MB2);
 	TEST_ASSERT_SUCCESS(make_machine(NULL), "machine");
@@ -84,11 +86,12 @@ machine_setup(void)
 void
 machine_teardown(void)
 {
-	static const char *const names[] = {"nic0", "nic1", "twin0", "twin1", "narrow0", "odd0",
-		"coarse0"};
+	static const char *const names[] = {
+		"nic0", "nic1", "twin0", "twin1", "narrow0", "odd0", "coarse0"};
 	unsigned int i;
 
-	/* A case that failed half-way leaves devices attached; processes end with what they hold. */
+	/* A case that failed half-way leaves devices attached; processes end with what they hold.
+	 */
 	for (i = 0; i < RTE_DIM(names); i++)
 		if (dmamap_container_by_device(names[i]) != NULL)
 			goto unmap;
@@ -123,7 +126,8 @@ machine_reaches(const char *dev, rte_iova_t iova, char *va, size_t len)
 
 	if (dmamap_model_dma_write(model, dev, iova + len - 1, &byte, 1) < 0 || va[len - 1] != byte)
 		return false;
-	return dmamap_model_dma_read(model, dev, iova, &got, 1) == 0 && got == (len == 1 ? byte : old);
+	return dmamap_model_dma_read(model, dev, iova, &got, 1) == 0 &&
+		got == (len == 1 ? byte : old);
 }
 
 int
@@ -148,5 +152,7 @@ machine_limit_memory(uint64_t bytes)
 	else
 		caps[0].effective |= caps[0].permitted & 1u << CAP_IPC_LOCK;
 	return limit.rlim_cur > limit.rlim_max || setrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
-		syscall(SYS_capset, &head, caps) < 0 ? -EPERM : 0;
+			syscall(SYS_capset, &head, caps) < 0
+		? -EPERM
+		: 0;
 }

@@ -15,13 +15,13 @@
 #define BUF_LEN (4 * MB2)
 
 /*
- * The machine: nic0 and nic1 alone in their groups (0 and 1), twin0 and twin1 in one (2), behind one IOMMU with
- * an MSI window; narrow0 (3) behind one that translates 32 bits only; odd0 (4) behind one with a hole
- * [0x8000000, 0x80fffff]; coarse0 (5) behind one with pages of 64 KiB.
+ * The machine: nic0 and nic1 alone in their groups (0 and 1), twin0 and twin1 in one (2), behind
+ * one IOMMU with an MSI window; narrow0 (3) behind one that translates 32 bits only; odd0 (4)
+ * behind one with a hole [0x8000000, 0x80fffff]; coarse0 (5) behind one with pages of 64 KiB.
  */
 extern struct dmamap_model *model;
 extern struct dmamap_container *c; /**< on the model */
-extern char *buf;		   /**< BUF_LEN bytes, aligned to 2 MiB */
+extern char *buf; /**< BUF_LEN bytes, aligned to 2 MiB */
 
 /** Make the machine and a container on it. */
 int machine_setup(void);

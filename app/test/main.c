@@ -35,7 +35,7 @@ static size_t log_len;
 enum test_eal {
 	TEST_EAL_NONE,
 	TEST_EAL_FIXED, /**< memory of a fixed size, without hugepages */
-	TEST_EAL_HUGE,	/**< memory that grows, in hugepages */
+	TEST_EAL_HUGE, /**< memory that grows, in hugepages */
 };
 
 struct counts {
@@ -223,8 +223,9 @@ run_suite(const struct test_suite *suite, const char *only, struct counts *count
 			counts->failed++;
 		else
 			counts->skipped++;
-		printf("%s %s: %s\n", rc < 0 ? "FAILED " : "skipped", suite->name, rc < 0 ?
-			"no EAL" : "the EAL was started for another suite in another way; run it alone");
+		printf("%s %s: %s\n", rc < 0 ? "FAILED " : "skipped", suite->name,
+			rc < 0 ? "no EAL"
+			       : "the EAL was started for another suite in another way; run it alone");
 		return 1;
 	}
 	for (i = 0; i < suite->n_cases; i++) {
@@ -250,8 +251,9 @@ find_suite(const char *name)
 static void
 usage(FILE *out)
 {
-	fprintf(out, "usage: gantry-test [--list] [--kind fast|vm] [--case TEXT] [--seed N] "
-		     "[SUITE...]\n");
+	fprintf(out,
+		"usage: gantry-test [--list] [--kind fast|vm] [--case TEXT] [--seed N] "
+		"[SUITE...]\n");
 }
 
 static void
@@ -267,10 +269,10 @@ list_suites(void)
 int
 main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"list", no_argument, NULL, 'l'}, {"kind", required_argument, NULL, 'k'},
-		{"case", required_argument, NULL, 'c'}, {"seed", required_argument, NULL, 's'},
-		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	static const struct option options[] = {{"list", no_argument, NULL, 'l'},
+		{"kind", required_argument, NULL, 'k'}, {"case", required_argument, NULL, 'c'},
+		{"seed", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0}};
 	const char *kind = NULL, *only = NULL;
 	struct counts counts = {0};
 	const struct test_suite *s;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do the backends of real kernels run on the model? It takes Linux' place behind dm_kernel, and in a sysfs.
+ * How do the backends of real kernels run on the model? It takes Linux' place behind dm_kernel, and
+ * in a sysfs.
  */
 
 #include <errno.h>
@@ -53,7 +54,8 @@ static int
 write_reserved(const struct dm_mk_sysfs *info)
 {
 	static const char *const words[] = {[DMAMAP_RESERVED_MSI] = "msi",
-		[DMAMAP_RESERVED_DIRECT] = "direct", [DMAMAP_RESERVED_RELAXABLE] = "direct-relaxable",
+		[DMAMAP_RESERVED_DIRECT] = "direct",
+		[DMAMAP_RESERVED_RELAXABLE] = "direct-relaxable",
 		[DMAMAP_RESERVED_BUS] = "reserved"};
 	char path[64], *text = NULL;
 	unsigned int i;

@@ -13,8 +13,8 @@
 #include <rte_common.h>
 
 /*
- * What a case says: the names and meanings of DPDK's rte_test.h, which Debian's libdpdk-dev leaves out. A case
- * ends where something does not hold; the message is printed with the place.
+ * What a case says: the names and meanings of DPDK's rte_test.h, which Debian's libdpdk-dev leaves
+ * out. A case ends where something does not hold; the message is printed with the place.
  */
 #define TEST_ASSERT(cond, ...)                                                                     \
 	do {                                                                                       \
@@ -37,7 +37,7 @@
 /** Where a suite can run. */
 enum test_kind {
 	TEST_FAST, /**< on any host: no VFIO, no NIC */
-	TEST_VM,   /**< needs real VFIO: the emulated machine, or a host with assigned devices */
+	TEST_VM, /**< needs real VFIO: the emulated machine, or a host with assigned devices */
 };
 
 /** One thing that must hold; its name says what. */
@@ -66,13 +66,16 @@ void test_failure(const char *file, int line, const char *cond, const char *fmt,
 /** Skip the running case; the reason is printed. @return TEST_SKIPPED */
 int test_skip(const char *fmt, ...) __rte_format_printf(1, 2);
 
-/** Seed for random histories: --seed N, or a new one each run. It is printed, and test_rand_max() starts from it. */
+/** Seed for random histories: --seed N, or a new one each run. It is printed, and test_rand_max()
+ * starts from it. */
 uint64_t test_seed(void);
 
-/** The next number of the history, below max (which is not 0). DPDK's own generator wants the EAL from 24.11 on. */
+/** The next number of the history, below max (which is not 0). DPDK's own generator wants the EAL
+ * from 24.11 on. */
 uint32_t test_rand_max(uint32_t max);
 
-/** Write a text into a file that is there, mostly one of the kernel's, in one go. @return 0; -errno; -EFBIG: over 255 bytes. */
+/** Write a text into a file that is there, mostly one of the kernel's, in one go. @return 0;
+ * -errno; -EFBIG: over 255 bytes. */
 int test_write_file(const char *path, const char *fmt, ...) __rte_format_printf(2, 3);
 
 /** How many descriptors this process has, to be compared: some are always among them. */
@@ -82,7 +85,8 @@ unsigned int test_open_files(void);
 void test_log_begin(void);
 /** @see test_log_begin() */
 const char *test_log_end(void);
-/** Was this text logged since test_log_begin(), in one line and with no other? If not, what was is printed. */
+/** Was this text logged since test_log_begin(), in one line and with no other? If not, what was is
+ * printed. */
 bool test_logged(const char *text);
 
 /** Called by REGISTER_TEST_SUITE(). */

@@ -25,8 +25,8 @@ note(const struct dmamap_memory *m, void *arg)
 	size_t used = strlen(account);
 
 	total += m->len;
-	snprintf(&account[used], sizeof(account) - used, "%s %s %s %d %zu %d %" PRIu64 ";", m->container, m->zone,
-		m->owner, m->kind, m->page_size, m->node, m->len);
+	snprintf(&account[used], sizeof(account) - used, "%s %s %s %d %zu %d %" PRIu64 ";",
+		m->container, m->zone, m->owner, m->kind, m->page_size, m->node, m->len);
 	return 0;
 }
 
@@ -106,7 +106,8 @@ foreign_memory_is_counted_by_its_use(void)
 
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, 2 * KB4, DMAMAP_RW, &iova), "map");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_ALIAS, &iova), "alias");
-	TEST_ASSERT_SUCCESS(dmamap_register(c, buf + MB2 + 100, KB4, DMAMAP_RW, &iova, &reg), "register");
+	TEST_ASSERT_SUCCESS(
+		dmamap_register(c, buf + MB2 + 100, KB4, DMAMAP_RW, &iova, &reg), "register");
 	take_account();
 	TEST_ASSERT(has_foreign("mapped", 2 * KB4), "%s", account);
 	TEST_ASSERT(has_foreign("registered", 2 * KB4), "%s", account);
@@ -165,18 +166,25 @@ the_walk_can_be_ended(void)
 static int
 a_zone_tells_what_it_is(void)
 {
-	const struct dmamap_zone_conf conf = {.len = 5 * KB4 - 1, .page_size = KB4, .on_node = true, .name = "z",
+	const struct dmamap_zone_conf conf = {.len = 5 * KB4 - 1,
+		.page_size = KB4,
+		.on_node = true,
+		.name = "z",
 		.placement = DMAMAP_PLACE_PREFERRED};
 	struct dmamap_zone_info info;
 	struct dmamap_zone *z;
 
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &conf, &z), "zone");
 	TEST_ASSERT_SUCCESS(dmamap_zone_info(z, &info), "info");
-	TEST_ASSERT(strcmp(info.name, "z") == 0 && strcmp(info.owner, dmamap_container_name(c)) == 0, "names");
+	TEST_ASSERT(
+		strcmp(info.name, "z") == 0 && strcmp(info.owner, dmamap_container_name(c)) == 0,
+		"names");
 	TEST_ASSERT(info.len == 5 * KB4 && info.page_size == KB4, "size");
-	TEST_ASSERT(info.kind == DMAMAP_PAGES_BASE && info.placement == DMAMAP_PLACE_PREFERRED, "kind");
+	TEST_ASSERT(
+		info.kind == DMAMAP_PAGES_BASE && info.placement == DMAMAP_PLACE_PREFERRED, "kind");
 	TEST_ASSERT(info.node == 0 && info.as_asked, "node");
-	TEST_ASSERT(info.n_nodes == 1 && info.nodes[0].node == 0 && info.nodes[0].len == info.len, "nodes");
+	TEST_ASSERT(info.n_nodes == 1 && info.nodes[0].node == 0 && info.nodes[0].len == info.len,
+		"nodes");
 	TEST_ASSERT_EQUAL(dmamap_zone_info(NULL, &info), -EINVAL, "no zone");
 	TEST_ASSERT_EQUAL(dmamap_zone_info(z, NULL), -EINVAL, "no place");
 	return TEST_SUCCESS;
@@ -191,5 +199,9 @@ static const struct test_case cases[] = {
 	{"a zone tells what it is", a_zone_tells_what_it_is},
 };
 
-REGISTER_TEST_SUITE(account_suite) = {.name = "account", .kind = TEST_FAST, .cases = cases,
-	.n_cases = RTE_DIM(cases), .setup = machine_setup, .teardown = machine_teardown};
+REGISTER_TEST_SUITE(account_suite) = {.name = "account",
+	.kind = TEST_FAST,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = machine_setup,
+	.teardown = machine_teardown};

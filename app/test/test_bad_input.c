@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is each mistake that can be made without a device refused with one clear line, and is nothing left of it?
+ * Is each mistake that can be made without a device refused with one clear line, and is nothing
+ * left of it?
  */
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 
 #define PAGE 4096
 #define MAPPED UINT64_C(0x10000000) /* the fixture's mapping of four pages */
-#define TAKEN UINT64_C(0x20000000)  /* and its taken range of as many */
+#define TAKEN UINT64_C(0x20000000) /* and its taken range of as many */
 #define N_PAGES 4
 #define LEN (N_PAGES * PAGE)
 
@@ -80,8 +81,8 @@ setup(void)
 	if (memory == MAP_FAILED || dmamap_container_create(&conf, &container) != 0)
 		return TEST_FAILED;
 	if (dmamap_map(container, memory, LEN, DMAMAP_RW | DMAMAP_FIXED, &iova) != 0 ||
-			dmamap_iova_take(container, LEN, 0, at, &iova) != 0 ||
-			dmamap_zone_alloc(container, &zone_conf, &zone) != 0)
+		dmamap_iova_take(container, LEN, 0, at, &iova) != 0 ||
+		dmamap_zone_alloc(container, &zone_conf, &zone) != 0)
 		return TEST_FAILED;
 	return 0;
 }
@@ -283,15 +284,18 @@ addresses_and_ranges(void)
 {
 	static const struct wrong_call wrong[] = {
 		{"page 0", map_page_0, -EADDRINUSE, {"[0x0, 0xfff]", "page 0", "gantry"}},
-		{"beyond the aperture", map_beyond_the_aperture, -ERANGE, {"0x8000000000", "aperture"}},
-		{"across the aperture", map_across_the_aperture, -ERANGE, {"0x7ffffff000", "aperture"}},
+		{"beyond the aperture", map_beyond_the_aperture, -ERANGE,
+			{"0x8000000000", "aperture"}},
+		{"across the aperture", map_across_the_aperture, -ERANGE,
+			{"0x7ffffff000", "aperture"}},
 		{"the last page", map_the_last_page, -ERANGE, {"0xfffffffffffff000", "aperture"}},
 		{"around the end", map_around_the_end, -EINVAL, {"0xfffffffffffff000", "wraps"}},
 		{"over the beginning", map_over_the_beginning, -EEXIST,
 			{"[0xffff000, 0x10000fff]", "[0x10000000, 0x10003fff]", "unmap"}},
 		{"over the end", map_over_the_end, -EEXIST,
 			{"[0x10003000, 0x10004fff]", "[0x10000000, 0x10003fff]"}},
-		{"inside", map_inside, -EEXIST, {"[0x10001000, 0x10001fff]", "[0x10000000, 0x10003fff]"}},
+		{"inside", map_inside, -EEXIST,
+			{"[0x10001000, 0x10001fff]", "[0x10000000, 0x10003fff]"}},
 		{"half into a taken range", map_half_into_taken, -EEXIST,
 			{"[0x1ffff000, 0x20000fff]", "[0x20000000, 0x20003fff]", "taken"}},
 		{"memory twice", map_memory_twice, -EEXIST, {"IOVA 0x10000000", "DMAMAP_ALIAS"}},
@@ -349,7 +353,8 @@ halves_are_not_unmapped(void)
 		right = is_refused(container, &wrong[i]) && right;
 	TEST_ASSERT(right, "see above");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(container, memory + PAGE), MAPPED + PAGE, "translation");
-	TEST_ASSERT_SUCCESS(dmamap_unmap(container, MAPPED, LEN), "the whole is not unmapped, either");
+	TEST_ASSERT_SUCCESS(
+		dmamap_unmap(container, MAPPED, LEN), "the whole is not unmapped, either");
 	return TEST_SUCCESS;
 }
 
@@ -367,7 +372,8 @@ zone_of_a_tebibyte(struct dmamap_container *c)
 static int
 zone_on_no_node(struct dmamap_container *c)
 {
-	const struct dmamap_zone_conf conf = {.len = PAGE, .on_node = true, .node = 999, .name = "pool"};
+	const struct dmamap_zone_conf conf = {
+		.len = PAGE, .on_node = true, .node = 999, .name = "pool"};
 	struct dmamap_zone *z;
 
 	return dmamap_zone_alloc(c, &conf, &z);
@@ -398,7 +404,8 @@ memory_that_is_not_there(void)
 		{"too few hugepages", zone_of_a_tebibyte, -ENOMEM,
 			{"pool", "needs 524288 pages", "free", "nr_hugepages"}},
 		{"no such node", zone_on_no_node, -ENODEV, {"pool", "999"}},
-		{"no such page size", zone_of_odd_pages, -ENOENT, {"pool", "16 KiB", "/sys/kernel/mm/hugepages"}},
+		{"no such page size", zone_of_odd_pages, -ENOENT,
+			{"pool", "16 KiB", "/sys/kernel/mm/hugepages"}},
 		{"no length", zone_without_length, -EINVAL, {"pool", "length 0"}},
 	};
 	bool right = true;
@@ -422,8 +429,8 @@ attach_something(struct dmamap_container *c)
 static int
 without_vfio_an_attach_says_so(void)
 {
-	static const struct wrong_call wrong = {"no /dev/vfio", attach_something, -ENOENT,
-		{"/dev/vfio/vfio", "modprobe vfio-pci"}};
+	static const struct wrong_call wrong = {
+		"no /dev/vfio", attach_something, -ENOENT, {"/dev/vfio/vfio", "modprobe vfio-pci"}};
 
 	if (access("/dev/vfio/vfio", F_OK) == 0)
 		return test_skip("this machine has /dev/vfio/vfio");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What is a good refusal? The right errno, one line that says what it must, and a container as it was.
+ * What is a good refusal? The right errno, one line that says what it must, and a container as it
+ * was.
  */
 
 #ifndef TEST_BAD_INPUT_H
@@ -18,7 +19,7 @@
 struct wrong_call {
 	const char *name;
 	int (*call)(struct dmamap_container *c);
-	int rc;			    /**< what it must return */
+	int rc; /**< what it must return */
 	const char *says[SAYS_MAX]; /**< what its one line must contain; NULL: no more */
 };
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is each mistake that takes a real device refused with one clear line, and is nothing left of it? What a machine cannot
- * provoke is skipped there: the profiles shared-group and noiommu have what the default one lacks.
+ * Is each mistake that takes a real device refused with one clear line, and is nothing left of it?
+ * What a machine cannot provoke is skipped there: the profiles shared-group and noiommu have what
+ * the default one lacks.
  */
 
 #include <dirent.h>
@@ -103,9 +104,10 @@ find_device(bool (*pleases)(const char *driver))
 	int i, n = scandir("/sys/bus/pci/devices", &entries, NULL, alphasort);
 
 	for (i = 0; i < n; i++) {
-		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", entries[i]->d_name);
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group",
+			entries[i]->d_name);
 		if (!found && entries[i]->d_name[0] != '.' && access(path, F_OK) == 0 &&
-				pleases(driver_of(entries[i]->d_name))) {
+			pleases(driver_of(entries[i]->d_name))) {
 			snprintf(bdf, sizeof(bdf), "%.31s", entries[i]->d_name);
 			found = true;
 		}
@@ -125,7 +127,8 @@ is_none(const char *driver)
 static bool
 is_the_hosts(const char *driver)
 {
-	return driver[0] != '\0' && strcmp(driver, "vfio-pci") != 0 && strcmp(driver, "pcieport") != 0;
+	return driver[0] != '\0' && strcmp(driver, "vfio-pci") != 0 &&
+		strcmp(driver, "pcieport") != 0;
 }
 
 static bool
@@ -137,8 +140,8 @@ is_vfio(const char *driver)
 static int
 no_such_device(void)
 {
-	const struct wrong_call wrong = {"no such device", attach, -ENODEV,
-		{"0000:7f:1f.7", "no such", "lspci"}};
+	const struct wrong_call wrong = {
+		"no such device", attach, -ENODEV, {"0000:7f:1f.7", "no such", "lspci"}};
 
 	snprintf(bdf, sizeof(bdf), "0000:7f:1f.7");
 	return expect_refused(&wrong);
@@ -147,7 +150,8 @@ no_such_device(void)
 static int
 no_address(void)
 {
-	static const char *const names[] = {"", "eth0", "0000:01:00.0 token=1", "0000:01:00.0 vf_token=1"};
+	static const char *const names[] = {
+		"", "eth0", "0000:01:00.0 token=1", "0000:01:00.0 vf_token=1"};
 	struct wrong_call wrong = {"no address", attach, -EINVAL, {NULL}};
 	unsigned int i;
 
@@ -265,7 +269,8 @@ group_busy(void)
 static int
 attached_twice(void)
 {
-	const struct dmamap_container_conf conf = {.name = "other", .backend = DMAMAP_BACKEND_TYPE1};
+	const struct dmamap_container_conf conf = {
+		.name = "other", .backend = DMAMAP_BACKEND_TYPE1};
 	const struct wrong_call again = {"again", attach, -EALREADY, {bdf, "already"}};
 	const struct wrong_call elsewhere = {"elsewhere", attach, -EBUSY, {bdf, "in use"}};
 	struct dmamap_device *mine;
@@ -373,8 +378,8 @@ static int
 in_use(void)
 {
 	const struct wrong_call detach = {"detach", detach_call, -EBUSY, {bdf, "stop"}};
-	const struct wrong_call destroy = {"destroy", dmamap_container_destroy, -EBUSY,
-		{"bad", bdf, "detach"}};
+	const struct wrong_call destroy = {
+		"destroy", dmamap_container_destroy, -EBUSY, {"bad", bdf, "detach"}};
 	bool right;
 
 	ATTACH_EDU();
@@ -391,7 +396,8 @@ in_use(void)
 	return TEST_SUCCESS;
 }
 
-/** Run a part of a test in a process of its own, so that what it gives up is not lost to the others. */
+/** Run a part of a test in a process of its own, so that what it gives up is not lost to the
+ * others. */
 static int
 in_a_child(int (*run)(void))
 {
@@ -434,7 +440,8 @@ map_2_mib(struct dmamap_container *c)
 static int
 zone_of_2_mib(struct dmamap_container *c)
 {
-	const struct dmamap_zone_conf conf = {.len = HUGEPAGE, .page_size = HUGEPAGE, .name = "rings"};
+	const struct dmamap_zone_conf conf = {
+		.len = HUGEPAGE, .page_size = HUGEPAGE, .name = "rings"};
 	struct dmamap_zone *z;
 
 	return dmamap_zone_alloc(c, &conf, &z);
@@ -457,9 +464,11 @@ with_a_low_limit(void)
 	right = is_refused(container, &map);
 	right = is_refused(container, &zone) && right;
 	TEST_ASSERT(right, "see above");
-	TEST_ASSERT_SUCCESS(dmamap_map(container, memory, 1 << 19, DMAMAP_RW, &iova), "what is allowed");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(container, memory, 1 << 19, DMAMAP_RW, &iova), "what is allowed");
 	/* Mapped, it counts. */
-	TEST_ASSERT_EQUAL(dmamap_map(container, memory + (1 << 19), (1 << 19) + PAGE, DMAMAP_RW, &iova),
+	TEST_ASSERT_EQUAL(
+		dmamap_map(container, memory + (1 << 19), (1 << 19) + PAGE, DMAMAP_RW, &iova),
 		-ENOMEM, "a page more than is allowed");
 	TEST_ASSERT_SUCCESS(dmamap_map(container, memory + (1 << 19), 1 << 18, DMAMAP_RW, &iova),
 		"more of what is allowed");
@@ -521,15 +530,18 @@ no_hugepages(void)
 	if (runner == NULL || strncmp(runner, "vm:", 3) != 0)
 		return test_skip("this is no emulated machine: its hugepages are left alone");
 	ATTACH_EDU();
-	TEST_ASSERT(n > 0 && test_write_file(HUGEPAGES "nr_hugepages", "0") == 0, "cannot take them away");
+	TEST_ASSERT(n > 0 && test_write_file(HUGEPAGES "nr_hugepages", "0") == 0,
+		"cannot take them away");
 	rc = expect_refused(&wrong);
-	TEST_ASSERT_SUCCESS(test_write_file(HUGEPAGES "nr_hugepages", "%ld", n), "cannot give them back");
+	TEST_ASSERT_SUCCESS(
+		test_write_file(HUGEPAGES "nr_hugepages", "%ld", n), "cannot give them back");
 	TEST_ASSERT_SUCCESS(rc, "see above");
 	TEST_ASSERT_SUCCESS(zone_of_2_mib(container), "with hugepages");
 	return TEST_SUCCESS;
 }
 
-/** Killed while its device writes: its pages, group and IOVAs are free, and a new start is like the first. */
+/** Killed while its device writes: its pages, group and IOVAs are free, and a new start is like the
+ * first. */
 static int
 killed_in_mid_traffic(void)
 {
@@ -543,13 +555,16 @@ killed_in_mid_traffic(void)
 		return test_skip("no edu device (1234:11e8) is bound to vfio-pci");
 	r = room_make(2 * PAGE);
 	TEST_ASSERT_NOT_NULL(r, "no memory");
-	TEST_ASSERT_SUCCESS(dmamap_map(container, r->va, r->len, DMAMAP_RW | DMAMAP_FIXED, &iova), "map");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(container, r->va, r->len, DMAMAP_RW | DMAMAP_FIXED, &iova), "map");
 	for (i = 0; i < 3; i++) {
 		pid = edu_raw_child(0, iova);
 		TEST_ASSERT(pid > 0, "start %u of the other process", i);
-		TEST_ASSERT_EQUAL(read_count(HUGEPAGES "free_hugepages"), before - 1, "it has no zone");
+		TEST_ASSERT_EQUAL(
+			read_count(HUGEPAGES "free_hugepages"), before - 1, "it has no zone");
 		edu_raw_child_kill(pid);
-		TEST_ASSERT_EQUAL(read_count(HUGEPAGES "free_hugepages"), before, "hugepages are lost");
+		TEST_ASSERT_EQUAL(
+			read_count(HUGEPAGES "free_hugepages"), before, "hugepages are lost");
 		TEST_ASSERT_SUCCESS(edu_raw_open(&edu, container, 0), "new start %u", i);
 		TEST_ASSERT(rooms_right(), "the killed process's transfer arrived here");
 		TEST_ASSERT_SUCCESS(edu_raw_read(&edu, iova, 0, 64), "read");

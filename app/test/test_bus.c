@@ -181,8 +181,8 @@ params_are_read(void)
 		{"backend=iommufd", {"default", DMAMAP_BACKEND_IOMMUFD, -1, -1, "", ""}},
 		{"backend=noiommu", {"default", DMAMAP_BACKEND_NOIOMMU, -1, -1, "", ""}},
 		{"vf_token=5A000000-1111-2222-3333-4444444444ff",
-			{"default", DMAMAP_BACKEND_AUTO, -1, -1, "5a000000-1111-2222-3333-4444444444ff",
-				""}},
+			{"default", DMAMAP_BACKEND_AUTO, -1, -1,
+				"5a000000-1111-2222-3333-4444444444ff", ""}},
 		{"driver=net_x,speed=7", {"default", DMAMAP_BACKEND_AUTO, -1, -1, "", "net_x"}},
 		{"container=123456789012345678901234567890123456789012345678901234567890123",
 			{"123456789012345678901234567890123456789012345678901234567890123",
@@ -201,8 +201,8 @@ params_are_read(void)
 			"%s: container %s", cases[i].args, got.container);
 		TEST_ASSERT_EQUAL(got.backend, cases[i].want.backend, "%s: backend", cases[i].args);
 		TEST_ASSERT_EQUAL(got.isolate, cases[i].want.isolate, "%s: isolate", cases[i].args);
-		TEST_ASSERT_EQUAL(got.eal_memory, cases[i].want.eal_memory, "%s: eal_memory",
-			cases[i].args);
+		TEST_ASSERT_EQUAL(
+			got.eal_memory, cases[i].want.eal_memory, "%s: eal_memory", cases[i].args);
 		TEST_ASSERT_EQUAL(strcmp(got.vf_token, cases[i].want.vf_token), 0, "%s: token %s",
 			cases[i].args, got.vf_token);
 		TEST_ASSERT_EQUAL(strcmp(got.driver, cases[i].want.driver), 0, "%s: driver %s",
@@ -580,7 +580,7 @@ devices_are_found_and_filtered(void)
 	for (i = 0; i < RTE_DIM(cases); i++) {
 		n = 0;
 		RTE_DEV_FOREACH(dev, cases[i].filter, &it)
-		n++;
+			n++;
 		TEST_ASSERT_EQUAL(n, cases[i].n, "%s: %u devices", cases[i].filter, n);
 	}
 	dev = &on_bus(DEV_A)->device;

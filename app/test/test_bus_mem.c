@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Do devices reach the EAL's memory, wherever it is and whenever it comes? On the software model, with an EAL whose heap grows.
+ * Do devices reach the EAL's memory, wherever it is and whenever it comes? On the software model,
+ * with an EAL whose heap grows.
  */
 
 #include <errno.h>
@@ -46,12 +47,12 @@ make_machine(rte_iova_t last, unsigned int entry_limit)
 	if (dmamap_model_create(&conf, &machine) < 0)
 		return -1;
 	group.iommu = dmamap_model_add_iommu(machine, &iommu);
-	if (dmamap_model_add_device(machine, dmamap_model_add_group(machine, &group), NIC2, -1,
-		    "vfio-pci") < 0)
+	if (dmamap_model_add_device(
+		    machine, dmamap_model_add_group(machine, &group), NIC2, -1, "vfio-pci") < 0)
 		return -1;
 	cconf.model = machine;
-	if (dmamap_model_add_device(machine, dmamap_model_add_group(machine, &group), NIC, -1,
-		    "vfio-pci") < 0 ||
+	if (dmamap_model_add_device(
+		    machine, dmamap_model_add_group(machine, &group), NIC, -1, "vfio-pci") < 0 ||
 		dmamap_container_create(&cconf, &box) < 0)
 		return -1;
 	return dmamap_container_attach(box, NIC, &nic);
@@ -100,8 +101,8 @@ reaches(char *va, size_t len)
 	memset(va, 0, len);
 	return dmamap_model_dma_write(machine, NIC, (uintptr_t)va, sent, sizeof(sent)) == 0 &&
 		strcmp(va, sent) == 0 &&
-		dmamap_model_dma_read(machine, NIC, (uintptr_t)va + len - sizeof(got), got,
-			sizeof(got)) == 0;
+		dmamap_model_dma_read(
+			machine, NIC, (uintptr_t)va + len - sizeof(got), got, sizeof(got)) == 0;
 }
 
 static int
@@ -145,12 +146,13 @@ what_is_there_is_mapped(void)
 	TEST_ASSERT(small != NULL && zone != NULL, "no memory");
 	TEST_ASSERT_SUCCESS(vfio_pci_mem_join(box, NIC, &mem), "join");
 	TEST_ASSERT_EQUAL(all_mapped(), info().mapped_len, "not all is mapped, or more");
-	TEST_ASSERT(info().n_mappings < info().mapped_len / MB2, "%" PRIu64 " mappings for %" PRIu64
-		" bytes", info().n_mappings, info().mapped_len);
+	TEST_ASSERT(info().n_mappings < info().mapped_len / MB2,
+		"%" PRIu64 " mappings for %" PRIu64 " bytes", info().n_mappings, info().mapped_len);
 	TEST_ASSERT(reaches(small, 64) && reaches(zone->addr, zone->len), "out of reach");
 	TEST_ASSERT_EQUAL(zone->iova, (uintptr_t)zone->addr, "the EAL expects another IOVA");
 
-	TEST_ASSERT(vfio_pci_mem_has(mem, zone->addr, zone->iova, zone->len), "not said to be there");
+	TEST_ASSERT(
+		vfio_pci_mem_has(mem, zone->addr, zone->iova, zone->len), "not said to be there");
 	TEST_ASSERT(!vfio_pci_mem_has(mem, zone->addr, zone->iova + MB2, MB2), "at another IOVA");
 	TEST_ASSERT(!vfio_pci_mem_has(mem, zone->addr, zone->iova, (size_t)1 << 40), "too long");
 	vfio_pci_mem_leave(mem);
@@ -201,7 +203,8 @@ nobody_else_gets_the_eals_addresses(void)
 
 	TEST_ASSERT_NOT_NULL(zone, "no memory");
 	msl = rte_mem_virt2memseg_list(zone->addr);
-	all = (struct dmamap_range){(uintptr_t)msl->base_va, (uintptr_t)msl->base_va + msl->len - 1};
+	all = (struct dmamap_range){
+		(uintptr_t)msl->base_va, (uintptr_t)msl->base_va + msl->len - 1};
 	TEST_ASSERT_SUCCESS(vfio_pci_mem_join(box, NIC, &mem), "join");
 	TEST_ASSERT_EQUAL(dmamap_iova_take(box, 4096, 0, all, &iova), -ENOSPC,
 		"IOVA 0x%" PRIx64 " of the EAL's memory is given out", iova);
@@ -229,9 +232,11 @@ memory_beyond_the_aperture_is_refused_with_advice(void)
 	drop_machine();
 	TEST_ASSERT_SUCCESS(make_machine(UINT32_MAX, 0), "machine");
 	test_log_begin();
-	TEST_ASSERT_EQUAL(vfio_pci_mem_join(box, NIC, &mem), -ERANGE, "memory above 4 GiB is mapped");
+	TEST_ASSERT_EQUAL(
+		vfio_pci_mem_join(box, NIC, &mem), -ERANGE, "memory above 4 GiB is mapped");
 	log = test_log_end();
-	TEST_ASSERT_NOT_NULL(strstr(log, "--base-virtaddr=0x40000000, or give eal_memory=0"), "%s", log);
+	TEST_ASSERT_NOT_NULL(
+		strstr(log, "--base-virtaddr=0x40000000, or give eal_memory=0"), "%s", log);
 	TEST_ASSERT_NULL(strchr(strchr(log, '\n') + 1, '\n'), "more than a line: %s", log);
 	TEST_ASSERT(info().n_mappings == 0 && info().taken_len == 0, "something was left");
 	rte_free(small);
@@ -355,15 +360,17 @@ memory_of_others_comes_and_goes(void)
 	return TEST_SUCCESS;
 }
 
-/** Give a heap of others two megabytes from `va` on, which devices are to find at `iova`. @return What was logged. */
+/** Give a heap of others two megabytes from `va` on, which devices are to find at `iova`. @return
+ * What was logged. */
 static const char *
 add_others(char *va, rte_iova_t iova)
 {
 	int rc;
 
 	test_log_begin();
-	rc = rte_malloc_heap_create("others") < 0 ? -1 :
-		rte_malloc_heap_memory_add("others", va, MB2, &iova, 1, MB2);
+	rc = rte_malloc_heap_create("others") < 0
+		? -1
+		: rte_malloc_heap_memory_add("others", va, MB2, &iova, 1, MB2);
 	return rc < 0 ? "it was not added" : test_log_end();
 }
 
@@ -384,7 +391,8 @@ memory_of_others_that_no_device_reaches_vetoes_nothing(void)
 		if (i == 1)
 			dmamap_model_fail(machine, 1u << DMAMAP_MODEL_MAP, 1, ENOMEM);
 		log = add_others(va, i == 0 ? far : near);
-		TEST_ASSERT_NOT_NULL(strstr(log, "devices cannot reach the EAL's new memory"), "%s", log);
+		TEST_ASSERT_NOT_NULL(
+			strstr(log, "devices cannot reach the EAL's new memory"), "%s", log);
 		TEST_ASSERT_EQUAL(dmamap_va2iova(box, va), RTE_BAD_IOVA, "it is mapped");
 
 		/* When it is tried again, it is in vain once more. */
@@ -393,9 +401,11 @@ memory_of_others_that_no_device_reaches_vetoes_nothing(void)
 		test_log_begin();
 		large = rte_malloc(NULL, heap_len() + GROWTH, 0);
 		log = test_log_end();
-		TEST_ASSERT_NOT_NULL(large, "case %u: the EAL's own heap does not grow: %s", i, log);
+		TEST_ASSERT_NOT_NULL(
+			large, "case %u: the EAL's own heap does not grow: %s", i, log);
 		TEST_ASSERT(reaches(large, GROWTH), "out of reach");
-		TEST_ASSERT(i == 1 || log[0] == '\0', "tried again, though in vain for ever: %s", log);
+		TEST_ASSERT(
+			i == 1 || log[0] == '\0', "tried again, though in vain for ever: %s", log);
 		TEST_ASSERT_EQUAL(dmamap_va2iova(box, va), i == 0 ? RTE_BAD_IOVA : near,
 			"case %u: not tried again, or mapped elsewhere", i);
 		TEST_ASSERT_SUCCESS(rte_malloc_heap_memory_remove("others", va, MB2), "remove");

@@ -184,7 +184,8 @@ command(const struct vfio_pci_device *dev)
 	return rte_le_to_cpu_16(value);
 }
 
-/** Can the process read this byte? To try it would be an error of the bus where a device cannot be read by bytes. */
+/** Can the process read this byte? To try it would be an error of the bus where a device cannot be
+ * read by bytes. */
 static bool
 readable(const volatile uint8_t *addr)
 {
@@ -194,7 +195,8 @@ readable(const volatile uint8_t *addr)
 	bool yes = false;
 
 	while (maps != NULL && !yes && fgets(line, sizeof(line), maps) != NULL)
-		yes = sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s", &start, &end, access_bits) == 3 &&
+		yes = sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s", &start, &end, access_bits) ==
+				3 &&
 			(uintptr_t)addr >= start && (uintptr_t)addr < end && access_bits[0] == 'r';
 	if (maps != NULL)
 		fclose(maps);
@@ -305,7 +307,8 @@ bus_mastering_holds_the_device(void)
 	return TEST_SUCCESS;
 }
 
-/** A virtio device's device_status register, by the capability that says where (virtio 1.1, 4.1.4). */
+/** A virtio device's device_status register, by the capability that says where (virtio 1.1, 4.1.4).
+ */
 static volatile uint8_t *
 virtio_status(const struct vfio_pci_device *dev)
 {
@@ -362,8 +365,8 @@ removal_leaves_nothing(void)
 		TEST_ASSERT_NULL(find(0), "it is on the bus still");
 		TEST_ASSERT_NULL(rte_devargs_next("vfio_pci", NULL), "devargs are left");
 		TEST_ASSERT_NULL(dmamap_container_by_name("c"), "the container is left");
-		TEST_ASSERT(
-			i == 0 || test_open_files() == fds, "%u files open, %u before", test_open_files(), fds);
+		TEST_ASSERT(i == 0 || test_open_files() == fds, "%u files open, %u before",
+			test_open_files(), fds);
 		fds = test_open_files();
 	}
 	TEST_ASSERT(n_probes == 3 && n_removes == 3, "%u probes, %u removes", n_probes, n_removes);
@@ -678,8 +681,7 @@ dma_map_cases(uint8_t *va)
 
 	TEST_ASSERT_NOT_EQUAL(msi_window(c), RTE_BAD_IOVA, "no MSI window is reported");
 	test_log_begin();
-	TEST_ASSERT(rte_dev_dma_map(a, va, msi_window(c), DMA_LEN) == -1 &&
-			rte_errno == EADDRINUSE,
+	TEST_ASSERT(rte_dev_dma_map(a, va, msi_window(c), DMA_LEN) == -1 && rte_errno == EADDRINUSE,
 		"mapped over the MSI window: %d", rte_errno);
 	test_log_end();
 
@@ -727,7 +729,9 @@ a_dead_device_reads_as_ones(void)
 static void *
 unbind(void *arg)
 {
-	return test_write_file("/sys/bus/pci/drivers/vfio-pci/unbind", "%s", (const char *)arg) == 0 ? arg : NULL;
+	return test_write_file("/sys/bus/pci/drivers/vfio-pci/unbind", "%s", (const char *)arg) == 0
+		? arg
+		: NULL;
 }
 
 static bool
@@ -737,7 +741,8 @@ bind_again(const char *name)
 	bool ok;
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", name);
-	ok = test_write_file(path, "vfio-pci") == 0 && test_write_file("/sys/bus/pci/drivers_probe", "%s", name) == 0;
+	ok = test_write_file(path, "vfio-pci") == 0 &&
+		test_write_file("/sys/bus/pci/drivers_probe", "%s", name) == 0;
 	return test_write_file(path, "\n") == 0 && ok;
 }
 
@@ -795,7 +800,8 @@ check_unbind(bool in_callback)
 	TEST_ASSERT_NULL(find(0), "it is on the bus still");
 	TEST_ASSERT_SUCCESS(probe(0, ""), "probe after it came back");
 	TEST_ASSERT_SUCCESS(rte_dev_remove(&find(0)->device), "remove");
-	TEST_ASSERT_EQUAL(test_open_files(), fds, "%u files open, %u before", test_open_files(), fds);
+	TEST_ASSERT_EQUAL(
+		test_open_files(), fds, "%u files open, %u before", test_open_files(), fds);
 	sem_destroy(&removal.told);
 	return TEST_SUCCESS;
 }

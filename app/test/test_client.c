@@ -14,7 +14,7 @@ struct seen {
 	unsigned int calls;
 	struct dmamap_range range;
 	rte_iova_t iova_at_call; /**< what va2iova said when the callback ran */
-	bool device_reached;	 /**< whether a real device still reached the range then */
+	bool device_reached; /**< whether a real device still reached the range then */
 };
 
 static void

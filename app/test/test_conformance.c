@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does a kernel keep the contract that Gantry relies on? Each fact of doc/conformance.md is a case, for
- * the model and for Linux alike.
+ * Does a kernel keep the contract that Gantry relies on? Each fact of doc/conformance.md is a case,
+ * for the model and for Linux alike.
  */
 
 #include <errno.h>
@@ -148,7 +148,8 @@ fact_5_closing_is_leaving(void)
 
 /* Attaching a group */
 
-/** An attach is refused with err; the container stays as it was; without the map, it is accepted. */
+/** An attach is refused with err; the container stays as it was; without the map, it is accepted.
+ */
 static int
 refused_over_map(enum need need)
 {
@@ -429,8 +430,8 @@ fact_10_ranges_are_inclusive(void)
 	}
 	if (f.n_ranges == 0)
 		return test_skip("this kernel reports no ranges");
-	WANT("MAP of the last page of the first range", k_map(b.c, f.ranges[0].last + 1 - PAGE, 0,
-		1), 0);
+	WANT("MAP of the last page of the first range",
+		k_map(b.c, f.ranges[0].last + 1 - PAGE, 0, 1), 0);
 	WANT("MAP across its end", k_map(b.c, f.ranges[0].last + 1 - 2 * PAGE, 0, 2), -EEXIST);
 	k_unmap(b.c, f.ranges[0].last + 1 - PAGE, PAGE, 0, &(uint64_t){0});
 	WANT("MAP across its end", k_map(b.c, f.ranges[0].last + 1 - PAGE, 0, 2), -EINVAL);
@@ -443,8 +444,8 @@ static int
 fact_11_map_errors(void)
 {
 	uint64_t va = (uintptr_t)memory, top = UINT64_MAX - PAGE + 1;
-	struct vfio_iommu_type1_dma_map small = {.argsz = 8, .flags = RW, .vaddr = va,
-		.iova = IOVA, .size = PAGE};
+	struct vfio_iommu_type1_dma_map small = {
+		.argsz = 8, .flags = RW, .vaddr = va, .iova = IOVA, .size = PAGE};
 	struct bench b;
 
 	TRY(bench_open(&b, PLAIN, V2));
@@ -645,8 +646,8 @@ fact_15_unmap_v1(void)
 static int
 fact_16_another_process(void)
 {
-	struct vfio_iommu_type1_dma_unmap unmap = {.argsz = sizeof(unmap), .iova = IOVA,
-		.size = 4 * PAGE};
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap), .iova = IOVA, .size = 4 * PAGE};
 	struct bench b;
 	int rc;
 
@@ -746,8 +747,10 @@ k_get_dirty(int c, uint64_t iova, uint64_t size, uint64_t page, __u64 *bits)
 	struct {
 		uint32_t argsz, flags;
 		struct vfio_iommu_type1_dirty_bitmap_get get;
-	} arg = {.argsz = sizeof(arg), .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
-		.get = {.iova = iova, .size = size,
+	} arg = {.argsz = sizeof(arg),
+		.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
+		.get = {.iova = iova,
+			.size = size,
 			.bitmap = {.pgsize = page, .size = sizeof(*bits), .data = bits}}};
 
 	return k->ioctl(c, VFIO_IOMMU_DIRTY_PAGES, (unsigned long)&arg);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does a kernel's iommufd keep the contract that Gantry relies on? Facts 23 to 28 of doc/conformance.md, for
- * the model and for Linux alike.
+ * Does a kernel's iommufd keep the contract that Gantry relies on? Facts 23 to 28 of
+ * doc/conformance.md, for the model and for Linux alike.
  */
 
 #include <errno.h>
@@ -51,8 +51,12 @@ destroy(int iommufd, uint32_t id)
 static int
 map_at(int iommufd, uint32_t ioas, uint64_t *iova, uint64_t va, uint64_t len, uint32_t flags)
 {
-	struct abi_ioas_map cmd = {.size = sizeof(cmd), .flags = flags, .ioas_id = ioas,
-		.user_va = va, .length = len, .iova = flags & FIXED ? *iova : 0};
+	struct abi_ioas_map cmd = {.size = sizeof(cmd),
+		.flags = flags,
+		.ioas_id = ioas,
+		.user_va = va,
+		.length = len,
+		.iova = flags & FIXED ? *iova : 0};
 	int rc = ioctl_at(iommufd, ABI_IOMMU_IOAS_MAP, &cmd);
 
 	if (rc == 0)
@@ -64,15 +68,15 @@ map_at(int iommufd, uint32_t ioas, uint64_t *iova, uint64_t va, uint64_t len, ui
 static int
 map(int iommufd, uint32_t ioas, uint64_t iova, unsigned int page, unsigned int pages)
 {
-	return map_at(iommufd, ioas, &iova, (uintptr_t)memory + page * PAGE,
-		(uint64_t)pages * PAGE, R | W | FIXED);
+	return map_at(iommufd, ioas, &iova, (uintptr_t)memory + page * PAGE, (uint64_t)pages * PAGE,
+		R | W | FIXED);
 }
 
 static int
 unmap(int iommufd, uint32_t ioas, uint64_t iova, uint64_t len, uint64_t *done)
 {
-	struct abi_ioas_unmap cmd = {.size = sizeof(cmd), .ioas_id = ioas, .iova = iova,
-		.length = len};
+	struct abi_ioas_unmap cmd = {
+		.size = sizeof(cmd), .ioas_id = ioas, .iova = iova, .length = len};
 	int rc = ioctl_at(iommufd, ABI_IOMMU_IOAS_UNMAP, &cmd);
 
 	*done = rc == 0 ? cmd.length : 0;
@@ -83,8 +87,13 @@ static int
 copy(int iommufd, uint32_t to, uint64_t to_iova, uint32_t from, uint64_t from_iova, uint64_t len,
 	uint32_t flags)
 {
-	struct abi_ioas_copy cmd = {.size = sizeof(cmd), .flags = flags | FIXED, .dst_ioas_id = to,
-		.src_ioas_id = from, .length = len, .dst_iova = to_iova, .src_iova = from_iova};
+	struct abi_ioas_copy cmd = {.size = sizeof(cmd),
+		.flags = flags | FIXED,
+		.dst_ioas_id = to,
+		.src_ioas_id = from,
+		.length = len,
+		.dst_iova = to_iova,
+		.src_iova = from_iova};
 
 	return ioctl_at(iommufd, ABI_IOMMU_IOAS_COPY, &cmd);
 }
@@ -94,7 +103,9 @@ static int
 read_ranges(int iommufd, uint32_t ioas, uint32_t room, struct facts *f)
 {
 	struct abi_iova_range ranges[RTE_DIM(f->ranges)];
-	struct abi_ioas_iova_ranges cmd = {.size = sizeof(cmd), .ioas_id = ioas, .num_iovas = room,
+	struct abi_ioas_iova_ranges cmd = {.size = sizeof(cmd),
+		.ioas_id = ioas,
+		.num_iovas = room,
 		.allowed_iovas = (uintptr_t)ranges};
 	int rc = ioctl_at(iommufd, ABI_IOMMU_IOAS_IOVA_RANGES, &cmd);
 	uint32_t i;
@@ -108,7 +119,9 @@ read_ranges(int iommufd, uint32_t ioas, uint32_t room, struct facts *f)
 static int
 allow(int iommufd, uint32_t ioas, const struct abi_iova_range *ranges, uint32_t n)
 {
-	struct abi_ioas_allow_iovas cmd = {.size = sizeof(cmd), .ioas_id = ioas, .num_iovas = n,
+	struct abi_ioas_allow_iovas cmd = {.size = sizeof(cmd),
+		.ioas_id = ioas,
+		.num_iovas = n,
 		.allowed_iovas = (uintptr_t)ranges};
 
 	return ioctl_at(iommufd, ABI_IOMMU_IOAS_ALLOW_IOVAS, &cmd);
@@ -127,7 +140,8 @@ static int
 bind_to(int cdev, int iommufd)
 {
 	struct abi_vfio_bind_iommufd cmd = {
-		.argsz = offsetof(struct abi_vfio_bind_iommufd, token_uuid_ptr), .iommufd = iommufd};
+		.argsz = offsetof(struct abi_vfio_bind_iommufd, token_uuid_ptr),
+		.iommufd = iommufd};
 
 	return ioctl_at(cdev, ABI_VFIO_BIND_IOMMUFD, &cmd);
 }
@@ -157,9 +171,9 @@ detach_from(int cdev)
 /** An iommufd with one IOAS, and a device that is bound to it. */
 struct stand {
 	struct probed *at;
-	int i;	    /**< /dev/iommu */
+	int i; /**< /dev/iommu */
 	uint32_t s; /**< the IOAS */
-	int d;	    /**< the device */
+	int d; /**< the device */
 };
 
 static int
@@ -215,15 +229,16 @@ find_reserved(struct stand *st, struct dmamap_range *r)
 
 /* 23: attaching a device */
 
-/** A map is in the way: the attach is refused, and has changed nothing; without it, it is accepted. */
+/** A map is in the way: the attach is refused, and has changed nothing; without it, it is accepted.
+ */
 static int
 refused_over(struct stand *st, uint64_t iova, uint64_t len)
 {
 	struct facts before, after;
 	uint64_t done;
 
-	WANT("MAP before the attach", map_at(st->i, st->s, &iova, (uintptr_t)memory, len,
-		R | W | FIXED), 0);
+	WANT("MAP before the attach",
+		map_at(st->i, st->s, &iova, (uintptr_t)memory, len, R | W | FIXED), 0);
 	WANT("IOVA_RANGES", read_ranges(st->i, st->s, RTE_DIM(before.ranges), &before), 0);
 	WANT("ATTACH", attach_to(st->d, st->s, NULL), -EADDRINUSE);
 	WANT("IOVA_RANGES", read_ranges(st->i, st->s, RTE_DIM(after.ranges), &after), 0);
@@ -231,8 +246,8 @@ refused_over(struct stand *st, uint64_t iova, uint64_t len)
 	WANT("UNMAP", unmap(st->i, st->s, iova, len, &done), 0);
 	TEST_ASSERT_EQUAL(done, len, "size");
 	WANT("ATTACH without the map", attach_to(st->d, st->s, NULL), 0);
-	WANT("MAP where nothing may be", map_at(st->i, st->s, &iova, (uintptr_t)memory, len,
-		R | W | FIXED), -EINVAL);
+	WANT("MAP where nothing may be",
+		map_at(st->i, st->s, &iova, (uintptr_t)memory, len, R | W | FIXED), -EINVAL);
 	return TEST_SUCCESS;
 }
 
@@ -454,7 +469,8 @@ fact_24_map_errors(void)
 	TRY(find_reserved(&st, &r));
 	WANT("ATTACH", attach_to(st.d, st.s, NULL), 0);
 	WANT("size", ioctl_at(st.i, ABI_IOMMU_IOAS_MAP, &small), -EINVAL);
-	WANT("unknown flag", map_at(st.i, st.s, &iova, va, PAGE, R | FIXED | 1u << 20), -EOPNOTSUPP);
+	WANT("unknown flag", map_at(st.i, st.s, &iova, va, PAGE, R | FIXED | 1u << 20),
+		-EOPNOTSUPP);
 	WANT("no access", map_at(st.i, st.s, &iova, va, PAGE, FIXED), -EINVAL);
 	WANT("no such IOAS", map(st.i, 12345, IOVA, 0, 1), -ENOENT);
 	WANT("length 0", map(st.i, st.s, IOVA, 0, 0), -EINVAL);
@@ -463,7 +479,8 @@ fact_24_map_errors(void)
 	WANT("address not aligned", map_at(st.i, st.s, &iova, va + 1, PAGE, R | FIXED), -EINVAL);
 	WANT("IOVA wraps", map_at(st.i, st.s, &top, va, 2 * PAGE, R | FIXED), -EOVERFLOW);
 	WANT("address wraps", map_at(st.i, st.s, &iova, top, 2 * PAGE, R | FIXED), -EOVERFLOW);
-	WANT("length of all ones", map_at(st.i, st.s, &iova, va, UINT64_MAX, R | FIXED), -EOVERFLOW);
+	WANT("length of all ones", map_at(st.i, st.s, &iova, va, UINT64_MAX, R | FIXED),
+		-EOVERFLOW);
 	WANT("reserved", map(st.i, st.s, r.start, 0, 1), -EINVAL);
 	WANT("reserved from its second page on", map(st.i, st.s, r.start - PAGE, 0, 2), -EINVAL);
 	WANT("MAP", map(st.i, st.s, IOVA, 0, 4), 0);
@@ -528,8 +545,8 @@ fact_24_pinned_with_a_device(void)
 	WANT("DETACH", detach_from(st.d), 0);
 	TEST_ASSERT_EQUAL(k->pinned(), pinned, "still pinned");
 	WANT("the map stays", map(st.i, st.s, IOVA, 0, 1), -EEXIST);
-	WANT("MAP of what is not there, without a device", map(st.i, st.s, IOVA + 8 * PAGE, PAGES,
-		1), 0);
+	WANT("MAP of what is not there, without a device",
+		map(st.i, st.s, IOVA + 8 * PAGE, PAGES, 1), 0);
 	WANT("ATTACH", attach_to(st.d, st.s, NULL), -EFAULT, -ENOMEM);
 	TEST_ASSERT_EQUAL(k->pinned(), pinned, "the refused attach pins");
 	return TEST_SUCCESS;
@@ -626,7 +643,8 @@ fact_26_ranges(void)
 	TRY(stand_open(&st, false));
 	WANT("IOVA_RANGES", read_ranges(st.i, st.s, RTE_DIM(before.ranges), &before), 0);
 	TEST_ASSERT(before.n_ranges == 1 && before.ranges[0].start == 0 &&
-		before.ranges[0].last == UINT64_MAX, "without a device not all is usable");
+			before.ranges[0].last == UINT64_MAX,
+		"without a device not all is usable");
 	TEST_ASSERT_EQUAL(before.page_sizes, 1, "alignment %#" PRIx64, before.page_sizes);
 	WANT("ATTACH", attach_to(st.d, st.s, NULL), 0);
 	WANT("IOVA_RANGES", read_ranges(st.i, st.s, RTE_DIM(with.ranges), &with), 0);
@@ -634,8 +652,8 @@ fact_26_ranges(void)
 	for (i = 0; i < with.n_ranges; i++) {
 		seen("%#" PRIx64 "-%#" PRIx64, with.ranges[i].start, with.ranges[i].last);
 		TEST_ASSERT((with.ranges[i].last & (PAGE - 1)) == PAGE - 1, "not inclusive");
-		TEST_ASSERT(i == 0 || with.ranges[i].start > with.ranges[i - 1].last,
-			"not ascending");
+		TEST_ASSERT(
+			i == 0 || with.ranges[i].start > with.ranges[i - 1].last, "not ascending");
 	}
 	WANT("no room", read_ranges(st.i, st.s, 0, &some), -EMSGSIZE);
 	TEST_ASSERT_EQUAL(some.n_ranges, with.n_ranges, "the count");
@@ -778,12 +796,14 @@ fact_27_copy_errors(void)
 	WANT("no such target", copy(i, 12345, IOVA, p.st.s, IOVA, PAGE, R), -ENOENT);
 	WANT("a hole", copy(i, p.other, IOVA, p.st.s, IOVA + 4 * PAGE, PAGE, R), -ENOENT);
 	WANT("up to a hole", copy(i, p.other, IOVA, p.st.s, IOVA, 5 * PAGE, R), -ENOENT);
-	WANT("the source wraps", copy(i, p.other, IOVA, p.st.s, UINT64_MAX - 1, PAGE, R), -EOVERFLOW);
+	WANT("the source wraps", copy(i, p.other, IOVA, p.st.s, UINT64_MAX - 1, PAGE, R),
+		-EOVERFLOW);
 	WANT("COPY", copy(i, p.other, IOVA, p.st.s, IOVA, 4 * PAGE, R), 0);
 	WANT("COPY to where a map is", copy(i, p.other, IOVA, p.st.s, IOVA, PAGE, R), -EEXIST);
 	if (in_ranges(&p.st.at->facts, BEYOND))
 		return TEST_SUCCESS;
-	WANT("COPY outside of the ranges", copy(i, p.other, BEYOND, p.st.s, IOVA, PAGE, R), -EINVAL);
+	WANT("COPY outside of the ranges", copy(i, p.other, BEYOND, p.st.s, IOVA, PAGE, R),
+		-EINVAL);
 	return TEST_SUCCESS;
 }
 
@@ -794,7 +814,8 @@ fact_27_no_more_access(void)
 	struct pair p;
 
 	TRY(pair_open(&p, true));
-	WANT("MAP to be read", map_at(p.st.i, p.st.s, &iova, (uintptr_t)memory, PAGE, R | FIXED), 0);
+	WANT("MAP to be read", map_at(p.st.i, p.st.s, &iova, (uintptr_t)memory, PAGE, R | FIXED),
+		0);
 	WANT("COPY to be written", copy(p.st.i, p.other, IOVA, p.st.s, iova, PAGE, R | W), -EPERM);
 	WANT("COPY to be read", copy(p.st.i, p.other, IOVA, p.st.s, iova, PAGE, R), 0);
 	return TEST_SUCCESS;
@@ -810,8 +831,8 @@ fact_27_parts(void)
 	TRY(pair_open(&p, true));
 	i = p.st.i;
 	WANT("MAP behind", map(i, p.st.s, IOVA + 4 * PAGE, 8, 4), 0);
-	WANT("COPY of parts of two maps", copy(i, p.other, IOVA, p.st.s, IOVA + 2 * PAGE, 4 * PAGE,
-		R | W), 0);
+	WANT("COPY of parts of two maps",
+		copy(i, p.other, IOVA, p.st.s, IOVA + 2 * PAGE, 4 * PAGE, R | W), 0);
 	TEST_ASSERT_EQUAL(k->pinned(), pinned + 8 * PAGE, "not pinned once");
 	WANT("UNMAP of the sources", unmap(i, p.st.s, IOVA, 8 * PAGE, &done), 0);
 	TEST_ASSERT_EQUAL(done, 8 * PAGE, "size");
@@ -830,12 +851,13 @@ fact_27_without_devices(void)
 	int rc;
 
 	TRY(pair_open(&p, false));
-	WANT("COPY to an IOAS without a device", copy(p.st.i, p.other, IOVA, p.st.s, IOVA, 4 * PAGE,
-		R | W), 0);
+	WANT("COPY to an IOAS without a device",
+		copy(p.st.i, p.other, IOVA, p.st.s, IOVA, 4 * PAGE, R | W), 0);
 	TEST_ASSERT_EQUAL(k->pinned(), pinned + 4 * PAGE, "not pinned once");
 	WANT("UNMAP of the source", unmap(p.st.i, p.st.s, IOVA, 4 * PAGE, &done), 0);
 	TEST_ASSERT_EQUAL(k->pinned(), pinned, "pinned without a device");
-	/* virtio-iommu of 6.12 knows its aperture only after an attach: no device moves to where a map is. */
+	/* virtio-iommu of 6.12 knows its aperture only after an attach: no device moves to where a
+	 * map is. */
 	rc = attach_to(p.st.d, p.other, NULL);
 	WANT("ATTACH to the copy", rc, 0, -EADDRINUSE);
 	TEST_ASSERT_EQUAL(k->pinned(), pinned + (rc == 0 ? 4 * PAGE : 0), "pinned memory after it");
@@ -985,8 +1007,8 @@ fact_28_v1_splits(void)
 static int
 fact_28_no_update_no_dirty(void)
 {
-	struct vfio_iommu_type1_dirty_bitmap dirty = {.argsz = sizeof(dirty),
-		.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_START};
+	struct vfio_iommu_type1_dirty_bitmap dirty = {
+		.argsz = sizeof(dirty), .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_START};
 	struct bench b;
 	uint64_t done;
 
@@ -1126,6 +1148,8 @@ setup_6_18(void)
 		.teardown = end,                                                                   \
 	}
 
-IOMMUFD_SUITE(iommufd_6_12, "conformance_iommufd_6_12", TEST_FAST, setup_6_12, bench_teardown_model);
-IOMMUFD_SUITE(iommufd_6_18, "conformance_iommufd_6_18", TEST_FAST, setup_6_18, bench_teardown_model);
+IOMMUFD_SUITE(
+	iommufd_6_12, "conformance_iommufd_6_12", TEST_FAST, setup_6_12, bench_teardown_model);
+IOMMUFD_SUITE(
+	iommufd_6_18, "conformance_iommufd_6_18", TEST_FAST, setup_6_18, bench_teardown_model);
 IOMMUFD_SUITE(iommufd_linux, "conformance_iommufd", TEST_VM, setup_linux, bench_teardown);

@@ -119,9 +119,10 @@ read_reserved(struct place *place)
 		struct dmamap_reserved *resv = &place->resv[place->n_resv++];
 
 		resv->range = r;
-		resv->type = strcmp(type, "direct-relaxable") == 0 ? DMAMAP_RESERVED_RELAXABLE :
-			strcmp(type, "direct") == 0 ? DMAMAP_RESERVED_DIRECT :
-			strcmp(type, "msi") == 0 ? DMAMAP_RESERVED_MSI : DMAMAP_RESERVED_BUS;
+		resv->type = strcmp(type, "direct-relaxable") == 0 ? DMAMAP_RESERVED_RELAXABLE
+			: strcmp(type, "direct") == 0              ? DMAMAP_RESERVED_DIRECT
+			: strcmp(type, "msi") == 0                 ? DMAMAP_RESERVED_MSI
+								   : DMAMAP_RESERVED_BUS;
 	}
 	fclose(in);
 }
@@ -266,12 +267,12 @@ linux_ioctl_elsewhere(int fd, unsigned long request, void *arg, size_t len)
 	struct {
 		int rc;
 		uint8_t arg[256];
-	} *shared;
+	} * shared;
 	int status, rc = -ENOTSUP;
 	pid_t child;
 
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		0);
+	shared = mmap(
+		NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED || len > sizeof(shared->arg))
 		return -ENOTSUP;
 	memcpy(shared->arg, arg, len);

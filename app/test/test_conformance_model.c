@@ -17,7 +17,10 @@
 #include "test.h"
 
 #define TERA (UINT64_C(1) << 40)
-#define MSI {{0xfee00000, 0xfeefffff}, DMAMAP_RESERVED_MSI}
+#define MSI                                                                                        \
+	{                                                                                          \
+		{0xfee00000, 0xfeefffff}, DMAMAP_RESERVED_MSI                                      \
+	}
 
 static struct dmamap_model *model;
 
@@ -33,10 +36,10 @@ static const struct dmamap_model_iommu_conf iommus[] = {
 };
 
 static const struct dmamap_model_resv msi[] = {MSI};
-static const struct dmamap_model_resv direct[] = {MSI,
-	{{0x50000000, 0x500fffff}, DMAMAP_RESERVED_DIRECT}};
-static const struct dmamap_model_resv relaxable[] = {MSI,
-	{{0x60000000, 0x600fffff}, DMAMAP_RESERVED_RELAXABLE}};
+static const struct dmamap_model_resv direct[] = {
+	MSI, {{0x50000000, 0x500fffff}, DMAMAP_RESERVED_DIRECT}};
+static const struct dmamap_model_resv relaxable[] = {
+	MSI, {{0x60000000, 0x600fffff}, DMAMAP_RESERVED_RELAXABLE}};
 static const struct dmamap_model_resv everything[] = {{{0, UINT64_MAX}, DMAMAP_RESERVED_BUS}};
 
 /** One device for each group; those at the end spoil it. */
@@ -94,8 +97,8 @@ model_device(unsigned int i, struct place *place)
 		return -ENOENT;
 	free(info.resv);
 	i %= RTE_DIM(groups);
-	*place = (struct place){.group = i, .noiommu = groups[i].group.iommu < 0,
-		.n_resv = groups[i].group.n_resv};
+	*place = (struct place){
+		.group = i, .noiommu = groups[i].group.iommu < 0, .n_resv = groups[i].group.n_resv};
 	strlcpy(place->name, name, sizeof(place->name));
 	if (info.cdev >= 0)
 		snprintf(place->cdev, sizeof(place->cdev), "vfio%d", info.cdev);
@@ -176,8 +179,8 @@ describe(void)
 	for (i = 0; i < RTE_DIM(groups) && rc >= 0; i++) {
 		rc = dmamap_model_add_group(model, &groups[i].group);
 		if (rc >= 0)
-			rc = dmamap_model_add_device(model, rc, groups[i].device, -1,
-				groups[i].driver);
+			rc = dmamap_model_add_device(
+				model, rc, groups[i].device, -1, groups[i].driver);
 	}
 	if (rc >= 0) /* the last group's other member belongs to the host */
 		rc = dmamap_model_add_device(model, RTE_DIM(groups) - 1, "host", -1, "ahci");

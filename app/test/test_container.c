@@ -36,8 +36,8 @@ maps_before_the_first_device_are_replayed(void)
 static int
 devices_of_one_iommu_share_a_domain(void)
 {
-	struct dmamap_device *d[4] = {machine_attach("nic0"), machine_attach("nic1"), machine_attach("twin0"),
-		machine_attach("twin1")};
+	struct dmamap_device *d[4] = {machine_attach("nic0"), machine_attach("nic1"),
+		machine_attach("twin0"), machine_attach("twin1")};
 	rte_iova_t iova = 0;
 	unsigned int i;
 
@@ -48,7 +48,8 @@ devices_of_one_iommu_share_a_domain(void)
 	TEST_ASSERT_EQUAL(machine_info().n_devices, 4, "%u devices", machine_info().n_devices);
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW, &iova), "map");
 	TEST_ASSERT_EQUAL(machine_info().map_calls, 1, "one call for a domain, not for a device");
-	TEST_ASSERT(machine_reaches("nic1", iova, buf, KB4) && machine_reaches("twin1", iova, buf, KB4),
+	TEST_ASSERT(
+		machine_reaches("nic1", iova, buf, KB4) && machine_reaches("twin1", iova, buf, KB4),
 		"not reached by all");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, KB4), "unmap");
 	TEST_ASSERT_EQUAL(machine_info().unmap_calls, 1, "one call for a domain, not for a device");
@@ -74,12 +75,13 @@ isolation_makes_a_domain_for_each_group(void)
 	TEST_ASSERT_EQUAL(machine_info().map_calls, 3, "one replay a domain");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + MB2, MB2, DMAMAP_RW, &late), "map");
 	TEST_ASSERT_EQUAL(machine_info().map_calls, 6, "one call a domain");
-	TEST_ASSERT(machine_reaches("nic0", early, buf, MB2) && machine_reaches("twin1", late, buf + MB2, MB2),
+	TEST_ASSERT(machine_reaches("nic0", early, buf, MB2) &&
+			machine_reaches("twin1", late, buf + MB2, MB2),
 		"not reached by all");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, late, MB2), "unmap");
 	TEST_ASSERT_EQUAL(machine_info().unmap_calls, 3, "one call a domain");
-	TEST_ASSERT_EQUAL(dmamap_model_dma_read(model, "nic1", late, buf, 1), -EFAULT,
-		"still reached");
+	TEST_ASSERT_EQUAL(
+		dmamap_model_dma_read(model, "nic1", late, buf, 1), -EFAULT, "still reached");
 	for (i = 0; i < RTE_DIM(d); i++)
 		TEST_ASSERT_SUCCESS(dmamap_container_detach(d[i]), "detach %u", i);
 	return 0;
@@ -96,7 +98,8 @@ a_domain_that_the_kernel_refuses_is_made_anew(void)
 	d1 = machine_attach("nic1");
 	TEST_ASSERT_NOT_NULL(d1, "attach");
 	TEST_ASSERT_EQUAL(machine_info().n_domains, 2, "%u domains", machine_info().n_domains);
-	TEST_ASSERT(machine_reaches("nic0", iova, buf, MB2) && machine_reaches("nic1", iova, buf, MB2),
+	TEST_ASSERT(
+		machine_reaches("nic0", iova, buf, MB2) && machine_reaches("nic1", iova, buf, MB2),
 		"not reached by both");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
 	TEST_ASSERT(machine_reaches("nic1", iova, buf, MB2), "lost with the other's domain");
@@ -154,7 +157,8 @@ refused(const char *dev, int err, const char *const text[], unsigned int n)
 	refused_lines = count_lines(said);
 	TEST_ASSERT_EQUAL(rc, err, "attach gave %d", rc);
 	for (i = 0; i < n; i++)
-		TEST_ASSERT_NOT_NULL(strstr(said, text[i]), "'%s' does not say '%s'", said, text[i]);
+		TEST_ASSERT_NOT_NULL(
+			strstr(said, text[i]), "'%s' does not say '%s'", said, text[i]);
 	after = machine_info();
 	after.map_calls = before.map_calls;
 	after.unmap_calls = before.unmap_calls;
@@ -171,9 +175,10 @@ refused(const char *dev, int err, const char *const text[], unsigned int n)
 static int
 an_attach_that_a_mapping_forbids_is_refused_whole(void)
 {
-	static const char *const in_hole[] = {"odd0", "[0x8000000, 0x8000fff]",
-		"[0x8000000, 0x80fffff]", "group 4"};
-	static const char *const too_high[] = {"narrow0", "[0x200000000, 0x200000fff]", "translates"};
+	static const char *const in_hole[] = {
+		"odd0", "[0x8000000, 0x8000fff]", "[0x8000000, 0x80fffff]", "group 4"};
+	static const char *const too_high[] = {
+		"narrow0", "[0x200000000, 0x200000fff]", "translates"};
 	static const char *const too_fine[] = {"coarse0", "page size", "0x10000"};
 	rte_iova_t iova = 0x8000000;
 	struct dmamap_device *d = machine_attach("nic0");
@@ -184,12 +189,14 @@ an_attach_that_a_mapping_forbids_is_refused_whole(void)
 
 	iova = 0x200000000;
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &iova), "map");
-	TEST_ASSERT_SUCCESS(refused("narrow0", -EADDRINUSE, too_high, RTE_DIM(too_high)), "narrow0");
+	TEST_ASSERT_SUCCESS(
+		refused("narrow0", -EADDRINUSE, too_high, RTE_DIM(too_high)), "narrow0");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, KB4), "unmap");
 
 	iova = 0x1000;
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &iova), "map");
-	TEST_ASSERT_SUCCESS(refused("coarse0", -EADDRINUSE, too_fine, RTE_DIM(too_fine)), "coarse0");
+	TEST_ASSERT_SUCCESS(
+		refused("coarse0", -EADDRINUSE, too_fine, RTE_DIM(too_fine)), "coarse0");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, KB4), "unmap");
 	return dmamap_container_detach(d);
 }
@@ -210,8 +217,8 @@ a_taken_range_forbids_an_attach_too(void)
 
 /** Is there such a conflict in a list? */
 static bool
-has_conflict(const struct dmamap_conflict *all, int n, enum dmamap_conflict_kind kind, rte_iova_t start,
-	const char *name, const char *owner)
+has_conflict(const struct dmamap_conflict *all, int n, enum dmamap_conflict_kind kind,
+	rte_iova_t start, const char *name, const char *owner)
 {
 	int i;
 
@@ -229,10 +236,11 @@ every_conflict_of_an_attach_is_named(void)
 	static const struct dmamap_model_iommu_conf narrow_and_coarse = {
 		.aperture = {0, UINT32_MAX}, .page_sizes = 1 << 16 | 1 << 21};
 	static const struct dmamap_model_resv hole = {{0x8000000, 0x80fffff}, DMAMAP_RESERVED_BUS};
-	static const char *const text[] = {"(the first of 5 conflicts)", "zone rings", "taken range"};
+	static const char *const text[] = {
+		"(the first of 5 conflicts)", "zone rings", "taken range"};
 	struct dmamap_model_group_conf group = {.n_resv = 1, .resv = &hole};
-	struct dmamap_zone_conf conf = {.len = KB4, .page_size = KB4, .flags = DMAMAP_LOW32,
-		.name = "rings"};
+	struct dmamap_zone_conf conf = {
+		.len = KB4, .page_size = KB4, .flags = DMAMAP_LOW32, .name = "rings"};
 	rte_iova_t in_hole = 0x8000000, high = 0x200000000, taken;
 	struct dmamap_device *d = machine_attach("nic0"), *other;
 	struct dmamap_conflict all[8] = {0};
@@ -240,29 +248,36 @@ every_conflict_of_an_attach_is_named(void)
 	int n;
 
 	group.iommu = dmamap_model_add_iommu(model, &narrow_and_coarse);
-	dmamap_model_add_device(model, dmamap_model_add_group(model, &group), "bad0", 0, "vfio-pci");
+	dmamap_model_add_device(
+		model, dmamap_model_add_group(model, &group), "bad0", 0, "vfio-pci");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &in_hole), "map");
-	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + MB2, 1 << 16, DMAMAP_RW | DMAMAP_FIXED, &high), "map");
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, 0x10000, 0, (struct dmamap_range){0x8010000, 0x801ffff},
-		&taken), "take");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(c, buf + MB2, 1 << 16, DMAMAP_RW | DMAMAP_FIXED, &high), "map");
+	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, 0x10000, 0,
+				    (struct dmamap_range){0x8010000, 0x801ffff}, &taken),
+		"take");
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &conf, &z), "zone");
 
 	TEST_ASSERT_SUCCESS(refused("bad0", -EADDRINUSE, text, RTE_DIM(text)), "bad0");
 	TEST_ASSERT_EQUAL(refused_lines, 5, "not a line each");
 	n = dmamap_container_conflicts(c, all, RTE_DIM(all));
 	TEST_ASSERT_EQUAL(n, 5, "%d conflicts", n);
-	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_RESERVED, in_hole, "mapping", "group 6 (bad0)"),
+	TEST_ASSERT(has_conflict(
+			    all, n, DMAMAP_CONFLICT_RESERVED, in_hole, "mapping", "group 6 (bad0)"),
 		"a mapping in a reserved range");
 	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_PAGE_SIZE, in_hole, "mapping", "domain 1"),
 		"a mapping of too small pages");
 	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_RESERVED, taken, "taken range",
-		"group 6 (bad0)"), "a taken range in a reserved range");
+			    "group 6 (bad0)"),
+		"a taken range in a reserved range");
 	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_RESERVED, high, "mapping", "domain 1"),
 		"a mapping beyond the aperture");
-	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_PAGE_SIZE, dmamap_zone_iova(z), "zone rings",
-		"domain 1"), "a zone of too small pages");
-	TEST_ASSERT(all[0].va == buf && all[0].with.start == 0x8000000 && all[0].with.last == 0x80fffff &&
-		all[0].type == DMAMAP_RESERVED_BUS, "what it is and what it runs into");
+	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_PAGE_SIZE, dmamap_zone_iova(z),
+			    "zone rings", "domain 1"),
+		"a zone of too small pages");
+	TEST_ASSERT(all[0].va == buf && all[0].with.start == 0x8000000 &&
+			all[0].with.last == 0x80fffff && all[0].type == DMAMAP_RESERVED_BUS,
+		"what it is and what it runs into");
 
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, in_hole, KB4), "unmap");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, high, 1 << 16), "unmap");
@@ -277,30 +292,38 @@ every_conflict_of_an_attach_is_named(void)
 static int
 a_shrinking_aperture_names_every_range_beyond(void)
 {
-	static const char *const text[] = {"(the first of 2 conflicts)", "[0x100000000, 0xffffffffffffffff]"};
+	static const char *const text[] = {
+		"(the first of 2 conflicts)", "[0x100000000, 0xffffffffffffffff]"};
 	struct dmamap_device *d = machine_attach("nic0"), *narrow;
 	struct dmamap_conflict all[2];
 	rte_iova_t iova[2];
 	unsigned int i;
 
-	/* The kernel, which knows of no taken ranges, lets the device in; the ranges shrink, and grow again. */
+	/* The kernel, which knows of no taken ranges, lets the device in; the ranges shrink, and
+	 * grow again. */
 	for (i = 0; i < 2; i++)
-		TEST_ASSERT_SUCCESS(dmamap_iova_take(c, KB4, 0, (struct dmamap_range){
-			(i + 2) * 0x100000000, (i + 3) * 0x100000000 - 1}, &iova[i]), "take");
+		TEST_ASSERT_SUCCESS(dmamap_iova_take(c, KB4, 0,
+					    (struct dmamap_range){(i + 2) * 0x100000000,
+						    (i + 3) * 0x100000000 - 1},
+					    &iova[i]),
+			"take");
 	TEST_ASSERT_SUCCESS(refused("narrow0", -EADDRINUSE, text, RTE_DIM(text)), "narrow0");
 	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, all, 2), 2, "conflicts");
 	for (i = 0; i < 2; i++) {
 		TEST_ASSERT(has_conflict(all, 2, DMAMAP_CONFLICT_RESERVED, iova[i], "taken range",
-			"domain 0"), "range %u", i);
+				    "domain 0"),
+			"range %u", i);
 		TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova[i], KB4), "give");
 	}
 	narrow = machine_attach("narrow0");
 	TEST_ASSERT_NOT_NULL(narrow, "attach");
-	TEST_ASSERT_EQUAL(dmamap_iova_take(c, KB4, 0, (struct dmamap_range){UINT64_C(1) << 32,
-		UINT64_MAX}, &iova[0]), -ENOSPC, "beyond the narrow aperture");
+	TEST_ASSERT_EQUAL(dmamap_iova_take(c, KB4, 0,
+				  (struct dmamap_range){UINT64_C(1) << 32, UINT64_MAX}, &iova[0]),
+		-ENOSPC, "beyond the narrow aperture");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(narrow), "detach");
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, KB4, 0, (struct dmamap_range){UINT64_C(1) << 32,
-		UINT64_MAX}, &iova[0]), "the aperture did not grow");
+	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, KB4, 0,
+				    (struct dmamap_range){UINT64_C(1) << 32, UINT64_MAX}, &iova[0]),
+		"the aperture did not grow");
 	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova[0], KB4), "give");
 	return dmamap_container_detach(d);
 }
@@ -316,8 +339,9 @@ many_conflicts_are_listed_and_some_logged(void)
 
 	for (i = 0; i < 40; i++) {
 		iova[i] = 0x8000000 + i * KB4;
-		TEST_ASSERT_SUCCESS(dmamap_map(c, buf + i * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED,
-			&iova[i]), "map");
+		TEST_ASSERT_SUCCESS(
+			dmamap_map(c, buf + i * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &iova[i]),
+			"map");
 	}
 	TEST_ASSERT_SUCCESS(refused("odd0", -EADDRINUSE, text, RTE_DIM(text)), "odd0");
 	TEST_ASSERT_EQUAL(refused_lines, DMAMAP_CONFLICTS_LOGGED, "lines");
@@ -327,7 +351,8 @@ many_conflicts_are_listed_and_some_logged(void)
 	for (i = 0; i < 40; i++)
 		TEST_ASSERT_EQUAL(all[i].range.start, iova[i], "conflict %u", i);
 	TEST_ASSERT_EQUAL(dmamap_container_attach(c, "none", &d), -ENODEV, "no such device");
-	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, NULL, 0), 0, "conflicts of another failure");
+	TEST_ASSERT_EQUAL(
+		dmamap_container_conflicts(c, NULL, 0), 0, "conflicts of another failure");
 	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, NULL, 1), -EINVAL, "no room");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova[0], 40 * KB4), "unmap");
 	return dmamap_container_detach(d);
@@ -410,7 +435,9 @@ an_unmap_covers_whole_mappings(void)
 	TEST_ASSERT_EQUAL(dmamap_unmap(c, iova, 3 * MB2), -ENOENT, "beyond");
 	TEST_ASSERT_EQUAL(dmamap_unmap(c, iova - MB2, 2 * MB2), -ENOENT, "before");
 	TEST_ASSERT_EQUAL(machine_info().unmap_calls, 0, "the kernel was asked");
-	TEST_ASSERT(machine_reaches("nic0", iova, buf, 1) && machine_reaches("nic0", next, buf + MB2, MB2), "lost");
+	TEST_ASSERT(machine_reaches("nic0", iova, buf, 1) &&
+			machine_reaches("nic0", next, buf + MB2, MB2),
+		"lost");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, 2 * MB2), "two whole ones");
 	TEST_ASSERT_EQUAL(machine_info().unmap_calls, 1, "two mappings in a row are one call");
 	TEST_ASSERT_EQUAL(machine_info().n_mappings, 0, "still there");
@@ -519,7 +546,9 @@ an_unmap_that_one_domain_refuses_is_undone(void)
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, MB2, DMAMAP_RW, &iova), "map");
 	dmamap_model_fail(model, 1u << DMAMAP_MODEL_UNMAP, 2, EINVAL);
 	TEST_ASSERT_EQUAL(dmamap_unmap(c, iova, MB2), -EINVAL, "unmap");
-	TEST_ASSERT(machine_reaches("nic0", iova, buf, MB2) && machine_reaches("nic1", iova, buf, MB2), "lost");
+	TEST_ASSERT(
+		machine_reaches("nic0", iova, buf, MB2) && machine_reaches("nic1", iova, buf, MB2),
+		"lost");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf), iova, "not found");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, MB2), "retry");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
@@ -539,8 +568,8 @@ a_short_unmap_fences_the_range_off(void)
 	TEST_ASSERT_EQUAL(machine_info().fenced_len, 0x100000, "fenced_len");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf), RTE_BAD_IOVA, "still found");
 	TEST_ASSERT_EQUAL(dmamap_iova_take(c, KB4, 0, within, &other), -ENOSPC, "given out again");
-	TEST_ASSERT_EQUAL(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &iova), -EEXIST,
-		"mapped again");
+	TEST_ASSERT_EQUAL(
+		dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &iova), -EEXIST, "mapped again");
 	return dmamap_container_detach(d);
 }
 
@@ -560,7 +589,8 @@ a_device_with_a_narrow_mask_gets_low_iovas(void)
 	TEST_ASSERT(iova + BUF_LEN <= UINT64_C(1) << 28, "0x%" PRIx64, iova);
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, BUF_LEN), "unmap");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d), "detach");
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, KB4, 0, high, &iova), "the mask left with its device");
+	TEST_ASSERT_SUCCESS(
+		dmamap_iova_take(c, KB4, 0, high, &iova), "the mask left with its device");
 	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova, KB4), "give");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_LOW32, &iova), "map");
 	TEST_ASSERT(iova <= UINT32_MAX, "LOW32 gave 0x%" PRIx64, iova);
@@ -580,7 +610,9 @@ detach_of_the_last_and_reattach_restores_everything(void)
 	TEST_ASSERT_EQUAL(machine_info().n_mappings, 2, "mappings");
 	TEST_ASSERT_EQUAL(dmamap_model_locked(model), 0, "memory is still pinned");
 	d = machine_attach("nic1");
-	TEST_ASSERT(machine_reaches("nic1", a, buf, MB2) && machine_reaches("nic1", b, buf + MB2, KB4), "lost");
+	TEST_ASSERT(
+		machine_reaches("nic1", a, buf, MB2) && machine_reaches("nic1", b, buf + MB2, KB4),
+		"lost");
 	return dmamap_container_detach(d);
 }
 
@@ -626,24 +658,30 @@ all_entries_are_used_and_given_back(void)
 	TEST_ASSERT_SUCCESS(machine_remake(&conf, DMAMAP_ISOLATE), "remake");
 	d[0] = machine_attach("nic0");
 	test_log_begin();
-	for (n = 0; (rc = dmamap_map(c, far + n * KB4, KB4, DMAMAP_RW, &more)) == 0 && n < ENTRIES; n++)
+	for (n = 0; (rc = dmamap_map(c, far + n * KB4, KB4, DMAMAP_RW, &more)) == 0 && n < ENTRIES;
+		n++)
 		iova[n] = more;
 	said = test_log_end();
 	TEST_ASSERT_EQUAL(n, ENTRIES, "%u maps", n);
 	TEST_ASSERT_EQUAL(rc, -ENOSPC, "one too many: %d", rc);
-	TEST_ASSERT_NOT_NULL(strstr(said, "needs 1 map entries, domain 0 has 0 left: map fewer, longer runs"),
+	TEST_ASSERT_NOT_NULL(
+		strstr(said, "needs 1 map entries, domain 0 has 0 left: map fewer, longer runs"),
 		"%s", said);
-	TEST_ASSERT_EQUAL(dmamap_model_calls(model, DMAMAP_MODEL_MAP), ENTRIES, "the kernel was asked");
+	TEST_ASSERT_EQUAL(
+		dmamap_model_calls(model, DMAMAP_MODEL_MAP), ENTRIES, "the kernel was asked");
 
 	/* All of it goes into another domain; then one goes, and one more comes. */
 	d[1] = machine_attach("nic1");
 	TEST_ASSERT_NOT_NULL(d[1], "replay");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova[ENTRIES / 2], KB4), "unmap");
-	TEST_ASSERT_SUCCESS(dmamap_map(c, far + ENTRIES * KB4, KB4, DMAMAP_RW, &iova[ENTRIES / 2]), "map");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(c, far + ENTRIES * KB4, KB4, DMAMAP_RW, &iova[ENTRIES / 2]), "map");
 	TEST_ASSERT_EQUAL(machine_info().entries_left, 0, "entries left");
-	TEST_ASSERT_EQUAL(dmamap_va2iova(c, far + (ENTRIES - 1) * KB4 + 5), iova[ENTRIES - 1] + 5, "va2iova");
+	TEST_ASSERT_EQUAL(
+		dmamap_va2iova(c, far + (ENTRIES - 1) * KB4 + 5), iova[ENTRIES - 1] + 5, "va2iova");
 	calls = machine_info().map_calls;
-	TEST_ASSERT_EQUAL(dmamap_map(c, far - KB4, KB4, DMAMAP_RW, &more), -ENOSPC, "again one too many");
+	TEST_ASSERT_EQUAL(
+		dmamap_map(c, far - KB4, KB4, DMAMAP_RW, &more), -ENOSPC, "again one too many");
 	TEST_ASSERT_EQUAL(machine_info().map_calls, calls, "the kernel was asked");
 
 	for (n = 0; n < ENTRIES; n++)
@@ -665,10 +703,12 @@ a_map_is_one_entry_whatever_its_length(void)
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, MB2, DMAMAP_RW | DMAMAP_FIXED, &iova), "map");
 	TEST_ASSERT_EQUAL(machine_info().map_calls, 1, "512 pages in one call");
 	TEST_ASSERT_EQUAL(machine_info().entries_left, left - 1, "and one entry");
-	/* The neighbour, whose VA and IOVA go on, has its own: the kernel can neither grow an entry nor cut one. */
+	/* The neighbour, whose VA and IOVA go on, has its own: the kernel can neither grow an entry
+	 * nor cut one. */
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + MB2, MB2, DMAMAP_RW | DMAMAP_FIXED, &next), "map");
 	TEST_ASSERT_EQUAL(machine_info().entries_left, left - 2, "another entry");
-	TEST_ASSERT_EQUAL(machine_info().unmap_calls, 0, "a live mapping was taken away to grow it");
+	TEST_ASSERT_EQUAL(
+		machine_info().unmap_calls, 0, "a live mapping was taken away to grow it");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, next, MB2), "unmap at the border");
 	TEST_ASSERT(machine_reaches("nic0", iova, buf, MB2), "its neighbour");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + MB2, MB2, DMAMAP_RW | DMAMAP_FIXED, &next), "map");
@@ -710,7 +750,8 @@ zones_are_reached_and_freed_as_one(void)
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, va + 12345), iova + 12345, "va2iova");
 	TEST_ASSERT_EQUAL(dmamap_unmap(c, iova, 25 * KB4), -EINVAL, "unmapped behind its back");
 	TEST_ASSERT_SUCCESS(dmamap_zone_free(z), "free");
-	TEST_ASSERT_EQUAL(dmamap_model_dma_read(model, "nic0", iova, buf, 1), -EFAULT, "still there");
+	TEST_ASSERT_EQUAL(
+		dmamap_model_dma_read(model, "nic0", iova, buf, 1), -EFAULT, "still there");
 	TEST_ASSERT_EQUAL(machine_info().n_mappings, 0, "mappings");
 	conf.len = 0;
 	TEST_ASSERT_EQUAL(dmamap_zone_alloc(c, &conf, &z), -EINVAL, "no length");
@@ -748,21 +789,24 @@ large_zones_share_one_constant(void)
 
 	TEST_ASSERT(a != NULL && b != NULL, "zones");
 	TEST_ASSERT_EQUAL(delta(a), delta(b), "IOVA minus VA differs");
-	TEST_ASSERT(machine_reaches("nic0", iova, va, MB2) && machine_reaches("nic0",
-		dmamap_zone_iova(b), dmamap_zone_va(b), 2 * MB2), "not reached");
+	TEST_ASSERT(machine_reaches("nic0", iova, va, MB2) &&
+			machine_reaches("nic0", dmamap_zone_iova(b), dmamap_zone_va(b), 2 * MB2),
+		"not reached");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, RTE_PTR_ADD(va, 12345)), iova + 12345, "va2iova");
 	TEST_ASSERT(dmamap_iova2va(c, iova + 12345) == RTE_PTR_ADD(va, 12345), "iova2va");
 	TEST_ASSERT_SUCCESS(dmamap_zone_free(a), "free");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, va), RTE_BAD_IOVA, "found after its end");
 	TEST_ASSERT_NULL(dmamap_iova2va(c, iova), "found after its end");
-	TEST_ASSERT_EQUAL(dmamap_va2iova(c, dmamap_zone_va(b)), dmamap_zone_iova(b), "its neighbour");
+	TEST_ASSERT_EQUAL(
+		dmamap_va2iova(c, dmamap_zone_va(b)), dmamap_zone_iova(b), "its neighbour");
 
 	/* What does not fit in the window, or must not lie there, lies elsewhere. */
 	low = zone_of(MB2, DMAMAP_LOW32);
 	TEST_ASSERT(dmamap_zone_iova(low) + MB2 - 1 <= UINT32_MAX, "LOW32");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, dmamap_zone_va(low)), dmamap_zone_iova(low), "low");
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, MB2, MB2,
-		(struct dmamap_range){iova, iova + MB2 - 1}, &taken), "take");
+	TEST_ASSERT_SUCCESS(
+		dmamap_iova_take(c, MB2, MB2, (struct dmamap_range){iova, iova + MB2 - 1}, &taken),
+		"take");
 	late = zone_of(MB2, 0);
 	TEST_ASSERT(machine_reaches("nic0", dmamap_zone_iova(late), dmamap_zone_va(late), MB2),
 		"a zone whose place is taken");

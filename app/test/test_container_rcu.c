@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What do readers in other threads see of a container while mappings come and go? On the software model of the kernel.
+ * What do readers in other threads see of a container while mappings come and go? On the software
+ * model of the kernel.
  */
 
 #include <errno.h>
@@ -45,8 +46,8 @@ read_all_the_time(void *arg)
 static int
 readers_see_a_mapping_whole_or_none(void)
 {
-	struct dmamap_container_conf conf = {.name = "rcu", .backend = DMAMAP_BACKEND_MODEL,
-		.model = model};
+	struct dmamap_container_conf conf = {
+		.name = "rcu", .backend = DMAMAP_BACKEND_MODEL, .model = model};
 	size_t size = rte_rcu_qsbr_get_memsize(2);
 	struct rte_rcu_qsbr *rcu = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
 	struct reader r = {.rcu = rcu};
@@ -81,7 +82,7 @@ readers_see_a_mapping_whole_or_none(void)
 struct late_unmap {
 	rte_iova_t iova;
 	bool reader_done; /**< set by the reader before it reports its quiescent state */
-	bool in_order;	  /**< whether it was set when the unmap went on */
+	bool in_order; /**< whether it was set when the unmap went on */
 	int rc;
 };
 
@@ -163,11 +164,13 @@ stop_being_quiescent(void *arg, struct dmamap_range range)
 	pthread_join(h->thread, NULL);
 }
 
-/** An unmap is undone, but there is no memory to translate again: the mapping's memory counts as not mapped. */
+/** An unmap is undone, but there is no memory to translate again: the mapping's memory counts as
+ * not mapped. */
 static int
 what_is_not_found_again_harms_nobody(void)
 {
-	struct dmamap_container_conf conf = {.name = "rcu", .backend = DMAMAP_BACKEND_MODEL, .model = model};
+	struct dmamap_container_conf conf = {
+		.name = "rcu", .backend = DMAMAP_BACKEND_MODEL, .model = model};
 	struct holdout h = {.rcu = aligned_alloc(RTE_CACHE_LINE_SIZE, rte_rcu_qsbr_get_memsize(1))};
 	struct dmamap_client_conf client_conf = {.unmap = stop_being_quiescent, .arg = &h};
 	struct dmamap_client *client;
@@ -192,7 +195,8 @@ what_is_not_found_again_harms_nobody(void)
 	rte_rcu_qsbr_thread_offline(h.rcu, 0);
 
 	TEST_ASSERT(machine_reaches("nic0", first, buf, KB4), "not mapped any more");
-	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf), RTE_BAD_IOVA, "there was memory: the case is void");
+	TEST_ASSERT_EQUAL(
+		dmamap_va2iova(c, buf), RTE_BAD_IOVA, "there was memory: the case is void");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW, &second), "map again");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, first, KB4), "unmap the first");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf), second, "the second is lost");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is a container right about Linux? What it believes, compared with what the kernel's own tracepoints say it did, on all
- * devices that the runner assigned.
+ * Is a container right about Linux? What it believes, compared with what the kernel's own
+ * tracepoints say it did, on all devices that the runner assigned.
  */
 
 #include <errno.h>
@@ -156,9 +156,9 @@ trace_begin(void)
 
 /** What was recorded. */
 struct seen {
-	unsigned int devices;		/**< different ones that were put into a domain, of those attached */
-	unsigned int maps, unmaps;	/**< events in one page */
-	uint64_t mapped, unmapped;	/**< bytes, in all of OURS */
+	unsigned int devices; /**< different ones that were put into a domain, of those attached */
+	unsigned int maps, unmaps; /**< events in one page */
+	uint64_t mapped, unmapped; /**< bytes, in all of OURS */
 };
 
 static uint64_t
@@ -189,7 +189,8 @@ read_event(const char *line, rte_iova_t page, bool *attached, char (*names)[DMAM
 		attached[i] |= strstr(line, names[i]) != NULL;
 }
 
-/** Read and forget what was recorded since the last call. Names are those of the devices attached. */
+/** Read and forget what was recorded since the last call. Names are those of the devices attached.
+ */
 static struct seen
 trace_read(rte_iova_t page, char (*names)[DMAMAP_NAME_MAX], unsigned int n_names)
 {
@@ -216,14 +217,17 @@ static int
 expect(const char *what, struct seen s, unsigned int maps, unsigned int unmaps)
 {
 	printf("  %s: %u map events, %u unmap events\n", what, s.maps, s.unmaps);
-	TEST_ASSERT(s.maps == maps && s.unmaps == unmaps, "%s: %u map and %u unmap events, not %u and %u",
-		what, s.maps, s.unmaps, maps, unmaps);
+	TEST_ASSERT(s.maps == maps && s.unmaps == unmaps,
+		"%s: %u map and %u unmap events, not %u and %u", what, s.maps, s.unmaps, maps,
+		unmaps);
 	return 0;
 }
 
 /**
- * A mapping from before the devices, one from after; each comes and goes in every domain once, whatever the number of devices.
- * @param kernel_shares  false: the kernel has a domain for each group, whatever the container believes.
+ * A mapping from before the devices, one from after; each comes and goes in every domain once,
+ * whatever the number of devices.
+ * @param kernel_shares  false: the kernel has a domain for each group, whatever the container
+ * believes.
  */
 static int
 compare(enum dmamap_backend backend, enum dmamap_sharing sharing, bool kernel_shares)
@@ -244,7 +248,8 @@ compare(enum dmamap_backend backend, enum dmamap_sharing sharing, bool kernel_sh
 	TEST_ASSERT(n_devs >= 2, "%u devices", n_devs);
 	for (i = 0; i < n_devs; i++)
 		snprintf(names[i], sizeof(names[i]), "%s", dmamap_device_name(devs[i]));
-	TEST_ASSERT_EQUAL(info().n_domains, sharing == DMAMAP_ISOLATE ? info().n_groups : 1, "domains");
+	TEST_ASSERT_EQUAL(
+		info().n_domains, sharing == DMAMAP_ISOLATE ? info().n_groups : 1, "domains");
 	n = kernel_shares ? info().n_domains : info().n_groups;
 	printf("  %u devices in %u groups: the container has %u domains, the kernel %u\n", n_devs,
 		info().n_groups, info().n_domains, n);
@@ -257,7 +262,8 @@ compare(enum dmamap_backend backend, enum dmamap_sharing sharing, bool kernel_sh
 
 	calls = info().map_calls;
 	iova = late;
-	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + PAGE, PAGE, DMAMAP_RW | DMAMAP_FIXED, &iova), "map");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(c, buf + PAGE, PAGE, DMAMAP_RW | DMAMAP_FIXED, &iova), "map");
 	TEST_ASSERT_EQUAL(info().map_calls, calls + info().n_domains, "calls");
 	calls = info().unmap_calls;
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, late, PAGE), "unmap");
@@ -268,13 +274,15 @@ compare(enum dmamap_backend backend, enum dmamap_sharing sharing, bool kernel_sh
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &conf, &zone), "zone");
 	iova = large;
 	TEST_ASSERT_SUCCESS(dmamap_map(c, dmamap_zone_va(zone), HUGE_PAGE,
-		DMAMAP_RW | DMAMAP_FIXED | DMAMAP_ALIAS, &iova), "map");
+				    DMAMAP_RW | DMAMAP_FIXED | DMAMAP_ALIAS, &iova),
+		"map");
 	s = trace_read(large, names, n_devs);
 	TEST_ASSERT_EQUAL(s.mapped, n * HUGE_PAGE, "a hugepage: 0x%" PRIx64 " bytes", s.mapped);
 	TEST_ASSERT_SUCCESS(expect("a hugepage", s, n, 0), "in one piece");
 	all.mapped += s.mapped, all.unmapped += s.unmapped;
 
-	/* A kernel's domain that goes while its container has others takes its tables along, without a word: unmap first. */
+	/* A kernel's domain that goes while its container has others takes its tables along,
+	 * without a word: unmap first. */
 	if (!kernel_shares) {
 		TEST_ASSERT_SUCCESS(dmamap_unmap(c, early, PAGE), "unmap");
 		TEST_ASSERT_SUCCESS(dmamap_unmap(c, large, HUGE_PAGE), "unmap");
@@ -319,8 +327,9 @@ type1_in_a_domain_each(void)
 static int
 iommufd_begin(void)
 {
-	return access("/dev/iommu", F_OK) < 0 ? test_skip("no /dev/iommu: this kernel lacks IOMMUFD") :
-						trace_begin();
+	return access("/dev/iommu", F_OK) < 0
+		? test_skip("no /dev/iommu: this kernel lacks IOMMUFD")
+		: trace_begin();
 }
 
 static int
@@ -369,12 +378,14 @@ iommufd_pins_once_for_all_domains(void)
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, 4 * PAGE, DMAMAP_RW | DMAMAP_FIXED, &early), "map");
 	attach_all();
 	TEST_ASSERT(info().n_domains >= 2, "%u domains", info().n_domains);
-	TEST_ASSERT_EQUAL(status_bytes("VmPin:") - before, 4 * PAGE, "replay pins 0x%" PRIx64
-		" bytes for %u domains", status_bytes("VmPin:") - before, info().n_domains);
-	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + 4 * PAGE, 8 * PAGE, DMAMAP_READ | DMAMAP_FIXED, &late),
-		"map");
-	TEST_ASSERT_EQUAL(status_bytes("VmPin:") - before, 12 * PAGE, "a map pins 0x%" PRIx64
-		" bytes for %u domains", status_bytes("VmPin:") - before, info().n_domains);
+	TEST_ASSERT_EQUAL(status_bytes("VmPin:") - before, 4 * PAGE,
+		"replay pins 0x%" PRIx64 " bytes for %u domains", status_bytes("VmPin:") - before,
+		info().n_domains);
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(c, buf + 4 * PAGE, 8 * PAGE, DMAMAP_READ | DMAMAP_FIXED, &late), "map");
+	TEST_ASSERT_EQUAL(status_bytes("VmPin:") - before, 12 * PAGE,
+		"a map pins 0x%" PRIx64 " bytes for %u domains", status_bytes("VmPin:") - before,
+		info().n_domains);
 	/* The domain that mapped first goes first. */
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(devs[0]), "detach");
 	memmove(devs, devs + 1, --n_devs * sizeof(devs[0]));
@@ -403,8 +414,8 @@ many_pages(size_t *len)
 	if (fd < 0 || va == MAP_FAILED || ftruncate(fd, HUGE_PAGE) < 0)
 		return NULL;
 	for (at = 0; at < *len; at += HUGE_PAGE)
-		if (mmap(va + at, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
-			MAP_FAILED)
+		if (mmap(va + at, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+			    0) == MAP_FAILED)
 			return NULL;
 	close(fd);
 	return va;
@@ -421,13 +432,15 @@ fill_entries(char *va, rte_iova_t *iova)
 
 	TEST_ASSERT_EQUAL(info().entries_left, ENTRIES, "entries: %" PRIu64, info().entries_left);
 	test_log_begin();
-	for (n = 0; (rc = dmamap_map(c, va + n * PAGE, PAGE, DMAMAP_RW, &more)) == 0 && n < ENTRIES; n++)
+	for (n = 0; (rc = dmamap_map(c, va + n * PAGE, PAGE, DMAMAP_RW, &more)) == 0 && n < ENTRIES;
+		n++)
 		iova[n] = more;
 	said = test_log_end();
 	TEST_ASSERT_EQUAL(n, ENTRIES, "%u maps", n);
 	TEST_ASSERT_EQUAL(rc, -ENOSPC, "one too many: %d", rc);
 	printf("  %u maps; then: %s", n, said);
-	TEST_ASSERT_NOT_NULL(strstr(said, "needs 1 map entries, domain 0 has 0 left: map fewer, longer runs"),
+	TEST_ASSERT_NOT_NULL(
+		strstr(said, "needs 1 map entries, domain 0 has 0 left: map fewer, longer runs"),
 		"%s", said);
 	TEST_ASSERT_EQUAL(status_bytes("VmLck:") - locked, ENTRIES * PAGE, "locked memory");
 	return 0;
@@ -448,13 +461,16 @@ entries_are_reached_and_survived(void)
 	TEST_ASSERT(n_devs > 0, "no device");
 	TEST_ASSERT_SUCCESS(fill_entries(va, iova), "fill");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova[ENTRIES / 2], PAGE), "unmap");
-	TEST_ASSERT_SUCCESS(dmamap_map(c, va + ENTRIES * PAGE, PAGE, DMAMAP_RW, &iova[ENTRIES / 2]), "map");
-	TEST_ASSERT_EQUAL(dmamap_map(c, va + ENTRIES / 2 * PAGE, PAGE, DMAMAP_RW, &more), -ENOSPC, "full");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(c, va + ENTRIES * PAGE, PAGE, DMAMAP_RW, &iova[ENTRIES / 2]), "map");
+	TEST_ASSERT_EQUAL(
+		dmamap_map(c, va + ENTRIES / 2 * PAGE, PAGE, DMAMAP_RW, &more), -ENOSPC, "full");
 	for (n = 0; n < ENTRIES; n++)
 		TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova[n], PAGE), "unmap %u", n);
 	TEST_ASSERT_EQUAL(info().entries_left, ENTRIES, "entries: %" PRIu64, info().entries_left);
 	TEST_ASSERT_EQUAL(status_bytes("VmLck:"), locked, "memory stays locked");
-	/* What the container believes, the kernel says too: a device that comes makes it ask anew. */
+	/* What the container believes, the kernel says too: a device that comes makes it ask anew.
+	 */
 	detach_all();
 	attach_all();
 	TEST_ASSERT_EQUAL(info().entries_left, ENTRIES, "the kernel keeps entries");
@@ -477,7 +493,8 @@ copies(struct edu_raw *e, rte_iova_t from, char *to_va, rte_iova_t to, const cha
 static int
 a_moved_device_sees_exactly_its_new_space(void)
 {
-	rte_iova_t here = 0x10000000, there = 0x10000000, out_here = 0x20000000, out_there = 0x30000000;
+	rte_iova_t here = 0x10000000, there = 0x10000000, out_here = 0x20000000,
+		   out_there = 0x30000000;
 	struct dmamap_container *other;
 	struct dmamap_device *dma;
 	struct edu_raw e = {0};
@@ -493,9 +510,12 @@ a_moved_device_sees_exactly_its_new_space(void)
 	strcpy(buf, "here");
 	strcpy(buf + PAGE, "there");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, PAGE, DMAMAP_RW | DMAMAP_FIXED, &here), "map");
-	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + 2 * PAGE, PAGE, DMAMAP_RW | DMAMAP_FIXED, &out_here), "map");
-	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + PAGE, PAGE, DMAMAP_RW | DMAMAP_FIXED, &there), "map");
-	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + 3 * PAGE, PAGE, DMAMAP_RW | DMAMAP_FIXED, &out_there),
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(c, buf + 2 * PAGE, PAGE, DMAMAP_RW | DMAMAP_FIXED, &out_here), "map");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(other, buf + PAGE, PAGE, DMAMAP_RW | DMAMAP_FIXED, &there), "map");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(other, buf + 3 * PAGE, PAGE, DMAMAP_RW | DMAMAP_FIXED, &out_there),
 		"map");
 	TEST_ASSERT_SUCCESS(dmamap_container_attach(c, edu_raw_name(1), &dma), "attach");
 	if (dmamap_device_group(dma) == group) {
@@ -512,7 +532,8 @@ a_moved_device_sees_exactly_its_new_space(void)
 	TEST_ASSERT(dmamap_device_container(dma) == other, "its container");
 	TEST_ASSERT_EQUAL(info().n_domains, 0, "the old domain");
 	TEST_ASSERT_SUCCESS(edu_raw_start(&e, dma), "start");
-	TEST_ASSERT(copies(&e, there, buf + 3 * PAGE, out_there, "there"), "the same IOVA, in the new space");
+	TEST_ASSERT(copies(&e, there, buf + 3 * PAGE, out_there, "there"),
+		"the same IOVA, in the new space");
 	memset(buf + 2 * PAGE, 0, PAGE);
 	edu_raw_write(&e, out_here, 0, 64);
 	TEST_ASSERT_EQUAL(buf[2 * PAGE], 0, "the old space is reached still");
@@ -524,7 +545,8 @@ a_moved_device_sees_exactly_its_new_space(void)
 	TEST_ASSERT_SUCCESS(dmamap_container_attach(other, edu_raw_name(1), &dma), "attach");
 	TEST_ASSERT_SUCCESS(dmamap_container_merge(c, other), "merge");
 	TEST_ASSERT_EQUAL(info().n_domains, 2, "domains");
-	TEST_ASSERT(copies(&e, there, buf + 3 * PAGE, out_there, "there"), "what came with the merge");
+	TEST_ASSERT(
+		copies(&e, there, buf + 3 * PAGE, out_there, "there"), "what came with the merge");
 	TEST_ASSERT_SUCCESS(edu_raw_close(&e), "close");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(dma), "detach");
 	TEST_ASSERT_SUCCESS(dmamap_container_destroy(other), "destroy");
@@ -533,7 +555,8 @@ a_moved_device_sees_exactly_its_new_space(void)
 
 static const struct test_case cases[] = {
 	{"type1, shared: the kernel does each thing once for each domain", type1_in_one_domain},
-	{"type1, isolated: the kernel does each thing once for each domain", type1_in_a_domain_each},
+	{"type1, isolated: the kernel does each thing once for each domain",
+		type1_in_a_domain_each},
 	{"iommufd, shared: the kernel does each thing once for each domain", iommufd_in_one_domain},
 	{"iommufd, isolated: the kernel does each thing once for each domain",
 		iommufd_in_a_domain_each},

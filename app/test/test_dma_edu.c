@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is the edu driver a dmadev like any other? Everything here goes through rte_dmadev and the EAL's hotplug.
+ * Is the edu driver a dmadev like any other? Everything here goes through rte_dmadev and the EAL's
+ * hotplug.
  */
 
 #include <errno.h>
@@ -65,8 +66,8 @@ setup(void)
 	src = room_make(ROOM_LEN);
 	dst = room_make(ROOM_LEN);
 	if (src == NULL || dst == NULL ||
-			dmamap_map(container, src->va, ROOM_LEN, DMAMAP_READ, &src_iova) != 0 ||
-			dmamap_map(container, dst->va, ROOM_LEN, DMAMAP_RW, &dst_iova) != 0)
+		dmamap_map(container, src->va, ROOM_LEN, DMAMAP_READ, &src_iova) != 0 ||
+		dmamap_map(container, dst->va, ROOM_LEN, DMAMAP_RW, &dst_iova) != 0)
 		return TEST_FAILED;
 	return 0;
 }
@@ -102,8 +103,8 @@ device_cmp(const struct rte_device *device, const void *name)
 static struct vfio_pci_device *
 bus_device(void)
 {
-	struct rte_device *device = rte_bus_find_by_name("vfio_pci")->find_device(NULL, device_cmp,
-		edu_raw_name(0));
+	struct rte_device *device =
+		rte_bus_find_by_name("vfio_pci")->find_device(NULL, device_cmp, edu_raw_name(0));
 
 	return VFIO_PCI_DEVICE(device);
 }
@@ -134,9 +135,10 @@ it_says_what_it_can(void)
 
 	TEST_ASSERT_SUCCESS(rte_dma_info_get(dev_id, &info), "info");
 	TEST_ASSERT_EQUAL(strcmp(info.dev_name, edu_raw_name(0)), 0, "its name: %s", info.dev_name);
-	TEST_ASSERT_EQUAL(info.dev_capa, (RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_MEM_TO_DEV |
-		RTE_DMA_CAPA_DEV_TO_MEM | RTE_DMA_CAPA_OPS_COPY), "capabilities %#" PRIx64,
-		info.dev_capa);
+	TEST_ASSERT_EQUAL(info.dev_capa,
+		(RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_MEM_TO_DEV | RTE_DMA_CAPA_DEV_TO_MEM |
+			RTE_DMA_CAPA_OPS_COPY),
+		"capabilities %#" PRIx64, info.dev_capa);
 	TEST_ASSERT_EQUAL(info.max_vchans, 1, "vchans");
 	TEST_ASSERT(info.min_desc == 2 && info.max_desc == 4096, "descriptors");
 	return TEST_SUCCESS;
@@ -176,22 +178,24 @@ copies_are_exact(void)
 static int
 into_the_device_and_out_again(void)
 {
-	const struct rte_dma_vchan_conf to_dev = {.direction = RTE_DMA_DIR_MEM_TO_DEV, .nb_desc = 8,
+	const struct rte_dma_vchan_conf to_dev = {.direction = RTE_DMA_DIR_MEM_TO_DEV,
+		.nb_desc = 8,
 		.dst_port.port_type = RTE_DMA_PORT_PCIE};
 	const struct rte_dma_vchan_conf from_dev = {.direction = RTE_DMA_DIR_DEV_TO_MEM,
-		.nb_desc = 8, .src_port.port_type = RTE_DMA_PORT_PCIE};
+		.nb_desc = 8,
+		.src_port.port_type = RTE_DMA_PORT_PCIE};
 	uint16_t last;
 
 	TEST_ASSERT_SUCCESS(start(&to_dev), "start");
 	TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, src_iova, 1, 4095, 0), -EINVAL, "too long");
-	TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, src_iova + 7, 95, 4000, RTE_DMA_OP_FLAG_SUBMIT), 0,
-		"into the device");
+	TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, src_iova + 7, 95, 4000, RTE_DMA_OP_FLAG_SUBMIT),
+		0, "into the device");
 	TEST_ASSERT_EQUAL(wait_for(1, &last), 1, "does not end");
 	TEST_ASSERT(rooms_right(), "wrote to memory");
 	TEST_ASSERT_SUCCESS(rte_dma_stop(dev_id), "stop");
 	TEST_ASSERT_SUCCESS(start(&from_dev), "start");
-	TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, 100, dst_iova + 11, 3995, RTE_DMA_OP_FLAG_SUBMIT), 0,
-		"out of the device");
+	TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, 100, dst_iova + 11, 3995, RTE_DMA_OP_FLAG_SUBMIT),
+		0, "out of the device");
 	TEST_ASSERT_EQUAL(wait_for(1, &last), 1, "does not end");
 	room_expect(dst, 11, src->va + 12, 3995);
 	TEST_ASSERT(rooms_right(), "out of the device");
@@ -212,14 +216,16 @@ the_ring_fills_wraps_and_keeps_order(void)
 	for (round = 0; round < 3; round++) {
 		for (i = 0; i < 3; i++)
 			TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, src_iova + 64 * (3 * round + i),
-				dst_iova, 64, 0), (int)(3 * round + i), "number");
+						  dst_iova, 64, 0),
+				(int)(3 * round + i), "number");
 		TEST_ASSERT_EQUAL(rte_dma_burst_capacity(dev_id, 0), 0, "capacity");
-		TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, src_iova, dst_iova, 64, 0), -ENOSPC, "full");
+		TEST_ASSERT_EQUAL(
+			rte_dma_copy(dev_id, 0, src_iova, dst_iova, 64, 0), -ENOSPC, "full");
 		TEST_ASSERT_SUCCESS(rte_dma_submit(dev_id, 0), "submit");
 		if (round == 1)
 			for (got = 0, i = 0; got < 3 && i < 5000; i++, usleep(1000))
-				got += rte_dma_completed_status(dev_id, 0, 3 - got, &last,
-					&status[got]);
+				got += rte_dma_completed_status(
+					dev_id, 0, 3 - got, &last, &status[got]);
 		else
 			got = wait_for(3, &last);
 		TEST_ASSERT_EQUAL(got, 3, "only %u of 3 were reported", got);
@@ -249,8 +255,9 @@ stop_in_mid_work_and_start_again(void)
 	TEST_ASSERT(rooms_right(), "the first one cannot have got so far");
 	TEST_ASSERT_SUCCESS(rte_dma_start(dev_id), "start");
 	TEST_ASSERT_EQUAL(rte_dma_burst_capacity(dev_id, 0), 8, "capacity");
-	TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, src_iova + 9, dst_iova + 900, 64,
-		RTE_DMA_OP_FLAG_SUBMIT), 0, "number");
+	TEST_ASSERT_EQUAL(
+		rte_dma_copy(dev_id, 0, src_iova + 9, dst_iova + 900, 64, RTE_DMA_OP_FLAG_SUBMIT),
+		0, "number");
 	/* Who only asks for the status must see the work go on, too. */
 	for (i = 0; i < 5000 && status != RTE_DMA_VCHAN_IDLE; i++, usleep(1000))
 		rte_dma_vchan_status(dev_id, 0, &status);
@@ -265,7 +272,7 @@ static int
 wrong_use_is_refused(void)
 {
 	const struct rte_dma_conf two = {.nb_vchans = 2}, one = {.nb_vchans = 1},
-		silent = {.nb_vchans = 1, .enable_silent = true};
+				  silent = {.nb_vchans = 1, .enable_silent = true};
 	struct rte_dma_vchan_conf vchan = mem_to_mem;
 
 	TEST_ASSERT_FAIL(rte_dma_configure(dev_id, &two), "two channels");
@@ -282,7 +289,8 @@ wrong_use_is_refused(void)
 	TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, src_iova, UINT64_C(1) << 28, 1, 0), -EINVAL,
 		"beyond the device's mask");
 	TEST_ASSERT_EQUAL(rte_dma_close(dev_id), -EBUSY, "close while started");
-	TEST_ASSERT_FAIL(rte_eal_hotplug_remove("vfio_pci", edu_raw_name(0)), "unplug while started");
+	TEST_ASSERT_FAIL(
+		rte_eal_hotplug_remove("vfio_pci", edu_raw_name(0)), "unplug while started");
 	TEST_ASSERT_EQUAL(rte_dma_get_dev_id_by_name(edu_raw_name(0)), dev_id, "it is gone");
 	return TEST_SUCCESS;
 }
@@ -295,16 +303,16 @@ a_copy_to_nowhere_touches_nothing(void)
 
 	TEST_ASSERT_SUCCESS(start(&mem_to_mem), "start");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(container, dst_iova, ROOM_LEN), "unmap");
-	TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, src_iova, dst_iova, 64, RTE_DMA_OP_FLAG_SUBMIT), 0,
-		"number");
+	TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, src_iova, dst_iova, 64, RTE_DMA_OP_FLAG_SUBMIT),
+		0, "number");
 	TEST_ASSERT_EQUAL(wait_for(1, &last), 1, "does not end");
 	TEST_ASSERT(rooms_right(), "it arrived");
 	return TEST_SUCCESS;
 }
 
 /**
- * The device has no reset: a transfer that a killed process left behind runs on while its successor starts, who may have
- * other memory at the same IOVA. It must end in nothing.
+ * The device has no reset: a transfer that a killed process left behind runs on while its successor
+ * starts, who may have other memory at the same IOVA. It must end in nothing.
  */
 static int
 a_transfer_that_was_left_behind_ends_in_nothing(void)
@@ -320,8 +328,9 @@ a_transfer_that_was_left_behind_ends_in_nothing(void)
 	rte_write64(EDU_CMD_RUN | EDU_CMD_TO_RAM, bar + EDU_DMA_CMD);
 
 	TEST_ASSERT_SUCCESS(rte_dma_start(dev_id), "start");
-	TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, src_iova, dst_iova + PAGE, 64,
-		RTE_DMA_OP_FLAG_SUBMIT), 0, "number");
+	TEST_ASSERT_EQUAL(
+		rte_dma_copy(dev_id, 0, src_iova, dst_iova + PAGE, 64, RTE_DMA_OP_FLAG_SUBMIT), 0,
+		"number");
 	TEST_ASSERT_EQUAL(wait_for(1, &last), 1, "does not end");
 	room_expect(dst, PAGE, src->va, 64);
 	TEST_ASSERT(rooms_right(), "it ended in memory");
@@ -334,8 +343,8 @@ its_reach_is_an_argument(void)
 {
 	rte_iova_t iova;
 
-	TEST_ASSERT_EQUAL(dmamap_iova_take(container, 256 << 20, 0, DMAMAP_ANYWHERE, &iova), -ENOSPC,
-		"256 MiB without page 0 cannot be below 2^28");
+	TEST_ASSERT_EQUAL(dmamap_iova_take(container, 256 << 20, 0, DMAMAP_ANYWHERE, &iova),
+		-ENOSPC, "256 MiB without page 0 cannot be below 2^28");
 	TEST_ASSERT_SUCCESS(unplug(), "unplug");
 	TEST_ASSERT_SUCCESS(plug("container=edu,dma_mask_bits=30"), "plug");
 	TEST_ASSERT_SUCCESS(dmamap_iova_take(container, 256 << 20, 0, DMAMAP_ANYWHERE, &iova),
@@ -350,9 +359,12 @@ wrong_arguments_are_refused(void)
 	static const struct {
 		const char *args, *says;
 	} wrong[] = {
-		{"dma_mask_bits=11", "12 to 64"}, {"dma_mask_bits=65", "12 to 64"},
-		{"dma_mask_bits=", "12 to 64"}, {"dma_mask_bits=32x", "12 to 64"},
-		{"dma_mask_bits=-1", "12 to 64"}, {"mask=32", "mask"},
+		{"dma_mask_bits=11", "12 to 64"},
+		{"dma_mask_bits=65", "12 to 64"},
+		{"dma_mask_bits=", "12 to 64"},
+		{"dma_mask_bits=32x", "12 to 64"},
+		{"dma_mask_bits=-1", "12 to 64"},
+		{"mask=32", "mask"},
 	};
 	const char *log;
 	unsigned int i;
@@ -362,7 +374,8 @@ wrong_arguments_are_refused(void)
 		test_log_begin();
 		TEST_ASSERT_FAIL(plug(wrong[i].args), "%s is taken", wrong[i].args);
 		log = test_log_end();
-		TEST_ASSERT(strstr(log, wrong[i].says) != NULL && strstr(log, edu_raw_name(0)) != NULL,
+		TEST_ASSERT(
+			strstr(log, wrong[i].says) != NULL && strstr(log, edu_raw_name(0)) != NULL,
 			"%s: the log says: %s", wrong[i].args, log);
 		TEST_ASSERT_NULL(dmamap_container_by_device(edu_raw_name(0)),
 			"%s: the device stayed attached", wrong[i].args);
@@ -416,7 +429,8 @@ a_dump_names_device_and_container(void)
 	TEST_ASSERT_NOT_NULL(f, "no memory");
 	rc = rte_dma_dump(dev_id, f);
 	fclose(f);
-	right = rc == 0 && strstr(text, edu_raw_name(0)) != NULL && strstr(text, "container edu") != NULL;
+	right = rc == 0 && strstr(text, edu_raw_name(0)) != NULL &&
+		strstr(text, "container edu") != NULL;
 	if (!right)
 		printf("%s\n", text);
 	free(text);
@@ -432,7 +446,8 @@ static const struct test_case cases[] = {
 	{"stop in mid-work and start again", stop_in_mid_work_and_start_again},
 	{"wrong use is refused", wrong_use_is_refused},
 	{"a copy to nowhere touches nothing", a_copy_to_nowhere_touches_nothing},
-	{"a transfer that was left behind ends in nothing", a_transfer_that_was_left_behind_ends_in_nothing},
+	{"a transfer that was left behind ends in nothing",
+		a_transfer_that_was_left_behind_ends_in_nothing},
 	{"its reach is an argument", its_reach_is_an_argument},
 	{"wrong arguments are refused", wrong_arguments_are_refused},
 	{"an MSI arrives at the eventfd", an_msi_arrives_at_the_eventfd},

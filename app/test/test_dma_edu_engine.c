@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does the edu driver's state machine do all transfers, the right ones, in order, and tell the truth about them?
- * Its BAR is plain memory here, and the test plays the device: one transfer for each call of device_step().
+ * Does the edu driver's state machine do all transfers, the right ones, in order, and tell the
+ * truth about them? Its BAR is plain memory here, and the test plays the device: one transfer for
+ * each call of device_step().
  */
 
 #include <errno.h>
@@ -91,8 +92,8 @@ teardown_engine(void)
 static int
 copies_every_length(void)
 {
-	static const uint32_t lens[] = {1, 2, 7, 64, 4031, EDU_CHUNK_LEN, 4033, 4095, 4096, 8064,
-		8065, 16384, 32768};
+	static const uint32_t lens[] = {
+		1, 2, 7, 64, 4031, EDU_CHUNK_LEN, 4033, 4095, 4096, 8064, 8065, 16384, 32768};
 	static uint8_t before[RAM_LEN];
 	unsigned int i;
 	uint32_t len;
@@ -108,10 +109,12 @@ copies_every_length(void)
 		edu_engine_submit(&engine);
 		run_all();
 		TEST_ASSERT(!broken, "length %u: a transfer out of bounds", len);
-		TEST_ASSERT_EQUAL(memcmp(before, ram, sizeof(ram)), 0, "length %u: wrong bytes", len);
+		TEST_ASSERT_EQUAL(
+			memcmp(before, ram, sizeof(ram)), 0, "length %u: wrong bytes", len);
 		TEST_ASSERT_EQUAL(n_steps, 2 * ((len + EDU_CHUNK_LEN - 1) / EDU_CHUNK_LEN),
 			"length %u: %u transfers", len, n_steps);
-		TEST_ASSERT_EQUAL(edu_engine_reap(&engine, 8, NULL), 1, "length %u not reported", len);
+		TEST_ASSERT_EQUAL(
+			edu_engine_reap(&engine, 8, NULL), 1, "length %u not reported", len);
 	}
 	return TEST_SUCCESS;
 }
@@ -162,8 +165,9 @@ what_cannot_be_done_is_refused(void)
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(cases); i++)
-		TEST_ASSERT_EQUAL(edu_engine_copy(&engine, cases[i].src, cases[i].dst, cases[i].len),
-			-EINVAL, "%s: not refused", cases[i].name);
+		TEST_ASSERT_EQUAL(
+			edu_engine_copy(&engine, cases[i].src, cases[i].dst, cases[i].len), -EINVAL,
+			"%s: not refused", cases[i].name);
 	TEST_ASSERT_EQUAL(edu_engine_capacity(&engine), 8, "a refused job takes room");
 	TEST_ASSERT_EQUAL(edu_engine_copy(&engine, RAM_LEN - 1, RAM_LEN - 2, 1), 0,
 		"the last byte is out of reach");
@@ -180,7 +184,8 @@ jobs_run_in_order_and_only_once_submitted(void)
 	TEST_ASSERT(!device_step(), "runs without a submit");
 	TEST_ASSERT_EQUAL(engine.stats.submitted, 0, "counts as submitted");
 	edu_engine_submit(&engine);
-	TEST_ASSERT_EQUAL(engine.stats.submitted, 2, "%u submitted", (unsigned)engine.stats.submitted);
+	TEST_ASSERT_EQUAL(
+		engine.stats.submitted, 2, "%u submitted", (unsigned)engine.stats.submitted);
 	TEST_ASSERT_EQUAL(edu_engine_copy(&engine, 0x9000, 0xa000, 16), 2, "number");
 	TEST_ASSERT(!edu_engine_idle(&engine), "idle with two jobs to do");
 	run_all();
@@ -223,7 +228,8 @@ the_ring_fills_and_wraps(void)
 	unsigned int i, n;
 	int idx;
 
-	/* 70,000 jobs: numbers and positions pass 2^16. A ring of 6 in 8 entries: the limit is the 6. */
+	/* 70,000 jobs: numbers and positions pass 2^16. A ring of 6 in 8 entries: the limit is
+	 * the 6. */
 	edu_engine_setup(&engine, 6, RTE_DMA_DIR_MEM_TO_MEM, SOCKET_ID_ANY);
 	for (round = 0; round < 70000; round += n) {
 		n = 1 + round % 6;
@@ -244,7 +250,8 @@ the_ring_fills_and_wraps(void)
 	return TEST_SUCCESS;
 }
 
-/** A device that leaves the bus reads as ones: the running job failed, the rest was not tried, none is lost. */
+/** A device that leaves the bus reads as ones: the running job failed, the rest was not tried, none
+ * is lost. */
 static int
 a_device_that_is_gone_fails_its_jobs(void)
 {

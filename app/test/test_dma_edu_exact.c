@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does a device reach exactly the memory that its container says, byte for byte, and no other? An edu device reads and
- * writes at chosen IOVAs; after each transfer every byte of all memory in play is compared with what it must be.
+ * Does a device reach exactly the memory that its container says, byte for byte, and no other? An
+ * edu device reads and writes at chosen IOVAs; after each transfer every byte of all memory in play
+ * is compared with what it must be.
  */
 
 #include <errno.h>
@@ -63,7 +64,8 @@ map_at(struct dmamap_container *c, const struct room *r, size_t off, size_t len,
 	return dmamap_map(c, r->va + off, len, flags | DMAMAP_FIXED, &iova);
 }
 
-/** A container with the first edu device, and two rooms of two pages, A to be read and B to be written. */
+/** A container with the first edu device, and two rooms of two pages, A to be read and B to be
+ * written. */
 static int
 begin(struct dmamap_container **c, struct room **a, struct room **b)
 {
@@ -104,8 +106,15 @@ reads_at_a_arrive_at_b(void)
 	static const struct {
 		uint32_t from, to, len;
 	} moves[] = {
-		{0, 0, 1}, {1, 7, 1}, {0, 0, 3}, {5, 2, 8}, {63, 64, 65}, {100, 4000, 1000},
-		{0, 1, 4095}, {4095, 0, 2}, {4097, 4097, 4095},
+		{0, 0, 1},
+		{1, 7, 1},
+		{0, 0, 3},
+		{5, 2, 8},
+		{63, 64, 65},
+		{100, 4000, 1000},
+		{0, 1, 4095},
+		{4095, 0, 2},
+		{4097, 4097, 4095},
 	};
 	struct dmamap_container *c;
 	struct room *a, *b;
@@ -138,8 +147,9 @@ a_read_only_mapping_is_not_written(void)
 }
 
 /**
- * Whether it can be read as well is the platform's affair: Linux's VT-d driver sets the bit that says "present" in one
- * format of its tables, and "readable" in the other, in every entry (intel/iommu.c, __domain_mapping()).
+ * Whether it can be read as well is the platform's affair: Linux's VT-d driver sets the bit that
+ * says "present" in one format of its tables, and "readable" in the other, in every entry
+ * (intel/iommu.c, __domain_mapping()).
  */
 static int
 a_write_only_mapping_is_written(void)
@@ -179,7 +189,8 @@ an_unmapped_iova_is_neither_read_nor_written(void)
 	return TEST_SUCCESS;
 }
 
-/** Where a transfer crosses the end of a mapping, the memory that lies behind in the process is not reached. */
+/** Where a transfer crosses the end of a mapping, the memory that lies behind in the process is not
+ * reached. */
 static int
 mappings_end_where_they_end(void)
 {
@@ -219,7 +230,8 @@ after_an_unmap_nothing_arrives(void)
 	CARRY(&edu[0], IOVA_A + 64, IOVA_B, 64);
 	TEST_ASSERT(rooms_right(), "written after the unmap");
 
-	TEST_ASSERT_SUCCESS(map_at(c, other, 0, 2 * PAGE, IOVA_B, DMAMAP_RW), "map other memory there");
+	TEST_ASSERT_SUCCESS(
+		map_at(c, other, 0, 2 * PAGE, IOVA_B, DMAMAP_RW), "map other memory there");
 	CARRY(&edu[0], IOVA_A + 128, IOVA_B + PAGE, 64);
 	room_expect(other, PAGE, a->va + 128, 64);
 	TEST_ASSERT(rooms_right(), "the IOVA must mean the other memory and only that");
@@ -251,7 +263,8 @@ an_alias_reaches_the_same_memory(void)
 static int
 a_zone_is_reached_from_end_to_end(void)
 {
-	const struct dmamap_zone_conf conf = {.len = 2 << 20, .page_size = 2 << 20, .flags = DMAMAP_LOW32};
+	const struct dmamap_zone_conf conf = {
+		.len = 2 << 20, .page_size = 2 << 20, .flags = DMAMAP_LOW32};
 	struct dmamap_container *c;
 	struct dmamap_zone *z;
 	struct room *a, *b, *zone;
@@ -309,14 +322,15 @@ containers_do_not_mix(void)
 	return TEST_SUCCESS;
 }
 
-/** Detached and attached elsewhere, a device sees the new address space and nothing of the old one. */
+/** Detached and attached elsewhere, a device sees the new address space and nothing of the old one.
+ */
 static int
 a_device_that_moves_sees_only_its_new_container(void)
 {
 	struct dmamap_container *old, *new = make_container(DMAMAP_SHARE);
 	struct room *a, *b, *x = room_make(2 * PAGE);
 
-	TEST_ASSERT(new != NULL && x != NULL, "no container or memory");
+	TEST_ASSERT(new != NULL &&x != NULL, "no container or memory");
 	BEGIN(&old, &a, &b);
 	TEST_ASSERT_SUCCESS(map_at(new, x, 0, 2 * PAGE, IOVA_B, DMAMAP_RW), "map");
 	TEST_ASSERT_SUCCESS(edu_raw_close(&edu[0]), "detach");
@@ -360,7 +374,8 @@ two_devices(enum dmamap_sharing sharing, unsigned int domains)
 		return test_skip("there is only one edu device");
 	TEST_ASSERT(c != NULL && a != NULL && b != NULL && late != NULL, "no container or memory");
 	/* A before any device, B between the two, the last one after both. */
-	TEST_ASSERT_SUCCESS(map_at(c, a, 0, 2 * PAGE, IOVA_A, DMAMAP_READ), "map before any device");
+	TEST_ASSERT_SUCCESS(
+		map_at(c, a, 0, 2 * PAGE, IOVA_A, DMAMAP_READ), "map before any device");
 	TEST_ASSERT_SUCCESS(edu_raw_open(&edu[0], c, 0), "open");
 	TEST_ASSERT_SUCCESS(map_at(c, b, 0, 2 * PAGE, IOVA_B, DMAMAP_RW), "map with one device");
 	TEST_ASSERT_SUCCESS(edu_raw_open(&edu[1], c, 1), "open");
@@ -402,7 +417,8 @@ two_domains_of_one_container_see_the_same(void)
 	return two_devices(DMAMAP_ISOLATE, 2);
 }
 
-/** Take pieces of IOVA space until there are none. @return how many; *last: the highest IOVA that was given. */
+/** Take pieces of IOVA space until there are none. @return how many; *last: the highest IOVA that
+ * was given. */
 static unsigned int
 take_all(struct dmamap_container *c, size_t len, struct dmamap_range within, rte_iova_t *last)
 {
@@ -470,8 +486,8 @@ low32_stays_below_4_gib(void)
 }
 
 /**
- * A device that cuts addresses off writes to the wrong place. With its mask known to the container, whatever is mapped
- * for it is where it can reach.
+ * A device that cuts addresses off writes to the wrong place. With its mask known to the container,
+ * whatever is mapped for it is where it can reach.
  */
 static int
 a_narrow_device_reaches_what_is_mapped_for_it(void)
@@ -510,18 +526,23 @@ static const struct test_case cases[] = {
 	{"what the device reads at A arrives at B", reads_at_a_arrive_at_b},
 	{"a read-only mapping is not written", a_read_only_mapping_is_not_written},
 	{"a write-only mapping is written", a_write_only_mapping_is_written},
-	{"an unmapped IOVA is neither read nor written", an_unmapped_iova_is_neither_read_nor_written},
+	{"an unmapped IOVA is neither read nor written",
+		an_unmapped_iova_is_neither_read_nor_written},
 	{"mappings end where they end", mappings_end_where_they_end},
-	{"after an unmap nothing arrives, and other memory may take the IOVA", after_an_unmap_nothing_arrives},
-	{"an alias reaches the same memory with rights of its own", an_alias_reaches_the_same_memory},
+	{"after an unmap nothing arrives, and other memory may take the IOVA",
+		after_an_unmap_nothing_arrives},
+	{"an alias reaches the same memory with rights of its own",
+		an_alias_reaches_the_same_memory},
 	{"a zone is reached from end to end", a_zone_is_reached_from_end_to_end},
 	{"one IOVA in two containers is two pieces of memory", containers_do_not_mix},
-	{"a device that moves sees only its new container", a_device_that_moves_sees_only_its_new_container},
+	{"a device that moves sees only its new container",
+		a_device_that_moves_sees_only_its_new_container},
 	{"two devices share one domain", two_devices_share_one_domain},
 	{"two domains of one container see the same", two_domains_of_one_container_see_the_same},
 	{"a device's mask bounds all IOVAs", a_device_mask_bounds_all_iovas},
 	{"LOW32 stays below 4 GiB", low32_stays_below_4_gib},
-	{"a narrow device reaches what is mapped for it", a_narrow_device_reaches_what_is_mapped_for_it},
+	{"a narrow device reaches what is mapped for it",
+		a_narrow_device_reaches_what_is_mapped_for_it},
 };
 
 REGISTER_TEST_SUITE(dma_exact) = {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How is DMA made visible to the byte? The kernel's VFIO interface, three registers of edu, and memory that is compared as a whole.
+ * How is DMA made visible to the byte? The kernel's VFIO interface, three registers of edu, and
+ * memory that is compared as a whole.
  */
 
 #include <dirent.h>
@@ -80,7 +81,7 @@ find_devices(uint16_t vendor, uint16_t device, char (*names)[DMAMAP_NAME_MAX], u
 		const char *bdf = entries[i]->d_name;
 
 		if (n < max && bdf[0] != '.' && file_holds(bdf, "vendor", vendor) &&
-				file_holds(bdf, "device", device) && is_ours(bdf))
+			file_holds(bdf, "device", device) && is_ours(bdf))
 			snprintf(names[n++], DMAMAP_NAME_MAX, "%.32s", bdf);
 		free(entries[i]);
 	}
@@ -94,8 +95,7 @@ edu_raw_name(unsigned int n)
 {
 	static char names[EDU_RAW_MAX][DMAMAP_NAME_MAX];
 
-	return n < find_devices(EDU_VENDOR_ID, EDU_DEVICE_ID, names, EDU_RAW_MAX) ?
-		names[n] : NULL;
+	return n < find_devices(EDU_VENDOR_ID, EDU_DEVICE_ID, names, EDU_RAW_MAX) ? names[n] : NULL;
 }
 
 static int
@@ -120,7 +120,7 @@ map_bar(struct edu_raw *e)
 	void *va;
 
 	if (ioctl(e->fd, VFIO_DEVICE_GET_REGION_INFO, &bar) < 0 ||
-			ioctl(e->fd, VFIO_DEVICE_GET_REGION_INFO, &cfg) < 0)
+		ioctl(e->fd, VFIO_DEVICE_GET_REGION_INFO, &cfg) < 0)
 		return -errno;
 	e->cfg_off = cfg.offset;
 	va = mmap(NULL, EDU_BAR_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, e->fd, bar.offset);
@@ -232,8 +232,8 @@ make_traffic(unsigned int n, uint64_t iova, int started)
 	struct room *r = room_make(4096);
 
 	if (r == NULL || dmamap_container_create(&conf, &c) != 0 || edu_raw_open(&e, c, n) != 0 ||
-			dmamap_zone_alloc(c, &zone_conf, &z) != 0 ||
-			dmamap_map(c, r->va, r->len, DMAMAP_RW | DMAMAP_FIXED, &iova) != 0)
+		dmamap_zone_alloc(c, &zone_conf, &z) != 0 ||
+		dmamap_map(c, r->va, r->len, DMAMAP_RW | DMAMAP_FIXED, &iova) != 0)
 		return;
 	edu_raw_read(&e, iova + 1000, 0, 1000);
 	for (;;) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How is DMA made visible to the byte? An edu device without its driver, straight on a container, and rooms: memory of
- * which every byte is known, so that a stray write anywhere in them is seen.
+ * How is DMA made visible to the byte? An edu device without its driver, straight on a container,
+ * and rooms: memory of which every byte is known, so that a stray write anywhere in them is seen.
  */
 
 #ifndef TEST_DMA_EDU_RAW_H
@@ -36,12 +36,12 @@ struct room {
 };
 
 /**
- * The devices with this vendor and device id that tests may have: of those that the runner names in GANTRY_DEVICES or, where
- * it is not set, of all that are bound to vfio-pci; ascending.
+ * The devices with this vendor and device id that tests may have: of those that the runner names in
+ * GANTRY_DEVICES or, where it is not set, of all that are bound to vfio-pci; ascending.
  * @return how many there are in names[], at most max.
  */
-unsigned int find_devices(uint16_t vendor, uint16_t device, char (*names)[DMAMAP_NAME_MAX],
-	unsigned int max);
+unsigned int find_devices(
+	uint16_t vendor, uint16_t device, char (*names)[DMAMAP_NAME_MAX], unsigned int max);
 
 /** The name of the driver that holds a PCI device; "": none. Valid until the next call. */
 const char *driver_of(const char *bdf);
@@ -49,7 +49,8 @@ const char *driver_of(const char *bdf);
 /** The n-th edu device's address; NULL: there are fewer. */
 const char *edu_raw_name(unsigned int n);
 
-/** Attach the n-th edu device and let it master the bus. @return 0, or the negative errno of what failed. */
+/** Attach the n-th edu device and let it master the bus. @return 0, or the negative errno of what
+ * failed. */
 int edu_raw_open(struct edu_raw *e, struct dmamap_container *c, unsigned int n);
 /** The same for a device that is attached already; edu_raw_close() detaches it. */
 int edu_raw_start(struct edu_raw *e, struct dmamap_device *dma);
@@ -66,15 +67,16 @@ int edu_raw_read(struct edu_raw *e, uint64_t iova, uint32_t off, uint32_t len);
 int edu_raw_write(struct edu_raw *e, uint64_t iova, uint32_t off, uint32_t len);
 
 /**
- * Start a process that attaches the n-th edu device to a container of its own, has a zone of one 2 MiB page in it, and lets
- * the device write to an IOVA, over and over. It is there to be killed.
+ * Start a process that attaches the n-th edu device to a container of its own, has a zone of one 2
+ * MiB page in it, and lets the device write to an IOVA, over and over. It is there to be killed.
  * @return its id, with a transfer running; -1: it failed.
  */
 pid_t edu_raw_child(unsigned int n, uint64_t iova);
 /** Kill it and wait until nothing is left of it. */
 void edu_raw_child_kill(pid_t pid);
 
-/** Make a room of base pages, filled with bytes of its own; one of the suite's rooms, all freed by rooms_free(). */
+/** Make a room of base pages, filled with bytes of its own; one of the suite's rooms, all freed by
+ * rooms_free(). */
 struct room *room_make(size_t len);
 /** Take memory that is there (a zone's) as a room; it is filled. */
 struct room *room_adopt(void *va, size_t len);

@@ -25,10 +25,12 @@ static struct dmamap_container *c, *other;
 static int
 setup(void)
 {
+	TEST_ASSERT_SUCCESS(
+		dmamap_container_create(&(struct dmamap_container_conf){.name = "mbuf"}, &c),
+		"container");
 	TEST_ASSERT_SUCCESS(dmamap_container_create(
-		&(struct dmamap_container_conf){.name = "mbuf"}, &c), "container");
-	TEST_ASSERT_SUCCESS(dmamap_container_create(
-		&(struct dmamap_container_conf){.name = "mbuf-other"}, &other), "container");
+				    &(struct dmamap_container_conf){.name = "mbuf-other"}, &other),
+		"container");
 	return 0;
 }
 
@@ -61,8 +63,8 @@ check_mbuf(struct rte_mempool *mp, void *arg, void *obj, unsigned int index)
 
 	check->seen++;
 	if (dmamap_va2iova(check->c, m->buf_addr) != rte_mbuf_iova_get(m) ||
-			dmamap_va2iova(check->c, last) != rte_mbuf_iova_get(m) + m->buf_len - 1 ||
-			dmamap_iova2va(check->c, rte_mbuf_iova_get(m)) != m->buf_addr)
+		dmamap_va2iova(check->c, last) != rte_mbuf_iova_get(m) + m->buf_len - 1 ||
+		dmamap_iova2va(check->c, rte_mbuf_iova_get(m)) != m->buf_addr)
 		check->wrong++;
 }
 
@@ -122,7 +124,8 @@ count_crossing(struct rte_mempool *mp, void *arg, void *obj, unsigned int i)
 	*(unsigned int *)arg += first >> 21 != last >> 21;
 }
 
-/* The zone is filled to its end, with whole objects on each of its pages, whatever the EAL takes for pages. */
+/* The zone is filled to its end, with whole objects on each of its pages, whatever the EAL takes
+ * for pages. */
 static int
 test_density(void)
 {
@@ -135,12 +138,14 @@ test_density(void)
 	for (i = 0; i < RTE_DIM(sizes); i++) {
 		mp = dmamap_pktmbuf_pool_create(c, "density", sizes[i], 0, 0, ROOM, SOCKET_ID_ANY);
 		TEST_ASSERT_NOT_NULL(mp, "%u mbufs: %s", sizes[i], rte_strerror(rte_errno));
-		TEST_ASSERT_EQUAL(mp->populated_size, sizes[i], "%u of %u", mp->populated_size, sizes[i]);
+		TEST_ASSERT_EQUAL(
+			mp->populated_size, sizes[i], "%u of %u", mp->populated_size, sizes[i]);
 		TEST_ASSERT(!(mp->flags & (RTE_MEMPOOL_F_NO_IOVA_CONTIG | RTE_MEMPOOL_F_NON_IO)),
 			"it does not say that it is for devices: %x", mp->flags);
 		crossing = 0;
 		rte_mempool_obj_iter(mp, count_crossing, &crossing);
-		TEST_ASSERT_EQUAL(crossing, 0, "%u of %u mbufs lie on two pages", crossing, sizes[i]);
+		TEST_ASSERT_EQUAL(
+			crossing, 0, "%u of %u mbufs lie on two pages", crossing, sizes[i]);
 		rte_mempool_free(mp);
 	}
 	return TEST_SUCCESS;
@@ -168,7 +173,8 @@ test_share(void)
 	struct iova_check check = {.c = other};
 	struct rte_mempool *mp, *before;
 
-	/* Something else is mapped first, so that the pool is not where a new container would put it. */
+	/* Something else is mapped first, so that the pool is not where a new container would put
+	 * it. */
 	before = dmamap_pktmbuf_pool_create(c, "before", 1, 0, 0, ROOM, SOCKET_ID_ANY);
 	TEST_ASSERT_NOT_NULL(before, "no pool: %s", rte_strerror(rte_errno));
 	mp = dmamap_pktmbuf_pool_create(c, "share", N_MBUFS, 32, 0, ROOM, SOCKET_ID_ANY);
@@ -215,15 +221,19 @@ test_refusals(void)
 	TEST_ASSERT_NOT_NULL(mp, "no pool: %s", rte_strerror(rte_errno));
 	for (i = 0; i < RTE_DIM(cases); i++) {
 		test_log_begin();
-		TEST_ASSERT_NULL(dmamap_pktmbuf_pool_create(c, cases[i].name, N_MBUFS,
-			cases[i].cache, cases[i].priv, cases[i].room, SOCKET_ID_ANY), "case %u", i);
-		TEST_ASSERT_EQUAL(rte_errno, cases[i].error, "case %u: %s", i,
-			rte_strerror(rte_errno));
-		TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "dmamap_mbuf: "), "case %u: no line", i);
+		TEST_ASSERT_NULL(
+			dmamap_pktmbuf_pool_create(c, cases[i].name, N_MBUFS, cases[i].cache,
+				cases[i].priv, cases[i].room, SOCKET_ID_ANY),
+			"case %u", i);
+		TEST_ASSERT_EQUAL(
+			rte_errno, cases[i].error, "case %u: %s", i, rte_strerror(rte_errno));
+		TEST_ASSERT_NOT_NULL(
+			strstr(test_log_end(), "dmamap_mbuf: "), "case %u: no line", i);
 		TEST_ASSERT_EQUAL(mapped(c), 1, "case %u left something behind", i);
 	}
-	TEST_ASSERT_NULL(dmamap_pktmbuf_pool_create(NULL, "none", N_MBUFS, 0, 0, ROOM,
-		SOCKET_ID_ANY), "without a container");
+	TEST_ASSERT_NULL(
+		dmamap_pktmbuf_pool_create(NULL, "none", N_MBUFS, 0, 0, ROOM, SOCKET_ID_ANY),
+		"without a container");
 
 	plain = rte_pktmbuf_pool_create("plain", N_MBUFS, 0, 0, ROOM, SOCKET_ID_ANY);
 	TEST_ASSERT_NOT_NULL(plain, "plain pool");

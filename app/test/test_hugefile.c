@@ -72,7 +72,8 @@ start_owner(char path[PATH_MAX])
 		return -1;
 	pid = fork();
 	if (pid == 0) {
-		if (dm_hugefile_create(dir, path, PATH_MAX) >= 0 && write(ready[1], path, PATH_MAX) == PATH_MAX)
+		if (dm_hugefile_create(dir, path, PATH_MAX) >= 0 &&
+			write(ready[1], path, PATH_MAX) == PATH_MAX)
 			pause();
 		_exit(1);
 	}
@@ -174,8 +175,9 @@ a_name_lasts_a_moment(void)
 static int
 other_files_stay(void)
 {
-	static const char *const names[] = {"rtemap_0", "gantry", "gantry-1", "gantry-2147483647-1-0.bak",
-		"gantry-2147483647-1", "gantry--5-1-0", "my-gantry-2147483647-1-0"};
+	static const char *const names[] = {"rtemap_0", "gantry", "gantry-1",
+		"gantry-2147483647-1-0.bak", "gantry-2147483647-1", "gantry--5-1-0",
+		"my-gantry-2147483647-1-0"};
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(names); i++)
@@ -199,7 +201,8 @@ open_for_ever(void)
 	}
 }
 
-/** Killed wherever it is at the moment. Here O_TMPFILE works, so there is nothing to remove either. */
+/** Killed wherever it is at the moment. Here O_TMPFILE works, so there is nothing to remove either.
+ */
 static int
 a_kill_leaves_no_file(void)
 {
@@ -252,5 +255,9 @@ static const struct test_case cases[] = {
 	{"a kill leaves nothing that stays", a_kill_leaves_nothing_that_stays},
 };
 
-REGISTER_TEST_SUITE(hugefile) = {.name = "hugefile", .kind = TEST_FAST, .cases = cases,
-	.n_cases = RTE_DIM(cases), .setup = setup, .teardown = teardown};
+REGISTER_TEST_SUITE(hugefile) = {.name = "hugefile",
+	.kind = TEST_FAST,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = setup,
+	.teardown = teardown};

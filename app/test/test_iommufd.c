@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is the iommufd backend right about the kernel? On the model in Linux' place, which answers oddly where told to.
+ * Is the iommufd backend right about the kernel? On the model in Linux' place, which answers oddly
+ * where told to.
  */
 
 #include <errno.h>
@@ -215,8 +216,8 @@ maps_and_reports_what_was_unmapped(void)
 static int
 isolated_domains_share_what_is_pinned(void)
 {
-	const struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_IOMMUFD,
-		.sharing = DMAMAP_ISOLATE};
+	const struct dmamap_container_conf conf = {
+		.backend = DMAMAP_BACKEND_IOMMUFD, .sharing = DMAMAP_ISOLATE};
 	rte_iova_t early = 0x10000000, late = 0x20000000;
 	struct dmamap_device *a, *b;
 	struct dmamap_container *c;
@@ -228,8 +229,10 @@ isolated_domains_share_what_is_pinned(void)
 		"there is nothing to share yet");
 	TEST_ASSERT_SUCCESS(dmamap_container_attach(c, B, &b), "attach");
 	TEST_ASSERT_EQUAL(dmamap_model_calls(model, DMAMAP_MODEL_IOAS_COPY), 1, "the replay");
-	TEST_ASSERT_SUCCESS(dmamap_map(c, VA + PAGE, 3 * PAGE, DMAMAP_RW | DMAMAP_FIXED, &late), "map");
-	TEST_ASSERT_EQUAL(dmamap_model_calls(model, DMAMAP_MODEL_IOMMU_MAP), 4, "two maps in two tables");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(c, VA + PAGE, 3 * PAGE, DMAMAP_RW | DMAMAP_FIXED, &late), "map");
+	TEST_ASSERT_EQUAL(
+		dmamap_model_calls(model, DMAMAP_MODEL_IOMMU_MAP), 4, "two maps in two tables");
 	TEST_ASSERT_EQUAL(dmamap_model_locked(model), 4 * PAGE, "pages are pinned for each domain");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, late, 3 * PAGE), "unmap");
 	TEST_ASSERT_EQUAL(dmamap_model_locked(model), PAGE, "pages stay pinned");
@@ -249,8 +252,9 @@ replace_device(const char *name, const struct dmamap_model_iommu_conf *iommu_con
 
 	TEST_ASSERT_SUCCESS(dmamap_model_remove_device(model, name), "remove");
 	group.iommu = dmamap_model_add_iommu(model, iommu_conf);
-	TEST_ASSERT_SUCCESS(dmamap_model_add_device(model, dmamap_model_add_group(model, &group), name,
-		-1, "vfio-pci"), "add");
+	TEST_ASSERT_SUCCESS(dmamap_model_add_device(model, dmamap_model_add_group(model, &group),
+				    name, -1, "vfio-pci"),
+		"add");
 	model_linux_end();
 	return model_linux_begin(model, names, RTE_DIM(names));
 }
@@ -273,21 +277,24 @@ an_address_space_in_the_way_of_a_device_is_named(void)
 	TEST_ASSERT_SUCCESS(dmamap_container_attach(c, A, &a), "attach");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, VA, PAGE, DMAMAP_READ | DMAMAP_FIXED, &iova), "map");
 
-	/* The kernel says no more than EADDRINUSE. A device that translates it all the same gets an address space of its own. */
+	/* The kernel says no more than EADDRINUSE. A device that translates it all the same gets an
+	 * address space of its own. */
 	dmamap_model_fail(model, 1 << DMAMAP_MODEL_ATTACH_PT, 1, EADDRINUSE);
 	TEST_ASSERT_SUCCESS(dmamap_container_attach(c, B, &b), "attach");
 	dmamap_container_info(c, &info);
 	TEST_ASSERT_EQUAL(info.n_domains, 2, "%u domains", info.n_domains);
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(b), "detach");
 
-	TEST_ASSERT_SUCCESS(replace_device(B, &narrow, (struct dmamap_model_group_conf){0}), "narrow");
+	TEST_ASSERT_SUCCESS(
+		replace_device(B, &narrow, (struct dmamap_model_group_conf){0}), "narrow");
 	before = dmamap_model_dump(model);
 	test_log_begin();
 	rc = dmamap_container_attach(c, B, &b);
 	log = test_log_end();
 	TEST_ASSERT_EQUAL(rc, -EADDRINUSE, "%d", rc);
 	TEST_ASSERT(strstr(log, "[0x10000000, 0x10000fff]") != NULL &&
-		strstr(log, "[0x10000000, 0xffffffffffffffff] is out of reach") != NULL, "log: %s", log);
+			strstr(log, "[0x10000000, 0xffffffffffffffff] is out of reach") != NULL,
+		"log: %s", log);
 	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, &conflict, 1), 1, "conflicts");
 	TEST_ASSERT(conflict.va == VA && conflict.type == DMAMAP_RESERVED_APERTURE, "the conflict");
 	TEST_ASSERT(unchanged(before), "the refused attach left something");
@@ -364,8 +371,8 @@ makes_room_for_many_ranges(void)
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(resv); i++)
-		resv[i] = (struct dmamap_model_resv){{i * 0x10000 + 0x1000, i * 0x10000 + 0xffff},
-			DMAMAP_RESERVED_BUS};
+		resv[i] = (struct dmamap_model_resv){
+			{i * 0x10000 + 0x1000, i * 0x10000 + 0xffff}, DMAMAP_RESERVED_BUS};
 	TEST_ASSERT_SUCCESS(replace_device(A, &coherent, group), "reserved ranges");
 	dev = attach(A);
 	TEST_ASSERT_NOT_NULL(dev, "attach");
@@ -417,7 +424,8 @@ explains_what_the_kernel_refuses(void)
 			"fuser -v /dev/vfio/devices/vfio0 /dev/vfio/0"},
 		{DMAMAP_MODEL_BIND_IOMMUFD, ENODEV, -ENODEV,
 			A ": iommufd does not take it: No such device"},
-		{DMAMAP_MODEL_ATTACH_PT, ENOMEM, -ENOMEM, A ": iommufd does not attach it to IOAS 1"},
+		{DMAMAP_MODEL_ATTACH_PT, ENOMEM, -ENOMEM,
+			A ": iommufd does not attach it to IOAS 1"},
 		{DMAMAP_MODEL_ATTACH_PT, EADDRINUSE, -EADDRINUSE, NULL},
 		{DMAMAP_MODEL_ATTACH_PT, EINVAL, -EINVAL, NULL},
 	};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is the iommufd backend right about Linux? On a kernel that has it, with the devices that the runner assigned.
+ * Is the iommufd backend right about Linux? On a kernel that has it, with the devices that the
+ * runner assigned.
  */
 
 #include <errno.h>
@@ -55,8 +56,8 @@ setup(void)
 		return test_skip("no /dev/iommu: this kernel lacks IOMMUFD");
 	if (list == NULL || list[0] == '\0')
 		return test_skip("no devices are assigned (GANTRY_DEVICES)");
-	memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		0);
+	memory = mmap(
+		NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(memory != MAP_FAILED, "mmap");
 	return find_devices_and_attach(list);
 }
@@ -180,7 +181,8 @@ is_empty_after_the_last_device(void)
 	return TEST_SUCCESS;
 }
 
-/** The whole way: a container that chooses iommufd by itself, and a device that reads and writes by it. */
+/** The whole way: a container that chooses iommufd by itself, and a device that reads and writes by
+ * it. */
 static int
 a_device_reaches_a_zone(void)
 {

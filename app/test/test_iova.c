@@ -89,13 +89,26 @@ bad_arguments_are_refused(void)
 		uint64_t len, align, phase;
 		struct dmamap_range within;
 	} bad[] = {
-		{0, K4, 0, {0, TOP}}, {1, K4, 0, {0, TOP}}, {K4 + 1, K4, 0, {0, TOP}},
-		{K4, 0, 0, {0, TOP}}, {K4, 1, 0, {0, TOP}}, {K4, 2048, 0, {0, TOP}},
-		{K4, 3 * K4, 0, {0, TOP}}, {K4, K4, K4, {0, TOP}}, {K4, M2, M2, {0, TOP}},
-		{K4, M2, 100, {0, TOP}}, {K4, K4, 0, {2, 1}}, {TOP, K4, 0, {0, TOP}},
+		{0, K4, 0, {0, TOP}},
+		{1, K4, 0, {0, TOP}},
+		{K4 + 1, K4, 0, {0, TOP}},
+		{K4, 0, 0, {0, TOP}},
+		{K4, 1, 0, {0, TOP}},
+		{K4, 2048, 0, {0, TOP}},
+		{K4, 3 * K4, 0, {0, TOP}},
+		{K4, K4, K4, {0, TOP}},
+		{K4, M2, M2, {0, TOP}},
+		{K4, M2, 100, {0, TOP}},
+		{K4, K4, 0, {2, 1}},
+		{TOP, K4, 0, {0, TOP}},
 	};
 	static const struct dmamap_range bad_fixed[] = {
-		{1, K4}, {0, 0}, {0, 1}, {K4, K4 + 1}, {TOP - K4 + 1, 2 * K4}, {0, TOP},
+		{1, K4},
+		{0, 0},
+		{0, 1},
+		{K4, K4 + 1},
+		{TOP - K4 + 1, 2 * K4},
+		{0, TOP},
 	};
 	rte_iova_t iova;
 	unsigned int i;
@@ -103,7 +116,8 @@ bad_arguments_are_refused(void)
 	TEST_ASSERT_SUCCESS(use_one(0, TOP), "usable");
 	for (i = 0; i < RTE_DIM(bad); i++)
 		TEST_ASSERT_EQUAL(dm_iova_take(space, bad[i].len, bad[i].align, bad[i].phase,
-					  bad[i].within, &iova), -EINVAL, "take %u", i);
+					  bad[i].within, &iova),
+			-EINVAL, "take %u", i);
 	for (i = 0; i < RTE_DIM(bad_fixed); i++)
 		TEST_ASSERT_EQUAL(dm_iova_take_fixed(space, bad_fixed[i].start, bad_fixed[i].last),
 			-EINVAL, "fixed %u", i);
@@ -124,23 +138,27 @@ both_ends_of_the_space(void)
 	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, last_page, K4), "the last page");
 	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, 0, K4), "the first page");
 	TEST_ASSERT_EQUAL(dm_iova_take_fixed(space, last_page, K4), -EEXIST, "twice");
-	TEST_ASSERT_EQUAL(dm_iova_take(space, K4, K4, 0, SPAN(last_page, TOP), &iova), -ENOSPC, "full");
+	TEST_ASSERT_EQUAL(
+		dm_iova_take(space, K4, K4, 0, SPAN(last_page, TOP), &iova), -ENOSPC, "full");
 	TEST_ASSERT_EQUAL(dm_iova_take(space, K4, K4, 0, SPAN(0, K4 - 1), &iova), -ENOSPC, "full");
 	TEST_ASSERT_SUCCESS(dm_iova_next_live(space, 0, &r), "first live");
 	TEST_ASSERT(r.start == 0 && r.last == K4 - 1, "first live is elsewhere");
 	TEST_ASSERT_SUCCESS(dm_iova_next_live(space, 1, &r), "next live");
 	TEST_ASSERT(r.start == last_page && r.last == TOP, "last live is elsewhere");
 	TEST_ASSERT_EQUAL(dm_iova_next_live(space, last_page + 1, &r), -ENOENT, "behind the last");
-	TEST_ASSERT_SUCCESS(dm_iova_take(space, M2, K4, 0, SPAN(last_page - M2, TOP), &iova), "below");
+	TEST_ASSERT_SUCCESS(
+		dm_iova_take(space, M2, K4, 0, SPAN(last_page - M2, TOP), &iova), "below");
 	TEST_ASSERT_EQUAL(iova, last_page - M2, "not flush below the last page");
 	TEST_ASSERT_SUCCESS(dm_iova_give(space, last_page, K4), "give the last");
 	TEST_ASSERT_SUCCESS(dm_iova_take(space, K4, K4, 0, SPAN(last_page, TOP), &iova), "again");
 	TEST_ASSERT_EQUAL(iova, last_page, "the last page again");
-	TEST_ASSERT_EQUAL(dm_iova_take(space, UINT64_C(1) << 63, UINT64_C(1) << 63, 0, DMAMAP_ANYWHERE,
-				  &iova), -ENOSPC, "half of everything, twice occupied");
+	TEST_ASSERT_EQUAL(dm_iova_take(space, UINT64_C(1) << 63, UINT64_C(1) << 63, 0,
+				  DMAMAP_ANYWHERE, &iova),
+		-ENOSPC, "half of everything, twice occupied");
 	TEST_ASSERT_SUCCESS(dm_iova_give(space, 0, K4), "give the first");
 	TEST_ASSERT_SUCCESS(dm_iova_take(space, UINT64_C(1) << 63, UINT64_C(1) << 63, 0,
-				    DMAMAP_ANYWHERE, &iova), "half of everything");
+				    DMAMAP_ANYWHERE, &iova),
+		"half of everything");
 	TEST_ASSERT_EQUAL(iova, 0, "the lower half");
 	return TEST_SUCCESS;
 }
@@ -168,9 +186,19 @@ alignment_and_phase(void)
 	static const struct {
 		uint64_t len, align, phase;
 	} ask[] = {
-		{K4, K4, 0}, {K4, M2, 0}, {K4, M2, K4}, {K4, M2, M2 - K4}, {M2, M2, 0}, {M2, M2, 5 * K4},
-		{3 * M2 + K4, M2, M2 - K4}, {G1, G1, 0}, {K4, G1, G1 - K4}, {G1 + M2, G1, M2},
-		{5 * K4, 8 * K4, 3 * K4}, {2 * G1, K4, 0}, {K4, UINT64_C(1) << 38, 0},
+		{K4, K4, 0},
+		{K4, M2, 0},
+		{K4, M2, K4},
+		{K4, M2, M2 - K4},
+		{M2, M2, 0},
+		{M2, M2, 5 * K4},
+		{3 * M2 + K4, M2, M2 - K4},
+		{G1, G1, 0},
+		{K4, G1, G1 - K4},
+		{G1 + M2, G1, M2},
+		{5 * K4, 8 * K4, 3 * K4},
+		{2 * G1, K4, 0},
+		{K4, UINT64_C(1) << 38, 0},
 		{K4, UINT64_C(1) << 38, K4},
 	};
 	struct dmamap_range prev = {1, 0}, r;
@@ -181,11 +209,13 @@ alignment_and_phase(void)
 	TEST_ASSERT_SUCCESS(use_one(3 * K4, (UINT64_C(1) << 39) + K4 - 1), "usable");
 	for (i = 0; i < RTE_DIM(ask); i++) {
 		TEST_ASSERT_SUCCESS(dm_iova_take(space, ask[i].len, ask[i].align, ask[i].phase,
-					    DMAMAP_ANYWHERE, &iova[i]), "take %u", i);
+					    DMAMAP_ANYWHERE, &iova[i]),
+			"take %u", i);
 		TEST_ASSERT_EQUAL(iova[i] % ask[i].align, ask[i].phase, "phase of %u", i);
 	}
 	for (i = 0; i < RTE_DIM(ask); i++) {
-		TEST_ASSERT_SUCCESS(dm_iova_next_live(space, i == 0 ? 0 : prev.last + 1, &r), "live");
+		TEST_ASSERT_SUCCESS(
+			dm_iova_next_live(space, i == 0 ? 0 : prev.last + 1, &r), "live");
 		TEST_ASSERT(i == 0 || r.start > prev.last, "overlap");
 		prev = r;
 	}
@@ -202,16 +232,19 @@ within_is_obeyed(void)
 	rte_iova_t iova;
 
 	TEST_ASSERT_SUCCESS(use_one(K4, (UINT64_C(1) << 40) - 1), "usable");
-	TEST_ASSERT_SUCCESS(dm_iova_take(space, K4, K4, 0, SPAN(7 * K4 + 1, 9 * K4 - 1), &iova), "one");
+	TEST_ASSERT_SUCCESS(
+		dm_iova_take(space, K4, K4, 0, SPAN(7 * K4 + 1, 9 * K4 - 1), &iova), "one");
 	TEST_ASSERT_EQUAL(iova, 8 * K4, "the only whole page within");
-	TEST_ASSERT_EQUAL(dm_iova_take(space, K4, K4, 0, SPAN(7 * K4 + 1, 9 * K4 - 1), &iova), -ENOSPC,
-		"twice");
-	TEST_ASSERT_EQUAL(dm_iova_take(space, K4, K4, 0, SPAN(0, K4 - 1), &iova), -ENOSPC, "reserved");
-	TEST_ASSERT_EQUAL(dm_iova_take(space, K4, K4, 0, SPAN(UINT64_C(1) << 40, TOP), &iova), -ENOSPC,
-		"beyond");
+	TEST_ASSERT_EQUAL(dm_iova_take(space, K4, K4, 0, SPAN(7 * K4 + 1, 9 * K4 - 1), &iova),
+		-ENOSPC, "twice");
+	TEST_ASSERT_EQUAL(
+		dm_iova_take(space, K4, K4, 0, SPAN(0, K4 - 1), &iova), -ENOSPC, "reserved");
+	TEST_ASSERT_EQUAL(dm_iova_take(space, K4, K4, 0, SPAN(UINT64_C(1) << 40, TOP), &iova),
+		-ENOSPC, "beyond");
 	TEST_ASSERT_EQUAL(dm_iova_take(space, 2 * K4, K4, 0, SPAN(0, 2 * K4 - 1), &iova), -ENOSPC,
 		"partly reserved");
-	TEST_ASSERT_SUCCESS(dm_iova_take(space, M2, M2, 0, SPAN(3 * M2, 4 * M2 - 1), &iova), "exact");
+	TEST_ASSERT_SUCCESS(
+		dm_iova_take(space, M2, M2, 0, SPAN(3 * M2, 4 * M2 - 1), &iova), "exact");
 	TEST_ASSERT_EQUAL(iova, 3 * M2, "exact place");
 	TEST_ASSERT_EQUAL(dm_iova_take(space, G1, G1, 0, SPAN(G1 + 1, 3 * G1 - 2), &iova), -ENOSPC,
 		"no aligned GiB within");
@@ -227,9 +260,11 @@ low_addresses_remain_for_narrow_devices(void)
 
 	TEST_ASSERT_SUCCESS(use_one(K4, (UINT64_C(1) << 39) - 1), "usable");
 	for (i = 0; i < 300; i++)
-		TEST_ASSERT_SUCCESS(dm_iova_take(space, G1, G1, 0, DMAMAP_ANYWHERE, &iova), "wide %u", i);
+		TEST_ASSERT_SUCCESS(
+			dm_iova_take(space, G1, G1, 0, DMAMAP_ANYWHERE, &iova), "wide %u", i);
 	for (i = 0; i < 256; i++) {
-		TEST_ASSERT_SUCCESS(dm_iova_take(space, M2, M2, 0, SPAN(0, low - 1), &iova), "low %u", i);
+		TEST_ASSERT_SUCCESS(
+			dm_iova_take(space, M2, M2, 0, SPAN(0, low - 1), &iova), "low %u", i);
 		TEST_ASSERT(iova + M2 <= low, "not low");
 	}
 	return TEST_SUCCESS;
@@ -240,8 +275,9 @@ fixed_places(void)
 {
 	rte_iova_t iova;
 
-	TEST_ASSERT_SUCCESS(use((struct dmamap_range[]){{K4, 16 * K4 - 1}, {32 * K4, 64 * K4 - 1}}, 2,
-				    NULL), "usable");
+	TEST_ASSERT_SUCCESS(
+		use((struct dmamap_range[]){{K4, 16 * K4 - 1}, {32 * K4, 64 * K4 - 1}}, 2, NULL),
+		"usable");
 	TEST_ASSERT_EQUAL(dm_iova_take_fixed(space, 0, K4), -ERANGE, "reserved");
 	TEST_ASSERT_EQUAL(dm_iova_take_fixed(space, 0, 2 * K4), -ERANGE, "partly reserved");
 	TEST_ASSERT_EQUAL(dm_iova_take_fixed(space, 15 * K4, 2 * K4), -ERANGE, "beyond the range");
@@ -274,7 +310,8 @@ fixed_finds_what_was_given_back(void)
 	for (i = 0; i < RTE_DIM(iova); i++)
 		TEST_ASSERT_SUCCESS(dm_iova_give(space, iova[i], 4 * K4), "give");
 	for (i = 0; i < RTE_DIM(iova); i++)
-		TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, iova[i] + K4, K4), "inside what was given");
+		TEST_ASSERT_SUCCESS(
+			dm_iova_take_fixed(space, iova[i] + K4, K4), "inside what was given");
 	TEST_ASSERT_SUCCESS(take(4 * K4, &at), "take after");
 	for (i = 0; i < RTE_DIM(iova); i++)
 		TEST_ASSERT_NOT_EQUAL(at, iova[i], "the same addresses twice");
@@ -284,7 +321,8 @@ fixed_finds_what_was_given_back(void)
 static int
 only_what_was_taken_is_taken_back(void)
 {
-	static const uint64_t lens[] = {K4, 2 * K4, 3 * K4, 100 * K4, M2, M2 + K4, 3 * M2, G1, 3 * G1 + K4};
+	static const uint64_t lens[] = {
+		K4, 2 * K4, 3 * K4, 100 * K4, M2, M2 + K4, 3 * M2, G1, 3 * G1 + K4};
 	struct dm_iova_stats st;
 	rte_iova_t iova;
 	unsigned int i;
@@ -302,10 +340,12 @@ only_what_was_taken_is_taken_back(void)
 		TEST_ASSERT_EQUAL(dm_iova_give(space, iova, TOP), -EINVAL, "everything");
 		TEST_ASSERT_EQUAL(dm_iova_give(space, iova + 1, len), -ENOENT, "off by one");
 		TEST_ASSERT_EQUAL(dm_iova_give(space, iova + K4, len), -ENOENT, "off by a page");
-		TEST_ASSERT_EQUAL(dm_iova_give(space, iova ^ (UINT64_C(1) << 60), len), -ENOENT, "foreign");
+		TEST_ASSERT_EQUAL(
+			dm_iova_give(space, iova ^ (UINT64_C(1) << 60), len), -ENOENT, "foreign");
 		TEST_ASSERT_EQUAL(dm_iova_give(space, TOP, len), -ENOENT, "RTE_BAD_IOVA");
 		dm_iova_stats(space, &st);
-		TEST_ASSERT(st.live_ranges == 1 && st.live_len == len, "a refused give changed something");
+		TEST_ASSERT(st.live_ranges == 1 && st.live_len == len,
+			"a refused give changed something");
 		TEST_ASSERT_SUCCESS(dm_iova_give(space, iova, len), "right");
 		TEST_ASSERT_EQUAL(dm_iova_give(space, iova, len), -ENOENT, "twice");
 		TEST_ASSERT_EQUAL(dm_iova_give(space, iova, len + K4), -ENOENT, "twice and longer");
@@ -370,7 +410,8 @@ last_hole_of_any_shape_is_found(void)
 	return TEST_SUCCESS;
 }
 
-/* Padding: what a range got because its class has that length. The space is large enough for it, unless said otherwise. */
+/* Padding: what a range got because its class has that length. The space is large enough for it,
+ * unless said otherwise. */
 
 #define WIDE_LAST ((UINT64_C(1) << 47) - 1)
 
@@ -389,8 +430,9 @@ next_interesting(uint64_t pages)
 {
 	if (pages < 1100)
 		return pages + 1;
-	return (pages & (pages - 1)) == 0 || ((pages - 1) & (pages - 2)) == 0 || pages % 2 == 0 ?
-		       pages + 1 : pages + RTE_MAX(pages / 97, UINT64_C(1));
+	return (pages & (pages - 1)) == 0 || ((pages - 1) & (pages - 2)) == 0 || pages % 2 == 0
+		? pages + 1
+		: pages + RTE_MAX(pages / 97, UINT64_C(1));
 }
 
 static int
@@ -406,8 +448,10 @@ padding_is_less_than_an_eighth(void)
 		TEST_ASSERT_SUCCESS(take(pages * K4, &iova), "%" PRIu64 " pages", pages);
 		more = padding() / K4;
 		TEST_ASSERT(more * 8 < pages, "%" PRIu64 " pages behind %" PRIu64, more, pages);
-		TEST_ASSERT(more == 0 || (pages > 32 && (pages & (pages - 1)) != 0), "%" PRIu64, pages);
-		TEST_ASSERT_EQUAL(dm_iova_give(space, iova, (pages + more + (more == 0)) * K4), -EINVAL, "padded");
+		TEST_ASSERT(
+			more == 0 || (pages > 32 && (pages & (pages - 1)) != 0), "%" PRIu64, pages);
+		TEST_ASSERT_EQUAL(dm_iova_give(space, iova, (pages + more + (more == 0)) * K4),
+			-EINVAL, "padded");
 		TEST_ASSERT_SUCCESS(dm_iova_give(space, iova, pages * K4), "give");
 		TEST_ASSERT_EQUAL(padding(), 0, "behind nothing");
 		padded += more > 0;
@@ -434,7 +478,8 @@ where_space_is_scarce_nothing_is_padded(void)
 	TEST_ASSERT_SUCCESS(dm_iova_take(space, len, M2, K4, DMAMAP_ANYWHERE, &iova), "phase");
 	TEST_ASSERT_SUCCESS(dm_iova_take(space, len, G1, 0, DMAMAP_ANYWHERE, &iova), "alignment");
 	TEST_ASSERT_EQUAL(padding(), 0, "special wishes");
-	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, UINT64_C(1) << 45, UINT64_C(3) << 45), "three quarters");
+	TEST_ASSERT_SUCCESS(
+		dm_iova_take_fixed(space, UINT64_C(1) << 45, UINT64_C(3) << 45), "three quarters");
 	TEST_ASSERT_SUCCESS(take(len, &iova), "nearly full");
 	TEST_ASSERT_EQUAL(padding(), 0, "nearly full");
 	return TEST_SUCCESS;
@@ -469,7 +514,8 @@ padding_is_in_nobodys_way(void)
 	}
 	TEST_ASSERT_EQUAL(take(K4, &at), -ENOSPC, "full");
 	TEST_ASSERT_EQUAL(padding(), 0, "full");
-	TEST_ASSERT_EQUAL(dm_iova_give(space, iova, len + pad), -EINVAL, "with what was its padding");
+	TEST_ASSERT_EQUAL(
+		dm_iova_give(space, iova, len + pad), -EINVAL, "with what was its padding");
 	TEST_ASSERT_SUCCESS(dm_iova_give(space, iova, len), "give");
 	TEST_ASSERT_SUCCESS(take(len, &at), "again");
 	TEST_ASSERT_EQUAL(at, iova, "another place");
@@ -490,8 +536,10 @@ a_fixed_place_may_be_in_a_padding(void)
 	TEST_ASSERT_SUCCESS(dm_iova_give(space, iova, 1024 * K4), "give it");
 	TEST_ASSERT_SUCCESS(take(len, &iova), "take");
 	TEST_ASSERT_EQUAL(padding(), 24 * K4, "padding");
-	TEST_ASSERT_EQUAL(dm_iova_take_fixed(space, iova + len - K4, 2 * K4), -EEXIST, "its last page too");
-	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, iova + len + 5 * K4, 100 * K4), "from its padding on");
+	TEST_ASSERT_EQUAL(
+		dm_iova_take_fixed(space, iova + len - K4, 2 * K4), -EEXIST, "its last page too");
+	TEST_ASSERT_SUCCESS(
+		dm_iova_take_fixed(space, iova + len + 5 * K4, 100 * K4), "from its padding on");
 	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, iova + len, 5 * K4), "what is left of it");
 	TEST_ASSERT_SUCCESS(dm_iova_next_live(space, 0, &r), "live");
 	TEST_ASSERT(r.start == iova && r.last == iova + len - 1, "another range");
@@ -514,7 +562,8 @@ a_padding_may_become_unusable(void)
 	TEST_ASSERT_SUCCESS(take(len, &iova), "take");
 	last = iova + len - 1;
 	TEST_ASSERT_EQUAL(padding(), 24 * K4, "padding");
-	TEST_ASSERT_EQUAL(use((struct dmamap_range[]){{0, last - 1}}, 1, &conflict), -EADDRINUSE, "a byte too far");
+	TEST_ASSERT_EQUAL(use((struct dmamap_range[]){{0, last - 1}}, 1, &conflict), -EADDRINUSE,
+		"a byte too far");
 	TEST_ASSERT(conflict.start == iova && conflict.last == last, "conflict");
 	TEST_ASSERT_EQUAL(padding(), 24 * K4, "a refusal changed something");
 	TEST_ASSERT_SUCCESS(use_one(iova, last + K4), "all but a page of its padding");
@@ -538,13 +587,16 @@ a_class_remembers_each_length(void)
 	TEST_ASSERT_SUCCESS(use_one(0, WIDE_LAST), "usable");
 	for (round = 0; round < 5; round++) {
 		for (i = 0; i < RTE_DIM(iova); i++)
-			TEST_ASSERT_SUCCESS(take((961 + (i * 7 + round) % 64) * K4, &iova[i]), "take");
+			TEST_ASSERT_SUCCESS(
+				take((961 + (i * 7 + round) % 64) * K4, &iova[i]), "take");
 		for (i = 0; i < RTE_DIM(iova); i++) {
 			uint64_t pages = 961 + (i * 7 + round) % 64;
 
-			TEST_ASSERT_EQUAL(dm_iova_give(space, iova[i], (pages ^ 1) * K4), -EINVAL, "other");
+			TEST_ASSERT_EQUAL(
+				dm_iova_give(space, iova[i], (pages ^ 1) * K4), -EINVAL, "other");
 			TEST_ASSERT_SUCCESS(dm_iova_give(space, iova[i], pages * K4), "give");
-			TEST_ASSERT_EQUAL(dm_iova_give(space, iova[i], pages * K4), -ENOENT, "twice");
+			TEST_ASSERT_EQUAL(
+				dm_iova_give(space, iova[i], pages * K4), -ENOENT, "twice");
 		}
 	}
 	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, 0, WIDE_LAST + 1), "an address was lost");
@@ -562,23 +614,30 @@ usable_grows_and_shrinks_while_ranges_live(void)
 	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, 100 * K4, 8 * K4), "low");
 	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, 900 * K4, 8 * K4), "high");
 
-	TEST_ASSERT_EQUAL(use((struct dmamap_range[]){{0, 107 * K4 - 1}, {900 * K4, TOP}}, 2, &conflict),
+	TEST_ASSERT_EQUAL(
+		use((struct dmamap_range[]){{0, 107 * K4 - 1}, {900 * K4, TOP}}, 2, &conflict),
 		-EADDRINUSE, "cut through the end of the low one");
 	TEST_ASSERT(conflict.start == 100 * K4 && conflict.last == 108 * K4 - 1, "conflict");
-	TEST_ASSERT_EQUAL(use((struct dmamap_range[]){{101 * K4, TOP}}, 1, &conflict), -EADDRINUSE, "start");
+	TEST_ASSERT_EQUAL(
+		use((struct dmamap_range[]){{101 * K4, TOP}}, 1, &conflict), -EADDRINUSE, "start");
 	TEST_ASSERT(conflict.start == 100 * K4, "conflict");
-	TEST_ASSERT_EQUAL(use((struct dmamap_range[]){{0, 103 * K4 - 1}, {104 * K4, TOP}}, 2, &conflict),
+	TEST_ASSERT_EQUAL(
+		use((struct dmamap_range[]){{0, 103 * K4 - 1}, {104 * K4, TOP}}, 2, &conflict),
 		-EADDRINUSE, "hole in the middle");
 	TEST_ASSERT(conflict.start == 100 * K4, "conflict");
 	TEST_ASSERT_EQUAL(use(NULL, 0, &conflict), -EADDRINUSE, "nothing");
 	TEST_ASSERT(conflict.start == 100 * K4, "the lowest conflict comes first");
 	TEST_ASSERT_EQUAL(use_one(0, 907 * K4 - 1), -EADDRINUSE, "no conflict wanted");
-	TEST_ASSERT_EQUAL(use((struct dmamap_range[]){{0, 904 * K4}}, 1, &conflict), -EADDRINUSE, "high");
+	TEST_ASSERT_EQUAL(
+		use((struct dmamap_range[]){{0, 904 * K4}}, 1, &conflict), -EADDRINUSE, "high");
 	TEST_ASSERT(conflict.start == 900 * K4 && conflict.last == 908 * K4 - 1, "conflict");
-	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, 0, 4 * K4), "a refusal changed what is usable");
+	TEST_ASSERT_SUCCESS(
+		dm_iova_take_fixed(space, 0, 4 * K4), "a refusal changed what is usable");
 
 	TEST_ASSERT_SUCCESS(use((struct dmamap_range[]){{0, 4 * K4 - 1}, {100 * K4, 108 * K4 - 1},
-					    {900 * K4, 910 * K4 - 1}}, 3, &conflict), "shrink to the live");
+					{900 * K4, 910 * K4 - 1}},
+				    3, &conflict),
+		"shrink to the live");
 	TEST_ASSERT_SUCCESS(take(2 * K4, &iova), "what is left");
 	TEST_ASSERT_EQUAL(iova, 908 * K4, "what is left");
 	TEST_ASSERT_EQUAL(take(K4, &iova), -ENOSPC, "nothing is left");
@@ -607,10 +666,12 @@ what_lies_in_caches_does_not_block_a_shrink(void)
 		TEST_ASSERT_SUCCESS(take((i % 4 + 1) * K4, &iova[i]), "take");
 	for (i = 0; i < RTE_DIM(iova); i++)
 		TEST_ASSERT_SUCCESS(dm_iova_give(space, iova[i], (i % 4 + 1) * K4), "give");
-	TEST_ASSERT_SUCCESS(use_one(UINT64_C(1) << 41, (UINT64_C(1) << 41) + 300 * K4 - 1), "elsewhere");
+	TEST_ASSERT_SUCCESS(
+		use_one(UINT64_C(1) << 41, (UINT64_C(1) << 41) + 300 * K4 - 1), "elsewhere");
 	for (i = 0; i < 300; i++) {
 		TEST_ASSERT_SUCCESS(take(K4, &iova[0]), "take");
-		TEST_ASSERT(iova[0] >= UINT64_C(1) << 41, "a range from a cache is not usable any more");
+		TEST_ASSERT(iova[0] >= UINT64_C(1) << 41,
+			"a range from a cache is not usable any more");
 	}
 	TEST_ASSERT_EQUAL(take(K4, &iova[0]), -ENOSPC, "full");
 	TEST_ASSERT_SUCCESS(dm_iova_next_live(space, 0, &r), "live");
@@ -629,8 +690,9 @@ a_random_history_equals_the_model(void)
 		h.steps = strtoull(steps, NULL, 0);
 	for (i = 0; i < IOVA_SCENES; i++) {
 		h.scene = i;
-		TEST_ASSERT_SUCCESS(iova_history_run(&h), "scene %u, seed %" PRIu64 ": step %" PRIu64 ": %s",
-			i, h.seed, h.step, h.wrong);
+		TEST_ASSERT_SUCCESS(iova_history_run(&h),
+			"scene %u, seed %" PRIu64 ": step %" PRIu64 ": %s", i, h.seed, h.step,
+			h.wrong);
 		TEST_ASSERT_EQUAL(h.seen_padding, i >= 3, "scene %u: paddings", i);
 	}
 	return TEST_SUCCESS;
@@ -638,8 +700,8 @@ a_random_history_equals_the_model(void)
 
 /* Threads. Each page has a byte that says whether somebody holds it. */
 
-#define BOARD 256	    /* ranges that threads hand to each other */
-#define PAGES (1u << 19)    /* of the usable range that the threads share */
+#define BOARD 256 /* ranges that threads hand to each other */
+#define PAGES (1u << 19) /* of the usable range that the threads share */
 #define BASE (UINT64_C(8) << 30)
 
 static struct {
@@ -657,7 +719,8 @@ hold(uint64_t first, uint64_t n, int by)
 	uint64_t wrong = first + n > PAGES, i;
 
 	for (i = first; wrong == 0 && i < first + n; i++)
-		wrong += __atomic_fetch_add(&shared.held[i], by, __ATOMIC_RELAXED) != (by > 0 ? 0 : 1);
+		wrong += __atomic_fetch_add(&shared.held[i], by, __ATOMIC_RELAXED) !=
+			(by > 0 ? 0 : 1);
 	if (wrong != 0)
 		__atomic_fetch_add(&shared.wrong, wrong, __ATOMIC_RELAXED);
 }
@@ -709,7 +772,8 @@ disturb(uint64_t x)
 	const uint64_t page = (x >> 8) % PAGES >> (x >> 40) % 8; /* rather where ranges are */
 	const struct dmamap_range narrow[] = {{BASE, shared.last}};
 	const struct dmamap_range wide[] = {{BASE, shared.last}, {K4, G1}};
-	const struct dmamap_range pierced[] = {{BASE, BASE + page * K4 - 1}, {BASE + (page + 1) * K4, shared.last}};
+	const struct dmamap_range pierced[] = {
+		{BASE, BASE + page * K4 - 1}, {BASE + (page + 1) * K4, shared.last}};
 	struct dm_iova_stats st;
 	struct dmamap_range r;
 	uint64_t wrong = 0;
@@ -748,7 +812,8 @@ disturb(uint64_t x)
 	return wrong;
 }
 
-/** Let threads trade ranges of below 2^orders pages, which lie in [BASE, last], but in practice in its first PAGES. */
+/** Let threads trade ranges of below 2^orders pages, which lie in [BASE, last], but in practice in
+ * its first PAGES. */
 static int
 trade(uint64_t last, unsigned int orders)
 {
@@ -782,10 +847,12 @@ trade(uint64_t last, unsigned int orders)
 	for (i = 0; i < BOARD; i++)
 		if (shared.range[i] != 0)
 			TEST_ASSERT_SUCCESS(dm_iova_give(space, BASE + (shared.range[i] >> 32) * K4,
-						    (shared.range[i] & UINT32_MAX) * K4), "give %u", i);
+						    (shared.range[i] & UINT32_MAX) * K4),
+				"give %u", i);
 	dm_iova_stats(space, &st);
 	TEST_ASSERT(st.live_ranges == 0 && st.live_len == 0, "something is left");
-	TEST_ASSERT_SUCCESS(dm_iova_take_fixed(space, BASE, last - BASE + 1), "an address was lost");
+	TEST_ASSERT_SUCCESS(
+		dm_iova_take_fixed(space, BASE, last - BASE + 1), "an address was lost");
 	return TEST_SUCCESS;
 }
 
@@ -872,7 +939,8 @@ a_life_ends_once(void)
 		goto out;
 	dm_live_begin(&t, i, again, key);
 	/* Who still remembers the first life cannot end the second. */
-	if (dm_live_find(&t, home, key, &next) != i || (next & DM_LIVE_LIVE) == 0 || dm_live_end(&t, i, word))
+	if (dm_live_find(&t, home, key, &next) != i || (next & DM_LIVE_LIVE) == 0 ||
+		dm_live_end(&t, i, word))
 		goto out;
 	if (!dm_live_end(&t, i, next))
 		goto out;
@@ -912,14 +980,16 @@ threads_come_and_go(void)
 
 	TEST_ASSERT_SUCCESS(use_one(BASE, BASE + PAGES * K4 - 1), "usable");
 	for (i = 0; i < 300; i++) {
-		TEST_ASSERT_SUCCESS(pthread_create(&thread[0], NULL, short_life, NULL), "thread %u", i);
+		TEST_ASSERT_SUCCESS(
+			pthread_create(&thread[0], NULL, short_life, NULL), "thread %u", i);
 		pthread_join(thread[0], &result);
 		good += result != NULL;
 	}
 	TEST_ASSERT_EQUAL(good, 300, "%u of 300 threads in a row", good);
 	TEST_ASSERT_SUCCESS(pthread_barrier_init(&barrier, NULL, MANY), "barrier");
 	for (i = 0; i < MANY; i++)
-		TEST_ASSERT_SUCCESS(pthread_create(&thread[i], NULL, short_life, &barrier), "thread %u", i);
+		TEST_ASSERT_SUCCESS(
+			pthread_create(&thread[i], NULL, short_life, &barrier), "thread %u", i);
 	for (i = 0, good = 0; i < MANY; i++) {
 		pthread_join(thread[i], &result);
 		good += result != NULL;
@@ -952,10 +1022,12 @@ static const struct test_case cases[] = {
 	{"a padding may become unusable", a_padding_may_become_unusable},
 	{"a class remembers each length", a_class_remembers_each_length},
 	{"usable grows and shrinks while ranges live", usable_grows_and_shrinks_while_ranges_live},
-	{"what lies in caches does not block a shrink", what_lies_in_caches_does_not_block_a_shrink},
+	{"what lies in caches does not block a shrink",
+		what_lies_in_caches_does_not_block_a_shrink},
 	{"a random history equals the model", a_random_history_equals_the_model},
 	{"threads never share an address", threads_never_share_an_address},
-	{"threads never share an address, with padding", threads_never_share_an_address_with_padding},
+	{"threads never share an address, with padding",
+		threads_never_share_an_address_with_padding},
 	{"of two who give the same, one succeeds", of_two_who_give_the_same_one_succeeds},
 	{"a life ends once", a_life_ends_once},
 	{"threads come and go", threads_come_and_go},

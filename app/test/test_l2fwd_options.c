@@ -148,7 +148,8 @@ test_plans(void)
 		{NULL, 0x3, 0x3, 2, 1, 0, NULL, 2, {0, 1}, {1, 0}, {0, 0}},
 		{NULL, 0xd, 0xf, 2, 2, 0, NULL, 3, {0, 2, 3}, {2, 0, 3}, {0, 0, 1}},
 		{NULL, 0x1, 0x1, 1, 1, 0, NULL, 1, {0}, {0}, {0}},
-		{"(0,3)(2,1)", 0xf, 0xf, 2, 2, 0, NULL, 4, {0, 1, 2, 3}, {3, 2, 1, 0}, {0, 0, 1, 1}},
+		{"(0,3)(2,1)", 0xf, 0xf, 2, 2, 0, NULL, 4, {0, 1, 2, 3}, {3, 2, 1, 0},
+			{0, 0, 1, 1}},
 		{"(1,1)", 0x2, 0x3, 1, 1, 0, NULL, 1, {1}, {1}, {0}},
 		{NULL, 0x3, 0, 1, 1, -ENODEV, "no Ethernet port", 0, {0}, {0}, {0}},
 		{NULL, 0x7, 0x3, 1, 3, -ENODEV, "port 2", 0, {0}, {0}, {0}},
@@ -169,23 +170,25 @@ test_plans(void)
 		const struct plan_case *c = &cases[i];
 
 		snprintf(map, sizeof(map), "--portmap=%s", c->portmap != NULL ? c->portmap : "");
-		TEST_ASSERT_SUCCESS(parse((const char *[]){"-p", "1",
-					    c->portmap != NULL ? map : NULL, NULL}, &opt, &err),
+		TEST_ASSERT_SUCCESS(
+			parse((const char *[]){"-p", "1", c->portmap != NULL ? map : NULL, NULL},
+				&opt, &err),
 			"case %u: %s", i, err.line);
 		opt.portmask = c->mask;
 		opt.lanes_per_lcore = c->q;
 		TEST_ASSERT_EQUAL(l2fwd_plan(&opt, c->available, c->n_lcores, &plan, &err), c->rc,
 			"case %u: %s", i, err.line);
 		if (c->rc < 0) {
-			TEST_ASSERT_NOT_NULL(strstr(err.line, c->says), "case %u: \"%s\"", i,
-				err.line);
+			TEST_ASSERT_NOT_NULL(
+				strstr(err.line, c->says), "case %u: \"%s\"", i, err.line);
 			continue;
 		}
 		TEST_ASSERT_EQUAL(plan.n_lanes, c->n_lanes, "case %u: %u lanes", i, plan.n_lanes);
 		for (j = 0; j < c->n_lanes; j++) {
 			TEST_ASSERT_EQUAL(plan.lane[j].src, c->src[j], "case %u: src %u", i, j);
 			TEST_ASSERT_EQUAL(plan.lane[j].dst, c->dst[j], "case %u: dst %u", i, j);
-			TEST_ASSERT_EQUAL(plan.lane[j].lcore, c->lcore[j], "case %u: lcore %u", i, j);
+			TEST_ASSERT_EQUAL(
+				plan.lane[j].lcore, c->lcore[j], "case %u: lcore %u", i, j);
 		}
 	}
 	return TEST_SUCCESS;

@@ -54,7 +54,8 @@ a_merge_lets_all_devices_reach_everything(void)
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &a), "map");
 	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2, KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
 	TEST_ASSERT_SUCCESS(dmamap_iova_take(other, MB2, MB2,
-		(struct dmamap_range){0x40000000, 0x4fffffff}, &taken), "take");
+				    (struct dmamap_range){0x40000000, 0x4fffffff}, &taken),
+		"take");
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(other, &zone_conf, &zone), "zone");
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &zone_conf, &own), "zone");
 	TEST_ASSERT_SUCCESS(dmamap_container_merge(c, other), "merge");
@@ -71,7 +72,8 @@ a_merge_lets_all_devices_reach_everything(void)
 		"nic1 does not reach the first's zone");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, dmamap_zone_va(zone)), dmamap_zone_iova(zone), "zone");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf + MB2), b, "translation");
-	TEST_ASSERT_EQUAL(dmamap_va2iova(other, buf + MB2), RTE_BAD_IOVA, "translation of the other");
+	TEST_ASSERT_EQUAL(
+		dmamap_va2iova(other, buf + MB2), RTE_BAD_IOVA, "translation of the other");
 	TEST_ASSERT(dmamap_device_container(d1) == c, "the device's container");
 
 	twin1 = machine_attach("twin1");
@@ -79,7 +81,8 @@ a_merge_lets_all_devices_reach_everything(void)
 	TEST_ASSERT_EQUAL(machine_info().n_domains, 2, "in its own domain");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + 2 * MB2, MB2, DMAMAP_RW, &late), "map");
 	TEST_ASSERT(machine_reaches("twin1", late, buf + 2 * MB2, MB2) &&
-		machine_reaches("nic0", late, buf + 2 * MB2, MB2), "a late map");
+			machine_reaches("nic0", late, buf + 2 * MB2, MB2),
+		"a late map");
 	TEST_ASSERT_SUCCESS(dmamap_zone_free(zone), "zone");
 	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, taken, MB2), "give");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
@@ -145,31 +148,41 @@ static int
 every_conflict_of_a_merge_is_named(void)
 {
 	struct dmamap_device *d0 = machine_attach("nic0"), *d1 = attach_to_other("narrow0");
-	rte_iova_t a[3] = {0x100000, 0x101000, UINT64_C(1) << 33}, b = 0x100000, b2 = 0x300000, taken;
+	rte_iova_t a[3] = {0x100000, 0x101000, UINT64_C(1) << 33}, b = 0x100000, b2 = 0x300000,
+		   taken;
 	struct dmamap_conflict k[8] = {0};
 	unsigned int i;
 
-	/* Two mappings under one of the other's; one too high for it; memory that both map; a taken range. */
+	/* Two mappings under one of the other's; one too high for it; memory that both map; a taken
+	 * range. */
 	for (i = 0; i < 3; i++)
-		TEST_ASSERT_SUCCESS(dmamap_map(c, buf + i * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &a[i]),
-			"map");
-	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2, 4 * KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
-	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &b2), "map");
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, KB4, 0, (struct dmamap_range){0x103000, 0x103fff},
-		&taken), "take");
+		TEST_ASSERT_SUCCESS(
+			dmamap_map(c, buf + i * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &a[i]), "map");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(other, buf + MB2, 4 * KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(other, buf + KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &b2), "map");
+	TEST_ASSERT_SUCCESS(
+		dmamap_iova_take(c, KB4, 0, (struct dmamap_range){0x103000, 0x103fff}, &taken),
+		"take");
 	TEST_ASSERT_SUCCESS(merge_refused(-EADDRINUSE, "(the first of 5 conflicts)"), "merge");
 	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, k, RTE_DIM(k)), 5, "conflicts");
 	for (i = 0; i < 2; i++)
 		TEST_ASSERT(k[i].kind == DMAMAP_CONFLICT_IOVA && k[i].range.start == b &&
-			k[i].with.start == a[i] && strcmp(k[i].owner, "mapping") == 0 &&
-			strcmp(k[i].container, dmamap_container_name(other)) == 0, "IOVA %u", i);
+				k[i].with.start == a[i] && strcmp(k[i].owner, "mapping") == 0 &&
+				strcmp(k[i].container, dmamap_container_name(other)) == 0,
+			"IOVA %u", i);
 	TEST_ASSERT(k[2].kind == DMAMAP_CONFLICT_IOVA && k[2].range.start == b &&
-		k[2].with.start == taken && strcmp(k[2].owner, "taken range") == 0, "taken");
+			k[2].with.start == taken && strcmp(k[2].owner, "taken range") == 0,
+		"taken");
 	TEST_ASSERT(k[3].kind == DMAMAP_CONFLICT_MEMORY && k[3].range.start == b2 &&
-		k[3].va == buf + KB4 && k[3].with.start == a[1], "memory");
+			k[3].va == buf + KB4 && k[3].with.start == a[1],
+		"memory");
 	TEST_ASSERT(k[4].kind == DMAMAP_CONFLICT_RESERVED && k[4].range.start == a[2] &&
-		k[4].type == DMAMAP_RESERVED_APERTURE && strcmp(k[4].owner, "domain 0") == 0 &&
-		strcmp(k[4].container, dmamap_container_name(c)) == 0, "too high");
+			k[4].type == DMAMAP_RESERVED_APERTURE &&
+			strcmp(k[4].owner, "domain 0") == 0 &&
+			strcmp(k[4].container, dmamap_container_name(c)) == 0,
+		"too high");
 
 	TEST_ASSERT_SUCCESS(dmamap_unmap(other, b, 4 * KB4), "unmap");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(other, b2, KB4), "unmap");
@@ -190,8 +203,9 @@ a_refused_move_names_every_conflict_of_its_goal(void)
 	unsigned int i;
 
 	for (i = 0; i < 2; i++)
-		TEST_ASSERT_SUCCESS(dmamap_map(other, buf + i * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED,
-			&iova[i]), "map");
+		TEST_ASSERT_SUCCESS(
+			dmamap_map(other, buf + i * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &iova[i]),
+			"map");
 	TEST_ASSERT_EQUAL(dmamap_device_move(d, other), -EADDRINUSE, "move");
 	TEST_ASSERT_EQUAL(dmamap_container_conflicts(other, k, 2), 2, "conflicts");
 	TEST_ASSERT(k[0].range.start == iova[0] && k[1].range.start == iova[1], "ranges");
@@ -208,10 +222,11 @@ a_merge_that_fails_half_way_is_undone(void)
 	unsigned int i;
 
 	for (i = 0; i < 2; i++) {
-		TEST_ASSERT_SUCCESS(dmamap_map(c, buf + i * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED,
-			&a[i]), "map");
+		TEST_ASSERT_SUCCESS(
+			dmamap_map(c, buf + i * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &a[i]), "map");
 		TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2 + i * KB4, KB4,
-			DMAMAP_RW | DMAMAP_FIXED, &b[i]), "map");
+					    DMAMAP_RW | DMAMAP_FIXED, &b[i]),
+			"map");
 	}
 	for (i = 1; i <= 4; i++) {
 		dmamap_model_fail(model, 1u << DMAMAP_MODEL_MAP, i, ENOMEM);
@@ -233,7 +248,8 @@ a_merge_beyond_lockable_memory_is_refused_before_the_first_call(void)
 	int rc, enough;
 
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, 2 * KB4, DMAMAP_RW | DMAMAP_FIXED, &a), "map");
-	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2, 3 * KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(other, buf + MB2, 3 * KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
 	maps = dmamap_model_calls(model, DMAMAP_MODEL_MAP);
 	/* Each way alone would do. */
 	if (machine_limit_memory(4 * KB4) < 0)
@@ -307,14 +323,15 @@ domains_are_found_by_device_and_requester(void)
 	struct dmamap_device *d0 = machine_attach("nic0"), *d1;
 
 	TEST_ASSERT_SUCCESS(dmamap_model_add_device(model, dmamap_model_add_group(model, &group),
-		"0001:3a:1f.7", 0, "vfio-pci"), "add");
+				    "0001:3a:1f.7", 0, "vfio-pci"),
+		"add");
 	dmamap_model_fail(model, 1u << DMAMAP_MODEL_SET_CONTAINER, 1, EINVAL);
 	d1 = machine_attach("0001:3a:1f.7");
 	TEST_ASSERT_EQUAL(dmamap_domain_by_device(c, "nic0"), 0, "nic0");
 	TEST_ASSERT_EQUAL(dmamap_domain_by_device(c, "nic1"), -ENODEV, "nic1");
 	TEST_ASSERT_EQUAL(dmamap_domain_by_rid(c, 1, 0x3a << 8 | 0x1f << 3 | 7), 1, "by rid");
-	TEST_ASSERT_EQUAL(dmamap_domain_by_rid(c, 0, 0x3a << 8 | 0x1f << 3 | 7), -ENODEV,
-		"another segment");
+	TEST_ASSERT_EQUAL(
+		dmamap_domain_by_rid(c, 0, 0x3a << 8 | 0x1f << 3 | 7), -ENODEV, "another segment");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
 	return dmamap_container_detach(d1);
 }

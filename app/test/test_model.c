@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does the model work as a backend, and as an instrument? What of it is the kernel's is judged by the suite `conformance`.
+ * Does the model work as a backend, and as an instrument? What of it is the kernel's is judged by
+ * the suite `conformance`.
  */
 
 #include <errno.h>
@@ -15,8 +16,14 @@
 
 #define PAGE 4096
 #define IOVA UINT64_C(0x100000)
-#define MSI {{0xfee00000, 0xfeefffff}, DMAMAP_RESERVED_MSI}
-#define RMRR {{0x7000000, 0x70fffff}, DMAMAP_RESERVED_DIRECT}
+#define MSI                                                                                        \
+	{                                                                                          \
+		{0xfee00000, 0xfeefffff}, DMAMAP_RESERVED_MSI                                      \
+	}
+#define RMRR                                                                                       \
+	{                                                                                          \
+		{0x7000000, 0x70fffff}, DMAMAP_RESERVED_DIRECT                                     \
+	}
 
 static struct dmamap_model *model;
 static struct dm_iommu *iommu;
@@ -33,17 +40,24 @@ setup(void)
 
 	TEST_ASSERT_SUCCESS(dmamap_model_create(NULL, &model), "create");
 	TEST_ASSERT_EQUAL(dmamap_model_add_iommu(model, NULL), 0, "IOMMU 0");
-	TEST_ASSERT_EQUAL(dmamap_model_add_iommu(model,
-		&(struct dmamap_model_iommu_conf){.aperture = {0x10000, 0xffffffff},
-			.page_sizes = 1 << 21 | 1 << 14, .enforces_coherency = true}), 1, "IOMMU 1");
+	TEST_ASSERT_EQUAL(
+		dmamap_model_add_iommu(model,
+			&(struct dmamap_model_iommu_conf){.aperture = {0x10000, 0xffffffff},
+				.page_sizes = 1 << 21 | 1 << 14,
+				.enforces_coherency = true}),
+		1, "IOMMU 1");
 	TEST_ASSERT_EQUAL(dmamap_model_add_group(model,
-		&(struct dmamap_model_group_conf){0, false, RTE_DIM(msi), msi}), 0, "group 0");
+				  &(struct dmamap_model_group_conf){0, false, RTE_DIM(msi), msi}),
+		0, "group 0");
 	TEST_ASSERT_EQUAL(dmamap_model_add_group(model,
-		&(struct dmamap_model_group_conf){0, false, RTE_DIM(rmrr), rmrr}), 1, "group 1");
+				  &(struct dmamap_model_group_conf){0, false, RTE_DIM(rmrr), rmrr}),
+		1, "group 1");
 	TEST_ASSERT_EQUAL(dmamap_model_add_group(model,
-		&(struct dmamap_model_group_conf){1, false, RTE_DIM(msi), msi}), 2, "group 2");
-	TEST_ASSERT_EQUAL(dmamap_model_add_group(model,
-		&(struct dmamap_model_group_conf){0, false, 0, NULL}), 3, "group 3");
+				  &(struct dmamap_model_group_conf){1, false, RTE_DIM(msi), msi}),
+		2, "group 2");
+	TEST_ASSERT_EQUAL(
+		dmamap_model_add_group(model, &(struct dmamap_model_group_conf){0, false, 0, NULL}),
+		3, "group 3");
 	TEST_ASSERT_SUCCESS(dmamap_model_add_device(model, 0, "nic0", 0, "vfio-pci"), "nic0");
 	TEST_ASSERT_SUCCESS(dmamap_model_add_device(model, 1, "nic1", -1, "vfio-pci"), "nic1");
 	TEST_ASSERT_SUCCESS(dmamap_model_add_device(model, 1, "nic1b", 1, "vfio-pci"), "nic1b");
@@ -419,8 +433,9 @@ destroy_reports_what_is_open(void)
 	test_log_begin();
 	TEST_ASSERT_EQUAL(dmamap_model_destroy(model), -EBUSY, "destroyed under a container");
 	text = test_log_end();
-	TEST_ASSERT(strstr(text, "device nic0") && strstr(text, "group 0") &&
-		strstr(text, "1 maps"), "not told what is open: %s", text);
+	TEST_ASSERT(
+		strstr(text, "device nic0") && strstr(text, "group 0") && strstr(text, "1 maps"),
+		"not told what is open: %s", text);
 	leave(dom, dev);
 	return TEST_SUCCESS;
 }
@@ -446,12 +461,15 @@ bad_descriptions_are_refused(void)
 	const struct dmamap_model_resv backwards[] = {{{2, 1}, DMAMAP_RESERVED_BUS}};
 
 	test_log_begin();
-	TEST_ASSERT_EQUAL(dmamap_model_add_iommu(model,
-		&(struct dmamap_model_iommu_conf){.aperture = {2, 1}}), -EINVAL, "aperture");
-	TEST_ASSERT_EQUAL(dmamap_model_add_group(model,
-		&(struct dmamap_model_group_conf){9, false, 0, NULL}), -EINVAL, "no IOMMU");
-	TEST_ASSERT_EQUAL(dmamap_model_add_group(model,
-		&(struct dmamap_model_group_conf){0, false, 1, backwards}), -EINVAL, "reserved");
+	TEST_ASSERT_EQUAL(dmamap_model_add_iommu(
+				  model, &(struct dmamap_model_iommu_conf){.aperture = {2, 1}}),
+		-EINVAL, "aperture");
+	TEST_ASSERT_EQUAL(
+		dmamap_model_add_group(model, &(struct dmamap_model_group_conf){9, false, 0, NULL}),
+		-EINVAL, "no IOMMU");
+	TEST_ASSERT_EQUAL(dmamap_model_add_group(
+				  model, &(struct dmamap_model_group_conf){0, false, 1, backwards}),
+		-EINVAL, "reserved");
 	TEST_ASSERT_EQUAL(dmamap_model_add_device(model, 9, "x", 0, NULL), -EINVAL, "no group");
 	TEST_ASSERT_EQUAL(dmamap_model_add_device(model, 0, "a b", 0, NULL), -EINVAL, "blank");
 	TEST_ASSERT_EQUAL(dmamap_model_add_device(model, 0, "nic0", 0, NULL), -EEXIST, "twice");

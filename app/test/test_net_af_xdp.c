@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does the driver hold what an Ethernet port promises, on veth pairs of this machine's kernel? In a network namespace
- * of its own, which ends with the process: a veth's one end is the port's, at the other a packet socket sends and listens.
+ * Does the driver hold what an Ethernet port promises, on veth pairs of this machine's kernel? In a
+ * network namespace of its own, which ends with the process: a veth's one end is the port's, at the
+ * other a packet socket sends and listens.
  */
 
 #include <errno.h>
@@ -76,7 +77,8 @@ enter_namespace(void)
 static int
 packet_socket(const char *iface, uint16_t type)
 {
-	struct sockaddr_ll addr = {.sll_family = AF_PACKET, .sll_protocol = htons(type),
+	struct sockaddr_ll addr = {.sll_family = AF_PACKET,
+		.sll_protocol = htons(type),
 		.sll_ifindex = if_nametoindex(iface)};
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), yes = 1;
 	int room = 8 << 20;
@@ -100,8 +102,10 @@ setup(void)
 	rc = enter_namespace();
 	if (rc < 0)
 		return test_skip("no network namespace: %s", strerror(-rc));
-	TEST_ASSERT_SUCCESS(sh("ip link add near numrxqueues 2 numtxqueues 2 type veth peer name far"
-			       " numrxqueues 2 numtxqueues 2 && ip link set far up"), "veth pair");
+	TEST_ASSERT_SUCCESS(
+		sh("ip link add near numrxqueues 2 numtxqueues 2 type veth peer name far"
+		   " numrxqueues 2 numtxqueues 2 && ip link set far up"),
+		"veth pair");
 	peer = packet_socket("far", TEST_TYPE);
 	TEST_ASSERT(peer >= 0, "packet socket: %s", strerror(errno));
 	return 0;
@@ -290,14 +294,16 @@ both_ways(unsigned int least, unsigned int most)
 		TEST_ASSERT(is_frame(rte_pktmbuf_mtod(m, void *), m->pkt_len, len, len),
 			"frame of %u bytes came as %u others", len, m->pkt_len);
 		TEST_ASSERT(m->data_len == len && m->nb_segs == 1 && m->next == NULL &&
-			m->port == port && rte_mbuf_refcnt_read(m) == 1, "mbuf's fields");
+				m->port == port && rte_mbuf_refcnt_read(m) == 1,
+			"mbuf's fields");
 		rte_pktmbuf_free(m);
 
 		m = make_mbuf(pool, len, len + 1);
 		TEST_ASSERT_NOT_NULL(m, "no mbuf");
 		TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, q, &m, 1), 1, "transmit");
 		n = peer_receive(got, sizeof(got));
-		TEST_ASSERT(n >= 0 && is_frame(got, n, len, len + 1), "%u bytes sent, %zd came", len, n);
+		TEST_ASSERT(n >= 0 && is_frame(got, n, len, len + 1), "%u bytes sent, %zd came",
+			len, n);
 	}
 	return 0;
 }
@@ -367,7 +373,8 @@ buffers_lie_in_the_zone(void)
 	m = port_receive(&q);
 	TEST_ASSERT_NOT_NULL(m, "did not come");
 	TEST_ASSERT(m->pool == pool, "of another pool");
-	TEST_ASSERT_EQUAL(dmamap_va2iova(c, rte_pktmbuf_mtod(m, void *)), rte_pktmbuf_iova(m), "IOVA");
+	TEST_ASSERT_EQUAL(
+		dmamap_va2iova(c, rte_pktmbuf_mtod(m, void *)), rte_pktmbuf_iova(m), "IOVA");
 	TEST_ASSERT_EQUAL(m->data_off, AF_XDP_HEADROOM, "headroom %u", m->data_off);
 	rte_pktmbuf_free(m);
 	if (stop_whole() < 0)
@@ -403,7 +410,8 @@ multi_queue(const char *args, unsigned int umems)
 			m = port_receive(&got);
 			TEST_ASSERT_NOT_NULL(m, "did not come");
 			TEST_ASSERT_EQUAL(got, q, "came to queue %u instead of %u", got, q);
-			TEST_ASSERT(is_frame(rte_pktmbuf_mtod(m, void *), m->pkt_len, 200, i), "content");
+			TEST_ASSERT(is_frame(rte_pktmbuf_mtod(m, void *), m->pkt_len, 200, i),
+				"content");
 			/* Received here, sent there: memory is one. */
 			TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, !q, &m, 1), 1, "transmit");
 			uint8_t back[AF_XDP_MAX_CHUNK];
@@ -456,8 +464,9 @@ an_exhausted_pool_recovers(void)
 	rte_eth_rx_burst(port, 0, held, 1);
 	TEST_ASSERT_SUCCESS(peer_send(60, 1000), "send");
 	held[0] = port_receive(&q);
-	TEST_ASSERT(held[0] != NULL && is_frame(rte_pktmbuf_mtod(held[0], void *), held[0]->pkt_len,
-		60, 1000), "does not go on");
+	TEST_ASSERT(held[0] != NULL &&
+			is_frame(rte_pktmbuf_mtod(held[0], void *), held[0]->pkt_len, 60, 1000),
+		"does not go on");
 	rte_pktmbuf_free(held[0]);
 	return stop_whole();
 }
@@ -471,8 +480,8 @@ a_pool_too_small_is_refused(void)
 	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
 	test_log_begin();
 	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -ENOMEM, "started");
-	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "wants 256 mbufs, but pool af_xdp has 255 free"),
-		"message");
+	TEST_ASSERT_NOT_NULL(
+		strstr(test_log_end(), "wants 256 mbufs, but pool af_xdp has 255 free"), "message");
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_DESC - 1, "mbufs lost");
 	return 0;
 }
@@ -573,7 +582,8 @@ bursts_of_any_size(void)
 			n = rte_eth_rx_burst(port, 0, m, 1 + (round * 7 + got) % RTE_DIM(m));
 			for (i = 0; i < n; i++)
 				TEST_ASSERT(is_frame(rte_pktmbuf_mtod(m[i], void *), m[i]->pkt_len,
-					60 + got + i, got + i), "round %u, frame %u", round, got + i);
+						    60 + got + i, got + i),
+					"round %u, frame %u", round, got + i);
 			rte_pktmbuf_free_bulk(m, n);
 		}
 		TEST_ASSERT_EQUAL(got, N_DESC / 2, "round %u: %u came", round, got);
@@ -639,8 +649,8 @@ a_netdev_that_vanishes(void)
 	while (!comes_true(&events) && rte_rdtsc() < end)
 		;
 	TEST_ASSERT_EQUAL(events, 1, "%u events", events);
-	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "netdev near has vanished; stop and close port"),
-		"message");
+	TEST_ASSERT_NOT_NULL(
+		strstr(test_log_end(), "netdev near has vanished; stop and close port"), "message");
 	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "link is up");
 	TEST_ASSERT_EQUAL(rte_eth_dev_is_removed(port), 1, "not removed");
@@ -678,11 +688,13 @@ add_second(const char *args, struct rte_mempool *mbufs, uint16_t *port2)
 	return 0;
 }
 
-/* The kernel knows sockets, not programs: another port of ours, with the same queue, is as good as another program's. */
+/* The kernel knows sockets, not programs: another port of ours, with the same queue, is as good as
+ * another program's. */
 static int
 add_rival(uint16_t *port2, struct rte_mempool **pool2)
 {
-	*pool2 = rte_pktmbuf_pool_create("second", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	*pool2 = rte_pktmbuf_pool_create(
+		"second", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	return add_second("iface=near", *pool2, port2);
 }
 
@@ -708,7 +720,8 @@ a_queue_that_another_holds(void)
 	test_log_begin();
 	rc = rte_eth_dev_start(port2);
 	TEST_ASSERT_EQUAL(rc, -EBUSY, "%d", rc);
-	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "queue 0 of near is held by another AF_XDP socket"),
+	TEST_ASSERT_NOT_NULL(
+		strstr(test_log_end(), "queue 0 of near is held by another AF_XDP socket"),
 		"message");
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool2), 1023, "mbufs lost");
 	if (both_ways(60, 69) < 0) /* the first does not suffer */
@@ -729,7 +742,8 @@ stop_late(void *arg)
 	return (void *)(intptr_t)rte_eth_dev_stop(*(uint16_t *)arg);
 }
 
-/* On a busy machine the kernel takes seconds to give back the queue of a closed socket; a port that starts again waits. */
+/* On a busy machine the kernel takes seconds to give back the queue of a closed socket; a port that
+ * starts again waits. */
 static int
 a_queue_that_comes_back_late(void)
 {
@@ -767,16 +781,19 @@ two_ports_on_one_netdev(void)
 		return -1;
 	rc = rte_eth_dev_start(port2);
 	TEST_ASSERT_SUCCESS(rc, "second port: %d", rc);
-	/* The program stays as long as one of them needs it, and so does the netdev, which the first one brought up. */
+	/* The program stays as long as one of them needs it, and so does the netdev, which the
+	 * first one brought up. */
 	rte_eth_dev_stop(port2);
 	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q xdp"), "no program any more");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port2), "the second again");
 	rte_eth_dev_stop(port);
-	TEST_ASSERT_SUCCESS(sh("ip link show near up | grep -q xdp"), "down, or no program any more");
+	TEST_ASSERT_SUCCESS(
+		sh("ip link show near up | grep -q xdp"), "down, or no program any more");
 	rte_eth_dev_stop(port2);
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), pool->size, "mbufs lost");
 	TEST_ASSERT_EQUAL(sh("ip link show near | grep -q xdp"), -1, "a program is left");
-	TEST_ASSERT_EQUAL(sh("ip link show near up | grep -q near"), -1, "up, as it was not before");
+	TEST_ASSERT_EQUAL(
+		sh("ip link show near up | grep -q near"), -1, "up, as it was not before");
 	rte_eth_dev_close(port2);
 	return rte_vdev_uninit(DEVICE2);
 }
@@ -796,7 +813,8 @@ a_program_of_another(void)
 	test_log_begin();
 	TEST_ASSERT_EQUAL(start_port("iface=near", 1), -EBUSY, "started");
 	said = test_log_end();
-	TEST_ASSERT_NOT_NULL(strstr(said, "near has an XDP program already, \"theirs\""), "%s", said);
+	TEST_ASSERT_NOT_NULL(
+		strstr(said, "near has an XDP program already, \"theirs\""), "%s", said);
 	TEST_ASSERT_NOT_NULL(strstr(said, "ip link set dev near xdp off"), "%s", said);
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs lost");
 	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q xdp"), "theirs is gone");
@@ -838,7 +856,8 @@ a_kernel_without_af_xdp(void)
 	if (rc == 1)
 		return test_skip("this kernel has no seccomp filters");
 	TEST_ASSERT(rc < 0, "probed");
-	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "this kernel has no AF_XDP; it needs CONFIG_XDP_SOCKETS"),
+	TEST_ASSERT_NOT_NULL(
+		strstr(test_log_end(), "this kernel has no AF_XDP; it needs CONFIG_XDP_SOCKETS"),
 		"message");
 	TEST_ASSERT(rte_eth_dev_get_port_by_name(DEVICE, &port) < 0, "a port is left");
 	TEST_ASSERT_NULL(dmamap_container_by_name("af_xdp"), "a container is left");
@@ -894,8 +913,9 @@ zero_copy_that_is_not_there(void)
 	test_log_begin();
 	TEST_ASSERT_EQUAL(start_port("iface=near,zero_copy=1", 1), -EOPNOTSUPP, "started");
 	said = test_log_end();
-	TEST_ASSERT_NOT_NULL(strstr(said, "the driver of near has no zero-copy; leave zero_copy=1 out"),
-		"%s", said);
+	TEST_ASSERT_NOT_NULL(
+		strstr(said, "the driver of near has no zero-copy; leave zero_copy=1 out"), "%s",
+		said);
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs lost");
 	drop_port();
 	test_log_begin();
@@ -926,11 +946,13 @@ wrong_configurations(void)
 	test_log_begin();
 	TEST_ASSERT(rte_eth_rx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, NULL, pool) < 0,
 		"frames that do not fit");
-	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "(MTU 1900) does not fit into a buffer"), "message");
+	TEST_ASSERT_NOT_NULL(
+		strstr(test_log_end(), "(MTU 1900) does not fit into a buffer"), "message");
 	small = rte_pktmbuf_pool_create("small", 63, 0, 0, 2040, SOCKET_ID_ANY);
 	TEST_ASSERT_SUCCESS(sh("ip link set near mtu 1500"), "MTU");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port, 1, 1, &conf), "configure");
-	TEST_ASSERT(rte_eth_rx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, NULL, small) < 0, "small");
+	TEST_ASSERT(
+		rte_eth_rx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, NULL, small) < 0, "small");
 	rte_mempool_free(small);
 	return 0;
 }
@@ -944,11 +966,11 @@ struct steered {
 };
 
 #define MACS 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 7
-#define IPV4(proto, frag) 0x45, 0, 0, 40, 0, 0, (frag) >> 8, (frag) & 0xff, 64, proto, 0, 0,      \
-	10, 0, 0, 1, 10, 0, 0, 2
+#define IPV4(proto, frag)                                                                          \
+	0x45, 0, 0, 40, 0, 0, (frag) >> 8, (frag)&0xff, 64, proto, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2
 #define IPV6_ADDR 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1
 #define IPV6(next) 0x60, 0, 0, 0, 0, 40, next, 64, IPV6_ADDR, IPV6_ADDR
-#define PORTS(to) 0x30, 0x39, (to) >> 8, (to) & 0xff, 0, 8, 0, 0
+#define PORTS(to) 0x30, 0x39, (to) >> 8, (to)&0xff, 0, 8, 0, 0
 
 static const struct steered steered[] = {
 	{"ARP", true, 60, {MACS, 8, 6}},
@@ -959,16 +981,19 @@ static const struct steered steered[] = {
 	{"ICMP", true, 60, {MACS, 8, 0, IPV4(1, 0), 8, 0}},
 	{"first fragment of UDP to 4789", true, 60, {MACS, 8, 0, IPV4(17, 0x2000), PORTS(4789)}},
 	{"later fragment", false, 60, {MACS, 8, 0, IPV4(17, 0x2010), PORTS(4789)}},
-	{"options before UDP to 4789", true, 64, {MACS, 8, 0, 0x46, 0, 0, 40, 0, 0, 0, 0, 64, 17, 0, 0,
-		10, 0, 0, 1, 10, 0, 0, 2, 1, 1, 1, 1, PORTS(4789)}},
-	{"UDP to 4789 behind two tags", true, 68, {MACS, 0x88, 0xa8, 0, 5, 0x81, 0, 0, 6, 8, 0,
-		IPV4(17, 0), PORTS(4789)}},
+	{"options before UDP to 4789", true, 64,
+		{MACS, 8, 0, 0x46, 0, 0, 40, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 1,
+			1, 1, 1, PORTS(4789)}},
+	{"UDP to 4789 behind two tags", true, 68,
+		{MACS, 0x88, 0xa8, 0, 5, 0x81, 0, 0, 6, 8, 0, IPV4(17, 0), PORTS(4789)}},
 	{"IPv6 UDP to 4789", true, 70, {MACS, 0x86, 0xdd, IPV6(17), PORTS(4789)}},
 	{"IPv6 UDP to 4790", false, 70, {MACS, 0x86, 0xdd, IPV6(17), PORTS(4790)}},
-	{"IPv6 UDP to 4789 behind options", true, 80, {MACS, 0x86, 0xdd, IPV6(0), 17, 0, 1, 4, 0, 0, 0, 0,
-		PORTS(4789)}},
-	{"IPv6 later fragment", false, 80, {MACS, 0x86, 0xdd, IPV6(44), 17, 0, 0, 8, 0, 0, 0, 1, PORTS(4789)}},
-	{"IPv6 first fragment", true, 80, {MACS, 0x86, 0xdd, IPV6(44), 17, 0, 0, 1, 0, 0, 0, 1, PORTS(4789)}},
+	{"IPv6 UDP to 4789 behind options", true, 80,
+		{MACS, 0x86, 0xdd, IPV6(0), 17, 0, 1, 4, 0, 0, 0, 0, PORTS(4789)}},
+	{"IPv6 later fragment", false, 80,
+		{MACS, 0x86, 0xdd, IPV6(44), 17, 0, 0, 8, 0, 0, 0, 1, PORTS(4789)}},
+	{"IPv6 first fragment", true, 80,
+		{MACS, 0x86, 0xdd, IPV6(44), 17, 0, 0, 1, 0, 0, 0, 1, PORTS(4789)}},
 	{"another ether type", true, 60, {MACS, 0x88, 0xf7}},
 	{"a frame cut short in IPv4", false, 20, {MACS, 8, 0, 0x45}},
 	{"a frame cut short before the ports", false, 36, {MACS, 8, 0, IPV4(17, 0), 0x30}},
@@ -989,10 +1014,10 @@ frames_are_steered(void)
 	kernel = packet_socket("near", ETH_P_ALL);
 	TEST_ASSERT(kernel >= 0, "packet socket");
 	for (i = 0; i < (int)RTE_DIM(steered); i++) {
-		TEST_ASSERT_EQUAL(send(peer, steered[i].head, steered[i].len, 0), steered[i].len, "send %s",
-			steered[i].name);
+		TEST_ASSERT_EQUAL(send(peer, steered[i].head, steered[i].len, 0), steered[i].len,
+			"send %s", steered[i].name);
 		len = -1;
-		for (end = deadline(), mine = false; !mine && len < 0 && rte_rdtsc() < end; ) {
+		for (end = deadline(), mine = false; !mine && len < 0 && rte_rdtsc() < end;) {
 			mine = rte_eth_rx_burst(port, 0, &m, 1) == 1;
 			len = recv(kernel, got, sizeof(got), 0);
 		}
@@ -1001,7 +1026,8 @@ frames_are_steered(void)
 			mine ? "port" : "kernel");
 		if (mine) {
 			TEST_ASSERT_EQUAL(memcmp(rte_pktmbuf_mtod(m, void *), steered[i].head,
-				steered[i].len), 0, "%s changed", steered[i].name);
+						  steered[i].len),
+				0, "%s changed", steered[i].name);
 			rte_pktmbuf_free(m);
 		}
 	}
@@ -1049,7 +1075,8 @@ the_netdev_follows_the_port(void)
 	TEST_ASSERT_SUCCESS(rte_eth_dev_close(port), "close");
 	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'mtu 1500 .*'"), "MTU is left");
 	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 02:00:00:00:00:42"), "address is left");
-	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'promiscuity 0'"), "promiscuous is left");
+	TEST_ASSERT_SUCCESS(
+		sh("ip -d link show near | grep -q 'promiscuity 0'"), "promiscuous is left");
 	return 0;
 }
 
@@ -1082,13 +1109,15 @@ a_queue_can_be_waited_for(void)
 	TEST_ASSERT_SUCCESS(add_port("iface=near", N_MBUFS), "port");
 	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_ctl_q(port, 0, RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_ADD,
-		NULL), "add");
+	TEST_ASSERT_SUCCESS(
+		rte_eth_dev_rx_intr_ctl_q(port, 0, RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_ADD, NULL),
+		"add");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_enable(port, 0), "enable");
-	TEST_ASSERT_EQUAL(rte_epoll_wait(RTE_EPOLL_PER_THREAD, &event, 1, 0), 0, "woken by nothing");
+	TEST_ASSERT_EQUAL(
+		rte_epoll_wait(RTE_EPOLL_PER_THREAD, &event, 1, 0), 0, "woken by nothing");
 	TEST_ASSERT_SUCCESS(peer_send(60, 1), "send");
-	TEST_ASSERT_EQUAL(rte_epoll_wait(RTE_EPOLL_PER_THREAD, &event, 1, PATIENCE_S * 1000), 1,
-		"not woken");
+	TEST_ASSERT_EQUAL(
+		rte_epoll_wait(RTE_EPOLL_PER_THREAD, &event, 1, PATIENCE_S * 1000), 1, "not woken");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_disable(port, 0), "disable");
 	m = port_receive(&q);
 	TEST_ASSERT_NOT_NULL(m, "nothing there");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Do the 82574L driver's rings and descriptors hold, whatever the chip and the application do in between? Plain
- * memory stands for the registers, and a few lines here for the chip: it reads and writes rings by IOVA.
+ * Do the 82574L driver's rings and descriptors hold, whatever the chip and the application do in
+ * between? Plain memory stands for the registers, and a few lines here for the chip: it reads and
+ * writes rings by IOVA.
  */
 
 #include <errno.h>
@@ -44,8 +45,9 @@ reg(uint32_t offset)
 static int
 setup(void)
 {
-	TEST_ASSERT_SUCCESS(dmamap_container_create(
-		&(struct dmamap_container_conf){.name = "rings"}, &c), "container");
+	TEST_ASSERT_SUCCESS(
+		dmamap_container_create(&(struct dmamap_container_conf){.name = "rings"}, &c),
+		"container");
 	pool = dmamap_pktmbuf_pool_create(c, "rings", N_MBUFS, 0, 0, ROOM, SOCKET_ID_ANY);
 	TEST_ASSERT_NOT_NULL(pool, "pool");
 	memset(regs, 0, sizeof(regs));
@@ -108,8 +110,8 @@ pattern(uint32_t seed, uint32_t at)
 static bool
 chip_receive(uint32_t len, uint32_t seed, uint32_t room)
 {
-	union e1000e_rx_desc *ring = dmamap_iova2va(c, reg(E1000E_RDBAL(0)) |
-		(uint64_t)reg(E1000E_RDBAH(0)) << 32);
+	union e1000e_rx_desc *ring =
+		dmamap_iova2va(c, reg(E1000E_RDBAL(0)) | (uint64_t)reg(E1000E_RDBAH(0)) << 32);
 	uint32_t n_desc = reg(E1000E_RDLEN(0)) / 16, head = reg(E1000E_RDH(0)), at = 0, n, i;
 	uint32_t free_desc = (reg(E1000E_RDT(0)) + n_desc - head) % n_desc;
 	uint8_t *buf;
@@ -143,11 +145,13 @@ is_frame(const struct rte_mbuf *m, uint32_t len, uint32_t seed)
 	TEST_ASSERT_EQUAL(m->port, 7, "port");
 	for (; m != NULL; m = m->next)
 		for (i = 0; i < m->data_len; i++, at++)
-			TEST_ASSERT_EQUAL(rte_pktmbuf_mtod(m, uint8_t *)[i], pattern(seed, at), "byte %u", at);
+			TEST_ASSERT_EQUAL(rte_pktmbuf_mtod(m, uint8_t *)[i], pattern(seed, at),
+				"byte %u", at);
 	return 0;
 }
 
-/* A random history of a ring: the chip takes frames in, the application takes them out and keeps some for a while. */
+/* A random history of a ring: the chip takes frames in, the application takes them out and keeps
+ * some for a while. */
 static int
 receive_history(uint16_t free_thresh, bool scattered)
 {
@@ -170,7 +174,8 @@ receive_history(uint16_t free_thresh, bool scattered)
 		if (!scattered)
 			TEST_ASSERT_EQUAL(e1000e_rx_queue_count(rxqs[0]), in - out, "count");
 		n = rte_rand_max(RTE_DIM(m) + 1);
-		n = scattered ? e1000e_rx_burst_scattered(rxqs[0], m, n) : e1000e_rx_burst(rxqs[0], m, n);
+		n = scattered ? e1000e_rx_burst_scattered(rxqs[0], m, n)
+			      : e1000e_rx_burst(rxqs[0], m, n);
 		for (i = 0; i < n; i++, out++) {
 			TEST_ASSERT(out != in, "a frame that was not sent");
 			TEST_ASSERT_SUCCESS(is_frame(m[i], lens[out % 256], out), "frame %u", out);
@@ -217,7 +222,8 @@ test_receive_scattered(void)
 	return receive_history(16, true);
 }
 
-/* Without a threshold of the application's a quarter of the ring, and never more than 128, waits for buffers; the tail says so. */
+/* Without a threshold of the application's a quarter of the ring, and never more than 128, waits
+ * for buffers; the tail says so. */
 static int
 test_refill_by_default(void)
 {
@@ -228,16 +234,19 @@ test_refill_by_default(void)
 	if (make_queues(0, 16) != 0)
 		return TEST_FAILED;
 	e1000e_rxq_info_get(&eth, 0, &info);
-	TEST_ASSERT_EQUAL(info.conf.rx_free_thresh, N_DESC / 4, "rx_free_thresh %u", info.conf.rx_free_thresh);
+	TEST_ASSERT_EQUAL(info.conf.rx_free_thresh, N_DESC / 4, "rx_free_thresh %u",
+		info.conf.rx_free_thresh);
 	for (i = 0; i < N_DESC / 4; i++) {
-		TEST_ASSERT_EQUAL(reg(E1000E_RDT(0)), N_DESC - 1, "the tail moved for %u frames", i);
+		TEST_ASSERT_EQUAL(
+			reg(E1000E_RDT(0)), N_DESC - 1, "the tail moved for %u frames", i);
 		TEST_ASSERT(chip_receive(100, i, 256), "no room");
 		n = e1000e_rx_burst(rxqs[0], m, N_DESC);
 		TEST_ASSERT_EQUAL(n, 1, "%u frames", n);
 		TEST_ASSERT_SUCCESS(is_frame(m[0], 100, i), "frame %u", i);
 		rte_pktmbuf_free(m[0]);
 	}
-	TEST_ASSERT_EQUAL(reg(E1000E_RDT(0)), N_DESC / 4 - 1, "the tail is at %u", reg(E1000E_RDT(0)));
+	TEST_ASSERT_EQUAL(
+		reg(E1000E_RDT(0)), N_DESC / 4 - 1, "the tail is at %u", reg(E1000E_RDT(0)));
 	return all_back();
 }
 
@@ -309,8 +318,10 @@ test_rx_status(void)
 		TEST_ASSERT(chip_receive(100, i, 256), "no room");
 	for (i = 0; i < N_DESC; i++)
 		TEST_ASSERT_EQUAL(e1000e_rx_descriptor_status(rxqs[0], i),
-			(i < 5 ? RTE_ETH_RX_DESC_DONE :
-				 i < N_DESC - 1 ? RTE_ETH_RX_DESC_AVAIL : RTE_ETH_RX_DESC_UNAVAIL), "%u", i);
+			(i < 5                           ? RTE_ETH_RX_DESC_DONE
+					: i < N_DESC - 1 ? RTE_ETH_RX_DESC_AVAIL
+							 : RTE_ETH_RX_DESC_UNAVAIL),
+			"%u", i);
 	TEST_ASSERT_EQUAL(e1000e_rx_descriptor_status(rxqs[0], N_DESC), -EINVAL, "beyond");
 	return all_back();
 }
@@ -318,15 +329,16 @@ test_rx_status(void)
 /* What the chip has sent: lengths and first bytes, in order. */
 static struct {
 	uint32_t n, reports, descs;
-	uint32_t bytes_wrong, empty, across; /**< across: descriptors that cross a border of port.tx_split */
+	uint32_t bytes_wrong, empty,
+		across; /**< across: descriptors that cross a border of port.tx_split */
 } sent;
 
 /* The chip sends up to n descriptors of what it was given. Frame i is pattern(i, ...). */
 static void
 chip_transmit(uint32_t n)
 {
-	union e1000e_tx_desc *ring = dmamap_iova2va(c, reg(E1000E_TDBAL(0)) |
-		(uint64_t)reg(E1000E_TDBAH(0)) << 32);
+	union e1000e_tx_desc *ring =
+		dmamap_iova2va(c, reg(E1000E_TDBAL(0)) | (uint64_t)reg(E1000E_TDBAH(0)) << 32);
 	uint32_t n_desc = reg(E1000E_TDLEN(0)) / 16, head = reg(E1000E_TDH(0)), cmd, i;
 	static uint32_t at;
 	const uint8_t *buf;
@@ -395,7 +407,8 @@ transmit_history(uint16_t rs_thresh, bool fast_free)
 	for (round = 0; round < ROUNDS; round++) {
 		n = rte_rand_max(RTE_DIM(m));
 		for (i = 0; i < n; i++) {
-			m[i] = make_chain(given + i, rte_rand_max(4) > 0 ? 1 : 1 + rte_rand_max(12));
+			m[i] = make_chain(
+				given + i, rte_rand_max(4) > 0 ? 1 : 1 + rte_rand_max(12));
 			TEST_ASSERT_NOT_NULL(m[i], "round %u: the pool is empty", round);
 			/* Some want a checksum: a context descriptor goes before them, or not. */
 			if (rte_rand_max(4) == 0) {
@@ -415,9 +428,10 @@ transmit_history(uint16_t rs_thresh, bool fast_free)
 	TEST_ASSERT_EQUAL(sent.bytes_wrong, 0, "%u wrong bytes", sent.bytes_wrong);
 	TEST_ASSERT_EQUAL(sent.empty, 0, "%u empty descriptors", sent.empty);
 	TEST_ASSERT_EQUAL(sent.across, 0, "%u descriptors cross a border", sent.across);
-	TEST_ASSERT(given > ROUNDS && kept > 0, "%u given, %u refused: not much of a test", given, kept);
-	TEST_ASSERT(sent.reports <= sent.descs / rs_thresh, "%u reports for %u descriptors", sent.reports,
-		sent.descs);
+	TEST_ASSERT(given > ROUNDS && kept > 0, "%u given, %u refused: not much of a test", given,
+		kept);
+	TEST_ASSERT(sent.reports <= sent.descs / rs_thresh, "%u reports for %u descriptors",
+		sent.reports, sent.descs);
 	return all_back();
 }
 
@@ -522,12 +536,14 @@ test_tx_status(void)
 		TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[0], &m, 1), 1, "sent");
 	}
 	chip_transmit(6);
-	/* Descriptors 0 to 9 are used; 0 to 3 are reported, 4 to 7 not yet, 8 and 9 make no batch. The tail is 10. */
+	/* Descriptors 0 to 9 are used; 0 to 3 are reported, 4 to 7 not yet, 8 and 9 make no batch.
+	 * The tail is 10. */
 	for (i = 0; i < N_DESC; i++) {
 		unsigned int at = (10 + i) % N_DESC;
 
 		TEST_ASSERT_EQUAL(e1000e_tx_descriptor_status(txqs[0], i),
-			(at >= 4 && at < 10 ? RTE_ETH_TX_DESC_FULL : RTE_ETH_TX_DESC_DONE), "%u", at);
+			(at >= 4 && at < 10 ? RTE_ETH_TX_DESC_FULL : RTE_ETH_TX_DESC_DONE), "%u",
+			at);
 	}
 	TEST_ASSERT_EQUAL(e1000e_tx_done_cleanup(txqs[0], 0), 4, "cleaned");
 	return all_back();
@@ -547,8 +563,12 @@ test_flags(void)
 		status |= bits & 8 ? E1000E_RXD_L4E : 0;
 		status |= bits & 16 ? E1000E_RXD_VP : 0;
 		status |= bits & 64 ? E1000E_RXD_UDPCS : 0;
-		want = bits & 1 ? (bits & 4 ? RTE_MBUF_F_RX_IP_CKSUM_BAD : RTE_MBUF_F_RX_IP_CKSUM_GOOD) : 0;
-		want |= bits & 2 ? (bits & 8 ? RTE_MBUF_F_RX_L4_CKSUM_BAD : RTE_MBUF_F_RX_L4_CKSUM_GOOD) : 0;
+		want = bits & 1
+			? (bits & 4 ? RTE_MBUF_F_RX_IP_CKSUM_BAD : RTE_MBUF_F_RX_IP_CKSUM_GOOD)
+			: 0;
+		want |= bits & 2
+			? (bits & 8 ? RTE_MBUF_F_RX_L4_CKSUM_BAD : RTE_MBUF_F_RX_L4_CKSUM_GOOD)
+			: 0;
 		want |= bits & 16 ? RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED : 0;
 		want |= bits & 32 ? RTE_MBUF_F_RX_RSS_HASH : 0;
 		flags = e1000e_rx_flags(status, bits & 32 ? 1 : 0);
@@ -566,10 +586,13 @@ test_ptypes(void)
 		{0 << 16, RTE_PTYPE_L2_ETHER},
 		{1 << 16, RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4_EXT_UNKNOWN},
 		{2 << 16, RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4_EXT_UNKNOWN},
-		{2 << 16 | 0x20, RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_L4_TCP},
-		{2 << 16 | 0x30, RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_L4_UDP},
+		{2 << 16 | 0x20,
+			RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_L4_TCP},
+		{2 << 16 | 0x30,
+			RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_L4_UDP},
 		{5 << 16, RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV6_EXT_UNKNOWN},
-		{6 << 16 | 0x20, RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV6_EXT_UNKNOWN | RTE_PTYPE_L4_TCP},
+		{6 << 16 | 0x20,
+			RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV6_EXT_UNKNOWN | RTE_PTYPE_L4_TCP},
 		{15 << 16, RTE_PTYPE_L2_ETHER},
 	};
 	unsigned int i;
@@ -583,7 +606,8 @@ test_ptypes(void)
 static int
 test_context(void)
 {
-	/* Bytes as the chip reads them: IPCSS, IPCSO, IPCSE, TUCSS, TUCSO, TUCSE, PAYLEN and command, the rest. */
+	/* Bytes as the chip reads them: IPCSS, IPCSO, IPCSE, TUCSS, TUCSO, TUCSE, PAYLEN and
+	 * command, the rest. */
 	static const struct {
 		uint64_t flags;
 		uint16_t l2, l3;
@@ -606,7 +630,8 @@ test_context(void)
 		m.l2_len = contexts[i].l2;
 		m.l3_len = contexts[i].l3;
 		e1000e_tx_ctx_fill(e1000e_tx_ctx_key(&m), &desc);
-		TEST_ASSERT_EQUAL(memcmp(&desc, contexts[i].bytes, sizeof(desc)), 0, "context %u", i);
+		TEST_ASSERT_EQUAL(
+			memcmp(&desc, contexts[i].bytes, sizeof(desc)), 0, "context %u", i);
 	}
 	m.ol_flags = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_VLAN;
 	TEST_ASSERT_EQUAL(e1000e_tx_ctx_key(&m), 0, "a context for nothing");
@@ -619,9 +644,9 @@ test_buffer_sizes(void)
 	static const struct {
 		uint32_t room, rctl, len;
 	} sizes[] = {{256, 0x00030000, 256}, {511, 0x00030000, 256}, {512, 0x00020000, 512},
-		{1023, 0x00020000, 512}, {1024, UINT32_C(1) << 27, 1024}, {2048, UINT32_C(2) << 27, 2048},
-		{3071, UINT32_C(2) << 27, 2048}, {10240, UINT32_C(10) << 27, 10240},
-		{65000, UINT32_C(15) << 27, 15360}};
+		{1023, 0x00020000, 512}, {1024, UINT32_C(1) << 27, 1024},
+		{2048, UINT32_C(2) << 27, 2048}, {3071, UINT32_C(2) << 27, 2048},
+		{10240, UINT32_C(10) << 27, 10240}, {65000, UINT32_C(15) << 27, 15360}};
 	uint32_t len, rctl;
 	unsigned int i;
 
@@ -637,7 +662,8 @@ static int
 test_filter_registers(void)
 {
 	const struct rte_ether_addr unicast = {{0x52, 0x54, 0x00, 0x12, 0x34, 0x56}};
-	const struct rte_ether_addr groups[] = {{{0x01, 0, 0x5e, 0, 0, 0x01}}, {{0x33, 0x33, 0, 0, 0xab, 0xcd}}};
+	const struct rte_ether_addr groups[] = {
+		{{0x01, 0, 0x5e, 0, 0, 0x01}}, {{0x33, 0x33, 0, 0, 0xab, 0xcd}}};
 	unsigned int i, n = 0;
 
 	e1000e_hw_mac_write(&port.hw, 3, &unicast);
@@ -652,7 +678,8 @@ test_filter_registers(void)
 	for (i = 0; i < E1000E_MTA_WORDS; i++)
 		n += __builtin_popcount(reg(0x5200 + 4 * i));
 	TEST_ASSERT_EQUAL(n, 2, "%u bits", n);
-	TEST_ASSERT(reg(0x5200 + 0) == 1u << 16 && reg(0x5200 + 4 * 0x66) == 1u << 26, "other bits");
+	TEST_ASSERT(
+		reg(0x5200 + 0) == 1u << 16 && reg(0x5200 + 4 * 0x66) == 1u << 26, "other bits");
 	return TEST_SUCCESS;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does the 82574L driver move frames bit by bit, filter what it must and count what it moves? Two NICs on one
- * wire, both assigned: what one sends, the other receives. That a frame does not come is shown by a later one that does.
+ * Does the 82574L driver move frames bit by bit, filter what it must and count what it moves? Two
+ * NICs on one wire, both assigned: what one sends, the other receives. That a frame does not come
+ * is shown by a later one that does.
  */
 
 #include <errno.h>
@@ -35,7 +36,7 @@
 #define TEST_TYPE 0x88B5 /* IEEE 802: for experiments */
 #define MAX_BURST 64
 #define IDLE_TRIES 5000 /* milliseconds without a frame after which none is expected */
-#define BIG_MTU 9004	/* frames of 9018 bytes */
+#define BIG_MTU 9004 /* frames of 9018 bytes */
 
 static char devices[2][32];
 static uint16_t port[2];
@@ -85,10 +86,10 @@ find_devices(void)
 static int
 plug(unsigned int i)
 {
-	TEST_ASSERT_SUCCESS(rte_eal_hotplug_add("vfio_pci", devices[i], "container=net"),
-		"plug %s", devices[i]);
-	TEST_ASSERT_SUCCESS(rte_eth_dev_get_port_by_name(devices[i], &port[i]), "port of %s",
+	TEST_ASSERT_SUCCESS(rte_eal_hotplug_add("vfio_pci", devices[i], "container=net"), "plug %s",
 		devices[i]);
+	TEST_ASSERT_SUCCESS(
+		rte_eth_dev_get_port_by_name(devices[i], &port[i]), "port of %s", devices[i]);
 	return rte_eth_macaddr_get(port[i], &mac[i]);
 }
 
@@ -99,13 +100,15 @@ start_one(unsigned int i)
 	uint16_t q;
 
 	TEST_ASSERT_SUCCESS(rte_eth_dev_info_get(port[i], &info), "info");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port[i], n_queues, n_queues, &conf), "configure %u", i);
+	TEST_ASSERT_SUCCESS(
+		rte_eth_dev_configure(port[i], n_queues, n_queues, &conf), "configure %u", i);
 	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mtu(port[i], mtu), "MTU %u", mtu);
 	for (q = 0; q < n_queues; q++) {
-		TEST_ASSERT_SUCCESS(rte_eth_rx_queue_setup(port[i], q, N_DESC, SOCKET_ID_ANY,
-			NULL, pool), "Rx queue");
-		TEST_ASSERT_SUCCESS(rte_eth_tx_queue_setup(port[i], q, N_DESC, SOCKET_ID_ANY,
-			NULL), "Tx queue");
+		TEST_ASSERT_SUCCESS(
+			rte_eth_rx_queue_setup(port[i], q, N_DESC, SOCKET_ID_ANY, NULL, pool),
+			"Rx queue");
+		TEST_ASSERT_SUCCESS(rte_eth_tx_queue_setup(port[i], q, N_DESC, SOCKET_ID_ANY, NULL),
+			"Tx queue");
 	}
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port[i]), "start %u", i);
 	return 0;
@@ -180,7 +183,8 @@ teardown(void)
 		rte_eth_dev_close(port[i]);
 	}
 	if (pool != NULL && rte_mempool_avail_count(pool) != pool->size)
-		printf("  %u mbufs did not come back\n", pool->size - rte_mempool_avail_count(pool));
+		printf("  %u mbufs did not come back\n",
+			pool->size - rte_mempool_avail_count(pool));
 	rte_mempool_free(pool);
 	pool = NULL;
 	for (i = 0; i < 2; i++)
@@ -205,7 +209,8 @@ pattern(uint32_t seed, uint32_t at)
 
 /* A frame of len bytes, in segments of at most seg bytes. */
 static struct rte_mbuf *
-make_frame(unsigned int from, const struct rte_ether_addr *to, uint32_t len, uint32_t seg, uint32_t seed)
+make_frame(unsigned int from, const struct rte_ether_addr *to, uint32_t len, uint32_t seg,
+	uint32_t seed)
 {
 	struct rte_mbuf *first = rte_pktmbuf_alloc(pool), *m = first;
 	struct rte_ether_hdr *eth;
@@ -235,8 +240,8 @@ make_frame(unsigned int from, const struct rte_ether_addr *to, uint32_t len, uin
 
 /* Is it the frame that make_frame() made, padded to 60 bytes? */
 static int
-check_frame(const struct rte_mbuf *m, unsigned int from, const struct rte_ether_addr *to, uint32_t len,
-	uint32_t seed)
+check_frame(const struct rte_mbuf *m, unsigned int from, const struct rte_ether_addr *to,
+	uint32_t len, uint32_t seed)
 {
 	static uint8_t flat[16384];
 	const struct rte_ether_hdr *eth = (const struct rte_ether_hdr *)flat;
@@ -250,8 +255,9 @@ check_frame(const struct rte_mbuf *m, unsigned int from, const struct rte_ether_
 	if (data != flat)
 		memcpy(flat, data, m->pkt_len);
 	TEST_ASSERT(rte_is_same_ether_addr(&eth->dst_addr, to) &&
-		rte_is_same_ether_addr(&eth->src_addr, &mac[from]) &&
-		eth->ether_type == rte_cpu_to_be_16(TEST_TYPE), "another header");
+			rte_is_same_ether_addr(&eth->src_addr, &mac[from]) &&
+			eth->ether_type == rte_cpu_to_be_16(TEST_TYPE),
+		"another header");
 	for (i = sizeof(*eth); i < len; i++)
 		TEST_ASSERT_EQUAL(flat[i], pattern(seed, i), "byte %u of %u", i, len);
 	for (; i < m->pkt_len; i++)
@@ -278,7 +284,8 @@ receive(unsigned int at, uint16_t queue, struct rte_mbuf **m, unsigned int n)
 	uint16_t now;
 
 	while (got < n && idle++ < IDLE_TRIES) {
-		now = rte_eth_rx_burst(port[at], queue, m + got, RTE_MIN(n - got, (unsigned int)MAX_BURST));
+		now = rte_eth_rx_burst(
+			port[at], queue, m + got, RTE_MIN(n - got, (unsigned int)MAX_BURST));
 		got += now;
 		if (now > 0)
 			idle = 0;
@@ -298,7 +305,8 @@ cross(unsigned int from, uint32_t len, uint32_t seg, uint32_t seed)
 
 	if (send_one(from, make_frame(from, &mac[to], len, seg, seed)) != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_EQUAL(receive(to, 0, &m, 1), 1, "%u bytes in segments of %u did not arrive", len, seg);
+	TEST_ASSERT_EQUAL(
+		receive(to, 0, &m, 1), 1, "%u bytes in segments of %u did not arrive", len, seg);
 	rc = check_frame(m, from, &mac[to], len, seed);
 	rte_pktmbuf_free(m);
 	return rc;
@@ -335,7 +343,8 @@ test_lengths(void)
 	if (start() != 0)
 		return TEST_FAILED;
 	for (i = 0; i < RTE_DIM(edges); i++)
-		if (cross(0, edges[i], UINT16_MAX, i) != 0 || cross(1, edges[i], UINT16_MAX, i) != 0)
+		if (cross(0, edges[i], UINT16_MAX, i) != 0 ||
+			cross(1, edges[i], UINT16_MAX, i) != 0)
 			return TEST_FAILED;
 	for (len = 60; len <= 9018; len += 29)
 		if (cross(len & 1, len, UINT16_MAX, len) != 0)
@@ -348,8 +357,8 @@ test_chains(void)
 {
 	static const struct {
 		uint32_t len, seg;
-	} cases[] = {{60, 14}, {60, 15}, {61, 30}, {1514, 100}, {1514, 1513}, {1514, 26}, {2049, 2048},
-		{9018, 300}, {9018, 1999}, {9018, 151}};
+	} cases[] = {{60, 14}, {60, 15}, {61, 30}, {1514, 100}, {1514, 1513}, {1514, 26},
+		{2049, 2048}, {9018, 300}, {9018, 1999}, {9018, 151}};
 	struct rte_mbuf *m, *empty;
 	unsigned int i;
 
@@ -378,7 +387,7 @@ test_short(void)
 	if (start() != 0)
 		return TEST_FAILED;
 	if (cross(0, 59, UINT16_MAX, 1) != 0 || cross(1, 42, UINT16_MAX, 2) != 0 ||
-			cross(0, 14, UINT16_MAX, 3) != 0)
+		cross(0, 14, UINT16_MAX, 3) != 0)
 		return TEST_FAILED;
 	return check_all_back();
 }
@@ -429,14 +438,16 @@ test_many(void)
 				i % 5 == 0 ? 40 : UINT16_MAX, round * 32 + i);
 			TEST_ASSERT_NOT_NULL(out[i], "round %u: no mbufs left", round);
 		}
-		/* These have more segments than the ring has room: some are taken only when others are gone. */
+		/* These have more segments than the ring has room: some are taken only when others
+		 * are gone. */
 		for (sent = 0, i = 0; sent < RTE_DIM(out) && i < IDLE_TRIES; i++)
 			sent += rte_eth_tx_burst(port[0], 0, out + sent, RTE_DIM(out) - sent);
 		TEST_ASSERT_EQUAL(sent, RTE_DIM(out), "round %u: %u sent", round, sent);
 		TEST_ASSERT_EQUAL(receive(1, 0, in, sent), sent, "round %u: frames lost", round);
 		for (j = 0; j < sent; j++) {
-			TEST_ASSERT_SUCCESS(check_frame(in[j], 0, &mac[1], 60 + (round * 7 + j) % 1400,
-				round * 32 + j), "round %u, frame %u", round, j);
+			TEST_ASSERT_SUCCESS(check_frame(in[j], 0, &mac[1],
+						    60 + (round * 7 + j) % 1400, round * 32 + j),
+				"round %u, frame %u", round, j);
 			rte_pktmbuf_free(in[j]);
 		}
 	}
@@ -449,7 +460,7 @@ xstat(unsigned int i, const char *name)
 	uint64_t id, value;
 
 	if (rte_eth_xstats_get_id_by_name(port[i], name, &id) != 0 ||
-			rte_eth_xstats_get_by_id(port[i], &id, &value, 1) != 1)
+		rte_eth_xstats_get_by_id(port[i], &id, &value, 1) != 1)
 		return UINT64_MAX;
 	return value;
 }
@@ -467,7 +478,9 @@ test_counts(void)
 	rte_eth_xstats_reset(port[0]);
 	rte_eth_xstats_reset(port[1]);
 	for (i = 0; i < RTE_DIM(m); i++) {
-		if (send_one(0, make_frame(0, i < 3 ? &everybody : &mac[1], 64 + 100 * i, 50 + 60 * i, i)) != 0)
+		if (send_one(0,
+			    make_frame(0, i < 3 ? &everybody : &mac[1], 64 + 100 * i, 50 + 60 * i,
+				    i)) != 0)
 			return TEST_FAILED;
 		bytes += 64 + 100 * i;
 	}
@@ -482,7 +495,8 @@ test_counts(void)
 	TEST_ASSERT_EQUAL(b.ibytes, bytes, "%" PRIu64 " bytes received", b.ibytes);
 	TEST_ASSERT_EQUAL(b.q_ipackets[0], RTE_DIM(m), "queue");
 	TEST_ASSERT(a.ipackets == 0 && b.opackets == 0, "counted where nothing was");
-	TEST_ASSERT(a.oerrors == 0 && b.ierrors == 0 && b.imissed == 0 && b.rx_nombuf == 0, "errors");
+	TEST_ASSERT(
+		a.oerrors == 0 && b.ierrors == 0 && b.imissed == 0 && b.rx_nombuf == 0, "errors");
 	TEST_ASSERT_EQUAL(xstat(0, "tx_hw_good_packets"), RTE_DIM(m), "chip: sent");
 	TEST_ASSERT_EQUAL(xstat(1, "rx_hw_good_packets"), RTE_DIM(m), "chip: received");
 	TEST_ASSERT_EQUAL(xstat(1, "rx_broadcast_packets"), 3, "chip: broadcasts");
@@ -503,7 +517,7 @@ is_taken(const struct rte_ether_addr *to, bool *taken)
 	unsigned int n;
 
 	if (send_one(0, make_frame(0, to, 100, UINT16_MAX, 1)) != 0 ||
-			send_one(0, make_frame(0, &mac[1], 200, UINT16_MAX, 2)) != 0)
+		send_one(0, make_frame(0, &mac[1], 200, UINT16_MAX, 2)) != 0)
 		return TEST_FAILED;
 	for (n = 0; n < 2; n++) {
 		TEST_ASSERT_EQUAL(receive(1, 0, &m[n], 1), 1, "the frame to itself was lost");
@@ -518,7 +532,8 @@ is_taken(const struct rte_ether_addr *to, bool *taken)
 static int
 test_filters(void)
 {
-	struct rte_ether_addr own = {{0x02, 0x11, 0x22, 0x33, 0x44, 0x55}}, more = {{0x02, 1, 2, 3, 4, 5}};
+	struct rte_ether_addr own = {{0x02, 0x11, 0x22, 0x33, 0x44, 0x55}},
+			      more = {{0x02, 1, 2, 3, 4, 5}};
 	struct rte_ether_addr list[1] = {group};
 	struct rte_ether_addr factory = mac[1];
 	bool taken;
@@ -580,12 +595,14 @@ test_filters(void)
 	return check_all_back();
 }
 
-/* Ethernet, IPv4 and TCP or UDP with checksums that are right, but for the bits in ip_wrong and l4_wrong. */
+/* Ethernet, IPv4 and TCP or UDP with checksums that are right, but for the bits in ip_wrong and
+ * l4_wrong. */
 static struct rte_mbuf *
 make_packet(bool tcp, uint32_t payload, uint16_t ip_wrong, uint16_t l4_wrong, uint16_t src_port)
 {
 	uint32_t l4_len = tcp ? sizeof(struct rte_tcp_hdr) : sizeof(struct rte_udp_hdr), i;
-	uint32_t len = sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + l4_len + payload;
+	uint32_t len =
+		sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + l4_len + payload;
 	struct rte_mbuf *m = make_frame(0, &mac[1], len, UINT16_MAX, 9);
 	struct rte_ether_hdr *eth;
 	struct rte_ipv4_hdr *ip;
@@ -597,7 +614,8 @@ make_packet(bool tcp, uint32_t payload, uint16_t ip_wrong, uint16_t l4_wrong, ui
 	eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
 	eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
 	ip = (struct rte_ipv4_hdr *)(eth + 1);
-	*ip = (struct rte_ipv4_hdr){.version_ihl = 0x45, .time_to_live = 64,
+	*ip = (struct rte_ipv4_hdr){.version_ihl = 0x45,
+		.time_to_live = 64,
 		.total_length = rte_cpu_to_be_16(len - sizeof(*eth)),
 		.next_proto_id = tcp ? IPPROTO_TCP : IPPROTO_UDP,
 		.src_addr = rte_cpu_to_be_32(RTE_IPV4(10, 0, 0, 1)),
@@ -645,15 +663,17 @@ test_rx_checksums(void)
 	if (start() != 0)
 		return TEST_FAILED;
 	for (i = 0; i < RTE_DIM(cases); i++) {
-		if (send_one(0, make_packet(cases[i].tcp, 100 + i, cases[i].ip_wrong,
-				cases[i].l4_wrong, 1000)) != 0)
+		if (send_one(0,
+			    make_packet(cases[i].tcp, 100 + i, cases[i].ip_wrong, cases[i].l4_wrong,
+				    1000)) != 0)
 			return TEST_FAILED;
 		TEST_ASSERT_EQUAL(receive(1, 0, &m, 1), 1, "case %u: lost", i);
-		TEST_ASSERT_EQUAL((m->ol_flags & mask), cases[i].flags, "case %u: flags %" PRIx64, i,
-			m->ol_flags);
-		TEST_ASSERT_EQUAL(m->packet_type, (RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4_EXT_UNKNOWN |
-			(cases[i].tcp ? RTE_PTYPE_L4_TCP : RTE_PTYPE_L4_UDP)), "case %u: type %x", i,
-			m->packet_type);
+		TEST_ASSERT_EQUAL((m->ol_flags & mask), cases[i].flags, "case %u: flags %" PRIx64,
+			i, m->ol_flags);
+		TEST_ASSERT_EQUAL(m->packet_type,
+			(RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4_EXT_UNKNOWN |
+				(cases[i].tcp ? RTE_PTYPE_L4_TCP : RTE_PTYPE_L4_UDP)),
+			"case %u: type %x", i, m->packet_type);
 		rte_pktmbuf_free(m);
 	}
 	/* What is no IP has no checksum to judge. */
@@ -683,8 +703,10 @@ test_tx_checksums(void)
 		uint64_t flags;
 		bool ip_mended, l4_mended;
 	} cases[] = {
-		{true, RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM, true, true},
-		{false, RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_UDP_CKSUM, true, true},
+		{true, RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM, true,
+			true},
+		{false, RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_UDP_CKSUM, true,
+			true},
 		{true, RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM, true, false},
 		{true, RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM, false, true},
 		{false, RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM, false, true},
@@ -708,9 +730,10 @@ test_tx_checksums(void)
 		if (send_one(0, m) != 0)
 			return TEST_FAILED;
 		TEST_ASSERT_EQUAL(receive(1, 0, &m, 1), 1, "case %u: lost", k);
-		ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, sizeof(struct rte_ether_hdr));
-		TEST_ASSERT_EQUAL((rte_ipv4_udptcp_cksum_verify(ip, ip + 1) == 0), cases[k].l4_mended,
-			"case %u: L4", k);
+		ip = rte_pktmbuf_mtod_offset(
+			m, struct rte_ipv4_hdr *, sizeof(struct rte_ether_hdr));
+		TEST_ASSERT_EQUAL((rte_ipv4_udptcp_cksum_verify(ip, ip + 1) == 0),
+			cases[k].l4_mended, "case %u: L4", k);
 		TEST_ASSERT_EQUAL((rte_raw_cksum(ip, sizeof(*ip)) == 0xFFFF), cases[k].ip_mended,
 			"case %u: IP", k);
 		rte_pktmbuf_free(m);
@@ -735,10 +758,11 @@ test_impossible(void)
 	if (start() != 0)
 		return TEST_FAILED;
 	m[0] = make_frame(0, &mac[1], 9231, UINT16_MAX, 1); /* longer than the chip's largest */
-	m[1] = make_frame(0, &mac[1], 1400, 14, 2);	    /* of a hundred segments */
+	m[1] = make_frame(0, &mac[1], 1400, 14, 2); /* of a hundred segments */
 	m[2] = make_frame(0, &mac[1], 300, UINT16_MAX, 3);
 	TEST_ASSERT_EQUAL(rte_eth_tx_prepare(port[0], 0, m, 1), 0, "too long, accepted");
-	TEST_ASSERT_EQUAL(rte_eth_tx_prepare(port[0], 0, m + 1, 1), 0, "too many segments, accepted");
+	TEST_ASSERT_EQUAL(
+		rte_eth_tx_prepare(port[0], 0, m + 1, 1), 0, "too many segments, accepted");
 	TEST_ASSERT_EQUAL(rte_eth_tx_burst(port[0], 0, m, 3), 3, "the queue is stuck");
 	TEST_ASSERT_EQUAL(receive(1, 0, m, 1), 1, "the good one was lost");
 	TEST_ASSERT_SUCCESS(check_frame(m[0], 0, &mac[1], 300, 3), "the good one was changed");
@@ -756,7 +780,8 @@ test_vlan(void)
 	struct rte_mbuf *m;
 
 	conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
-	TEST_ASSERT_EQUAL(rte_eth_dev_configure(port[0], 1, 1, &conf), -EINVAL, "one switch for both");
+	TEST_ASSERT_EQUAL(
+		rte_eth_dev_configure(port[0], 1, 1, &conf), -EINVAL, "one switch for both");
 	conf.rxmode.offloads = RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
 	if (start() != 0)
 		return TEST_FAILED;
@@ -808,7 +833,8 @@ test_vlan_filter(void)
 	for (i = 99; i <= 102; i++) {
 		m = make_frame(0, &mac[1], 200 + i, UINT16_MAX, 1);
 		if (i < 102) {
-			tag = rte_pktmbuf_mtod_offset(m, struct rte_vlan_hdr *, 2 * RTE_ETHER_ADDR_LEN + 2);
+			tag = rte_pktmbuf_mtod_offset(
+				m, struct rte_vlan_hdr *, 2 * RTE_ETHER_ADDR_LEN + 2);
 			tag[-1].eth_proto = rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN);
 			tag->vlan_tci = rte_cpu_to_be_16(i);
 			tag->eth_proto = rte_cpu_to_be_16(TEST_TYPE);
@@ -818,7 +844,8 @@ test_vlan_filter(void)
 	}
 	do {
 		TEST_ASSERT_EQUAL(receive(1, 0, &m, 1), 1, "the last was lost");
-		TEST_ASSERT(m->pkt_len == 300 || m->pkt_len == 302, "VLAN %u passed", m->pkt_len - 200);
+		TEST_ASSERT(
+			m->pkt_len == 300 || m->pkt_len == 302, "VLAN %u passed", m->pkt_len - 200);
 		n += m->pkt_len;
 		rte_pktmbuf_free(m);
 	} while (n < 602);
@@ -829,9 +856,10 @@ test_vlan_filter(void)
 static int
 test_rss(void)
 {
-	static const uint8_t key[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25,
-		0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb,
-		0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa};
+	static const uint8_t key[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67,
+		0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4,
+		0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac,
+		0x01, 0xfa};
 	unsigned int i, n[2] = {0, 0}, queue;
 	union rte_thash_tuple tuple;
 	struct rte_ipv4_hdr *ip;
@@ -849,16 +877,22 @@ test_rss(void)
 		if (send_one(0, make_packet(true, 50, 0, 0, 2000 + i)) != 0)
 			return TEST_FAILED;
 		tuple.v4 = (struct rte_ipv4_tuple){.src_addr = RTE_IPV4(10, 0, 0, 1),
-			.dst_addr = RTE_IPV4(10, 0, 0, 2), .sport = 2000 + i, .dport = 80};
+			.dst_addr = RTE_IPV4(10, 0, 0, 2),
+			.sport = 2000 + i,
+			.dport = 80};
 		hash = rte_softrss((uint32_t *)&tuple, RTE_THASH_V4_L4_LEN, key);
 		queue = (hash & 127) % 2; /* the default redirection */
-		TEST_ASSERT_EQUAL(receive(1, queue, &m, 1), 1, "flow %u is not in queue %u", i, queue);
-		ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, sizeof(struct rte_ether_hdr));
+		TEST_ASSERT_EQUAL(
+			receive(1, queue, &m, 1), 1, "flow %u is not in queue %u", i, queue);
+		ip = rte_pktmbuf_mtod_offset(
+			m, struct rte_ipv4_hdr *, sizeof(struct rte_ether_hdr));
 		tcp = (struct rte_tcp_hdr *)(ip + 1);
 		TEST_ASSERT_EQUAL(rte_be_to_cpu_16(tcp->src_port), 2000 + i, "another flow");
 		TEST_ASSERT(m->ol_flags & RTE_MBUF_F_RX_RSS_HASH, "no hash");
-		TEST_ASSERT_EQUAL(m->hash.rss, hash, "flow %u: hash %x, not %x", i, m->hash.rss, hash);
-		TEST_ASSERT((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD,
+		TEST_ASSERT_EQUAL(
+			m->hash.rss, hash, "flow %u: hash %x, not %x", i, m->hash.rss, hash);
+		TEST_ASSERT(
+			(m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD,
 			"no checksum flags beside the hash");
 		rte_pktmbuf_free(m);
 		n[queue]++;
@@ -882,11 +916,13 @@ test_descriptors(void)
 
 	if (start() != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_EQUAL(rte_eth_rx_descriptor_status(port[1], 0, 0), RTE_ETH_RX_DESC_AVAIL, "first");
+	TEST_ASSERT_EQUAL(
+		rte_eth_rx_descriptor_status(port[1], 0, 0), RTE_ETH_RX_DESC_AVAIL, "first");
 	TEST_ASSERT_EQUAL(rte_eth_rx_descriptor_status(port[1], 0, N_DESC - 1),
 		RTE_ETH_RX_DESC_UNAVAIL, "the last is not hardware's");
 	TEST_ASSERT_EQUAL(rte_eth_rx_descriptor_status(port[1], 0, N_DESC), -EINVAL, "beyond");
-	TEST_ASSERT_EQUAL(rte_eth_tx_descriptor_status(port[0], 0, 0), RTE_ETH_TX_DESC_DONE, "free");
+	TEST_ASSERT_EQUAL(
+		rte_eth_tx_descriptor_status(port[0], 0, 0), RTE_ETH_TX_DESC_DONE, "free");
 	TEST_ASSERT_EQUAL(rte_eth_rx_queue_count(port[1], 0), 0, "nothing came");
 	for (i = 0; i < RTE_DIM(m); i++)
 		if (send_one(0, make_frame(0, &mac[1], 100 + i, UINT16_MAX, i)) != 0)
@@ -896,11 +932,11 @@ test_descriptors(void)
 	TEST_ASSERT_EQUAL(rte_eth_rx_queue_count(port[1], 0), RTE_DIM(m), "count");
 	TEST_ASSERT_EQUAL(rte_eth_rx_descriptor_status(port[1], 0, RTE_DIM(m) - 1),
 		RTE_ETH_RX_DESC_DONE, "the last that came");
-	TEST_ASSERT_EQUAL(rte_eth_rx_descriptor_status(port[1], 0, RTE_DIM(m)), RTE_ETH_RX_DESC_AVAIL,
-		"the next");
+	TEST_ASSERT_EQUAL(rte_eth_rx_descriptor_status(port[1], 0, RTE_DIM(m)),
+		RTE_ETH_RX_DESC_AVAIL, "the next");
 	/* Eight descriptors of 32 that make a batch: no report was asked for yet. */
-	TEST_ASSERT_EQUAL(rte_eth_tx_descriptor_status(port[0], 0, N_DESC - 1), RTE_ETH_TX_DESC_FULL,
-		"the last that was sent");
+	TEST_ASSERT_EQUAL(rte_eth_tx_descriptor_status(port[0], 0, N_DESC - 1),
+		RTE_ETH_TX_DESC_FULL, "the last that was sent");
 	TEST_ASSERT_EQUAL(rte_eth_tx_done_cleanup(port[0], 0, 0), 0, "cleaned without a report");
 	TEST_ASSERT_EQUAL(receive(1, 0, m, RTE_DIM(m)), RTE_DIM(m), "lost");
 	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
@@ -908,8 +944,9 @@ test_descriptors(void)
 	for (i = 0; i < 24; i++)
 		if (send_one(0, make_frame(0, &mac[1], 100 + i, UINT16_MAX, i)) != 0)
 			return TEST_FAILED;
-	for (idle = 0; idle < IDLE_TRIES && rte_eth_tx_descriptor_status(port[0], 0, N_DESC - 1) !=
-			RTE_ETH_TX_DESC_DONE; idle++)
+	for (idle = 0; idle < IDLE_TRIES &&
+		rte_eth_tx_descriptor_status(port[0], 0, N_DESC - 1) != RTE_ETH_TX_DESC_DONE;
+		idle++)
 		usleep(1000);
 	TEST_ASSERT_EQUAL(rte_eth_tx_done_cleanup(port[0], 0, 0), 32, "packets cleaned");
 	return check_all_back();
@@ -926,8 +963,9 @@ test_restart_in_traffic(void)
 	for (round = 0; round < 5; round++) {
 		/* Frames under way in both directions, none of them fetched. */
 		for (i = 0; i < 40; i++)
-			if (send_one(i & 1, make_frame(i & 1, &mac[1 - (i & 1)], 60 + i * 9,
-					i % 3 == 0 ? 33 : UINT16_MAX, i)) != 0)
+			if (send_one(i & 1,
+				    make_frame(i & 1, &mac[1 - (i & 1)], 60 + i * 9,
+					    i % 3 == 0 ? 33 : UINT16_MAX, i)) != 0)
 				return TEST_FAILED;
 		TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port[1]), "stop");
 		for (i = 0; i < 10; i++)
@@ -938,10 +976,12 @@ test_restart_in_traffic(void)
 		if (send_one(0, make_frame(0, &mac[1], 1111, UINT16_MAX, round)) != 0)
 			return TEST_FAILED;
 		do {
-			TEST_ASSERT_EQUAL(receive(1, 0, &m, 1), 1, "round %u: nothing comes any more", round);
+			TEST_ASSERT_EQUAL(
+				receive(1, 0, &m, 1), 1, "round %u: nothing comes any more", round);
 			i = m->pkt_len;
 			if (i == 1111)
-				TEST_ASSERT_SUCCESS(check_frame(m, 0, &mac[1], 1111, round), "changed");
+				TEST_ASSERT_SUCCESS(
+					check_frame(m, 0, &mac[1], 1111, round), "changed");
 			rte_pktmbuf_free(m);
 		} while (i != 1111);
 		drain(0);
@@ -966,15 +1006,16 @@ test_foreign_pool(void)
 	mem.buf_ptr = aligned_alloc(4096, RTE_ALIGN_CEIL(mem.buf_len, 4096));
 	mem.buf_iova = (uintptr_t)mem.buf_ptr;
 	TEST_ASSERT_NOT_NULL(mem.buf_ptr, "memory");
-	foreign = rte_pktmbuf_pool_create_extbuf("foreign", FOREIGN_MBUFS, 0, 0, room, SOCKET_ID_ANY,
-		&mem, 1);
+	foreign = rte_pktmbuf_pool_create_extbuf(
+		"foreign", FOREIGN_MBUFS, 0, 0, room, SOCKET_ID_ANY, &mem, 1);
 	TEST_ASSERT_NOT_NULL(foreign, "pool");
 	test_log_begin();
 	rc = rte_eth_rx_queue_setup(port[0], 0, N_DESC, SOCKET_ID_ANY, NULL, foreign);
 	log = test_log_end();
 	TEST_ASSERT_EQUAL(rc, -EINVAL, "%d", rc);
 	TEST_ASSERT(strstr(log, "pool foreign is not in container net") != NULL &&
-		strstr(log, "dmamap_pktmbuf_pool_create()") != NULL, "the log says: %s", log);
+			strstr(log, "dmamap_pktmbuf_pool_create()") != NULL,
+		"the log says: %s", log);
 	rte_mempool_free(foreign);
 	free(mem.buf_ptr);
 	TEST_ASSERT_SUCCESS(rte_eth_rx_queue_setup(port[0], 0, N_DESC, SOCKET_ID_ANY, NULL, pool),
@@ -990,7 +1031,8 @@ test_eal_pool(void)
 	int rc = TEST_FAILED;
 	uint32_t i;
 
-	pool = rte_pktmbuf_pool_create("eal", N_MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	pool = rte_pktmbuf_pool_create(
+		"eal", N_MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	if (pool != NULL && start() == 0)
 		for (i = 0, rc = 0; i < 20 && rc == 0; i++)
 			rc = cross(i % 2, 60, UINT16_MAX, i);
@@ -1020,12 +1062,12 @@ test_bad_queues(void)
 	before = cinfo.n_mappings;
 	rx = info.default_rxconf;
 	rx.rx_free_thresh = N_DESC;
-	TEST_ASSERT_EQUAL(rte_eth_rx_queue_setup(port[0], 0, N_DESC, SOCKET_ID_ANY, &rx, pool), -EINVAL,
-		"rx_free_thresh");
+	TEST_ASSERT_EQUAL(rte_eth_rx_queue_setup(port[0], 0, N_DESC, SOCKET_ID_ANY, &rx, pool),
+		-EINVAL, "rx_free_thresh");
 	rx = info.default_rxconf;
 	rx.rx_deferred_start = 1;
-	TEST_ASSERT_EQUAL(rte_eth_rx_queue_setup(port[0], 0, N_DESC, SOCKET_ID_ANY, &rx, pool), -EINVAL,
-		"deferred start");
+	TEST_ASSERT_EQUAL(rte_eth_rx_queue_setup(port[0], 0, N_DESC, SOCKET_ID_ANY, &rx, pool),
+		-EINVAL, "deferred start");
 	TEST_ASSERT_EQUAL(rte_eth_rx_queue_setup(port[0], 0, N_DESC + 1, SOCKET_ID_ANY, NULL, pool),
 		-EINVAL, "no multiple of 8");
 	tx = info.default_txconf;
@@ -1066,7 +1108,8 @@ test_detach_running(void)
 	/* Stopped, it goes and comes back. */
 	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port[1]), "stop");
 	TEST_ASSERT_SUCCESS(rte_eal_hotplug_remove("vfio_pci", devices[1]), "remove");
-	TEST_ASSERT(rte_eth_dev_get_port_by_name(devices[1], &port[1]) != 0, "the port is still there");
+	TEST_ASSERT(
+		rte_eth_dev_get_port_by_name(devices[1], &port[1]) != 0, "the port is still there");
 	if (plug(1) != 0 || start_one(1) != 0)
 		return TEST_FAILED;
 	drain(1);
@@ -1086,7 +1129,8 @@ on_link(uint16_t id, enum rte_eth_event_type type, void *arg, void *ret)
 
 #define LINK_TRIES 5
 
-/* Tell the PHY to negotiate anew: MDIC (10.2.2), PHY 1, register 0, enable and restart auto-negotiation. */
+/* Tell the PHY to negotiate anew: MDIC (10.2.2), PHY 1, register 0, enable and restart
+ * auto-negotiation. */
 static void
 renegotiate(unsigned int i)
 {
@@ -1108,11 +1152,12 @@ test_link_interrupt(void)
 	link_events = 0;
 	if (start_one(1) != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_callback_register(port[1], RTE_ETH_EVENT_INTR_LSC, on_link, NULL),
+	TEST_ASSERT_SUCCESS(
+		rte_eth_dev_callback_register(port[1], RTE_ETH_EVENT_INTR_LSC, on_link, NULL),
 		"callback");
 	/*
-	 * The link goes down while the port is stopped; it comes up half a second later, with an interrupt. A machine
-	 * that is slower than that to start the port has to try again.
+	 * The link goes down while the port is stopped; it comes up half a second later, with an
+	 * interrupt. A machine that is slower than that to start the port has to try again.
 	 */
 	do {
 		TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port[1]), "stop");
@@ -1123,7 +1168,8 @@ test_link_interrupt(void)
 	} while (link.link_status == RTE_ETH_LINK_UP && ++tries < LINK_TRIES);
 	if (link.link_status == RTE_ETH_LINK_UP) {
 		rte_eth_dev_callback_unregister(port[1], RTE_ETH_EVENT_INTR_LSC, on_link, NULL);
-		return test_skip("a reset brings the link up at once here, as QEMU 11 does and QEMU 7.2 does not");
+		return test_skip(
+			"a reset brings the link up at once here, as QEMU 11 does and QEMU 7.2 does not");
 	}
 	while (link_events == 0 && idle++ < IDLE_TRIES)
 		usleep(1000);
@@ -1148,7 +1194,8 @@ count_interrupts(const char *device)
 	while (fgets(line, sizeof(line), file) != NULL) {
 		if (strstr(line, vector) == NULL)
 			continue;
-		for (at = strchr(line, ':') + 1, n = strtoul(at, &end, 10); end != at; n = strtoul(at, &end, 10)) {
+		for (at = strchr(line, ':') + 1, n = strtoul(at, &end, 10); end != at;
+			n = strtoul(at, &end, 10)) {
 			sum += n;
 			at = end;
 		}
@@ -1168,7 +1215,8 @@ interrupts_again(const char *device, unsigned long before)
 	return count_interrupts(device) > before;
 }
 
-/* A ring overruns, which is a cause that nobody asked for. It interrupts; that done, it is quiet, and a link change interrupts as ever. */
+/* A ring overruns, which is a cause that nobody asked for. It interrupts; that done, it is quiet,
+ * and a link change interrupts as ever. */
 static int
 test_overrun(void)
 {
@@ -1190,7 +1238,8 @@ test_overrun(void)
 	after = count_interrupts(devices[1]);
 	TEST_ASSERT(after - before <= 2, "%lu interrupts without a frame", after - before);
 	renegotiate(1);
-	TEST_ASSERT(interrupts_again(devices[1], after), "after an overrun a link change does not interrupt");
+	TEST_ASSERT(interrupts_again(devices[1], after),
+		"after an overrun a link change does not interrupt");
 	for (i = 0; i < 3; i++) {
 		drain(1);
 		usleep(20000);
@@ -1215,7 +1264,8 @@ test_rx_interrupts(void)
 		return TEST_FAILED;
 	for (q = 0; q < 2; q++)
 		TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_ctl_q(port[1], q, RTE_EPOLL_PER_THREAD,
-			RTE_INTR_EVENT_ADD, (void *)(uintptr_t)(q + 1)), "add");
+					    RTE_INTR_EVENT_ADD, (void *)(uintptr_t)(q + 1)),
+			"add");
 	for (round = 0; round < 3; round++) {
 		TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_enable(port[1], 0), "enable");
 		if (send_one(0, make_frame(0, &mac[1], 99, UINT16_MAX, round)) != 0)
@@ -1238,7 +1288,8 @@ test_rx_interrupts(void)
 		TEST_ASSERT_EQUAL(n, 1, "round %u: what came while it was masked is lost", round);
 	}
 	for (q = 0; q < 2; q++)
-		rte_eth_dev_rx_intr_ctl_q(port[1], q, RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_DEL, NULL);
+		rte_eth_dev_rx_intr_ctl_q(
+			port[1], q, RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_DEL, NULL);
 	return check_all_back();
 }
 

@@ -72,7 +72,8 @@ knows_where_a_hugepage_is(void)
 	uint64_t inside;
 
 	TEST_ASSERT(phys != 0 && phys % pin->page_size == 0, "%#" PRIx64, phys);
-	TEST_ASSERT_SUCCESS(dm_phys_of(RTE_PTR_ADD(pin->va, 5 * PAGE), 2 * PAGE, &inside), "inside");
+	TEST_ASSERT_SUCCESS(
+		dm_phys_of(RTE_PTR_ADD(pin->va, 5 * PAGE), 2 * PAGE, &inside), "inside");
 	TEST_ASSERT_EQUAL(inside, phys + 5 * PAGE, "%#" PRIx64, inside);
 	return TEST_SUCCESS;
 }
@@ -94,7 +95,8 @@ refuses_memory_that_may_move(void)
 	return TEST_SUCCESS;
 }
 
-/** Two pages of one file, the second before the first, so that they cannot follow each other twice. */
+/** Two pages of one file, the second before the first, so that they cannot follow each other twice.
+ */
 static int
 refuses_memory_that_is_scattered(void)
 {
@@ -110,11 +112,12 @@ refuses_memory_that_is_scattered(void)
 	if (mmap(va, 2 * page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
 		return test_skip("fewer than two further hugepages are free");
 	TEST_ASSERT(mmap(va + 2 * page, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-		0) != MAP_FAILED, "mmap");
+			    0) != MAP_FAILED,
+		"mmap");
 	memset(va, 1, 3 * page);
 	test_log_begin();
-	rc[0] = dm_phys_of(va, 2 * page, &where);	   /* page 0, page 1 */
-	rc[1] = dm_phys_of(va + page, 2 * page, &where);  /* page 1, page 0 */
+	rc[0] = dm_phys_of(va, 2 * page, &where); /* page 0, page 1 */
+	rc[1] = dm_phys_of(va + page, 2 * page, &where); /* page 1, page 0 */
 	munmap(room, 5 * page);
 	close(fd);
 	TEST_ASSERT(strstr(test_log_end(), "does not follow the page before it") != NULL, "log");
@@ -173,7 +176,8 @@ warns_at_each_attach(void)
 	for (i = 0; i < 2; i++) {
 		test_log_begin();
 		rc = OPS->attach(dom, dev);
-		TEST_ASSERT(test_logged(NIC ": no IOMMU is in charge of it: it can read and write all"),
+		TEST_ASSERT(
+			test_logged(NIC ": no IOMMU is in charge of it: it can read and write all"),
 			"attach %u", i);
 		TEST_ASSERT_SUCCESS(rc, "attach %u: %d", i, rc);
 		TEST_ASSERT_EQUAL(fake_vfio.open_files, 3, "%u", fake_vfio.open_files);
@@ -212,7 +216,8 @@ says_how_to_switch_the_mode_on(void)
 	fake_vfio.noiommu_mode = false;
 	test_log_begin();
 	rc = OPS->open(NULL, &other);
-	TEST_ASSERT(test_logged("echo 1 > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode"), "log");
+	TEST_ASSERT(test_logged("echo 1 > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode"),
+		"log");
 	TEST_ASSERT_EQUAL(rc, -ENODEV, "%d", rc);
 	return TEST_SUCCESS;
 }
@@ -227,8 +232,8 @@ maps_nowhere_but_at_the_physical_address(void)
 	TEST_ASSERT_SUCCESS(OPS->map(dom, phys, pin->va, pin->len, DMAMAP_RW), "map");
 	TEST_ASSERT_SUCCESS(OPS->unmap(dom, phys, pin->len, &done), "unmap");
 	TEST_ASSERT_EQUAL(done, pin->len, "%" PRIu64, done);
-	TEST_ASSERT_EQUAL(OPS->map(dom, phys + PAGE, pin->va, pin->len, DMAMAP_RW), -EFAULT,
-		"map elsewhere");
+	TEST_ASSERT_EQUAL(
+		OPS->map(dom, phys + PAGE, pin->va, pin->len, DMAMAP_RW), -EFAULT, "map elsewhere");
 	OPS->domain_destroy(dom);
 	return TEST_SUCCESS;
 }
@@ -245,8 +250,8 @@ gives_a_container_physical_addresses(void)
 	struct dmamap_device *d;
 
 	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &c), "create");
-	TEST_ASSERT_EQUAL(dmamap_map(c, pin->va, pin->len, DMAMAP_RW | DMAMAP_FIXED, &iova), -EINVAL,
-		"map at another address");
+	TEST_ASSERT_EQUAL(dmamap_map(c, pin->va, pin->len, DMAMAP_RW | DMAMAP_FIXED, &iova),
+		-EINVAL, "map at another address");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, pin->va, pin->len, DMAMAP_RW, &iova), "map");
 	TEST_ASSERT_EQUAL(iova, phys, "%#" PRIx64, iova);
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, RTE_PTR_ADD(pin->va, 100)), phys + 100, "va2iova");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does a device without an IOMMU reach the memory that it was given? An edu device on a machine that has none.
+ * Does a device without an IOMMU reach the memory that it was given? An edu device on a machine
+ * that has none.
  */
 
 #include <errno.h>
@@ -39,15 +40,15 @@ static int
 setup(void)
 {
 	if (access("/sys/kernel/iommu_groups/0", F_OK) == 0 &&
-			access("/sys/kernel/iommu_groups/0/name", F_OK) < 0)
+		access("/sys/kernel/iommu_groups/0/name", F_OK) < 0)
 		return test_skip("this machine has an IOMMU (profile noiommu has none)");
 	if (access(MODE, F_OK) < 0)
 		return test_skip("this kernel has no noiommu mode, or no VFIO");
 	if (access("/sys/bus/pci/devices/" EDU, F_OK) < 0)
 		return test_skip("there is no " EDU);
 	TEST_ASSERT_SUCCESS(put(MODE, "1"), "mode");
-	TEST_ASSERT_SUCCESS(put("/sys/bus/pci/devices/" EDU "/driver_override", "vfio-pci"),
-		"driver_override");
+	TEST_ASSERT_SUCCESS(
+		put("/sys/bus/pci/devices/" EDU "/driver_override", "vfio-pci"), "driver_override");
 	put("/sys/bus/pci/drivers_probe", EDU);
 	TEST_ASSERT(strcmp(driver_of(EDU), "vfio-pci") == 0, "held by \"%s\"", driver_of(EDU));
 	/* The runner assigned none; the edu device is found by its driver. */
@@ -79,8 +80,8 @@ a_device_reads_and_writes_the_zone(void)
 	test_log_begin();
 	TEST_ASSERT_SUCCESS(edu_raw_open(&e, c, 0), "attach");
 	log = test_log_end();
-	TEST_ASSERT_NOT_NULL(strstr(log, "it can read and write all of this machine's memory"),
-		"log: %s", log);
+	TEST_ASSERT_NOT_NULL(
+		strstr(log, "it can read and write all of this machine's memory"), "log: %s", log);
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &zone, &z), "zone");
 	va = dmamap_zone_va(z);
 	TEST_ASSERT_SUCCESS(dm_phys_of(va, dmamap_zone_len(z), &phys), "phys");

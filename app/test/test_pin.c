@@ -31,7 +31,8 @@
 
 /** Pages that a case may take. */
 #define PAGES 4
-/** Others on this machine use hugepages too: a leak shows in each of so many attempts, they do not. */
+/** Others on this machine use hugepages too: a leak shows in each of so many attempts, they do not.
+ */
 #define ATTEMPTS 20
 
 static size_t huge; /* the smallest hugepages that serve */
@@ -186,22 +187,37 @@ refuses_what_makes_no_sense(void)
 	} cases[] = {
 		{"no length", {.node = -1, .name = "z"}, -EINVAL},
 		{"length that wraps", {.len = SIZE_MAX - 1, .node = -1, .name = "z"}, -EINVAL},
-		{"odd alignment", {.len = huge, .align = 3 * 4096, .node = -1, .name = "z"}, -EINVAL},
-		{"alignment that wraps", {.len = huge, .align = (SIZE_MAX >> 1) + 1, .node = -1, .name = "z"}, -EINVAL},
-		{"odd page size", {.len = huge, .page_size = 3 * 4096, .node = -1, .name = "z"}, -EINVAL},
+		{"odd alignment", {.len = huge, .align = 3 * 4096, .node = -1, .name = "z"},
+			-EINVAL},
+		{"alignment that wraps",
+			{.len = huge, .align = (SIZE_MAX >> 1) + 1, .node = -1, .name = "z"},
+			-EINVAL},
+		{"odd page size", {.len = huge, .page_size = 3 * 4096, .node = -1, .name = "z"},
+			-EINVAL},
 		{"no name", {.len = huge, .node = -1}, -EINVAL},
 		{"node below -1", {.len = huge, .node = -2, .name = "z"}, -EINVAL},
-		{"unknown placement", {.len = huge, .node = -1, .placement = 4, .name = "z"}, -EINVAL},
-		{"unknown fallback", {.len = huge, .node = -1, .allow = DMAMAP_READ, .name = "z"}, -EINVAL},
+		{"unknown placement", {.len = huge, .node = -1, .placement = 4, .name = "z"},
+			-EINVAL},
+		{"unknown fallback", {.len = huge, .node = -1, .allow = DMAMAP_READ, .name = "z"},
+			-EINVAL},
 		{"node that is not there", {.len = huge, .node = 1000, .name = "z"}, -ENODEV},
 		{"preferred node that is not there",
-			{.len = huge, .node = 1000, .placement = DMAMAP_PLACE_PREFERRED, .name = "z"}, -ENODEV},
-		{"pages that are not there", {.len = huge, .page_size = 1024, .node = -1, .name = "z"}, -ENOENT},
-		{"pages beyond all", {.len = huge, .page_size = (size_t)1 << 50, .node = -1, .name = "z"}, -ENOENT},
+			{.len = huge,
+				.node = 1000,
+				.placement = DMAMAP_PLACE_PREFERRED,
+				.name = "z"},
+			-ENODEV},
+		{"pages that are not there",
+			{.len = huge, .page_size = 1024, .node = -1, .name = "z"}, -ENOENT},
+		{"pages beyond all",
+			{.len = huge, .page_size = (size_t)1 << 50, .node = -1, .name = "z"},
+			-ENOENT},
 		{"base pages beyond all",
-			{.len = (size_t)1 << 46, .page_size = 4096, .node = -1, .name = "z"}, -ENOMEM},
+			{.len = (size_t)1 << 46, .page_size = 4096, .node = -1, .name = "z"},
+			-ENOMEM},
 		{"base pages beyond the node",
-			{.len = (size_t)1 << 46, .page_size = 4096, .node = 0, .name = "z"}, -ENOMEM},
+			{.len = (size_t)1 << 46, .page_size = 4096, .node = 0, .name = "z"},
+			-ENOMEM},
 	};
 	unsigned int i;
 
@@ -306,8 +322,7 @@ is_absent(const void *arg)
 static int
 is_not_in_a_fork(void)
 {
-	const struct dm_pin_conf conf = {
-		.len = huge, .page_size = huge, .node = -1, .name = "z"};
+	const struct dm_pin_conf conf = {.len = huge, .page_size = huge, .node = -1, .name = "z"};
 	struct dm_pin *pin;
 	int absent;
 
@@ -332,7 +347,8 @@ reports_a_page_that_cannot_be_had(void)
 
 		TEST_ASSERT(fd >= 0, "file: %d", fd);
 		TEST_ASSERT_SUCCESS(ftruncate(fd, huge), "ftruncate");
-		va = mmap(NULL, 2 * huge, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+		va = mmap(
+			NULL, 2 * huge, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 		TEST_ASSERT(va != MAP_FAILED, "mmap");
 		/* A writable mapping has made the file longer. */
 		TEST_ASSERT_SUCCESS(ftruncate(fd, huge), "ftruncate");
@@ -370,9 +386,8 @@ use_a_mount(const void *arg)
 	int fd, rc;
 
 	snprintf(options, sizeof(options), "pagesize=%zuK", huge >> 10);
-	if (unshare(CLONE_NEWNS) < 0 ||
-			mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-			mount("none", dir, "hugetlbfs", 0, options) < 0)
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("none", dir, "hugetlbfs", 0, options) < 0)
 		return 2;
 	/* What a process has left that cannot be any more: its number is above the largest. */
 	snprintf(left, sizeof(left), "%s/gantry-2147483647-1-0", dir);
@@ -416,7 +431,7 @@ check_limits(const void *arg)
 	int rc;
 
 	if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0 || setgroups(0, NULL) < 0 || setgid(65534) < 0 ||
-			setuid(65534) < 0)
+		setuid(65534) < 0)
 		return 2;
 	if (dm_pin_memlock_check(LIMIT, "zone a") != 0)
 		return 3;
@@ -430,8 +445,9 @@ check_limits(const void *arg)
 	log = test_log_end();
 	if (rc != -ENOMEM)
 		return 6;
-	if (strstr(log, "zone a: locking 1024 KiB needs RLIMIT_MEMLOCK of 1040 KiB, it is 1024 KiB"
-			" (16 KiB in use): ulimit -l 1040") == NULL)
+	if (strstr(log,
+		    "zone a: locking 1024 KiB needs RLIMIT_MEMLOCK of 1040 KiB, it is 1024 KiB"
+		    " (16 KiB in use): ulimit -l 1040") == NULL)
 		return 7;
 	return dm_pin_memlock_check(UINT64_MAX, "zone a") == -ENOMEM ? 0 : 8;
 }

@@ -72,7 +72,8 @@ make_root(const struct file *files, unsigned int n)
 
 /** What is left for pages of 2 MiB, and where the tightest limit is written (below the root). */
 static int
-check_cgroup(const struct file *files, unsigned int n, size_t page_size, uint64_t left, const char *where)
+check_cgroup(const struct file *files, unsigned int n, size_t page_size, uint64_t left,
+	const char *where)
 {
 	struct dm_cgroup_room room;
 
@@ -80,8 +81,8 @@ check_cgroup(const struct file *files, unsigned int n, size_t page_size, uint64_
 	dm_cgroup_hugetlb(root, page_size, &room);
 	remove_root();
 	TEST_ASSERT_EQUAL(room.left, left, "%" PRIu64 " bytes are left", room.left);
-	TEST_ASSERT(strcmp(where, room.file[0] != '\0' ? &room.file[sizeof(root) - 1] : "") == 0, "%s",
-		room.file);
+	TEST_ASSERT(strcmp(where, room.file[0] != '\0' ? &room.file[sizeof(root) - 1] : "") == 0,
+		"%s", room.file);
 	return TEST_SUCCESS;
 }
 
@@ -105,11 +106,14 @@ the_tightest_limit_of_cgroup_2_counts(void)
 	};
 
 	TEST_ASSERT_SUCCESS(check_cgroup(files, RTE_DIM(files), MB2, 16 << 20,
-		"/sys/fs/cgroup/a/hugetlb.2MB.max"), "above");
-	TEST_ASSERT_SUCCESS(check_cgroup(files, 6, MB2, 78 << 20, "/sys/fs/cgroup/a/b/hugetlb.2MB.rsvd.max"),
+				    "/sys/fs/cgroup/a/hugetlb.2MB.max"),
+		"above");
+	TEST_ASSERT_SUCCESS(
+		check_cgroup(files, 6, MB2, 78 << 20, "/sys/fs/cgroup/a/b/hugetlb.2MB.rsvd.max"),
 		"reserved");
 	TEST_ASSERT_SUCCESS(check_cgroup(files, RTE_DIM(files), 1 << 30, 0,
-		"/sys/fs/cgroup/a/b/hugetlb.1GB.max"), "1 GiB");
+				    "/sys/fs/cgroup/a/b/hugetlb.1GB.max"),
+		"1 GiB");
 	return check_cgroup(files, 4, MB2, UINT64_MAX, "");
 }
 
@@ -117,7 +121,8 @@ static int
 the_tightest_limit_of_cgroup_1_counts(void)
 {
 	const struct file files[] = {
-		{"/proc/self/mountinfo", V2_MOUNT
+		{"/proc/self/mountinfo",
+			V2_MOUNT
 			"31 20 0:28 /box /sys/fs/cgroup/hugetlb rw - cgroup cgroup rw,hugetlb\n"},
 		{"/proc/self/cgroup", "5:cpu,cpuacct:/x\n4:hugetlb:/box/in\n0::/\n"},
 		{G "in/hugetlb.2MB.limit_in_bytes", "9223372036854771712\n"},
@@ -128,7 +133,8 @@ the_tightest_limit_of_cgroup_1_counts(void)
 		{G "hugetlb.2MB.usage_in_bytes", "8388608\n"},
 	};
 
-	/* The mount shows the group /box and what is below; a limit that was lowered below the use leaves nothing. */
+	/* The mount shows the group /box and what is below; a limit that was lowered below the use
+	 * leaves nothing. */
 	return check_cgroup(files, RTE_DIM(files), MB2, 0, G "hugetlb.2MB.limit_in_bytes");
 }
 
@@ -172,7 +178,8 @@ pages_beyond_the_pool_are_counted(void)
 	uint64_t over;
 	int rc[2];
 
-	if (dm_hugepage_count(MB2, -1, &count) < 0 || count.surplus != 0 || test_write_file(OVERCOMMIT, "0") < 0)
+	if (dm_hugepage_count(MB2, -1, &count) < 0 || count.surplus != 0 ||
+		test_write_file(OVERCOMMIT, "0") < 0)
 		return test_skip("no leave to say how many surplus hugepages there may be");
 	rc[0] = alloc_beyond_the_pool(&over);
 	/* Room for what others of this machine take meanwhile. */
@@ -189,7 +196,10 @@ pages_beyond_the_pool_are_counted(void)
 static const char *
 fall_back(uint32_t allow, size_t page_size, struct dm_pin **pin, int *rc)
 {
-	struct dm_pin_conf conf = {.len = 3 * MB2, .page_size = page_size, .node = 0, .allow = allow,
+	struct dm_pin_conf conf = {.len = 3 * MB2,
+		.page_size = page_size,
+		.node = 0,
+		.allow = allow,
 		.name = "zone rx"};
 
 	*pin = NULL;
@@ -207,7 +217,8 @@ empty_size(void)
 	unsigned int n;
 
 	for (n = dm_hugepage_sizes(sizes); n > 0; n--)
-		if (dm_hugepage_count(sizes[n - 1], -1, &count) == 0 && count.free + count.surplus == 0)
+		if (dm_hugepage_count(sizes[n - 1], -1, &count) == 0 &&
+			count.free + count.surplus == 0)
 			return sizes[n - 1];
 	return 0;
 }
@@ -238,7 +249,8 @@ transparent_hugepages_serve_if_allowed(void)
 	TEST_ASSERT_EQUAL((uintptr_t)pin->va % MB2, 0, "at %p", pin->va);
 	TEST_ASSERT(pin->locked, "not locked");
 	TEST_ASSERT_EQUAL(pin->node, 0, "node %d", pin->node);
-	TEST_ASSERT_NOT_NULL(strstr(log, "it gets transparent hugepages of 2 MiB instead\n"), "%s", log);
+	TEST_ASSERT_NOT_NULL(
+		strstr(log, "it gets transparent hugepages of 2 MiB instead\n"), "%s", log);
 	TEST_ASSERT_NOT_NULL(strstr(log, "zone rx: needs 1 pages of "), "%s", log);
 	TEST_ASSERT(is_one_line(log), "%s", log);
 	dm_pin_free(pin);
@@ -274,9 +286,12 @@ locked_base_pages_serve_if_allowed(void)
 	log = fall_back(DMAMAP_ALLOW_BASE, size, &pin, &rc);
 	TEST_ASSERT_SUCCESS(rc, "rc %d, %s", rc, log);
 	TEST_ASSERT_EQUAL(pin->kind, DMAMAP_PAGES_BASE, "kind %d", pin->kind);
-	TEST_ASSERT_EQUAL(pin->page_size, (size_t)sysconf(_SC_PAGESIZE), "page size %zu", pin->page_size);
-	TEST_ASSERT_EQUAL(locked_len(), locked + pin->len, "%" PRIu64 " bytes are locked", locked_len());
-	TEST_ASSERT_NOT_NULL(strstr(log, "it gets locked base pages of 4 KiB instead\n"), "%s", log);
+	TEST_ASSERT_EQUAL(
+		pin->page_size, (size_t)sysconf(_SC_PAGESIZE), "page size %zu", pin->page_size);
+	TEST_ASSERT_EQUAL(
+		locked_len(), locked + pin->len, "%" PRIu64 " bytes are locked", locked_len());
+	TEST_ASSERT_NOT_NULL(
+		strstr(log, "it gets locked base pages of 4 KiB instead\n"), "%s", log);
 	TEST_ASSERT(is_one_line(log), "%s", log);
 	dm_pin_free(pin);
 	TEST_ASSERT_EQUAL(locked_len(), locked, "%" PRIu64 " bytes stay locked", locked_len());
@@ -307,7 +322,10 @@ nothing_serves_silently(void)
 static int
 a_size_that_is_not_there_may_fall_back(void)
 {
-	struct dm_pin_conf conf = {.len = 4096, .page_size = (size_t)1 << 50, .node = -1, .name = "z",
+	struct dm_pin_conf conf = {.len = 4096,
+		.page_size = (size_t)1 << 50,
+		.node = -1,
+		.name = "z",
 		.allow = DMAMAP_ALLOW_BASE};
 	struct dm_pin *pin;
 	const char *log;
@@ -372,7 +390,8 @@ threads_back_every_page_once(void)
 		TEST_ASSERT_SUCCESS(dm_prefault(va, len, 4096, &conf), "%u threads", n);
 		TEST_ASSERT(is_there(va, len), "%u threads: a page is missing", n);
 		munmap(va, len);
-		TEST_ASSERT(!seen.backwards && seen.last == len, "%u threads: up to %" PRIu64, n, seen.last);
+		TEST_ASSERT(!seen.backwards && seen.last == len, "%u threads: up to %" PRIu64, n,
+			seen.last);
 		TEST_ASSERT(n > 1 || seen.calls == 5, "%u calls", seen.calls);
 	}
 	return TEST_SUCCESS;
@@ -381,15 +400,19 @@ threads_back_every_page_once(void)
 static int
 threads_go_by_length_and_cpus(void)
 {
-	const struct dm_prefault_conf by_itself = {.node = -1}, many = {.threads = 1000, .node = -1};
-	const int started_with = numa_available() >= 0 ? numa_num_task_cpus() : (int)sysconf(_SC_NPROCESSORS_ONLN);
+	const struct dm_prefault_conf by_itself = {.node = -1},
+				      many = {.threads = 1000, .node = -1};
+	const int started_with =
+		numa_available() >= 0 ? numa_num_task_cpus() : (int)sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned int cpus = RTE_MIN(started_with, DM_PREFAULT_THREADS), n;
 
 	cpu_set_t before, one;
 
 	TEST_ASSERT_EQUAL(dm_prefault_threads(4096, 4096, &by_itself), 1, "a page");
-	TEST_ASSERT_EQUAL(dm_prefault_threads(2 * DM_PREFAULT_SHARE - 4096, 4096, &by_itself), 1, "a share");
-	TEST_ASSERT_EQUAL(dm_prefault_threads(2 * DM_PREFAULT_SHARE, 4096, &by_itself), RTE_MIN(2u, cpus), "two");
+	TEST_ASSERT_EQUAL(
+		dm_prefault_threads(2 * DM_PREFAULT_SHARE - 4096, 4096, &by_itself), 1, "a share");
+	TEST_ASSERT_EQUAL(dm_prefault_threads(2 * DM_PREFAULT_SHARE, 4096, &by_itself),
+		RTE_MIN(2u, cpus), "two");
 	TEST_ASSERT_EQUAL(dm_prefault_threads((size_t)1 << 40, 4096, &by_itself), cpus, "1 TiB");
 	/* As the EAL binds its main thread. */
 	TEST_ASSERT_SUCCESS(sched_getaffinity(0, sizeof(before), &before), "affinity");
@@ -399,10 +422,12 @@ threads_go_by_length_and_cpus(void)
 	n = dm_prefault_threads((size_t)1 << 40, 4096, &by_itself);
 	sched_setaffinity(0, sizeof(before), &before);
 	TEST_ASSERT_EQUAL(n, cpus, "1 TiB, the caller bound to a CPU");
-	TEST_ASSERT_EQUAL(dm_prefault_threads((size_t)1 << 40, 4096, &many), DM_PREFAULT_THREADS, "cap");
+	TEST_ASSERT_EQUAL(
+		dm_prefault_threads((size_t)1 << 40, 4096, &many), DM_PREFAULT_THREADS, "cap");
 	TEST_ASSERT_EQUAL(dm_prefault_threads((size_t)2 << 30, 1 << 30, &many), 2, "a page each");
-	TEST_ASSERT_EQUAL(dm_prefault_threads((size_t)1 << 40, 4096, &(struct dm_prefault_conf){.threads = 1}), 1,
-		"one");
+	TEST_ASSERT_EQUAL(dm_prefault_threads(
+				  (size_t)1 << 40, 4096, &(struct dm_prefault_conf){.threads = 1}),
+		1, "one");
 	return TEST_SUCCESS;
 }
 
@@ -435,8 +460,13 @@ static int
 the_caller_can_give_up(void)
 {
 	struct seen seen = {.stop_at = PIECE};
-	const struct dm_pin_conf conf = {.len = 4 * PIECE, .page_size = 4096, .node = -1, .name = "zone rx",
-		.threads = 1, .progress = see, .progress_arg = &seen};
+	const struct dm_pin_conf conf = {.len = 4 * PIECE,
+		.page_size = 4096,
+		.node = -1,
+		.name = "zone rx",
+		.threads = 1,
+		.progress = see,
+		.progress_arg = &seen};
 	struct dm_pin *pin = NULL;
 	const char *log;
 	int rc;
@@ -447,7 +477,8 @@ the_caller_can_give_up(void)
 	TEST_ASSERT_EQUAL(rc, -ECANCELED, "rc %d", rc);
 	TEST_ASSERT_NULL(pin, "memory all the same");
 	TEST_ASSERT_EQUAL(seen.calls, 1, "%u calls", seen.calls);
-	TEST_ASSERT_NOT_NULL(strstr(log, "zone rx: given up by its progress callback\n"), "%s", log);
+	TEST_ASSERT_NOT_NULL(
+		strstr(log, "zone rx: given up by its progress callback\n"), "%s", log);
 	TEST_ASSERT(is_one_line(log), "%s", log);
 	return TEST_SUCCESS;
 }
@@ -467,5 +498,5 @@ static const struct test_case cases[] = {
 	{"the caller can give up", the_caller_can_give_up},
 };
 
-REGISTER_TEST_SUITE(pin_limits) = {.name = "pin_limits", .kind = TEST_FAST, .cases = cases,
-	.n_cases = RTE_DIM(cases)};
+REGISTER_TEST_SUITE(pin_limits) = {
+	.name = "pin_limits", .kind = TEST_FAST, .cases = cases, .n_cases = RTE_DIM(cases)};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Are the bytes on the node where they were wished, on a machine that has two, and does a real control group count?
+ * Are the bytes on the node where they were wished, on a machine that has two, and does a real
+ * control group count?
  */
 
 #include <errno.h>
@@ -35,8 +36,9 @@ setup(void)
 {
 	if (numa_available() < 0 || numa_max_node() < 1)
 		return test_skip("this machine has one NUMA node");
-	if (dm_hugepage_count(MB2, 0, &free_on[0]) < 0 || dm_hugepage_count(MB2, 1, &free_on[1]) < 0 ||
-		free_on[0].free < 8 || free_on[1].free < 8)
+	if (dm_hugepage_count(MB2, 0, &free_on[0]) < 0 ||
+		dm_hugepage_count(MB2, 1, &free_on[1]) < 0 || free_on[0].free < 8 ||
+		free_on[1].free < 8)
 		return test_skip("fewer than 8 hugepages are free on a node");
 	return 0;
 }
@@ -49,7 +51,9 @@ on_node(const void *va, size_t len, size_t page, int node)
 	int where;
 
 	for (at = 0; at < len; at += page)
-		if (get_mempolicy(&where, NULL, 0, RTE_PTR_ADD(va, at), MPOL_F_NODE | MPOL_F_ADDR) == 0 && where == node)
+		if (get_mempolicy(
+			    &where, NULL, 0, RTE_PTR_ADD(va, at), MPOL_F_NODE | MPOL_F_ADDR) == 0 &&
+			where == node)
 			sum += page;
 	return sum;
 }
@@ -80,12 +84,14 @@ strictly_is_there_or_nowhere(void)
 		conf.len = 4 * MB2;
 		TEST_ASSERT_SUCCESS(alloc(&conf, NULL, &pin), "node %d", conf.node);
 		TEST_ASSERT(pin->node == conf.node && pin->as_asked, "on node %d", pin->node);
-		TEST_ASSERT_EQUAL(on_node(pin->va, pin->len, MB2, conf.node), pin->len, "elsewhere");
+		TEST_ASSERT_EQUAL(
+			on_node(pin->va, pin->len, MB2, conf.node), pin->len, "elsewhere");
 		dm_pin_free(pin);
 		/* The other node has more. */
 		conf.len = (free_on[conf.node].free + 1) * MB2;
-		TEST_ASSERT_EQUAL(alloc(&conf, conf.node == 0 ? " on node 0, " : " on node 1, ", &pin), -ENOMEM,
-			"node %d", conf.node);
+		TEST_ASSERT_EQUAL(
+			alloc(&conf, conf.node == 0 ? " on node 0, " : " on node 1, ", &pin),
+			-ENOMEM, "node %d", conf.node);
 	}
 	return TEST_SUCCESS;
 }
@@ -93,7 +99,10 @@ strictly_is_there_or_nowhere(void)
 static int
 preferred_goes_on_elsewhere(void)
 {
-	struct dm_pin_conf conf = {.page_size = MB2, .node = 1, .placement = DMAMAP_PLACE_PREFERRED, .name = "rx",
+	struct dm_pin_conf conf = {.page_size = MB2,
+		.node = 1,
+		.placement = DMAMAP_PLACE_PREFERRED,
+		.name = "rx",
 		.len = 2 * MB2};
 	struct dm_pin *pin;
 
@@ -101,8 +110,11 @@ preferred_goes_on_elsewhere(void)
 	TEST_ASSERT(pin->node == 1 && pin->as_asked, "on node %d", pin->node);
 	dm_pin_free(pin);
 	conf.len = (free_on[1].free + 2) * MB2;
-	TEST_ASSERT_SUCCESS(alloc(&conf, "rx: wanted preferred on node 1, got 4 MiB on node 0, ", &pin), "much");
-	TEST_ASSERT(pin->node == -1 && !pin->as_asked && pin->nodes.n == 2, "on node %d", pin->node);
+	TEST_ASSERT_SUCCESS(
+		alloc(&conf, "rx: wanted preferred on node 1, got 4 MiB on node 0, ", &pin),
+		"much");
+	TEST_ASSERT(
+		pin->node == -1 && !pin->as_asked && pin->nodes.n == 2, "on node %d", pin->node);
 	TEST_ASSERT_EQUAL(pin->nodes.of[0].len, on_node(pin->va, pin->len, MB2, 0), "node 0");
 	TEST_ASSERT_EQUAL(pin->nodes.of[1].len, on_node(pin->va, pin->len, MB2, 1), "node 1");
 	dm_pin_free(pin);
@@ -112,7 +124,8 @@ preferred_goes_on_elsewhere(void)
 static int
 interleaved_is_on_both(void)
 {
-	struct dm_pin_conf conf = {.node = -1, .placement = DMAMAP_PLACE_INTERLEAVE, .name = "rx", .len = 4 * MB2};
+	struct dm_pin_conf conf = {
+		.node = -1, .placement = DMAMAP_PLACE_INTERLEAVE, .name = "rx", .len = 4 * MB2};
 	const size_t sizes[] = {4096, MB2};
 	struct dm_pin *pin;
 	unsigned int i;
@@ -131,7 +144,10 @@ interleaved_is_on_both(void)
 static int
 locally_is_where_the_caller_runs(void)
 {
-	const struct dm_pin_conf conf = {.node = -1, .placement = DMAMAP_PLACE_LOCAL, .name = "rx", .page_size = MB2,
+	const struct dm_pin_conf conf = {.node = -1,
+		.placement = DMAMAP_PLACE_LOCAL,
+		.name = "rx",
+		.page_size = MB2,
 		.len = 2 * MB2};
 	cpu_set_t old, one;
 	struct dm_pin *pin;
@@ -144,7 +160,8 @@ locally_is_where_the_caller_runs(void)
 		TEST_ASSERT_SUCCESS(sched_setaffinity(0, sizeof(one), &one), "CPU %d", cpu);
 		TEST_ASSERT_SUCCESS(alloc(&conf, NULL, &pin), "CPU %d", cpu);
 		node = numa_node_of_cpu(cpu);
-		TEST_ASSERT(pin->node == node && pin->wanted == node && pin->as_asked, "on node %d", pin->node);
+		TEST_ASSERT(pin->node == node && pin->wanted == node && pin->as_asked, "on node %d",
+			pin->node);
 		dm_pin_free(pin);
 	}
 	return sched_setaffinity(0, sizeof(old), &old);
@@ -168,7 +185,9 @@ base_pages_beyond_the_node_are_refused(void)
 static int
 a_zone_tells_of_both_nodes(void)
 {
-	const struct dmamap_zone_conf conf = {.len = 4 * MB2, .page_size = MB2, .placement = DMAMAP_PLACE_INTERLEAVE,
+	const struct dmamap_zone_conf conf = {.len = 4 * MB2,
+		.page_size = MB2,
+		.placement = DMAMAP_PLACE_INTERLEAVE,
 		.max_len = 8 * MB2};
 	struct dmamap_zone_info info;
 	struct dmamap_container *c;
@@ -179,7 +198,8 @@ a_zone_tells_of_both_nodes(void)
 	TEST_ASSERT_SUCCESS(dmamap_zone_resize(z, 8 * MB2), "grow");
 	TEST_ASSERT_SUCCESS(dmamap_zone_info(z, &info), "info");
 	TEST_ASSERT(info.n_nodes == 2 && info.as_asked, "%u nodes", info.n_nodes);
-	TEST_ASSERT(info.nodes[0].len == 4 * MB2 && info.nodes[1].len == 4 * MB2, "not half and half");
+	TEST_ASSERT(
+		info.nodes[0].len == 4 * MB2 && info.nodes[1].len == 4 * MB2, "not half and half");
 	TEST_ASSERT_EQUAL(dmamap_zone_node(z), -1, "one node");
 	return dmamap_container_destroy(c);
 }
@@ -197,7 +217,8 @@ put(const char *dir, const char *name, const char *text)
 	return f != NULL && fclose(f) == 0 && ok;
 }
 
-/** In a control group with a limit of two hugepages. @return the step that failed; 77: there are no such groups */
+/** In a control group with a limit of two hugepages. @return the step that failed; 77: there are no
+ * such groups */
 static int
 run_in_group(const char *dir)
 {
@@ -207,13 +228,15 @@ run_in_group(const char *dir)
 
 	snprintf(group, sizeof(group), "%s/app", dir);
 	snprintf(self, sizeof(self), "%d", getpid());
-	if (mount("none", dir, "cgroup2", 0, NULL) < 0 || !put(dir, "cgroup.subtree_control", "+hugetlb") ||
-		mkdir(group, 0755) < 0)
+	if (mount("none", dir, "cgroup2", 0, NULL) < 0 ||
+		!put(dir, "cgroup.subtree_control", "+hugetlb") || mkdir(group, 0755) < 0)
 		return 77;
 	if (!put(group, "hugetlb.2MB.max", "4194304") || !put(group, "cgroup.procs", self))
 		return 2;
-	snprintf(says, sizeof(says), "rx: needs 3 pages of 2 MiB, the control group allows 2 more: echo 6291456 > "
-		"%s/hugetlb.2MB.max\n", group);
+	snprintf(says, sizeof(says),
+		"rx: needs 3 pages of 2 MiB, the control group allows 2 more: echo 6291456 > "
+		"%s/hugetlb.2MB.max\n",
+		group);
 	if (alloc(&conf, says, &pin) != -ENOMEM)
 		return 3;
 	conf.len = 2 * MB2;
@@ -256,5 +279,8 @@ static const struct test_case cases[] = {
 	{"a control group counts", a_control_group_counts},
 };
 
-REGISTER_TEST_SUITE(pin_vm) = {.name = "pin_vm", .kind = TEST_VM, .cases = cases,
-	.n_cases = RTE_DIM(cases), .setup = setup};
+REGISTER_TEST_SUITE(pin_vm) = {.name = "pin_vm",
+	.kind = TEST_VM,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = setup};

@@ -35,7 +35,8 @@ static const struct table tables[] = {
 	{"one address, zero", {{'+', {0, 0}, 0}}, {{0, 0}}, 1},
 	{"one address, the last", {{'+', {TOP, TOP}, 0}}, {{TOP, TOP}}, 1},
 	{"everything", {{'+', {0, TOP}, 0}}, {{0, TOP}}, 1},
-	{"both ends do not touch", {{'+', {0, 0}, 0}, {'+', {TOP, TOP}, 0}}, {{0, 0}, {TOP, TOP}}, 2},
+	{"both ends do not touch", {{'+', {0, 0}, 0}, {'+', {TOP, TOP}, 0}}, {{0, 0}, {TOP, TOP}},
+		2},
 	{"inverted range is refused", {{'+', {5, 4}, -EINVAL}, {'-', {5, 4}, -EINVAL}}, {{0}}, 0},
 	{"inverted at the top", {{'+', {TOP, 0}, -EINVAL}}, {{0}}, 0},
 	{"sorted", {{'+', {20, 29}, 0}, {'+', {0, 9}, 0}}, {{0, 9}, {20, 29}}, 2},
@@ -46,23 +47,29 @@ static const struct table tables[] = {
 	{"inside changes nothing", {{'+', {0, 9}, 0}, {'+', {3, 4}, 0}}, {{0, 9}}, 1},
 	{"bridge merges three", {{'+', {0, 9}, 0}, {'+', {20, 29}, 0}, {'+', {10, 19}, 0}},
 		{{0, 29}}, 1},
-	{"cover swallows all", {{'+', {4, 5}, 0}, {'+', {8, 9}, 0}, {'+', {12, 13}, 0}, {'+', {2, 20}, 0}},
+	{"cover swallows all",
+		{{'+', {4, 5}, 0}, {'+', {8, 9}, 0}, {'+', {12, 13}, 0}, {'+', {2, 20}, 0}},
 		{{2, 20}}, 1},
-	{"merge at the top", {{'+', {TOP, TOP}, 0}, {'+', {TOP - 4, TOP - 1}, 0}}, {{TOP - 4, TOP}}, 1},
+	{"merge at the top", {{'+', {TOP, TOP}, 0}, {'+', {TOP - 4, TOP - 1}, 0}}, {{TOP - 4, TOP}},
+		1},
 	{"split", {{'+', {0, 9}, 0}, {'-', {4, 5}, 0}}, {{0, 3}, {6, 9}}, 2},
 	{"cut below", {{'+', {10, 19}, 0}, {'-', {0, 12}, 0}}, {{13, 19}}, 1},
 	{"cut above", {{'+', {10, 19}, 0}, {'-', {15, 99}, 0}}, {{10, 14}}, 1},
 	{"remove exactly", {{'+', {10, 19}, 0}, {'-', {10, 19}, 0}}, {{0}}, 0},
-	{"remove outside", {{'+', {10, 19}, 0}, {'-', {0, 9}, 0}, {'-', {20, TOP}, 0}}, {{10, 19}}, 1},
-	{"remove across three", {{'+', {0, 9}, 0}, {'+', {20, 29}, 0}, {'+', {40, 49}, 0},
-		{'-', {5, 44}, 0}}, {{0, 4}, {45, 49}}, 2},
+	{"remove outside", {{'+', {10, 19}, 0}, {'-', {0, 9}, 0}, {'-', {20, TOP}, 0}}, {{10, 19}},
+		1},
+	{"remove across three",
+		{{'+', {0, 9}, 0}, {'+', {20, 29}, 0}, {'+', {40, 49}, 0}, {'-', {5, 44}, 0}},
+		{{0, 4}, {45, 49}}, 2},
 	{"cut the ends of everything", {{'+', {0, TOP}, 0}, {'-', {0, 0}, 0}, {'-', {TOP, TOP}, 0}},
 		{{1, TOP - 1}}, 1},
-	{"remove everything", {{'+', {7, 7}, 0}, {'+', {TOP, TOP}, 0}, {'-', {0, TOP}, 0}}, {{0}}, 0},
+	{"remove everything", {{'+', {7, 7}, 0}, {'+', {TOP, TOP}, 0}, {'-', {0, TOP}, 0}}, {{0}},
+		0},
 };
 
 static int
-expect(const struct dm_range_set *s, const struct dmamap_range *want, unsigned int n, const char *name)
+expect(const struct dm_range_set *s, const struct dmamap_range *want, unsigned int n,
+	const char *name)
 {
 	unsigned int i;
 
@@ -85,8 +92,8 @@ adds_and_removes(void)
 		struct dm_range_set s = {0};
 
 		for (k = 0; k < RTE_DIM(t->steps) && t->steps[k].op != 0; k++) {
-			rc = t->steps[k].op == '+' ? dm_range_set_add(&s, t->steps[k].r) :
-						     dm_range_set_del(&s, t->steps[k].r);
+			rc = t->steps[k].op == '+' ? dm_range_set_add(&s, t->steps[k].r)
+						   : dm_range_set_del(&s, t->steps[k].r);
 			if (rc != t->steps[k].rc) {
 				printf("%s: step %u returned %d\n", t->name, k, rc);
 				result = TEST_FAILED;
@@ -118,11 +125,20 @@ questions_about_a_set(void)
 		bool contains, overlaps;
 		unsigned int hit;
 	} ask[] = {
-		{{0, 0}, true, true, 0}, {{0, 9}, true, true, 0}, {{9, 9}, true, true, 0},
-		{{0, 10}, false, true, 0}, {{10, 19}, false, false, 0}, {{10, 20}, false, true, 1},
-		{{5, 25}, false, true, 0}, {{29, TOP}, false, true, 1}, {{30, TOP - 10}, false, false, 0},
-		{{TOP, TOP}, true, true, 2}, {{TOP - 9, TOP}, true, true, 2},
-		{{TOP - 10, TOP}, false, true, 2}, {{0, TOP}, false, true, 0}, {{9, 0}, false, false, 0},
+		{{0, 0}, true, true, 0},
+		{{0, 9}, true, true, 0},
+		{{9, 9}, true, true, 0},
+		{{0, 10}, false, true, 0},
+		{{10, 19}, false, false, 0},
+		{{10, 20}, false, true, 1},
+		{{5, 25}, false, true, 0},
+		{{29, TOP}, false, true, 1},
+		{{30, TOP - 10}, false, false, 0},
+		{{TOP, TOP}, true, true, 2},
+		{{TOP - 9, TOP}, true, true, 2},
+		{{TOP - 10, TOP}, false, true, 2},
+		{{0, TOP}, false, true, 0},
+		{{9, 0}, false, false, 0},
 	};
 	struct dm_range_set s = {0};
 	struct dmamap_range hit;
@@ -133,17 +149,19 @@ questions_about_a_set(void)
 		bool overlaps = dm_range_set_overlaps(&s, ask[i].r, &hit);
 
 		if (dm_range_set_contains(&s, ask[i].r) != ask[i].contains ||
-				overlaps != ask[i].overlaps ||
-				(overlaps && hit.start != have[ask[i].hit].start) ||
-				dm_range_set_overlaps(&s, ask[i].r, NULL) != overlaps) {
+			overlaps != ask[i].overlaps ||
+			(overlaps && hit.start != have[ask[i].hit].start) ||
+			dm_range_set_overlaps(&s, ask[i].r, NULL) != overlaps) {
 			printf("question %u answered wrongly\n", i);
 			result = TEST_FAILED;
 		}
 	}
 	dm_range_set_clear(&s);
 	TEST_ASSERT(s.r == NULL && s.n == 0 && s.cap == 0, "cleared set is not empty");
-	TEST_ASSERT(!dm_range_set_contains(&s, (struct dmamap_range){0, 0}), "empty set contains 0");
-	TEST_ASSERT(!dm_range_set_overlaps(&s, (struct dmamap_range){0, TOP}, NULL), "empty overlaps");
+	TEST_ASSERT(
+		!dm_range_set_contains(&s, (struct dmamap_range){0, 0}), "empty set contains 0");
+	TEST_ASSERT(
+		!dm_range_set_overlaps(&s, (struct dmamap_range){0, TOP}, NULL), "empty overlaps");
 	return result;
 }
 
@@ -152,17 +170,20 @@ intersection(void)
 {
 	static const struct dmamap_range a[] = {{0, 9}, {20, 39}, {50, 50}, {60, TOP}};
 	static const struct dmamap_range b[] = {{5, 24}, {26, 30}, {39, 49}, {51, 59}, {TOP, TOP}};
-	static const struct dmamap_range want[] = {{5, 9}, {20, 24}, {26, 30}, {39, 39}, {TOP, TOP}};
+	static const struct dmamap_range want[] = {
+		{5, 9}, {20, 24}, {26, 30}, {39, 39}, {TOP, TOP}};
 	struct dm_range_set sa = {0}, sb = {0}, empty = {0};
 	int result = TEST_FAILED;
 
 	if (build(&sa, a, RTE_DIM(a)) < 0 || build(&sb, b, RTE_DIM(b)) < 0)
 		goto out;
-	if (dm_range_set_intersect(&sa, &sb) != 0 || expect(&sa, want, RTE_DIM(want), "a and b") < 0)
+	if (dm_range_set_intersect(&sa, &sb) != 0 ||
+		expect(&sa, want, RTE_DIM(want), "a and b") < 0)
 		goto out;
 	if (expect(&sb, b, RTE_DIM(b), "b untouched") < 0)
 		goto out;
-	if (dm_range_set_intersect(&sa, &sa) != 0 || expect(&sa, want, RTE_DIM(want), "a and a") < 0)
+	if (dm_range_set_intersect(&sa, &sa) != 0 ||
+		expect(&sa, want, RTE_DIM(want), "a and a") < 0)
 		goto out;
 	if (dm_range_set_intersect(&sa, &empty) != 0 || expect(&sa, NULL, 0, "a and nothing") < 0)
 		goto out;
@@ -251,8 +272,9 @@ random_history(uint64_t seed, uint64_t base)
 			all &= model[k];
 			any |= model[k];
 		}
-		if (dm_range_set_contains(&s, r) != all || dm_range_set_overlaps(&s, r, NULL) != any ||
-				(add ? dm_range_set_add(&s, r) : dm_range_set_del(&s, r)) != 0) {
+		if (dm_range_set_contains(&s, r) != all ||
+			dm_range_set_overlaps(&s, r, NULL) != any ||
+			(add ? dm_range_set_add(&s, r) : dm_range_set_del(&s, r)) != 0) {
 			printf("step %u differs\n", i);
 			result = TEST_FAILED;
 			break;

@@ -114,7 +114,8 @@ memory_of_others_is_used_and_kept(void)
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, MB2), "unmap");
 	a = reg(buf, KB4, DMAMAP_RW, &x);
 	dmamap_deregister(a);
-	TEST_ASSERT_EQUAL(dmamap_unmap(c, x, KB4), -EINVAL, "an idle registration is not the user's");
+	TEST_ASSERT_EQUAL(
+		dmamap_unmap(c, x, KB4), -EINVAL, "an idle registration is not the user's");
 	TEST_ASSERT_EQUAL(machine_info().n_mappings, 1, "mappings");
 	return 0;
 }
@@ -134,7 +135,8 @@ idle_registrations_go_when_told_or_when_room_is_needed(void)
 	TEST_ASSERT_EQUAL(machine_info().n_mappings, 3, "evicted too early");
 	dmamap_deregister(d);
 	TEST_ASSERT_EQUAL(machine_info().n_mappings, 2, "not evicted");
-	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf + 2 * KB4), RTE_BAD_IOVA, "the longest unused stays");
+	TEST_ASSERT_EQUAL(
+		dmamap_va2iova(c, buf + 2 * KB4), RTE_BAD_IOVA, "the longest unused stays");
 
 	TEST_ASSERT_SUCCESS(dmamap_invalidate(c, buf, KB4), "invalidate");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf), RTE_BAD_IOVA, "still mapped");
@@ -147,7 +149,8 @@ idle_registrations_go_when_told_or_when_room_is_needed(void)
 	return 0;
 }
 
-/** Wherever the one in use lies among the idle and the mapped, it is seen; and all that is idle goes. */
+/** Wherever the one in use lies among the idle and the mapped, it is seen; and all that is idle
+ * goes. */
 static int
 an_invalidation_sees_all_that_it_covers(void)
 {
@@ -225,8 +228,9 @@ random_registrations_are_reached_whole(void)
 	for (i = 0; i < 20000; i++) {
 		slot = test_rand_max(RTE_DIM(held));
 		if (held[slot].r != NULL) {
-			TEST_ASSERT(machine_reaches("nic0", held[slot].iova, held[slot].va,
-				held[slot].len), "step %u: lost while in use", i);
+			TEST_ASSERT(machine_reaches(
+					    "nic0", held[slot].iova, held[slot].va, held[slot].len),
+				"step %u: lost while in use", i);
 			dmamap_deregister(held[slot].r);
 			held[slot].r = NULL;
 			continue;
@@ -275,7 +279,8 @@ a_stream_works_in_place_or_on_a_copy(void)
 	TEST_ASSERT_SUCCESS(dmamap_stream_unmap(&s), "unmap");
 
 	TEST_ASSERT_SUCCESS(dmamap_stream_map(nic, buf + MB2, 8, DMAMAP_FROM_DEVICE, &s), "map");
-	TEST_ASSERT_EQUAL(dmamap_model_dma_read(model, "nic0", s.iova, got, 1), -EFAULT, "readable");
+	TEST_ASSERT_EQUAL(
+		dmamap_model_dma_read(model, "nic0", s.iova, got, 1), -EFAULT, "readable");
 	TEST_ASSERT_SUCCESS(dmamap_model_dma_write(model, "nic0", s.iova, "!", 1), "write");
 	TEST_ASSERT_SUCCESS(dmamap_stream_unmap(&s), "unmap");
 	TEST_ASSERT_EQUAL(memcmp(buf + MB2, "!bXYefgh", 8), 0, "bytes that the device left alone");

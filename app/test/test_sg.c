@@ -13,8 +13,8 @@
 static int
 pieces_lie_side_by_side(void)
 {
-	struct dmamap_piece pieces[] = {{buf + 8 * KB4, KB4}, {buf, 2 * KB4},
-		{buf + 2 * KB4, KB4}, {buf + 20 * KB4, 4 * KB4}};
+	struct dmamap_piece pieces[] = {{buf + 8 * KB4, KB4}, {buf, 2 * KB4}, {buf + 2 * KB4, KB4},
+		{buf + 20 * KB4, 4 * KB4}};
 	struct dmamap_device *d = machine_attach("nic0");
 	rte_iova_t iova = 0;
 	char text[2] = "";
@@ -31,7 +31,8 @@ pieces_lie_side_by_side(void)
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, 8 * KB4), "unmap");
 	TEST_ASSERT_EQUAL(machine_info().unmap_calls, 1, "one call for all");
 	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, 8 * KB4, KB4,
-		(struct dmamap_range){iova, iova + 8 * KB4 - 1}, &iova), "IOVAs were not given back");
+				    (struct dmamap_range){iova, iova + 8 * KB4 - 1}, &iova),
+		"IOVAs were not given back");
 	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova, 8 * KB4), "give");
 	return dmamap_container_detach(d);
 }
@@ -39,14 +40,14 @@ pieces_lie_side_by_side(void)
 static int
 a_list_that_fails_half_way_leaves_nothing(void)
 {
-	struct dmamap_piece pieces[] = {{buf + 8 * KB4, KB4}, {buf, 2 * KB4},
-		{buf + 20 * KB4, 4 * KB4}};
+	struct dmamap_piece pieces[] = {
+		{buf + 8 * KB4, KB4}, {buf, 2 * KB4}, {buf + 20 * KB4, 4 * KB4}};
 	struct dmamap_device *d = machine_attach("nic0");
 	rte_iova_t iova = 0;
 
 	dmamap_model_fail(model, 1u << DMAMAP_MODEL_MAP, 3, ENOMEM);
-	TEST_ASSERT_EQUAL(dmamap_map_sg(c, pieces, RTE_DIM(pieces), DMAMAP_RW, &iova), -ENOMEM,
-		"map");
+	TEST_ASSERT_EQUAL(
+		dmamap_map_sg(c, pieces, RTE_DIM(pieces), DMAMAP_RW, &iova), -ENOMEM, "map");
 	TEST_ASSERT_EQUAL(machine_info().n_mappings, 0, "mappings are left");
 	TEST_ASSERT_EQUAL(dmamap_model_locked(model), 0, "memory is pinned");
 	pieces[2].va = buf + KB4;
@@ -65,8 +66,8 @@ a_list_beyond_the_entries_is_refused_before_the_first_call(void)
 {
 	static const struct dmamap_model_conf conf = {.entry_limit = 2};
 	/* Four pieces of three runs; the first two are one. */
-	struct dmamap_piece pieces[] = {{buf, KB4}, {buf + KB4, KB4}, {buf + 8 * KB4, KB4},
-		{buf + 20 * KB4, KB4}};
+	struct dmamap_piece pieces[] = {
+		{buf, KB4}, {buf + KB4, KB4}, {buf + 8 * KB4, KB4}, {buf + 20 * KB4, KB4}};
 	struct dmamap_device *d;
 	rte_iova_t iova = 0;
 	const char *said;
@@ -80,7 +81,8 @@ a_list_beyond_the_entries_is_refused_before_the_first_call(void)
 	TEST_ASSERT_EQUAL(rc, -ENOSPC, "three runs for two entries: %d", rc);
 	TEST_ASSERT_NOT_NULL(strstr(said, "needs 3 map entries, domain 0 has 2 left"), "%s", said);
 	TEST_ASSERT_EQUAL(dmamap_model_calls(model, DMAMAP_MODEL_MAP), 0, "the kernel was asked");
-	TEST_ASSERT_SUCCESS(dmamap_map_sg(c, pieces, 3, DMAMAP_RW, &iova), "two runs of three pieces");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map_sg(c, pieces, 3, DMAMAP_RW, &iova), "two runs of three pieces");
 	TEST_ASSERT_EQUAL(machine_info().entries_left, 0, "entries");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, 3 * KB4), "unmap");
 	return dmamap_container_detach(d);
@@ -108,8 +110,9 @@ a_list_beyond_lockable_memory_is_refused_before_the_first_call(void)
 	enough = dmamap_map_sg(c, pieces, 2, DMAMAP_RW, &iova);
 	machine_limit_memory(0);
 	TEST_ASSERT_EQUAL(rc, -ENOMEM, "3 pages twice under a limit of 5: %d", rc);
-	TEST_ASSERT_NOT_NULL(strstr(said, "locking 24 KiB needs RLIMIT_MEMLOCK of 24 KiB, it is 20 KiB"),
-		"%s", said);
+	TEST_ASSERT_NOT_NULL(
+		strstr(said, "locking 24 KiB needs RLIMIT_MEMLOCK of 24 KiB, it is 20 KiB"), "%s",
+		said);
 	TEST_ASSERT_SUCCESS(enough, "3 pages twice under a limit of 6: %d", enough);
 	TEST_ASSERT_EQUAL(dmamap_model_calls(model, DMAMAP_MODEL_MAP), 4, "the kernel was asked");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, 3 * KB4), "unmap");
@@ -145,7 +148,8 @@ a_run_ends_where_the_iovas_do(void)
 
 	/* Adjacent in memory and at the IOMMU: one run over two mappings. */
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, 2 * KB4, DMAMAP_RW | DMAMAP_FIXED, &iova), "map");
-	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + 2 * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &next), "map");
+	TEST_ASSERT_SUCCESS(
+		dmamap_map(c, buf + 2 * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &next), "map");
 	TEST_ASSERT_EQUAL(dmamap_va2iova_run(c, buf + 100, &len), iova + 100, "IOVA");
 	TEST_ASSERT_EQUAL(len, 3 * KB4 - 100, "a run of %zu", len);
 	len = 50;

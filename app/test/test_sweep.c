@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is everything as before, whichever call into the kernel fails? Each call of each operation is made
- * to fail, with each errno that it can give.
+ * Is everything as before, whichever call into the kernel fails? Each call of each operation is
+ * made to fail, with each errno that it can give.
  */
 
 #include <errno.h>
@@ -24,10 +24,8 @@
 #define BUF_LEN (CHUNK * CHUNKS)
 #define MAX_DOMAINS 5
 #define MOST_CALLS 1000
-#define KINDS                                                                                      \
-	(DMAMAP_MODEL_ANY | 1 << DMAMAP_MODEL_IOMMU_ATTACH | 1 << DMAMAP_MODEL_IOMMU_MAP)
-#define MAPS                                                                                       \
-	(1 << DMAMAP_MODEL_MAP | 1 << DMAMAP_MODEL_IOAS_MAP | 1 << DMAMAP_MODEL_IOAS_COPY)
+#define KINDS (DMAMAP_MODEL_ANY | 1 << DMAMAP_MODEL_IOMMU_ATTACH | 1 << DMAMAP_MODEL_IOMMU_MAP)
+#define MAPS (1 << DMAMAP_MODEL_MAP | 1 << DMAMAP_MODEL_IOAS_MAP | 1 << DMAMAP_MODEL_IOAS_COPY)
 #define UNMAPS (1 << DMAMAP_MODEL_UNMAP | 1 << DMAMAP_MODEL_IOAS_UNMAP)
 
 /** A mapping that must be there. */
@@ -39,7 +37,8 @@ struct expected {
 	uint32_t flags;
 };
 
-/** On what the sweep runs: the model's own backend, or those of Linux with the model in its place. */
+/** On what the sweep runs: the model's own backend, or those of Linux with the model in its place.
+ */
 static enum dmamap_backend backend;
 
 /** A machine with MAX_DOMAINS + 1 devices, each behind an IOMMU of its own, and two containers. */
@@ -59,9 +58,9 @@ static char *buf;
 
 /** What a sweep came to. */
 struct counts {
-	unsigned int points;	  /**< calls that were made to fail */
-	unsigned int absorbed;	  /**< of them: the operation succeeded nevertheless */
-	unsigned int fenced;	  /**< of them: something was lost, told and fenced off */
+	unsigned int points; /**< calls that were made to fail */
+	unsigned int absorbed; /**< of them: the operation succeeded nevertheless */
+	unsigned int fenced; /**< of them: something was lost, told and fenced off */
 	unsigned int differences; /**< of them: something was not as it must be */
 };
 
@@ -97,8 +96,7 @@ device_name(unsigned int i)
 static int
 make_model(void)
 {
-	static const struct dmamap_model_resv msi = {{0xfee00000, 0xfeefffff},
-		DMAMAP_RESERVED_MSI};
+	static const struct dmamap_model_resv msi = {{0xfee00000, 0xfeefffff}, DMAMAP_RESERVED_MSI};
 	const struct dmamap_model_conf conf = {.linux_version = DMAMAP_MODEL_LINUX(6, 12)};
 	struct dmamap_model_group_conf group = {.n_resv = 1, .resv = &msi};
 	unsigned int i;
@@ -108,8 +106,9 @@ make_model(void)
 	for (i = 0; i < RTE_DIM(w.dev); i++) {
 		group.iommu = dmamap_model_add_iommu(w.model, NULL);
 		id = dmamap_model_add_group(w.model, &group);
-		TEST_ASSERT_SUCCESS(dmamap_model_add_device(w.model, id, device_name(i), -1,
-			"vfio-pci"), "device");
+		TEST_ASSERT_SUCCESS(
+			dmamap_model_add_device(w.model, id, device_name(i), -1, "vfio-pci"),
+			"device");
 	}
 	return 0;
 }
@@ -203,11 +202,12 @@ print_container(FILE *out, const struct dmamap_container *c)
 	int n;
 
 	dmamap_container_info(c, &info);
-	fprintf(out, "container: %u domains, %u groups, %u devices, pages %#" PRIx64 ", %" PRIu64
+	fprintf(out,
+		"container: %u domains, %u groups, %u devices, pages %#" PRIx64 ", %" PRIu64
 		" mappings of %" PRIu64 " bytes, taken %" PRIu64 ", fenced %" PRIu64
-		", entries left %" PRIu64 ", coherent %d\n", info.n_domains, info.n_groups,
-		info.n_devices, info.page_sizes, info.n_mappings, info.mapped_len, info.taken_len,
-		info.fenced_len, info.entries_left, info.coherent);
+		", entries left %" PRIu64 ", coherent %d\n",
+		info.n_domains, info.n_groups, info.n_devices, info.page_sizes, info.n_mappings,
+		info.mapped_len, info.taken_len, info.fenced_len, info.entries_left, info.coherent);
 	for (i = 0; i < info.n_ranges; i++)
 		fprintf(out, " usable " DM_RANGE_FMT "\n", DM_RANGE_ARG(info.ranges[i]));
 	n = dmamap_reserved(c, resv, RTE_DIM(resv));
@@ -240,7 +240,8 @@ snapshot(void)
 		sum = sum * 31 + (uint8_t)buf[i];
 	for (i = 0; i < RTE_DIM(w.dev); i++)
 		if (w.dev[i] != NULL && w.dev[i]->c != NULL)
-			fprintf(out, "%s is in %s\n", device_name(i), w.dev[i]->c == w.c ? "c" : "other");
+			fprintf(out, "%s is in %s\n", device_name(i),
+				w.dev[i]->c == w.c ? "c" : "other");
 	fprintf(out, "memory %#" PRIx64 "\n%s", sum, dump);
 	free(dump);
 	fclose(out);
@@ -310,8 +311,8 @@ check_fences(const struct dmamap_container *c)
 		t = dm_taken_find(c, r);
 		if (t != NULL && dm_range_inside(r, t->range))
 			continue;
-		TEST_ASSERT_SUCCESS(dm_iova_next_live(c->space, r.start, &live),
-			"the fenced range is free");
+		TEST_ASSERT_SUCCESS(
+			dm_iova_next_live(c->space, r.start, &live), "the fenced range is free");
 		TEST_ASSERT(live.start <= r.last, "the fenced range is free");
 	}
 	return 0;
@@ -334,8 +335,8 @@ verify(void)
 			"va2iova of mapping %u", i);
 		for (d = 0; d < RTE_DIM(w.dev); d++)
 			TEST_ASSERT(w.dev[d] == NULL || w.dev[d]->c != m->c ||
-				reaches(device_name(d), m), "%s does not reach mapping %u",
-				device_name(d), i);
+					reaches(device_name(d), m),
+				"%s does not reach mapping %u", device_name(d), i);
 	}
 	TAILQ_FOREACH(kc, &w.model->containers, next)
 		TEST_ASSERT_SUCCESS(all_known(&kc->maps), "a container of the kernel");
@@ -391,8 +392,8 @@ run_map_taken(void)
 static int
 run_map_sg(void)
 {
-	const struct dmamap_piece pieces[] = {{buf + 8 * CHUNK, PAGE}, {buf + 10 * CHUNK, 2 * PAGE},
-		{buf + 9 * CHUNK, PAGE}};
+	const struct dmamap_piece pieces[] = {
+		{buf + 8 * CHUNK, PAGE}, {buf + 10 * CHUNK, 2 * PAGE}, {buf + 9 * CHUNK, PAGE}};
 	rte_iova_t iova;
 	int rc = dmamap_map_sg(w.c, pieces, RTE_DIM(pieces), DMAMAP_RW, &iova);
 	unsigned int i;
@@ -456,7 +457,8 @@ run_zone_free(void)
 static int
 prepare_growth(void)
 {
-	const struct dmamap_zone_conf conf = {.len = 3 * PAGE, .max_len = CHUNK, .page_size = PAGE, .name = "swept"};
+	const struct dmamap_zone_conf conf = {
+		.len = 3 * PAGE, .max_len = CHUNK, .page_size = PAGE, .name = "swept"};
 
 	TEST_ASSERT_SUCCESS(prepare_all(), "all");
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(w.c, &conf, &w.zone), "zone");
@@ -518,7 +520,8 @@ prepare_merge(void)
 	TEST_ASSERT_SUCCESS(map(w.other, buf + 4 * CHUNK, PAGE, DMAMAP_RW, 0x60000000), "map");
 	TEST_ASSERT_SUCCESS(map(w.other, buf + 5 * CHUNK, CHUNK, DMAMAP_READ, 0x60100000), "map");
 	TEST_ASSERT_SUCCESS(dmamap_iova_take(w.other, CHUNK, 0,
-		(struct dmamap_range){taken, taken + CHUNK - 1}, &taken), "take");
+				    (struct dmamap_range){taken, taken + CHUNK - 1}, &taken),
+		"take");
 	return 0;
 }
 
@@ -543,41 +546,43 @@ struct operation {
 	const char *name;
 	int (*prepare)(void);
 	int (*run)(void);
-	bool unmaps;	/**< unmaps on its way, so that its way back maps; else the other way round */
-	bool reopens;	/**< the way back opens files anew, in another order */
+	bool unmaps; /**< unmaps on its way, so that its way back maps; else the other way round */
+	bool reopens; /**< the way back opens files anew, in another order */
 	bool never_fails;
 	bool fence_bars; /**< a fence that is left behind is in the way of a retry */
 };
 
-static const struct operation op_attach = {.name = "attach", .prepare = prepare_attach,
-	.run = run_attach};
-static const struct operation op_replay = {.name = "replay", .prepare = prepare_replay,
-	.run = run_attach};
-static const struct operation op_map = {.name = "map", .prepare = prepare_all,
-	.run = run_map};
+static const struct operation op_attach = {
+	.name = "attach", .prepare = prepare_attach, .run = run_attach};
+static const struct operation op_replay = {
+	.name = "replay", .prepare = prepare_replay, .run = run_attach};
+static const struct operation op_map = {.name = "map", .prepare = prepare_all, .run = run_map};
 static const struct operation op_map_taken = {.name = "map into a taken range",
 	.prepare = prepare_all,
 	.run = run_map_taken,
 	.fence_bars = true};
-static const struct operation op_map_sg = {.name = "map of a list", .prepare = prepare_all,
-	.run = run_map_sg};
-static const struct operation op_unmap = {.name = "unmap", .prepare = prepare_unmap,
-	.run = run_unmap, .unmaps = true};
-static const struct operation op_zone_alloc = {.name = "zone allocation", .prepare = prepare_all,
-	.run = run_zone_alloc};
-static const struct operation op_zone_free = {.name = "zone free", .prepare = prepare_zone_free,
-	.run = run_zone_free,
+static const struct operation op_map_sg = {
+	.name = "map of a list", .prepare = prepare_all, .run = run_map_sg};
+static const struct operation op_unmap = {
+	.name = "unmap", .prepare = prepare_unmap, .run = run_unmap, .unmaps = true};
+static const struct operation op_zone_alloc = {
+	.name = "zone allocation", .prepare = prepare_all, .run = run_zone_alloc};
+static const struct operation op_zone_free = {
+	.name = "zone free", .prepare = prepare_zone_free, .run = run_zone_free, .unmaps = true};
+static const struct operation op_growth = {.name = "growth of a zone",
+	.prepare = prepare_growth,
+	.run = run_growth,
+	.fence_bars = true};
+static const struct operation op_shrinking = {.name = "shrinking of a zone",
+	.prepare = prepare_shrinking,
+	.run = run_shrinking,
 	.unmaps = true};
-static const struct operation op_growth = {.name = "growth of a zone", .prepare = prepare_growth,
-	.run = run_growth, .fence_bars = true};
-static const struct operation op_shrinking = {.name = "shrinking of a zone", .prepare = prepare_shrinking,
-	.run = run_shrinking, .unmaps = true};
-static const struct operation op_detach = {.name = "detach", .prepare = prepare_all,
-	.run = run_detach, .never_fails = true};
-static const struct operation op_merge = {.name = "merge", .prepare = prepare_merge,
-	.run = run_merge, .fence_bars = true};
-static const struct operation op_move = {.name = "move", .prepare = prepare_merge,
-	.run = run_move, .reopens = true};
+static const struct operation op_detach = {
+	.name = "detach", .prepare = prepare_all, .run = run_detach, .never_fails = true};
+static const struct operation op_merge = {
+	.name = "merge", .prepare = prepare_merge, .run = run_merge, .fence_bars = true};
+static const struct operation op_move = {
+	.name = "move", .prepare = prepare_merge, .run = run_move, .reopens = true};
 
 /* The sweep */
 
@@ -608,9 +613,9 @@ static const int errnos[DMAMAP_MODEL_N_CALLS][6] = {
 
 /** What else goes wrong. */
 enum trouble {
-	ONCE,	       /**< nothing: one call fails */
-	WAY_BACK_TOO,  /**< and every call of the way back */
-	SHORT_UNMAP,   /**< an unmap does nothing, and says so */
+	ONCE, /**< nothing: one call fails */
+	WAY_BACK_TOO, /**< and every call of the way back */
+	SHORT_UNMAP, /**< an unmap does nothing, and says so */
 	SHORTER_UNMAP, /**< an unmap stops half-way, and says so */
 };
 
@@ -655,7 +660,8 @@ forget_order(char *text)
 			memmove(number, number + 7, strlen(number + 7) + 1);
 		if (strncmp(line, "file ", 5) == 0)
 			line = strchr(line, ':');
-		/* Numbers of domains in the owners of ranges: a domain that is made again has a new one. */
+		/* Numbers of domains in the owners of ranges: a domain that is made again has a new
+		 * one. */
 		number = strstr(line, "IOAS ");
 		if (number != NULL)
 			memset(number, ' ', strcspn(number, ","));
@@ -695,8 +701,8 @@ is_fenced(const char *log)
 
 /** After a failure: all as before, or the loss told and fenced; and again it goes. */
 static int
-check_failure(const struct operation *op, enum trouble trouble, char *before, const char *log,
-	int rc)
+check_failure(
+	const struct operation *op, enum trouble trouble, char *before, const char *log, int rc)
 {
 	bool fenced = is_fenced(log), same;
 	char *after;
@@ -737,8 +743,9 @@ sweep_point(const struct operation *op, enum trouble trouble, unsigned int nth, 
 	test_log_begin();
 	arm(op, trouble, nth, err);
 	rc = op->run();
-	*kind = trouble < SHORT_UNMAP ? dmamap_model_failed(w.model) :
-		w.model->short_nth == 0 ? DMAMAP_MODEL_UNMAP : -1;
+	*kind = trouble < SHORT_UNMAP     ? dmamap_model_failed(w.model)
+		: w.model->short_nth == 0 ? DMAMAP_MODEL_UNMAP
+					  : -1;
 	log = strdup(test_log_end());
 	test_log_begin();
 	if (*kind < 0) {
@@ -793,8 +800,8 @@ sweep(const struct operation *op, unsigned int n, enum dmamap_sharing sharing, e
 			break;
 		for (i = 0; trouble < SHORT_UNMAP && i < RTE_DIM(errnos[0]); i++)
 			if (errnos[kind][i] != 0)
-				rc |= sweep_errno(op, n, sharing, trouble, nth, errnos[kind][i],
-					&kind);
+				rc |= sweep_errno(
+					op, n, sharing, trouble, nth, errnos[kind][i], &kind);
 	}
 	TEST_ASSERT(nth < MOST_CALLS, "no end of calls");
 	return rc;
@@ -882,8 +889,8 @@ merge_keeps_fences(void)
 	w.n_maps--;
 	TEST_ASSERT_EQUAL(dmamap_unmap(w.other, iova, PAGE), -EIO, "a short unmap");
 	TEST_ASSERT_SUCCESS(run_merge(), "merge");
-	TEST_ASSERT_EQUAL(map(w.c, buf + 7 * CHUNK, PAGE, DMAMAP_RW, iova), -EEXIST,
-		"the fence is lost");
+	TEST_ASSERT_EQUAL(
+		map(w.c, buf + 7 * CHUNK, PAGE, DMAMAP_RW, iova), -EEXIST, "the fence is lost");
 	test_log_end();
 	TEST_ASSERT_EQUAL(w.c->fenced_len, PAGE, "fenced");
 	TEST_ASSERT_SUCCESS(verify(), "not consistent");
@@ -893,8 +900,8 @@ merge_keeps_fences(void)
 static void
 print_sum(const char *what, const struct counts *c)
 {
-	printf("  %s: points failed: %u, absorbed: %u, fenced off: %u, differences found: %u\n", what,
-		c->points, c->absorbed, c->fenced, c->differences);
+	printf("  %s: points failed: %u, absorbed: %u, fenced off: %u, differences found: %u\n",
+		what, c->points, c->absorbed, c->fenced, c->differences);
 }
 
 /** What the backend's sweeps came to, and all that there have been so far. */

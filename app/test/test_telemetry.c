@@ -25,22 +25,28 @@ struct question {
 
 static const struct question questions[] = {
 	{"/dmamap/containers", {"[\"{N}\"]"}},
-	{"/dmamap/container,{N}", {"\"backend\": \"model\"", "\"devices\": 1", "\"zones\": 2, \"zone_bytes\": 28672",
-		"{\"name\": \"nic0\", \"group\": 0, \"domain\": 0"}},
+	{"/dmamap/container,{N}",
+		{"\"backend\": \"model\"", "\"devices\": 1", "\"zones\": 2, \"zone_bytes\": 28672",
+			"{\"name\": \"nic0\", \"group\": 0, \"domain\": 0"}},
 	{"/dmamap/container,no", {"null"}},
 	{"/dmamap/container", {"null"}},
-	{"/dmamap/memory", {"\"zone_bytes\": 28672, \"foreign_bytes\": 8192", "\"node0\": {\"base_4KiB\": 28672}",
-		"\"foreign\": {\"mapped\": 8192}"}},
-	{"/dmamap/owners", {"{\"owner\": \"nic0\", \"bytes\": 12288}", "{\"owner\": \"pool rx\", \"bytes\": 16384}",
-		"{\"owner\": \"{N}\", \"bytes\": 8192}"}},
-	{"/dmamap/zones", {"\"name\": \"rings\", \"container\": \"{N}\", \"owner\": \"nic0\", \"bytes\": 12288, "
-		"\"page_size\": 4096, \"kind\": \"base\", \"placement\": \"strict\", \"as_asked\": \"yes\"",
-		"\"nodes\": {\"0\": 16384}", "\"0\": {\"name\"", "\"total\": 2"}},
+	{"/dmamap/memory",
+		{"\"zone_bytes\": 28672, \"foreign_bytes\": 8192",
+			"\"node0\": {\"base_4KiB\": 28672}", "\"foreign\": {\"mapped\": 8192}"}},
+	{"/dmamap/owners",
+		{"{\"owner\": \"nic0\", \"bytes\": 12288}",
+			"{\"owner\": \"pool rx\", \"bytes\": 16384}",
+			"{\"owner\": \"{N}\", \"bytes\": 8192}"}},
+	{"/dmamap/zones",
+		{"\"name\": \"rings\", \"container\": \"{N}\", \"owner\": \"nic0\", \"bytes\": 12288, "
+		 "\"page_size\": 4096, \"kind\": \"base\", \"placement\": \"strict\", \"as_asked\": \"yes\"",
+			"\"nodes\": {\"0\": 16384}", "\"0\": {\"name\"", "\"total\": 2"}},
 	{"/dmamap/zones,1", {"{\"/dmamap/zones\": {\"1\": {\"name\"", "\"total\": 2"}},
 	{"/dmamap/zones,9", {"{\"/dmamap/zones\": {\"total\": 2}}"}},
 };
 
-/** Copy a text with the container's name filled in, and without blanks, with which versions of DPDK are not alike. */
+/** Copy a text with the container's name filled in, and without blanks, with which versions of DPDK
+ * are not alike. */
 static const char *
 fill_in(const char *from, char to[512])
 {
@@ -64,8 +70,10 @@ connect_to_telemetry(void)
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	char banner[1024];
 
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/dpdk_telemetry.v2", rte_eal_get_runtime_dir());
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || read(fd, banner, sizeof(banner)) <= 0)
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/dpdk_telemetry.v2",
+		rte_eal_get_runtime_dir());
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+		read(fd, banner, sizeof(banner)) <= 0)
 		return -1;
 	return fd;
 }
@@ -99,8 +107,8 @@ is_answered(int fd, const struct question *q)
 static int
 make_memory(struct dmamap_device *dev)
 {
-	struct dmamap_zone_conf conf = {.len = 3 * KB4, .page_size = KB4, .on_node = true, .name = "rings",
-		.dev = dev};
+	struct dmamap_zone_conf conf = {
+		.len = 3 * KB4, .page_size = KB4, .on_node = true, .name = "rings", .dev = dev};
 	struct dmamap_zone *z;
 	rte_iova_t iova;
 
@@ -112,12 +120,14 @@ make_memory(struct dmamap_device *dev)
 	return dmamap_map(c, buf, 2 * KB4, DMAMAP_RW, &iova);
 }
 
-/** The EAL, started in a child so that it is this test's alone. @return the number of what failed */
+/** The EAL, started in a child so that it is this test's alone. @return the number of what failed
+ */
 static int
 ask_all(void)
 {
 	char prefix[64], command[256];
-	char *argv[] = {"gantry-test", "--no-pci", "--no-huge", "-m", "64", "-l", "0", "--log-level=error", prefix, NULL};
+	char *argv[] = {"gantry-test", "--no-pci", "--no-huge", "-m", "64", "-l", "0",
+		"--log-level=error", prefix, NULL};
 	unsigned int i;
 	int fd, rc = 0;
 
@@ -162,5 +172,9 @@ static const struct test_case cases[] = {
 	{"telemetry tells of memory", telemetry_tells_of_memory},
 };
 
-REGISTER_TEST_SUITE(telemetry) = {.name = "telemetry", .kind = TEST_FAST, .cases = cases,
-	.n_cases = RTE_DIM(cases), .setup = machine_setup, .teardown = machine_teardown};
+REGISTER_TEST_SUITE(telemetry) = {.name = "telemetry",
+	.kind = TEST_FAST,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = machine_setup,
+	.teardown = machine_teardown};

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is one container one address space where the kernel must keep two sets of page tables for it? On a machine with
- * two IOMMUs: what devices behind each of them reach, and what the kernel says that it did.
+ * Is one container one address space where the kernel must keep two sets of page tables for it? On
+ * a machine with two IOMMUs: what devices behind each of them reach, and what the kernel says that
+ * it did.
  */
 
 #include <errno.h>
@@ -57,7 +58,8 @@ setup(void)
 			break;
 	}
 	if (edu_raw_name(n) == NULL)
-		return test_skip("all edu devices here are behind one IOMMU (profile arm64-smmuv3 has two)");
+		return test_skip(
+			"all edu devices here are behind one IOMMU (profile arm64-smmuv3 has two)");
 	behind[1] = n;
 	if (iommu_trace_start() < 0)
 		return test_skip("no iommu tracepoints in /sys/kernel/tracing");
@@ -106,8 +108,10 @@ info(void)
 static int
 carry(unsigned int n, struct room *a, struct room *b, size_t off)
 {
-	TEST_ASSERT_SUCCESS(edu_raw_read(&edu[n], IOVA_A + off, 0, 64), "the device's read does not end");
-	TEST_ASSERT_SUCCESS(edu_raw_write(&edu[n], IOVA_B + off, 0, 64), "the device's write does not end");
+	TEST_ASSERT_SUCCESS(
+		edu_raw_read(&edu[n], IOVA_A + off, 0, 64), "the device's read does not end");
+	TEST_ASSERT_SUCCESS(
+		edu_raw_write(&edu[n], IOVA_B + off, 0, 64), "the device's write does not end");
 	room_expect(b, off, a->va + off, 64);
 	TEST_ASSERT(rooms_right(), "what device %u moved", n);
 	return 0;
@@ -128,16 +132,19 @@ one_address_space_in_two_tables(void)
 	TEST_ASSERT_SUCCESS(edu_raw_open(&edu[1], c, behind[1]), "attach the second");
 	before = info();
 	did = kernel_did();
-	printf("  attach of the second: the kernel maps %u time(s), Gantry has %u domain(s)\n", did.maps, before.n_domains);
+	printf("  attach of the second: the kernel maps %u time(s), Gantry has %u domain(s)\n",
+		did.maps, before.n_domains);
 	TEST_ASSERT(did.maps == 1 && did.mapped == PAGE, "no replay: %u maps", did.maps);
 
 	TEST_ASSERT_SUCCESS(map_at(b, IOVA_B), "map");
 	after = info();
 	did = kernel_did();
-	printf("  a map: the kernel maps %u time(s), Gantry calls it %" PRIu64 " time(s)\n", did.maps,
-		after.map_calls - before.map_calls);
-	TEST_ASSERT(did.maps == 2 && did.mapped == 2 * PAGE, "not in both tables: %u maps", did.maps);
-	TEST_ASSERT_EQUAL(after.map_calls - before.map_calls, after.n_domains, "a call for each domain");
+	printf("  a map: the kernel maps %u time(s), Gantry calls it %" PRIu64 " time(s)\n",
+		did.maps, after.map_calls - before.map_calls);
+	TEST_ASSERT(
+		did.maps == 2 && did.mapped == 2 * PAGE, "not in both tables: %u maps", did.maps);
+	TEST_ASSERT_EQUAL(
+		after.map_calls - before.map_calls, after.n_domains, "a call for each domain");
 	TEST_ASSERT_SUCCESS(carry(0, a, b, 0), "the first");
 	TEST_ASSERT_SUCCESS(carry(1, a, b, 128), "the second");
 
@@ -168,7 +175,8 @@ each_may_leave_first(void)
 		kernel_did();
 		TEST_ASSERT_SUCCESS(edu_raw_open(&edu[leaves], c, behind[leaves]), "attach again");
 		did = kernel_did();
-		TEST_ASSERT_EQUAL(did.mapped, UINT64_C(2) * PAGE, "replayed %" PRIu64 " bytes", did.mapped);
+		TEST_ASSERT_EQUAL(
+			did.mapped, UINT64_C(2) * PAGE, "replayed %" PRIu64 " bytes", did.mapped);
 		TEST_ASSERT_SUCCESS(carry(leaves, a, b, 512 + 128 * leaves), "back");
 	}
 	TEST_ASSERT_SUCCESS(edu_raw_close(&edu[0]), "detach");
@@ -204,19 +212,22 @@ nothing_is_left_after_all(void)
 	TEST_ASSERT_SUCCESS(edu_raw_open(&edu[0], c, behind[0]), "attach");
 	TEST_ASSERT_SUCCESS(edu_raw_open(&edu[1], c, behind[1]), "attach");
 	TEST_ASSERT_SUCCESS(map_at(b, IOVA_B), "map");
-	TEST_ASSERT_EQUAL(locked_kib() - locked, UINT64_C(2) * PAGE / 1024, "two tables, but one charge: %" PRIu64 " KiB",
-		locked_kib() - locked);
+	TEST_ASSERT_EQUAL(locked_kib() - locked, UINT64_C(2) * PAGE / 1024,
+		"two tables, but one charge: %" PRIu64 " KiB", locked_kib() - locked);
 	TEST_ASSERT_SUCCESS(edu_raw_close(&edu[0]), "detach");
 	TEST_ASSERT_SUCCESS(edu_raw_close(&edu[1]), "detach");
 	TEST_ASSERT_SUCCESS(dmamap_container_destroy(c), "destroy");
 	c = NULL;
 	did = kernel_did();
-	printf("  in all: %u maps of %" PRIu64 " bytes, %u unmaps of %" PRIu64 " bytes\n", did.maps, did.mapped, did.unmaps,
-		did.unmapped);
+	printf("  in all: %u maps of %" PRIu64 " bytes, %u unmaps of %" PRIu64 " bytes\n", did.maps,
+		did.mapped, did.unmaps, did.unmapped);
 	TEST_ASSERT_EQUAL(did.mapped, UINT64_C(4) * PAGE, "%" PRIu64 " bytes mapped", did.mapped);
-	/* The first domain's tables are freed with it, whole; only out of the last one the kernel takes each map. */
-	TEST_ASSERT_EQUAL(did.unmapped, UINT64_C(2) * PAGE, "%" PRIu64 " bytes unmapped", did.unmapped);
-	TEST_ASSERT_EQUAL(locked_kib(), locked, "%" PRIu64 " KiB stay locked", locked_kib() - locked);
+	/* The first domain's tables are freed with it, whole; only out of the last one the kernel
+	 * takes each map. */
+	TEST_ASSERT_EQUAL(
+		did.unmapped, UINT64_C(2) * PAGE, "%" PRIu64 " bytes unmapped", did.unmapped);
+	TEST_ASSERT_EQUAL(
+		locked_kib(), locked, "%" PRIu64 " KiB stay locked", locked_kib() - locked);
 	return TEST_SUCCESS;
 }
 
@@ -241,7 +252,8 @@ find_apertures(unsigned int *wide, rte_iova_t *far, rte_iova_t *near)
 		TEST_ASSERT_SUCCESS(edu_raw_close(&edu[i]), "detach");
 	}
 	if (last[0] == last[1])
-		return test_skip("both IOMMUs translate as much (profile arm64-smmuv3-stage2: they do not)");
+		return test_skip(
+			"both IOMMUs translate as much (profile arm64-smmuv3-stage2: they do not)");
 	*wide = last[0] > last[1] ? 0 : 1;
 	*far = last[*wide];
 	*near = last[1 - *wide];
@@ -257,11 +269,12 @@ the_ranges_shrink_and_come_back(void)
 
 	if (rc != 0)
 		return rc;
-	TEST_ASSERT_SUCCESS(edu_raw_open(&edu[wide], c, behind[wide]), "attach the one that reaches far");
+	TEST_ASSERT_SUCCESS(
+		edu_raw_open(&edu[wide], c, behind[wide]), "attach the one that reaches far");
 	TEST_ASSERT_EQUAL(last_usable(), far, "%#" PRIx64, last_usable());
 	TEST_ASSERT_SUCCESS(edu_raw_open(&edu[1 - wide], c, behind[1 - wide]), "attach the other");
-	printf("  usable to %#" PRIx64 ", with the other %#" PRIx64 ", in %u domain(s)\n", far, last_usable(),
-		info().n_domains);
+	printf("  usable to %#" PRIx64 ", with the other %#" PRIx64 ", in %u domain(s)\n", far,
+		last_usable(), info().n_domains);
 	TEST_ASSERT_EQUAL(last_usable(), near, "%#" PRIx64, last_usable());
 	TEST_ASSERT_SUCCESS(edu_raw_close(&edu[1 - wide]), "detach it");
 	TEST_ASSERT_EQUAL(last_usable(), far, "%#" PRIx64, last_usable());
@@ -284,7 +297,8 @@ a_map_beyond_refuses_the_attach_and_is_named(void)
 	narrow = 1 - wide;
 	iova = near + 1 + 16 * PAGE;
 	TEST_ASSERT(a != NULL && b != NULL && high != NULL, "no memory");
-	TEST_ASSERT_SUCCESS(edu_raw_open(&edu[wide], c, behind[wide]), "attach the one that reaches far");
+	TEST_ASSERT_SUCCESS(
+		edu_raw_open(&edu[wide], c, behind[wide]), "attach the one that reaches far");
 	TEST_ASSERT_SUCCESS(map_at(a, IOVA_A), "map");
 	TEST_ASSERT_SUCCESS(map_at(b, IOVA_B), "map");
 	TEST_ASSERT_SUCCESS(map_at(high, iova), "map beyond");
@@ -297,11 +311,14 @@ a_map_beyond_refuses_the_attach_and_is_named(void)
 	printf("  %s", log);
 	TEST_ASSERT_EQUAL(rc, -EADDRINUSE, "attach over a map beyond: %d", rc);
 	snprintf(want, sizeof(want), "%#" PRIx64, iova);
-	TEST_ASSERT(strstr(log, want) != NULL && strstr(log, edu_raw_name(behind[narrow])) != NULL, "log: %s", log);
+	TEST_ASSERT(strstr(log, want) != NULL && strstr(log, edu_raw_name(behind[narrow])) != NULL,
+		"log: %s", log);
 	after = info();
 	TEST_ASSERT(before.n_domains == after.n_domains && before.n_groups == after.n_groups &&
-		before.mapped_len == after.mapped_len && before.entries_left == after.entries_left &&
-		before.n_ranges == after.n_ranges && last_usable() == far, "the container is not as before");
+			before.mapped_len == after.mapped_len &&
+			before.entries_left == after.entries_left &&
+			before.n_ranges == after.n_ranges && last_usable() == far,
+		"the container is not as before");
 	TEST_ASSERT_EQUAL(kernel_did().unmaps, 0u, "the kernel lost a map");
 	TEST_ASSERT_SUCCESS(carry(wide, a, b, 0), "the first");
 
@@ -320,7 +337,8 @@ static const struct test_case cases[] = {
 	{"each may leave first", each_may_leave_first},
 	{"nothing is left after all", nothing_is_left_after_all},
 	{"the ranges shrink and come back", the_ranges_shrink_and_come_back},
-	{"a map beyond refuses the attach and is named", a_map_beyond_refuses_the_attach_and_is_named},
+	{"a map beyond refuses the attach and is named",
+		a_map_beyond_refuses_the_attach_and_is_named},
 };
 
 REGISTER_TEST_SUITE(two_iommus) = {

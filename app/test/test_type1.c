@@ -20,9 +20,9 @@
 #include "test.h"
 
 #define OPS (&dm_iommu_type1_ops)
-#define NIC "0000:01:00.0"	 /* group 5, alone with its bridge */
-#define TWIN_A "0000:02:00.0"	 /* group 6 */
-#define TWIN_B "0000:02:00.1"	 /* group 6 */
+#define NIC "0000:01:00.0" /* group 5, alone with its bridge */
+#define TWIN_A "0000:02:00.0" /* group 6 */
+#define TWIN_B "0000:02:00.1" /* group 6 */
 #define UUID "2ab74924-c335-45f4-9b16-8569e5b08258"
 
 static struct dm_iommu *iommu;
@@ -36,14 +36,16 @@ setup(void)
 	rc = rc < 0 ? rc : fake_sysfs_device("0000:00:02.0", 5, "pcieport");
 	rc = rc < 0 ? rc : fake_sysfs_device(TWIN_A, 6, "vfio-pci");
 	rc = rc < 0 ? rc : fake_sysfs_device(TWIN_B, 6, "mlx5_vfio_pci");
-	rc = rc < 0 ? rc : fake_sysfs_file("kernel/iommu_groups/5/reserved_regions",
-		"0x00000000fee00000 0x00000000feefffff msi\n"
-		"0x000000007d800000 0x000000007fffffff direct-relaxable\n"
-		"0x0000000000ff0000 0x0000000000ffffff direct\n"
-		"0x000000fd00000000 0x000000ffffffffff reserved\n");
-	rc = rc < 0 ? rc : fake_sysfs_file("kernel/iommu_groups/6/reserved_regions",
-		"0x00000000fee00000 0x00000000feefffff msi\n"
-		"0xffffffffffff0000 0xffffffffffffffff reserved\n");
+	rc = rc < 0 ? rc
+		    : fake_sysfs_file("kernel/iommu_groups/5/reserved_regions",
+			      "0x00000000fee00000 0x00000000feefffff msi\n"
+			      "0x000000007d800000 0x000000007fffffff direct-relaxable\n"
+			      "0x0000000000ff0000 0x0000000000ffffff direct\n"
+			      "0x000000fd00000000 0x000000ffffffffff reserved\n");
+	rc = rc < 0 ? rc
+		    : fake_sysfs_file("kernel/iommu_groups/6/reserved_regions",
+			      "0x00000000fee00000 0x00000000feefffff msi\n"
+			      "0xffffffffffff0000 0xffffffffffffffff reserved\n");
 	iommu = NULL;
 	if (rc == 0)
 		rc = OPS->open(NULL, &iommu);
@@ -106,8 +108,9 @@ looks_a_device_up(void)
 	TEST_ASSERT_EQUAL(dev->n_resv, RTE_DIM(want), "%u", dev->n_resv);
 	for (i = 0; i < RTE_DIM(want); i++)
 		TEST_ASSERT(dev->resv[i].range.start == want[i].range.start &&
-			dev->resv[i].range.last == want[i].range.last &&
-			dev->resv[i].type == want[i].type, "range %u", i);
+				dev->resv[i].range.last == want[i].range.last &&
+				dev->resv[i].type == want[i].type,
+			"range %u", i);
 	OPS->dev_put(dev);
 	return TEST_SUCCESS;
 }
@@ -136,11 +139,14 @@ says_why_a_device_cannot_be_had(void)
 	} cases[] = {
 		{"0000:09:00.0", -ENODEV, "0000:09:00.0: no such PCI device"},
 		{"0000:03:00.0", -ENODEV, "0000:03:00.0: no IOMMU is in charge of it"},
-		{"0000:04:00.0", -EBUSY, "0000:04:00.0: held by driver e1000e; bind it: "
+		{"0000:04:00.0", -EBUSY,
+			"0000:04:00.0: held by driver e1000e; bind it: "
 			"usertools/gantry-bind vfio-pci 0000:04:00.0"},
-		{"0000:04:00.1", -EBUSY, "0000:04:00.1: held by no driver; bind it: "
+		{"0000:04:00.1", -EBUSY,
+			"0000:04:00.1: held by no driver; bind it: "
 			"usertools/gantry-bind vfio-pci 0000:04:00.1"},
-		{"0000:04:00.2", -EPERM, "0000:04:00.2: its group 7 is not viable, since drivers of "
+		{"0000:04:00.2", -EPERM,
+			"0000:04:00.2: its group 7 is not viable, since drivers of "
 			"this host hold other members: 0000:04:00.0 (e1000e); bind"},
 		{"0000:06:00.0", -ENODEV, "VFIO holds it in noiommu mode"},
 	};
@@ -188,8 +194,10 @@ says_what_is_missing_when_opened(void)
 		int rc;
 		const char *log;
 	} cases[] = {
-		{ENOENT, 0, false, -ENOENT, "there is no /dev/vfio/vfio: load the driver: modprobe"},
-		{ENODEV, 0, false, -ENOENT, "there is no /dev/vfio/vfio: load the driver: modprobe"},
+		{ENOENT, 0, false, -ENOENT,
+			"there is no /dev/vfio/vfio: load the driver: modprobe"},
+		{ENODEV, 0, false, -ENOENT,
+			"there is no /dev/vfio/vfio: load the driver: modprobe"},
 		{EACCES, 0, false, -EACCES, "no permission for /dev/vfio/vfio"},
 		{EMFILE, 0, false, -EMFILE, "cannot open /dev/vfio/vfio: Too many"},
 		{0, 1, false, -ENODEV, "VFIO API version 1"},
@@ -284,7 +292,8 @@ names_the_group_that_is_in_use(void)
 	test_log_begin();
 	rc = OPS->attach(other_dom, b);
 	TEST_ASSERT(test_logged(TWIN_B ": its group 6 is in use by another process or container: "
-		"fuser -v /dev/vfio/6"), "log");
+				       "fuser -v /dev/vfio/6"),
+		"log");
 	TEST_ASSERT_EQUAL(rc, -EBUSY, "%d", rc);
 
 	detach(dom, a);
@@ -401,8 +410,10 @@ put(uint32_t at, const void *part, size_t len)
 static void
 put_head(uint32_t argsz, uint32_t flags, uint32_t cap_offset)
 {
-	const struct vfio_iommu_type1_info head = {.argsz = argsz, .flags = flags,
-		.iova_pgsizes = 0x40201000, .cap_offset = cap_offset};
+	const struct vfio_iommu_type1_info head = {.argsz = argsz,
+		.flags = flags,
+		.iova_pgsizes = 0x40201000,
+		.cap_offset = cap_offset};
 
 	memset(fake_vfio.answer, 0, sizeof(fake_vfio.answer));
 	put(0, &head, sizeof(head));
@@ -436,8 +447,7 @@ put_entries(uint32_t at, uint32_t next, uint32_t avail)
 	(AT_RANGES + sizeof(struct vfio_iommu_type1_info_cap_iova_range) +                         \
 		2 * sizeof(struct vfio_iova_range))
 
-static const struct vfio_iova_range two[] = {
-	{0, 0xfedfffff}, {0xfef00000, 0xffffffffffffffff}};
+static const struct vfio_iova_range two[] = {{0, 0xfedfffff}, {0xfef00000, 0xffffffffffffffff}};
 
 static void
 put_sound(void)
@@ -632,7 +642,8 @@ refuses_a_malformed_answer(void)
 		cases[i].put();
 		test_log_begin();
 		rc = OPS->info(info_dom, &info);
-		TEST_ASSERT(test_logged("VFIO_IOMMU_GET_INFO: malformed answer"), "%s", cases[i].what);
+		TEST_ASSERT(
+			test_logged("VFIO_IOMMU_GET_INFO: malformed answer"), "%s", cases[i].what);
 		TEST_ASSERT_EQUAL(rc, -EPROTO, "%s: %d", cases[i].what, rc);
 		TEST_ASSERT_NULL(info.ranges, "%s", cases[i].what);
 	}
@@ -653,8 +664,8 @@ maps_and_reports_what_was_unmapped(void)
 	TEST_ASSERT_EQUAL(fake_vfio.map_len, 0x3000, "len");
 	TEST_ASSERT_EQUAL(fake_vfio.map_vaddr, (uintptr_t)va, "va");
 	TEST_ASSERT_SUCCESS(OPS->map(info_dom, 0, va, 0x1000, DMAMAP_RW), "map");
-	TEST_ASSERT_EQUAL(fake_vfio.map_flags,
-		VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE, "flags");
+	TEST_ASSERT_EQUAL(
+		fake_vfio.map_flags, VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE, "flags");
 
 	TEST_ASSERT_SUCCESS(OPS->unmap(info_dom, 0x200000, 0x3000, &done), "unmap");
 	TEST_ASSERT_EQUAL(done, 0x3000, "done");

@@ -82,8 +82,8 @@ setup(void)
 	free(copy);
 	TEST_ASSERT(n_devs >= 2, "%u usable devices in \"%s\"", n_devs, list);
 	TEST_ASSERT_SUCCESS(OPS->domain_create(iommu, &dom), "domain_create");
-	memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		0);
+	memory = mmap(
+		NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(memory != MAP_FAILED, "mmap");
 	TEST_ASSERT_SUCCESS(OPS->attach(dom, devs[0]), "attach %s", devs[0]->name);
 	return TEST_SUCCESS;
@@ -154,7 +154,8 @@ says_what_the_domain_can_do(void)
 		printf("  range [%#" PRIx64 ", %#" PRIx64 "]\n", info.ranges[i].start,
 			info.ranges[i].last);
 		TEST_ASSERT(msi == NULL || info.ranges[i].last < msi->range.start ||
-			info.ranges[i].start > msi->range.last, "the MSI window is usable");
+				info.ranges[i].start > msi->range.last,
+			"the MSI window is usable");
 	}
 	printf("  page sizes %#" PRIx64 ", %scoherent\n", info.page_sizes,
 		info.coherent ? "" : "not ");
@@ -244,7 +245,8 @@ names_the_group_that_is_in_use(void)
 	OPS->close(other);
 	TEST_ASSERT_EQUAL(rc, -EBUSY, "%d", rc);
 	TEST_ASSERT(strstr(log, devs[0]->name) != NULL &&
-		strstr(log, "is in use by another process or container") != NULL, "log: %s", log);
+			strstr(log, "is in use by another process or container") != NULL,
+		"log: %s", log);
 	return TEST_SUCCESS;
 }
 
@@ -315,8 +317,10 @@ says_who_holds_a_device(void)
 	rc = OPS->dev_get(iommu, bdf, &dev);
 	log = test_log_end();
 	TEST_ASSERT_EQUAL(rc, -EBUSY, "%d", rc);
-	snprintf(want, sizeof(want), "%s: held by driver e1000e; bind it: usertools/gantry-bind"
-		" vfio-pci %s\n", bdf, bdf);
+	snprintf(want, sizeof(want),
+		"%s: held by driver e1000e; bind it: usertools/gantry-bind"
+		" vfio-pci %s\n",
+		bdf, bdf);
 	TEST_ASSERT_NOT_NULL(strstr(log, want), "log: %s", log);
 	return TEST_SUCCESS;
 }
@@ -327,8 +331,9 @@ says_who_spoils_a_group(void)
 	if (unviable[0] == '\0')
 		return test_skip("every group of this machine is viable");
 	TEST_ASSERT(strstr(unviable_log, unviable) != NULL &&
-		strstr(unviable_log, "is not viable") != NULL &&
-		strstr(unviable_log, "(e1000e)") != NULL, "log: %s", unviable_log);
+			strstr(unviable_log, "is not viable") != NULL &&
+			strstr(unviable_log, "(e1000e)") != NULL,
+		"log: %s", unviable_log);
 	return TEST_SUCCESS;
 }
 

@@ -58,7 +58,8 @@ bad_lengths_are_refused(void)
 	TEST_ASSERT_EQUAL(dm_window_take(w, 0, U, &va), -EINVAL, "no length");
 	TEST_ASSERT_EQUAL(dm_window_take(w, U + 4096, U, &va), -EINVAL, "no unit");
 	TEST_ASSERT_EQUAL(dm_window_take(w, U, 3 * U, &va), -EINVAL, "no power of two");
-	TEST_ASSERT_EQUAL(dm_window_take(w, U, 2 * G, &va), -EINVAL, "beyond the window's own alignment");
+	TEST_ASSERT_EQUAL(
+		dm_window_take(w, U, 2 * G, &va), -EINVAL, "beyond the window's own alignment");
 	TEST_ASSERT_EQUAL(dm_window_take(w, 5 * G, U, &va), -ENOSPC, "longer than the window");
 	return TEST_SUCCESS;
 }
@@ -79,11 +80,15 @@ only_what_is_published_translates(void)
 	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, last), IOVA + offset_of(va) + 5 * U - 1, "last");
 	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, last + 1), DM_XLATE_NONE, "behind");
 	TEST_ASSERT_EQUAL(dm_window_iova2va(&map, dm_window_va2iova(&map, last)), last, "and back");
-	TEST_ASSERT_EQUAL(dm_window_iova2va(&map, IOVA + offset_of(va) + U - 1), DM_XLATE_NONE, "IOVA before");
-	TEST_ASSERT_EQUAL(dm_window_iova2va(&map, IOVA + offset_of(va) + 5 * U), DM_XLATE_NONE, "IOVA behind");
+	TEST_ASSERT_EQUAL(dm_window_iova2va(&map, IOVA + offset_of(va) + U - 1), DM_XLATE_NONE,
+		"IOVA before");
+	TEST_ASSERT_EQUAL(dm_window_iova2va(&map, IOVA + offset_of(va) + 5 * U), DM_XLATE_NONE,
+		"IOVA behind");
 	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, w->start - 1), DM_XLATE_NONE, "below the window");
-	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, w->start + w->len), DM_XLATE_NONE, "above the window");
-	TEST_ASSERT_EQUAL(dm_window_iova2va(&map, IOVA - 1), DM_XLATE_NONE, "IOVA below the window");
+	TEST_ASSERT_EQUAL(
+		dm_window_va2iova(&map, w->start + w->len), DM_XLATE_NONE, "above the window");
+	TEST_ASSERT_EQUAL(
+		dm_window_iova2va(&map, IOVA - 1), DM_XLATE_NONE, "IOVA below the window");
 	TEST_ASSERT_EQUAL(dm_window_va2iova(&map, UINT64_MAX), DM_XLATE_NONE, "the end of all");
 	TEST_ASSERT_EQUAL(dm_window_give(w, va, 5 * U), -EINVAL, "still published");
 	dm_window_withdraw(w, (void *)(uintptr_t)(first + U), 4 * U);
@@ -142,7 +147,8 @@ no_window_has_no_addresses(void)
 	/* The numbers of the first units are what a map of zeroes is made of. */
 	for (va = 0; va < UINT64_C(1) << 57; va = va == 0 ? 1 : va << 1) {
 		TEST_ASSERT_EQUAL(dm_window_va2iova(none, va), DM_XLATE_NONE, "0x%" PRIx64, va);
-		TEST_ASSERT_EQUAL(dm_window_iova2va(none, va), DM_XLATE_NONE, "IOVA 0x%" PRIx64, va);
+		TEST_ASSERT_EQUAL(
+			dm_window_iova2va(none, va), DM_XLATE_NONE, "IOVA 0x%" PRIx64, va);
 	}
 	TEST_ASSERT_EQUAL(dm_window_va2iova(none, UINT64_MAX), DM_XLATE_NONE, "the end of all");
 	free(none);
@@ -160,7 +166,8 @@ addresses_far_away_are_told_apart(void)
 	dm_window_publish(w, va, U);
 	for (far = (uintptr_t)va % apart; far < UINT64_C(1) << 47; far += apart)
 		TEST_ASSERT_EQUAL(dm_window_va2iova(&map, far),
-			far == (uintptr_t)va ? IOVA + offset_of(va) : DM_XLATE_NONE, "0x%" PRIx64, far);
+			far == (uintptr_t)va ? IOVA + offset_of(va) : DM_XLATE_NONE, "0x%" PRIx64,
+			far);
 	return TEST_SUCCESS;
 }
 
@@ -186,12 +193,14 @@ memory_lives_only_in_what_is_taken(void)
 
 	TEST_ASSERT_SUCCESS(dm_window_take(w, U, U, &va), "take");
 	TEST_ASSERT(!readable(va), "reserved only");
-	TEST_ASSERT(mmap(va, U, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-		va, "map");
+	TEST_ASSERT(mmap(va, U, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+			    0) == va,
+		"map");
 	TEST_ASSERT(readable(va), "there");
 	TEST_ASSERT_SUCCESS(dm_window_give(w, va, U), "give");
 	TEST_ASSERT(!readable(va), "gone");
-	TEST_ASSERT_EQUAL(dm_window_give(w, (uint8_t *)va + w->len, U), -EINVAL, "not the window's");
+	TEST_ASSERT_EQUAL(
+		dm_window_give(w, (uint8_t *)va + w->len, U), -EINVAL, "not the window's");
 	return TEST_SUCCESS;
 }
 
@@ -205,5 +214,9 @@ static const struct test_case cases[] = {
 	{"memory lives only in what is taken", memory_lives_only_in_what_is_taken},
 };
 
-REGISTER_TEST_SUITE(window_suite) = {.name = "window", .kind = TEST_FAST, .cases = cases,
-	.n_cases = RTE_DIM(cases), .setup = setup, .teardown = teardown};
+REGISTER_TEST_SUITE(window_suite) = {.name = "window",
+	.kind = TEST_FAST,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = setup,
+	.teardown = teardown};

@@ -36,8 +36,8 @@ static struct rte_rcu_qsbr *
 rcu_new(void)
 {
 	size_t size = rte_rcu_qsbr_get_memsize(4);
-	struct rte_rcu_qsbr *rcu = aligned_alloc(RTE_CACHE_LINE_SIZE,
-		RTE_ALIGN_CEIL(size, RTE_CACHE_LINE_SIZE));
+	struct rte_rcu_qsbr *rcu =
+		aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN_CEIL(size, RTE_CACHE_LINE_SIZE));
 
 	if (rcu != NULL && rte_rcu_qsbr_init(rcu, 4) == 0)
 		return rcu;
@@ -84,8 +84,8 @@ check_alone(struct dm_xlate *x, const struct span *s)
 
 	TEST_ASSERT_EQUAL(dm_xlate_lookup(x, s->key), s->val, "first byte");
 	TEST_ASSERT_EQUAL(dm_xlate_lookup(x, last), s->val + s->len - 1, "last byte");
-	TEST_ASSERT_EQUAL(dm_xlate_lookup(x, s->key + s->len / 2 + 5), s->val + s->len / 2 + 5,
-		"middle");
+	TEST_ASSERT_EQUAL(
+		dm_xlate_lookup(x, s->key + s->len / 2 + 5), s->val + s->len / 2 + 5, "middle");
 	if (s->key != 0)
 		TEST_ASSERT_EQUAL(dm_xlate_lookup(x, s->key - 1), DM_XLATE_NONE, "byte before");
 	if (after != 0)
@@ -121,8 +121,8 @@ each_border_translates(void)
 			"last page again");
 		dm_xlate_remove(x, s->key, s->len);
 		TEST_ASSERT_EQUAL(dm_xlate_lookup(x, s->key), DM_XLATE_NONE, "first, removed");
-		TEST_ASSERT_EQUAL(dm_xlate_lookup(x, s->key + s->len - 1), DM_XLATE_NONE,
-			"last, removed");
+		TEST_ASSERT_EQUAL(
+			dm_xlate_lookup(x, s->key + s->len - 1), DM_XLATE_NONE, "last, removed");
 	}
 	dm_xlate_destroy(x);
 	return TEST_SUCCESS;
@@ -132,8 +132,13 @@ static int
 bad_ranges_are_refused(void)
 {
 	static const struct span bad[] = {
-		{0, 0, 0}, {1, 0, PAGE}, {0, 1, PAGE}, {0, 0, PAGE + 1}, {0, 0, 1},
-		{UINT64_MAX - PAGE + 1, 0, 2 * PAGE}, {0, UINT64_MAX - PAGE + 1, 2 * PAGE},
+		{0, 0, 0},
+		{1, 0, PAGE},
+		{0, 1, PAGE},
+		{0, 0, PAGE + 1},
+		{0, 0, 1},
+		{UINT64_MAX - PAGE + 1, 0, 2 * PAGE},
+		{0, UINT64_MAX - PAGE + 1, 2 * PAGE},
 		{PAGE, 0, UINT64_MAX - PAGE + 1 + PAGE},
 	};
 	struct dm_xlate *x;
@@ -259,7 +264,8 @@ check_slots(const struct dm_xlate *x, uint64_t base, uint64_t size, const bool *
 		uint64_t val = live[i] ? (i + 1) * T : DM_XLATE_NONE;
 
 		TEST_ASSERT_EQUAL(dm_xlate_lookup(x, key), val, "slot %u", i);
-		TEST_ASSERT_EQUAL(dm_xlate_lookup(x, last), (live[i] ? val + size - 1 : val), "slot %u's end", i);
+		TEST_ASSERT_EQUAL(dm_xlate_lookup(x, last), (live[i] ? val + size - 1 : val),
+			"slot %u's end", i);
 		TEST_ASSERT_EQUAL(run(x, key, T), (live[i] ? size : 0), "slot %u's run", i);
 	}
 	end = live[511] ? 1 : 0;
@@ -267,7 +273,8 @@ check_slots(const struct dm_xlate *x, uint64_t base, uint64_t size, const bool *
 	return TEST_SUCCESS;
 }
 
-/** From none to 512 mappings below one slot and back, in random order: a node takes all its shapes. */
+/** From none to 512 mappings below one slot and back, in random order: a node takes all its shapes.
+ */
 static int
 fill_and_empty(struct dm_xlate *x, uint64_t base, uint64_t size)
 {
@@ -277,7 +284,8 @@ fill_and_empty(struct dm_xlate *x, uint64_t base, uint64_t size)
 	for (n = 0; n < 1024; n++) {
 		i = (n * step + 77) % 512;
 		if (n < 512)
-			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, base + i * size, (i + 1) * T, size), "insert");
+			TEST_ASSERT_SUCCESS(
+				dm_xlate_insert(x, base + i * size, (i + 1) * T, size), "insert");
 		else
 			dm_xlate_remove(x, base + i * size, size);
 		live[i] = n < 512;
@@ -286,8 +294,8 @@ fill_and_empty(struct dm_xlate *x, uint64_t base, uint64_t size)
 			printf("  after %u changes\n", n);
 			return TEST_FAILED;
 		}
-		TEST_ASSERT_EQUAL(dm_xlate_insert(x, base + i * size, 0, size), (n < 512 ? -EEXIST : 0),
-			"what is live is known");
+		TEST_ASSERT_EQUAL(dm_xlate_insert(x, base + i * size, 0, size),
+			(n < 512 ? -EEXIST : 0), "what is live is known");
 		if (n >= 512)
 			dm_xlate_remove(x, base + i * size, size);
 	}
@@ -323,8 +331,8 @@ churn_stays_within(struct rte_rcu_qsbr *rcu, unsigned int places)
 	for (i = 0; i < 4000; i++) {
 		uint64_t key = (i % places) * 3 * G + (i % 31) * PAGE;
 
-		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, key, i * 2 * M, 5 * M + PAGE * (i % 7)),
-			"insert");
+		TEST_ASSERT_SUCCESS(
+			dm_xlate_insert(x, key, i * 2 * M, 5 * M + PAGE * (i % 7)), "insert");
 		dm_xlate_remove(x, key, 5 * M + PAGE * (i % 7));
 		if (i == 400)
 			peak = dm_xlate_memory(x);
@@ -356,7 +364,8 @@ wide_in_full_node(struct dm_xlate *x, uint64_t base, uint64_t size)
 	unsigned int i;
 
 	for (i = 0; i < 512; i++) {
-		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, base + i * size, (i + 1) * T, size), "insert");
+		TEST_ASSERT_SUCCESS(
+			dm_xlate_insert(x, base + i * size, (i + 1) * T, size), "insert");
 		live[i] = true;
 	}
 	for (i = 100; i < 110; i++) {
@@ -382,7 +391,8 @@ a_full_node_takes_a_wide_mapping(void)
 	return rc;
 }
 
-/** Mappings that straddle page classes, more and more of them in one GiB, which then needs other nodes. */
+/** Mappings that straddle page classes, more and more of them in one GiB, which then needs other
+ * nodes. */
 static int
 a_crowded_gig_keeps_its_mappings(void)
 {
@@ -394,13 +404,15 @@ a_crowded_gig_keeps_its_mappings(void)
 	TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
 	for (round = 0; round < 3; round++) {
 		for (i = 0; i < 40; i++) {
-			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, base + i * step, (i + 1) * T, len), "insert");
+			TEST_ASSERT_SUCCESS(
+				dm_xlate_insert(x, base + i * step, (i + 1) * T, len), "insert");
 			for (j = 0; j < 40; j++) {
 				uint64_t key = base + j * step, is = j <= i ? len : 0;
 
 				TEST_ASSERT_EQUAL(run(x, key, T), is, "run %u of %u", j, i);
 				TEST_ASSERT_EQUAL(run(x, key + len, T), 0, "behind %u of %u", j, i);
-				TEST_ASSERT_EQUAL(dm_xlate_insert(x, key - PAGE, 0, PAGE), 0, "hole");
+				TEST_ASSERT_EQUAL(
+					dm_xlate_insert(x, key - PAGE, 0, PAGE), 0, "hole");
 				dm_xlate_remove(x, key - PAGE, PAGE);
 			}
 		}
@@ -415,7 +427,8 @@ a_crowded_gig_keeps_its_mappings(void)
 	return TEST_SUCCESS;
 }
 
-/** Where two mappings were, a longer one that starts like the first one covers both, and nothing of them shows. */
+/** Where two mappings were, a longer one that starts like the first one covers both, and nothing of
+ * them shows. */
 static int
 a_longer_mapping_covers_what_was_there(void)
 {
@@ -426,7 +439,8 @@ a_longer_mapping_covers_what_was_there(void)
 	for (crowd = 0; crowd <= 20; crowd += 20) {
 		TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
 		for (i = 0; i < crowd; i++)
-			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, 900 * M + i * 2 * M, G, PAGE), "crowd");
+			TEST_ASSERT_SUCCESS(
+				dm_xlate_insert(x, 900 * M + i * 2 * M, G, PAGE), "crowd");
 		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, 6 * M + 500 * PAGE, G, PAGE), "neighbour");
 		for (i = 0; i < RTE_DIM(second); i++) {
 			uint64_t key = 6 * M, next = key + second[i];
@@ -434,11 +448,14 @@ a_longer_mapping_covers_what_was_there(void)
 			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, key, T, PAGE), "first");
 			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, next, 2 * T, PAGE), "second");
 			dm_xlate_remove(x, key, PAGE);
-			TEST_ASSERT_EQUAL(dm_xlate_insert(x, key, 3 * T, second[i] + PAGE), -EEXIST, "second is there");
+			TEST_ASSERT_EQUAL(dm_xlate_insert(x, key, 3 * T, second[i] + PAGE), -EEXIST,
+				"second is there");
 			dm_xlate_remove(x, next, PAGE);
-			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, key, 3 * T, second[i] + PAGE), "longer");
+			TEST_ASSERT_SUCCESS(
+				dm_xlate_insert(x, key, 3 * T, second[i] + PAGE), "longer");
 			TEST_ASSERT_EQUAL(run(x, key, G), second[i] + PAGE, "all of it");
-			TEST_ASSERT_EQUAL(dm_xlate_lookup(x, next), 3 * T + second[i], "over the second");
+			TEST_ASSERT_EQUAL(
+				dm_xlate_lookup(x, next), 3 * T + second[i], "over the second");
 			dm_xlate_remove(x, key, second[i] + PAGE);
 			TEST_ASSERT_EQUAL(dm_xlate_lookup(x, next), DM_XLATE_NONE, "gone");
 		}
@@ -454,13 +471,15 @@ churn_place(struct dm_xlate *x, uint64_t key, unsigned int n)
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, key + i % 500 * PAGE, 77 * T, 2 * PAGE), "insert");
+		TEST_ASSERT_SUCCESS(
+			dm_xlate_insert(x, key + i % 500 * PAGE, 77 * T, 2 * PAGE), "insert");
 		dm_xlate_remove(x, key + i % 500 * PAGE, 2 * PAGE);
 	}
 	return TEST_SUCCESS;
 }
 
-/** Where a mapping of some pages was, one of fewer comes, in the midst: nothing of what it leaves out translates. */
+/** Where a mapping of some pages was, one of fewer comes, in the midst: nothing of what it leaves
+ * out translates. */
 static int
 a_shorter_mapping_leaves_the_rest(void)
 {
@@ -474,15 +493,20 @@ a_shorter_mapping_leaves_the_rest(void)
 		TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
 		/* Elsewhere in the GiB, so that it has a node for each 2 MiB. */
 		for (j = 0; j < 20; j++)
-			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, (100 + 2 * j) * M, G, PAGE), "elsewhere");
+			TEST_ASSERT_SUCCESS(
+				dm_xlate_insert(x, (100 + 2 * j) * M, G, PAGE), "elsewhere");
 		for (j = 0; j < entries[i]; j++)
-			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, 2 * M + j * len, T + 2 * j * len, len), "entry %u", j);
+			TEST_ASSERT_SUCCESS(
+				dm_xlate_insert(x, 2 * M + j * len, T + 2 * j * len, len),
+				"entry %u", j);
 		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, 4 * M - PAGE, G, PAGE), "one that stays");
 		for (j = 0; j < entries[i]; j++) {
 			dm_xlate_remove(x, 2 * M + j * len, len);
 			s = (struct span){2 * M + j * len + 2 * PAGE, 3 * T + j * len, 3 * PAGE};
-			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, s.key, s.val, s.len), "shorter %u", j);
-			TEST_ASSERT_SUCCESS(check_alone(x, &s), "of %u entries, number %u", entries[i], j);
+			TEST_ASSERT_SUCCESS(
+				dm_xlate_insert(x, s.key, s.val, s.len), "shorter %u", j);
+			TEST_ASSERT_SUCCESS(
+				check_alone(x, &s), "of %u entries, number %u", entries[i], j);
 		}
 		dm_xlate_destroy(x);
 	}
@@ -498,7 +522,8 @@ empty_nodes_are_given_back(void)
 
 	TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
 	for (i = 0; i < 512; i++)
-		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, i * 2 * M, G, 2 * M), "a table of 2 MiB pages");
+		TEST_ASSERT_SUCCESS(
+			dm_xlate_insert(x, i * 2 * M, G, 2 * M), "a table of 2 MiB pages");
 	dm_xlate_limit(x, dm_xlate_memory(x) + 128 * K);
 	for (i = 0; i < 5 * 512; i++) {
 		const uint64_t key = i % 512 * 2 * M;
@@ -512,7 +537,8 @@ empty_nodes_are_given_back(void)
 	return TEST_SUCCESS;
 }
 
-/** A reader that stopped between its first and its second load answers what is true when it goes on. */
+/** A reader that stopped between its first and its second load answers what is true when it goes
+ * on. */
 static int
 a_late_reader_notices(void)
 {
@@ -524,8 +550,9 @@ a_late_reader_notices(void)
 	for (i = 0; i < RTE_DIM(neighbours); i++) {
 		TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
 		for (j = 0; j < neighbours[i]; j++)
-			TEST_ASSERT_SUCCESS(dm_xlate_insert(x, 5 * G + j * 2 * M + 9 * PAGE, (j + 1) * T,
-				PAGE), "insert");
+			TEST_ASSERT_SUCCESS(
+				dm_xlate_insert(x, 5 * G + j * 2 * M + 9 * PAGE, (j + 1) * T, PAGE),
+				"insert");
 		epoch = dm_xlate_epoch(x);
 		word = x->low[5];
 		for (j = 0; j < neighbours[i]; j++)
@@ -533,9 +560,11 @@ a_late_reader_notices(void)
 		if (churn_place(x, 40 * G, 30000) != TEST_SUCCESS)
 			return TEST_FAILED;
 		TEST_ASSERT(dm_xlate_epoch(x) != epoch, "memory was used again");
-		TEST_ASSERT_EQUAL(dm_xlate_lookup_below(x, key, word, epoch), DM_XLATE_NONE, "gone");
+		TEST_ASSERT_EQUAL(
+			dm_xlate_lookup_below(x, key, word, epoch), DM_XLATE_NONE, "gone");
 		TEST_ASSERT_SUCCESS(dm_xlate_insert(x, key, 99 * T, PAGE), "insert");
-		TEST_ASSERT_EQUAL(dm_xlate_lookup_below(x, key, word, epoch), 99 * T, "the new one");
+		TEST_ASSERT_EQUAL(
+			dm_xlate_lookup_below(x, key, word, epoch), 99 * T, "the new one");
 		dm_xlate_destroy(x);
 	}
 	return TEST_SUCCESS;
@@ -634,9 +663,8 @@ static unsigned int n_places;
 static uint64_t
 random_key(void)
 {
-	static const uint64_t base[] = {
-		0, G, 512 * G - G, UINT64_C(0x7f0000000000), 256 * T - G, UINT64_C(1) << 56,
-		UINT64_MAX - 3 * G + 1};
+	static const uint64_t base[] = {0, G, 512 * G - G, UINT64_C(0x7f0000000000), 256 * T - G,
+		UINT64_C(1) << 56, UINT64_MAX - 3 * G + 1};
 	static const uint64_t step[] = {PAGE, PAGE, 64 * K, 2 * M, 2 * M, G};
 	uint64_t unit = step[rnd() % RTE_DIM(step)];
 	uint64_t within = unit == PAGE ? RTE_BIT64(14 + rnd() % 10) : unit < G ? G : 3 * G;
@@ -663,8 +691,7 @@ random_span(void)
 	if (s.len - 1 > UINT64_MAX - s.key)
 		s.len = UINT64_MAX - s.key + 1;
 	/* Few deltas, so that neighbours are often contiguous in value. */
-	s.val = rnd() % 4 == 0 ? rnd() % (64 * K) * PAGE :
-				 s.key + (rnd() % 3 + 1) * T;
+	s.val = rnd() % 4 == 0 ? rnd() % (64 * K) * PAGE : s.key + (rnd() % 3 + 1) * T;
 	if (s.len - 1 > UINT64_MAX - s.val)
 		s.val = 0;
 	return s;
@@ -690,13 +717,16 @@ model_first(const struct model *m, uint64_t key, uint64_t last, uint64_t *found)
 static int
 check_first(const struct dm_xlate *x, const struct model *m, uint64_t key)
 {
-	uint64_t len = random_len() * (rnd() % 3 + 1), last = len - 1 > UINT64_MAX - key ? UINT64_MAX : key + len - 1;
+	uint64_t len = random_len() * (rnd() % 3 + 1),
+		 last = len - 1 > UINT64_MAX - key ? UINT64_MAX : key + len - 1;
 	uint64_t found = 0, expect = 0;
 	bool any = model_first(m, key, last, &expect);
 
-	TEST_ASSERT_EQUAL(dm_xlate_first(x, key, last, &found), any, "in [%#" PRIx64 ", %#" PRIx64 "]", key, last);
-	TEST_ASSERT(!any || found == expect, "first in [%#" PRIx64 ", %#" PRIx64 "]: %#" PRIx64 ", not %#" PRIx64,
-		key, last, found, expect);
+	TEST_ASSERT_EQUAL(dm_xlate_first(x, key, last, &found), any,
+		"in [%#" PRIx64 ", %#" PRIx64 "]", key, last);
+	TEST_ASSERT(!any || found == expect,
+		"first in [%#" PRIx64 ", %#" PRIx64 "]: %#" PRIx64 ", not %#" PRIx64, key, last,
+		found, expect);
 	return TEST_SUCCESS;
 }
 
@@ -707,11 +737,13 @@ check_key(const struct dm_xlate *x, const struct model *m, uint64_t key)
 	uint64_t want = s == NULL ? DM_XLATE_NONE : s->val + (key - s->key);
 	uint64_t len = random_len() * (rnd() % 3 + 1), expect = model_run(m, key, len), asked = len;
 
-	TEST_ASSERT_EQUAL(dm_xlate_lookup(x, key), want, "key %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64,
-		key, dm_xlate_lookup(x, key), want);
+	TEST_ASSERT_EQUAL(dm_xlate_lookup(x, key), want,
+		"key %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64, key, dm_xlate_lookup(x, key),
+		want);
 	TEST_ASSERT_EQUAL(dm_xlate_lookup_run(x, key, &len), want, "run from %#" PRIx64, key);
-	TEST_ASSERT_EQUAL(len, expect, "run from %#" PRIx64 " of %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64,
-		key, asked, len, expect);
+	TEST_ASSERT_EQUAL(len, expect,
+		"run from %#" PRIx64 " of %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64, key, asked,
+		len, expect);
 	return check_first(x, m, key);
 }
 
@@ -782,7 +814,8 @@ random_histories_match_a_list(void)
 	return rc;
 }
 
-/** Ranges side by side, of one page to some GiB: each key has its own object, the keys beside them none. */
+/** Ranges side by side, of one page to some GiB: each key has its own object, the keys beside them
+ * none. */
 static int
 a_table_of_objects_finds_them(void)
 {
@@ -795,21 +828,27 @@ a_table_of_objects_finds_them(void)
 	TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
 	for (i = 0; i < RTE_DIM(object); i++, key += len[(i - 1) % RTE_DIM(len)]) {
 		object[i] = malloc(1);
-		TEST_ASSERT_SUCCESS(dm_xlate_insert_object(x, key, len[i % RTE_DIM(len)], object[i]), "insert");
-		TEST_ASSERT_EQUAL(dm_xlate_insert_object(x, key, PAGE, object[i]), -EEXIST, "overlap");
+		TEST_ASSERT_SUCCESS(
+			dm_xlate_insert_object(x, key, len[i % RTE_DIM(len)], object[i]), "insert");
+		TEST_ASSERT_EQUAL(
+			dm_xlate_insert_object(x, key, PAGE, object[i]), -EEXIST, "overlap");
 	}
 	TEST_ASSERT_NULL(dm_xlate_object(x, 5 * PAGE - 1), "before");
 	TEST_ASSERT_NULL(dm_xlate_object(x, key), "behind");
 	for (i = 0, key = 5 * PAGE; i < RTE_DIM(object); i++, key += len[(i - 1) % RTE_DIM(len)]) {
 		TEST_ASSERT(dm_xlate_object(x, key) == object[i], "object %u, its first key", i);
-		TEST_ASSERT(dm_xlate_object(x, key + len[i % RTE_DIM(len)] - 1) == object[i], "its last key");
+		TEST_ASSERT(dm_xlate_object(x, key + len[i % RTE_DIM(len)] - 1) == object[i],
+			"its last key");
 		dm_xlate_remove(x, key, len[i % RTE_DIM(len)]);
 		TEST_ASSERT_NULL(dm_xlate_object(x, key), "removed");
 		free(object[i]);
 	}
-	TEST_ASSERT_EQUAL(dm_xlate_insert_object(x, PAGE, PAGE, (void *)(uintptr_t)0x1008), -EINVAL, "alignment");
-	TEST_ASSERT_EQUAL(dm_xlate_insert_object(x, PAGE, PAGE, (void *)(UINTPTR_MAX - 15)), -EINVAL, "too high");
-	TEST_ASSERT_SUCCESS(dm_xlate_insert_object(x, UINT64_MAX - PAGE + 1, PAGE, x), "the last page");
+	TEST_ASSERT_EQUAL(dm_xlate_insert_object(x, PAGE, PAGE, (void *)(uintptr_t)0x1008), -EINVAL,
+		"alignment");
+	TEST_ASSERT_EQUAL(dm_xlate_insert_object(x, PAGE, PAGE, (void *)(UINTPTR_MAX - 15)),
+		-EINVAL, "too high");
+	TEST_ASSERT_SUCCESS(
+		dm_xlate_insert_object(x, UINT64_MAX - PAGE + 1, PAGE, x), "the last page");
 	TEST_ASSERT(dm_xlate_object(x, UINT64_MAX) == x, "the last key");
 	dm_xlate_destroy(x);
 	return TEST_SUCCESS;
@@ -819,12 +858,23 @@ a_table_of_objects_finds_them(void)
 
 /** What may be mapped while readers look; overlapping ones are never mapped at the same time. */
 static struct span rivals[17 + 512] = {
-	{0, 1 * T, G}, {0, 2 * T, 2 * M}, {PAGE, 3 * T, PAGE}, {2 * M - PAGE, 4 * T, 2 * PAGE},
-	{G - PAGE, 5 * T, 2 * PAGE}, {G, 6 * T, G}, {G + 2 * M, 7 * T, 4 * M},
-	{G + 3 * PAGE, 8 * T, 5 * M}, {2 * G - 2 * M, 9 * T, 4 * M}, {2 * G, 10 * T, PAGE},
-	{3 * PAGE, 11 * T, PAGE}, {5 * PAGE, 12 * T, 9 * PAGE}, {G + 9 * M, 13 * T, PAGE},
-	{2 * G + 7 * PAGE, 14 * T, 600 * PAGE}, {7 * PAGE, 15 * T, 3 * PAGE},
-	{4 * PAGE, 16 * T, 20 * PAGE}, {256 * T - PAGE, 17 * T, 2 * PAGE},
+	{0, 1 * T, G},
+	{0, 2 * T, 2 * M},
+	{PAGE, 3 * T, PAGE},
+	{2 * M - PAGE, 4 * T, 2 * PAGE},
+	{G - PAGE, 5 * T, 2 * PAGE},
+	{G, 6 * T, G},
+	{G + 2 * M, 7 * T, 4 * M},
+	{G + 3 * PAGE, 8 * T, 5 * M},
+	{2 * G - 2 * M, 9 * T, 4 * M},
+	{2 * G, 10 * T, PAGE},
+	{3 * PAGE, 11 * T, PAGE},
+	{5 * PAGE, 12 * T, 9 * PAGE},
+	{G + 9 * M, 13 * T, PAGE},
+	{2 * G + 7 * PAGE, 14 * T, 600 * PAGE},
+	{7 * PAGE, 15 * T, 3 * PAGE},
+	{4 * PAGE, 16 * T, 20 * PAGE},
+	{256 * T - PAGE, 17 * T, 2 * PAGE},
 };
 
 #define FIRST_PAGE_RIVAL 17u
@@ -836,7 +886,8 @@ make_page_rivals(void)
 	unsigned int i;
 
 	for (i = FIRST_PAGE_RIVAL; i < RTE_DIM(rivals); i++)
-		rivals[i] = (struct span){3 * G + (i - FIRST_PAGE_RIVAL) * PAGE, (20 + i) * T, PAGE};
+		rivals[i] =
+			(struct span){3 * G + (i - FIRST_PAGE_RIVAL) * PAGE, (20 + i) * T, PAGE};
 }
 
 struct race {
@@ -880,7 +931,8 @@ race_reader(void *arg)
 		const struct span *s;
 
 		state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
-		s = &rivals[(state >> 40) % (state >> 63 != 0 ? FIRST_PAGE_RIVAL : RTE_DIM(rivals))];
+		s = &rivals[(state >> 40) %
+			(state >> 63 != 0 ? FIRST_PAGE_RIVAL : RTE_DIM(rivals))];
 		key = s->key + (state >> 20) % s->len;
 		val = dm_xlate_lookup(race->x, key);
 		if (val != DM_XLATE_NONE)
@@ -938,7 +990,8 @@ race_once(struct rte_rcu_qsbr *rcu, unsigned int steps)
 	TEST_ASSERT_SUCCESS(dm_xlate_create(rcu, &race.x), "create");
 	for (i = 0; i < RTE_DIM(r); i++)
 		TEST_ASSERT_SUCCESS(pthread_create(&thread[i], NULL, race_reader, &r[i]), "thread");
-	/* On a busy host a reader may start late: the writer waits until each has seen something. */
+	/* On a busy host a reader may start late: the writer waits until each has seen something.
+	 */
 	rc = dm_xlate_insert(race.x, rivals[0].key, rivals[0].val, rivals[0].len);
 	for (i = 0; i < RTE_DIM(r) && rc == 0; i++)
 		while (__atomic_load_n(&r[i].seen, __ATOMIC_RELAXED) == 0)

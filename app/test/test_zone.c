@@ -28,7 +28,8 @@ static rte_iova_t iova;
 static int
 make_zone(struct dmamap_device **d, size_t page_size)
 {
-	struct dmamap_zone_conf conf = {.len = 3 * page_size, .max_len = 8 * MB2, .page_size = page_size, .name = "rx"};
+	struct dmamap_zone_conf conf = {
+		.len = 3 * page_size, .max_len = 8 * MB2, .page_size = page_size, .name = "rx"};
 
 	*d = machine_attach("nic0");
 	TEST_ASSERT_NOT_NULL(*d, "attach");
@@ -53,7 +54,8 @@ is_readable(const char *byte)
 	return yes;
 }
 
-/** Is the zone where it was, as long as said, and reached by the device from end to end, but no further? */
+/** Is the zone where it was, as long as said, and reached by the device from end to end, but no
+ * further? */
 static int
 check_zone(size_t len)
 {
@@ -71,12 +73,14 @@ check_zone(size_t len)
 		TEST_ASSERT(dmamap_iova2va(c, iova + at + 5) == va + at + 5, "IOVA at %zu", at);
 	}
 	if (page == MB2)
-		TEST_ASSERT_EQUAL(dm_window_va2iova(&c->shown, (uintptr_t)va + len - 1), iova + len - 1,
-			"not by the window");
-	TEST_ASSERT(is_readable(va + len - 1) && !is_readable(va + len), "its memory ends elsewhere");
+		TEST_ASSERT_EQUAL(dm_window_va2iova(&c->shown, (uintptr_t)va + len - 1),
+			iova + len - 1, "not by the window");
+	TEST_ASSERT(
+		is_readable(va + len - 1) && !is_readable(va + len), "its memory ends elsewhere");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, va + len), RTE_BAD_IOVA, "beyond the end");
 	TEST_ASSERT_NULL(dmamap_iova2va(c, iova + len), "beyond the end");
-	TEST_ASSERT(dmamap_model_dma_read(model, "nic0", iova + len, &byte, 1) < 0, "the device reaches further");
+	TEST_ASSERT(dmamap_model_dma_read(model, "nic0", iova + len, &byte, 1) < 0,
+		"the device reaches further");
 	return 0;
 }
 
@@ -88,7 +92,8 @@ finish(struct dmamap_device *d)
 
 	TEST_ASSERT_SUCCESS(dmamap_zone_free(z), "free");
 	info = machine_info();
-	TEST_ASSERT(info.n_mappings == 0 && info.taken_len == 0 && info.mapped_len == 0, "something is left");
+	TEST_ASSERT(info.n_mappings == 0 && info.taken_len == 0 && info.mapped_len == 0,
+		"something is left");
 	return dmamap_container_detach(d);
 }
 
@@ -98,7 +103,8 @@ grow_and_shrink(size_t page)
 	static const struct {
 		size_t pages;
 		int rc;
-	} steps[] = {{3, 0}, {5, 0}, {6, 0}, {4, -EINVAL}, {5, 0}, {7, 0}, {8, 0}, {3, 0}, {2, -EINVAL}, {8, 0}};
+	} steps[] = {{3, 0}, {5, 0}, {6, 0}, {4, -EINVAL}, {5, 0}, {7, 0}, {8, 0}, {3, 0},
+		{2, -EINVAL}, {8, 0}};
 	struct dmamap_device *d;
 	size_t len = 3 * page;
 	unsigned int i;
@@ -106,7 +112,8 @@ grow_and_shrink(size_t page)
 	TEST_ASSERT_SUCCESS(make_zone(&d, page), "zone");
 	strcpy(va + 100, "what is in it stays");
 	for (i = 0; i < RTE_DIM(steps); i++) {
-		TEST_ASSERT_EQUAL(dmamap_zone_resize(z, steps[i].pages * page), steps[i].rc, "step %u", i);
+		TEST_ASSERT_EQUAL(
+			dmamap_zone_resize(z, steps[i].pages * page), steps[i].rc, "step %u", i);
 		len = steps[i].rc == 0 ? steps[i].pages * page : len;
 		TEST_ASSERT_SUCCESS(check_zone(len), "step %u", i);
 		TEST_ASSERT(strcmp(va + 100, "what is in it stays") == 0, "step %u", i);
@@ -134,7 +141,10 @@ it_does_so_with_hugepages(void)
 static int
 it_does_so_outside_the_window(void)
 {
-	struct dmamap_zone_conf conf = {.len = KB4, .max_len = 8 * MB2, .page_size = KB4, .name = "rx",
+	struct dmamap_zone_conf conf = {.len = KB4,
+		.max_len = 8 * MB2,
+		.page_size = KB4,
+		.name = "rx",
 		.flags = DMAMAP_LOW32};
 	struct dmamap_device *d = machine_attach("nic0");
 
@@ -187,7 +197,9 @@ a_cut_names_the_borders(void)
 	test_log_begin();
 	TEST_ASSERT_EQUAL(dmamap_zone_resize(z, 4 * KB4), -EINVAL, "cut");
 	log = test_log_end();
-	TEST_ASSERT_NOT_NULL(strstr(log, "zone rx: shrinking to 16384 bytes would cut it: 12288 or 24576 will do\n"),
+	TEST_ASSERT_NOT_NULL(
+		strstr(log,
+			"zone rx: shrinking to 16384 bytes would cut it: 12288 or 24576 will do\n"),
 		"%s", log);
 	return finish(d);
 }
@@ -201,7 +213,8 @@ its_room_is_its_own(void)
 	TEST_ASSERT_SUCCESS(make_zone(&d, KB4), "zone");
 	TEST_ASSERT_EQUAL(machine_info().taken_len, 8 * MB2, "taken");
 	at = iova + 4 * MB2;
-	TEST_ASSERT_EQUAL(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &at), -EEXIST, "map into it");
+	TEST_ASSERT_EQUAL(
+		dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &at), -EEXIST, "map into it");
 	TEST_ASSERT_EQUAL(dmamap_iova_give(c, iova, 8 * MB2), -EBUSY, "give it back");
 	TEST_ASSERT_EQUAL(dmamap_unmap(c, iova, 3 * KB4), -EINVAL, "unmap it");
 	TEST_ASSERT_SUCCESS(dmamap_zone_resize(z, 4 * KB4), "grow");
@@ -354,13 +367,17 @@ share_with_device_only(void)
 	for (page = 0; page < 4; page++) {
 		byte = 'a' + page;
 		va[page * KB4] = 'x';
-		TEST_ASSERT_SUCCESS(dmamap_model_dma_write(model, "nic0", iova + page * KB4, &byte, 1), "DMA");
+		TEST_ASSERT_SUCCESS(
+			dmamap_model_dma_write(model, "nic0", iova + page * KB4, &byte, 1), "DMA");
 		signum = touch_in_child(va + page * KB4);
 		TEST_ASSERT_EQUAL(signum, SIGSEGV, "page %d: signal %d", page, signum);
-		TEST_ASSERT_EQUAL(va[page * KB4], 'a' + page, "page %d: the process sees something else", page);
+		TEST_ASSERT_EQUAL(va[page * KB4], 'a' + page,
+			"page %d: the process sees something else", page);
 		va[page * KB4] = 'A' + page;
-		TEST_ASSERT_SUCCESS(dmamap_model_dma_read(model, "nic0", iova + page * KB4, &byte, 1), "DMA");
-		TEST_ASSERT_EQUAL(byte, 'A' + page, "page %d: the device sees something else", page);
+		TEST_ASSERT_SUCCESS(
+			dmamap_model_dma_read(model, "nic0", iova + page * KB4, &byte, 1), "DMA");
+		TEST_ASSERT_EQUAL(
+			byte, 'A' + page, "page %d: the device sees something else", page);
 	}
 	return 0;
 }
@@ -404,5 +421,9 @@ static const struct test_case cases[] = {
 	{"a child has no part in it", a_child_has_no_part_in_it},
 };
 
-REGISTER_TEST_SUITE(zone_suite) = {.name = "zone", .kind = TEST_FAST, .cases = cases,
-	.n_cases = RTE_DIM(cases), .setup = machine_setup, .teardown = machine_teardown};
+REGISTER_TEST_SUITE(zone_suite) = {.name = "zone",
+	.kind = TEST_FAST,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = machine_setup,
+	.teardown = machine_teardown};

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does the emulated machine's second kernel do that no other does? QEMU emulates one IOMMU, and all its devices
- * are alike to it. Here single devices are made to look otherwise, so that what the kernel makes of differing devices
- * (domains of their own, conflicts, replays) can be seen. Added by config/vm/kernel-change to drivers/iommu/iommu.c.
+ * What does the emulated machine's second kernel do that no other does? QEMU emulates one IOMMU,
+ * and all its devices are alike to it. Here single devices are made to look otherwise, so that what
+ * the kernel makes of differing devices (domains of their own, conflicts, replays) can be seen.
+ * Added by config/vm/kernel-change to drivers/iommu/iommu.c.
  *
- * iommu.alter     DEVICE[,KEY=HEX...] with ';' between devices; each is as if behind an IOMMU of its own, and alone
- *                 in its group. Keys: first, last (the aperture), pages (sizes), reserve and reserve_last (a reserved
- *                 range), incoherent=1 (no-snoop cannot be forbidden)
- * iommu.fail_map  n: the n-th map into a domain of VFIO's or iommufd's from now fails with ENOMEM
+ * iommu.alter     DEVICE[,KEY=HEX...] with ';' between devices; each is as if behind an IOMMU of
+ * its own, and alone in its group. Keys: first, last (the aperture), pages (sizes), reserve and
+ * reserve_last (a reserved range), incoherent=1 (no-snoop cannot be forbidden) iommu.fail_map  n:
+ * the n-th map into a domain of VFIO's or iommufd's from now fails with ENOMEM
  */
 
 struct alteration {
@@ -24,14 +25,16 @@ module_param(alter, charp, 0644);
 static unsigned int fail_map;
 module_param(fail_map, uint, 0644);
 
-static u64 alter_value(const char *entry, const char *key, u64 otherwise)
+static u64
+alter_value(const char *entry, const char *key, u64 otherwise)
 {
 	const char *at = strnstr(entry, key, strcspn(entry, ";"));
 
 	return at ? simple_strtoull(at + strlen(key), NULL, 16) : otherwise;
 }
 
-static struct alteration alteration_of(struct device *dev)
+static struct alteration
+alteration_of(struct device *dev)
 {
 	struct alteration a = {};
 	const char *entry;
@@ -51,13 +54,15 @@ static struct alteration alteration_of(struct device *dev)
 	return a;
 }
 
-static bool alter_applies(struct iommu_domain *domain)
+static bool
+alter_applies(struct iommu_domain *domain)
 {
 	return domain->type == IOMMU_DOMAIN_UNMANAGED;
 }
 
 /* Before an attach: behind IOMMUs of their own, two devices cannot share a domain. */
-static int alter_check(struct iommu_domain *domain, struct device *dev)
+static int
+alter_check(struct iommu_domain *domain, struct device *dev)
 {
 	struct device *first = domain->first_dev;
 
@@ -67,7 +72,8 @@ static int alter_check(struct iommu_domain *domain, struct device *dev)
 }
 
 /* After an attach, which is when drivers have made up their minds. */
-static void alter_domain(struct iommu_domain *domain, struct device *dev)
+static void
+alter_domain(struct iommu_domain *domain, struct device *dev)
 {
 	static struct iommu_domain_ops altered_ops[2];
 	struct alteration a;
@@ -79,7 +85,8 @@ static void alter_domain(struct iommu_domain *domain, struct device *dev)
 	a = alteration_of(dev);
 	if (!a.there)
 		return;
-	/* An aperture above that of the real IOMMU is allowed: it need not translate to be compared. */
+	/* An aperture above that of the real IOMMU is allowed: it need not translate to be
+	 * compared. */
 	if (a.first)
 		domain->geometry.aperture_start = a.first;
 	if (a.last != U64_MAX)
@@ -92,25 +99,28 @@ static void alter_domain(struct iommu_domain *domain, struct device *dev)
 	domain->ops = &altered_ops[a.incoherent];
 }
 
-static void alter_reserve(struct device *dev, struct list_head *list)
+static void
+alter_reserve(struct device *dev, struct list_head *list)
 {
 	struct alteration a = alteration_of(dev);
 	struct iommu_resv_region *region;
 
 	if (!a.there || a.reserve > a.reserve_last)
 		return;
-	region = iommu_alloc_resv_region(a.reserve, a.reserve_last - a.reserve + 1, 0, IOMMU_RESV_RESERVED,
-					 GFP_KERNEL);
+	region = iommu_alloc_resv_region(
+		a.reserve, a.reserve_last - a.reserve + 1, 0, IOMMU_RESV_RESERVED, GFP_KERNEL);
 	if (region)
 		list_add_tail(&region->list, list);
 }
 
-static bool alter_lacks(struct device *dev, enum iommu_cap cap)
+static bool
+alter_lacks(struct device *dev, enum iommu_cap cap)
 {
 	return cap == IOMMU_CAP_ENFORCE_CACHE_COHERENCY && alteration_of(dev).incoherent;
 }
 
-static bool alter_fails_map(struct iommu_domain *domain)
+static bool
+alter_fails_map(struct iommu_domain *domain)
 {
 	return alter_applies(domain) && fail_map && --fail_map == 0;
 }

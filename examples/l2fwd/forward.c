@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does a packet get from one port to the other? Each lcore polls its lanes; packets gather until
- * there is a burst of them or the source port has no more, so a doorbell serves many and none waits.
+ * How does a packet get from one port to the other? Each lcore polls its lanes; packets gather
+ * until there is a burst of them or the source port has no more, so a doorbell serves many and none
+ * waits.
  */
 
 #include <signal.h>

@@ -26,9 +26,9 @@ _Static_assert(L2FWD_MAX_PORTS <= RTE_MAX_ETHPORTS, "ports beyond DPDK's");
 
 /** What the command line says. */
 struct l2fwd_options {
-	uint64_t portmask;	     /**< -p */
+	uint64_t portmask; /**< -p */
 	unsigned int lanes_per_lcore; /**< -q */
-	unsigned int period;	     /**< -T, seconds; 0: no live statistics */
+	unsigned int period; /**< -T, seconds; 0: no live statistics */
 	bool mac_updating;
 	bool promiscuous; /**< -P */
 	unsigned int n_pairs;
@@ -40,16 +40,17 @@ struct l2fwd_options {
 /** A lane: packets go from one port to another. One lcore polls it. */
 struct l2fwd_lane {
 	uint16_t src, dst;
-	unsigned int lcore;   /**< index of the lcore that polls it, not its id */
-	uint64_t rx;	      /**< taken from src */
-	uint64_t tx;	      /**< given to dst */
-	uint64_t dropped;     /**< dst did not take them */
+	unsigned int lcore; /**< index of the lcore that polls it, not its id */
+	uint64_t rx; /**< taken from src */
+	uint64_t tx; /**< given to dst */
+	uint64_t dropped; /**< dst did not take them */
 } __rte_cache_aligned;
 
 /** Which port goes where, and who does it. */
 struct l2fwd_plan {
 	unsigned int n_lanes;
-	struct l2fwd_lane lane[L2FWD_MAX_PORTS]; /**< ascending by src; each port is the dst of one */
+	struct l2fwd_lane
+		lane[L2FWD_MAX_PORTS]; /**< ascending by src; each port is the dst of one */
 };
 
 /** Room for the one line that says what is wrong. */
@@ -87,10 +88,11 @@ struct l2fwd_app {
 	struct l2fwd_error err;
 	uint16_t nb_rxd, nb_txd;
 	uint64_t started; /**< mask of ports to be stopped */
-	uint64_t opened;  /**< mask of ports to be closed */
-	uint64_t away;	  /**< mask of ports that no lcore may touch; atomic */
+	uint64_t opened; /**< mask of ports to be closed */
+	uint64_t away; /**< mask of ports that no lcore may touch; atomic */
 	unsigned int ready; /**< lcores that have begun; atomic */
-	struct rte_rcu_qsbr *rcu; /**< the lcores report to it that they hold no port, by their indices */
+	struct rte_rcu_qsbr
+		*rcu; /**< the lcores report to it that they hold no port, by their indices */
 };
 
 /** Print a line "gantry-l2fwd: ..." to the standard error output. */
@@ -101,9 +103,11 @@ void l2fwd_complain(const char *fmt, ...) __rte_format_printf(1, 2);
  * @return 0, or negative errno and app->err.
  */
 int l2fwd_pool_create(struct l2fwd_app *app);
-/** Let a device that came to another container use the packet buffers. @return 0, or negative errno and app->err. */
+/** Let a device that came to another container use the packet buffers. @return 0, or negative errno
+ * and app->err. */
 int l2fwd_pool_enter(struct l2fwd_app *app, const char *dev);
-/** A device is about to leave its container; if no other port's is there, the packet buffers leave it too. */
+/** A device is about to leave its container; if no other port's is there, the packet buffers leave
+ * it too. */
 void l2fwd_pool_leave(struct l2fwd_app *app, const char *dev);
 /** Does a container hold the packet buffers, and go with the one device that is in it? */
 bool l2fwd_pool_needs(const struct dmamap_container *c);
@@ -114,7 +118,8 @@ void l2fwd_pool_free(struct l2fwd_app *app);
 int l2fwd_ports_start(struct l2fwd_app *app);
 /** Configure and start one of them. @return 0, or negative errno and app->err. */
 int l2fwd_port_start(struct l2fwd_app *app, uint16_t port);
-/** Stop one that is started, and start it again as it is configured. @return 0; negative errno and app->err: it stays stopped. */
+/** Stop one that is started, and start it again as it is configured. @return 0; negative errno and
+ * app->err: it stays stopped. */
 int l2fwd_port_restart(struct l2fwd_app *app, uint16_t port);
 /** Stop and close one. */
 void l2fwd_port_stop(struct l2fwd_app *app, uint16_t port);
@@ -130,7 +135,8 @@ bool l2fwd_stopped(void);
 /** An lcore's life; arg is the app. Returns after l2fwd_stop(). */
 int l2fwd_lcore(void *arg);
 
-/** From now on ports can be moved and restarted, by telemetry. @return 0, or -ENOMEM and app->err. */
+/** From now on ports can be moved and restarted, by telemetry. @return 0, or -ENOMEM and app->err.
+ */
 int l2fwd_moves_begin(struct l2fwd_app *app);
 /** No more; waits for a move that is under way. No lcore forwards. */
 void l2fwd_moves_end(struct l2fwd_app *app);

@@ -49,7 +49,8 @@ available_ports(void)
 	return mask;
 }
 
-/* From the plan to the final table. @return negative errno and app.err, if it did not come to forwarding. */
+/* From the plan to the final table. @return negative errno and app.err, if it did not come to
+ * forwarding. */
 static int
 run(void)
 {
@@ -85,7 +86,8 @@ free_pool:
 	return rc;
 }
 
-/* The program's own options are behind "--"; they are read first, so that a slip costs no start of the EAL. */
+/* The program's own options are behind "--"; they are read first, so that a slip costs no start of
+ * the EAL. */
 static int
 read_options(int argc, char **argv)
 {

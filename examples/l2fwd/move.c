@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does a port change its container, or start anew, while the others forward? The lcores let go of it, its device is
- * unplugged and plugged in again elsewhere, and they take it back. Asked for through DPDK's telemetry.
+ * How does a port change its container, or start anew, while the others forward? The lcores let go
+ * of it, its device is unplugged and plugged in again elsewhere, and they take it back. Asked for
+ * through DPDK's telemetry.
  */
 
 #include <ctype.h>
@@ -31,7 +32,8 @@
 #define BUS "vfio_pci"
 #define ARGS_MAX 512
 
-/* Telemetry's handlers get no argument. The lock also keeps the ports from being stopped meanwhile. */
+/* Telemetry's handlers get no argument. The lock also keeps the ports from being stopped meanwhile.
+ */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct l2fwd_app *app;
 
@@ -41,8 +43,7 @@ struct seat {
 	char args[ARGS_MAX]; /* as the operator gave them */
 };
 
-static int __rte_format_printf(3, 4)
-refuse(struct l2fwd_error *err, int rc, const char *fmt, ...)
+static int __rte_format_printf(3, 4) refuse(struct l2fwd_error *err, int rc, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -105,12 +106,15 @@ check_forwards(uint16_t port, struct rte_eth_dev_info *info, struct l2fwd_error 
 
 /* Can the port go there? Fill in where it is now, and what takes it there. */
 static int
-check(uint16_t port, const char *container, struct seat *from, struct seat *to, struct l2fwd_error *err)
+check(uint16_t port, const char *container, struct seat *from, struct seat *to,
+	struct l2fwd_error *err)
 {
 	static const char *const layers[] = {"bus=", "addr=", NULL};
-	/* A container that is there knows best what it is; one that is not becomes as the device's was to be. */
+	/* A container that is there knows best what it is; one that is not becomes as the device's
+	 * was to be. */
 	static const char *const to_new[] = {"bus=", "addr=", "container=", NULL};
-	static const char *const to_old[] = {"bus=", "addr=", "container=", "isolate=", "backend=", NULL};
+	static const char *const to_old[] = {
+		"bus=", "addr=", "container=", "isolate=", "backend=", NULL};
 	const char *const *places = dmamap_container_by_name(container) != NULL ? to_old : to_new;
 	const struct dmamap_container *c;
 	struct rte_eth_dev_info info;
@@ -125,15 +129,20 @@ check(uint16_t port, const char *container, struct seat *from, struct seat *to, 
 		return refuse(err, -ENOTSUP, "port %u (%s) is in no container", port, from->name);
 	if (container[0] == '\0' || strlen(container) >= DMAMAP_NAME_MAX ||
 		strpbrk(container, ",=/") != NULL)
-		return refuse(err, -EINVAL, "\"%s\" is no name of a container: 1 to %d characters, none of"
-			" \",=/\"", container, DMAMAP_NAME_MAX - 1);
+		return refuse(err, -EINVAL,
+			"\"%s\" is no name of a container: 1 to %d characters, none of"
+			" \",=/\"",
+			container, DMAMAP_NAME_MAX - 1);
 	if (strcmp(dmamap_container_name(c), container) == 0)
-		return refuse(err, -EALREADY, "port %u (%s) is in container %s already", port, from->name,
-			container);
+		return refuse(err, -EALREADY, "port %u (%s) is in container %s already", port,
+			from->name, container);
 	if (l2fwd_pool_needs(c))
-		return refuse(err, -EBUSY, "port %u (%s) is the last in container %s, which holds the packet"
-			" buffers", port, from->name, dmamap_container_name(c));
-	if (args_of(info.device, layers, from->args) < 0 || args_of(info.device, places, to->args) < 0 ||
+		return refuse(err, -EBUSY,
+			"port %u (%s) is the last in container %s, which holds the packet"
+			" buffers",
+			port, from->name, dmamap_container_name(c));
+	if (args_of(info.device, layers, from->args) < 0 ||
+		args_of(info.device, places, to->args) < 0 ||
 		strlen(to->args) + sizeof(",container=") + strlen(container) > ARGS_MAX)
 		return refuse(err, -E2BIG, "%s has too many arguments", from->name);
 	sprintf(to->args + strlen(to->args), ",container=%s", container);
@@ -199,7 +208,8 @@ clear(uint16_t port, const struct seat *seat)
 	struct l2fwd_error ignored;
 	struct rte_eth_dev_info info;
 
-	if (rte_eth_dev_info_get(port, &info) == 0 && strcmp(rte_dev_name(info.device), seat->name) == 0)
+	if (rte_eth_dev_info_get(port, &info) == 0 &&
+		strcmp(rte_dev_name(info.device), seat->name) == 0)
 		unplug(port, &ignored);
 }
 
@@ -221,15 +231,18 @@ move(uint16_t port, const char *container, struct l2fwd_error *err)
 		goto done;
 	clear(port, &to);
 	if (plug(port, &from, &again) < 0) {
-		l2fwd_complain("port %u (%s) is lost: %s; and %s", port, from.name, err->line, again.line);
-		return refuse(err, -ENODEV, "the port could be brought neither there nor back: it is lost");
+		l2fwd_complain(
+			"port %u (%s) is lost: %s; and %s", port, from.name, err->line, again.line);
+		return refuse(err, -ENODEV,
+			"the port could be brought neither there nor back: it is lost");
 	}
 done:
 	give_back(port);
 	return rc;
 }
 
-/* Stop the port and start it, while no lcore touches it. One that does not start is touched no more. */
+/* Stop the port and start it, while no lcore touches it. One that does not start is touched no
+ * more. */
 static int
 restart(uint16_t port, struct l2fwd_error *err)
 {
@@ -242,14 +255,16 @@ restart(uint16_t port, struct l2fwd_error *err)
 	rc = l2fwd_port_restart(app, port);
 	if (rc < 0) {
 		*err = app->err;
-		l2fwd_complain("port %u (%s) is lost: %s", port, rte_dev_name(info.device), err->line);
+		l2fwd_complain(
+			"port %u (%s) is lost: %s", port, rte_dev_name(info.device), err->line);
 		return rc;
 	}
 	give_back(port);
 	return 0;
 }
 
-/* The number at the beginning of the parameters, which the character `after` follows. @return what follows that; NULL: no such */
+/* The number at the beginning of the parameters, which the character `after` follows. @return what
+ * follows that; NULL: no such */
 static const char *
 parse_port(const char *params, char after, uint16_t *port)
 {

@@ -42,8 +42,7 @@ l2fwd_usage(void)
 	       "                      the port, destination 02:00:00:00:00:PORT\n";
 }
 
-static int __rte_format_printf(2, 3)
-refuse(struct l2fwd_error *err, const char *fmt, ...)
+static int __rte_format_printf(2, 3) refuse(struct l2fwd_error *err, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -81,10 +80,11 @@ parse_portmap(const char *text, struct l2fwd_options *opt, struct l2fwd_error *e
 	do {
 		used = 0;
 		if (sscanf(p, "(%4u,%4u)%n", &a, &b, &used) != 2 || used == 0 || p[1] == '-')
-			return refuse(err, "--portmap: \"%s\" is not of the form \"(0,1),(2,3)\"",
-				text);
+			return refuse(
+				err, "--portmap: \"%s\" is not of the form \"(0,1),(2,3)\"", text);
 		if (a >= L2FWD_MAX_PORTS || b >= L2FWD_MAX_PORTS)
-			return refuse(err, "--portmap: port %u is beyond the last possible port, %u",
+			return refuse(err,
+				"--portmap: port %u is beyond the last possible port, %u",
 				RTE_MAX(a, b), L2FWD_MAX_PORTS - 1);
 		if (opt->n_pairs == L2FWD_MAX_PORTS / 2)
 			return refuse(err, "--portmap: more pairs than there can be ports");
@@ -106,8 +106,8 @@ parse_option(int c, struct l2fwd_options *opt, struct l2fwd_error *err)
 	switch (c) {
 	case 'p':
 		if (parse_number(optarg, 16, 1, UINT64_MAX, &opt->portmask) < 0)
-			return refuse(err, "-p %s: not a mask of ports; 0x3 is ports 0 and 1",
-				optarg);
+			return refuse(
+				err, "-p %s: not a mask of ports; 0x3 is ports 0 and 1", optarg);
 		return 0;
 	case 'q':
 		if (parse_number(optarg, 10, 1, L2FWD_MAX_LANES_PER_LCORE, &value) < 0)
@@ -152,8 +152,9 @@ l2fwd_parse(int argc, char **argv, struct l2fwd_options *opt, struct l2fwd_error
 		if (rc < 0) {
 			/* Name what getopt stumbled over. */
 			if ((c == '?' || c == ':') && optind > 0 && argv[optind - 1] != NULL)
-				refuse(err, c == '?' ? "%s: there is no such option; see --help" :
-						       "%s: this option lacks its value; see --help",
+				refuse(err,
+					c == '?' ? "%s: there is no such option; see --help"
+						 : "%s: this option lacks its value; see --help",
 					argv[optind - 1]);
 			return rc;
 		}
@@ -203,7 +204,8 @@ pair_by_map(const struct l2fwd_options *opt, uint16_t *dst, struct l2fwd_error *
 
 		for (end = 0; end < 2; end++) {
 			if (!(opt->portmask & RTE_BIT64(port[end])))
-				return refuse(err, "--portmap: port %u is not in the mask 0x%" PRIx64,
+				return refuse(err,
+					"--portmap: port %u is not in the mask 0x%" PRIx64,
 					port[end], opt->portmask);
 			if (!(left & RTE_BIT64(port[end])) && !(end == 1 && port[0] == port[1]))
 				return refuse(err, "--portmap: port %u is in two pairs", port[end]);
@@ -228,12 +230,15 @@ l2fwd_plan(const struct l2fwd_options *opt, uint64_t available, unsigned int n_l
 
 	memset(plan, 0, sizeof(*plan));
 	if (available == 0) {
-		refuse(err, "there is no Ethernet port; name devices with -a or --vdev, and"
-			    " their drivers with -d");
+		refuse(err,
+			"there is no Ethernet port; name devices with -a or --vdev, and"
+			" their drivers with -d");
 		return -ENODEV;
 	}
 	if (missing != 0) {
-		refuse(err, "-p 0x%" PRIx64 ": there is no port %u; the ports there are make 0x%" PRIx64,
+		refuse(err,
+			"-p 0x%" PRIx64
+			": there is no port %u; the ports there are make 0x%" PRIx64,
 			opt->portmask, (unsigned int)rte_bsf64(missing), available);
 		return -ENODEV;
 	}
@@ -250,9 +255,10 @@ l2fwd_plan(const struct l2fwd_options *opt, uint64_t available, unsigned int n_l
 
 	need = (plan->n_lanes + opt->lanes_per_lcore - 1) / opt->lanes_per_lcore;
 	if (need > n_lcores)
-		return refuse(err, "%u ports at -q %u need %u lcores, and there are %u: raise -q, or"
-				   " give more cores with -l", plan->n_lanes, opt->lanes_per_lcore, need,
-			n_lcores);
+		return refuse(err,
+			"%u ports at -q %u need %u lcores, and there are %u: raise -q, or"
+			" give more cores with -l",
+			plan->n_lanes, opt->lanes_per_lcore, need, n_lcores);
 	for (i = 0; i < plan->n_lanes; i++)
 		plan->lane[i].lcore = i / opt->lanes_per_lcore;
 	return 0;

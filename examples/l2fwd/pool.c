@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Where do the packet buffers live? In a container, when a port's device is on one, so that each mbuf
- * carries an IOVA that the device can use; all ports share one pool, since packets go from port to port.
+ * Where do the packet buffers live? In a container, when a port's device is on one, so that each
+ * mbuf carries an IOVA that the device can use; all ports share one pool, since packets go from
+ * port to port.
  */
 
 #include <errno.h>
@@ -40,7 +41,8 @@ is_noted(const struct dmamap_container *c)
 	return false;
 }
 
-/* A port whose driver copies by virtual address can take any buffer; another bus's hardware cannot. */
+/* A port whose driver copies by virtual address can take any buffer; another bus's hardware cannot.
+ */
 static bool
 takes_any_buffer(const struct rte_device *dev)
 {
@@ -62,8 +64,9 @@ find_containers(struct l2fwd_app *app)
 	for (i = 0; i < app->plan.n_lanes; i++) {
 		rc = rte_eth_dev_info_get(app->plan.lane[i].src, &info);
 		if (rc < 0 || info.device == NULL) {
-			snprintf(app->err.line, sizeof(app->err.line), "port %u does not answer: %s",
-				app->plan.lane[i].src, strerror(-rc));
+			snprintf(app->err.line, sizeof(app->err.line),
+				"port %u does not answer: %s", app->plan.lane[i].src,
+				strerror(-rc));
 			return rc < 0 ? rc : -ENODEV;
 		}
 		c = dmamap_container_by_device(rte_dev_name(info.device));
@@ -100,7 +103,8 @@ share_with(struct l2fwd_app *app, struct dmamap_container *c)
 		snprintf(app->err.line, sizeof(app->err.line),
 			"packets cannot go from container %s to container %s: the pool's IOVAs"
 			" are not free there (%s); put the devices into one container",
-			dmamap_container_name(containers[0]), dmamap_container_name(c), strerror(-rc));
+			dmamap_container_name(containers[0]), dmamap_container_name(c),
+			strerror(-rc));
 	return rc;
 }
 
@@ -142,8 +146,8 @@ has_company(const struct l2fwd_app *app, const struct dmamap_container *c, const
 	unsigned int i;
 
 	for (i = 0; i < app->plan.n_lanes; i++)
-		if (rte_eth_dev_info_get(app->plan.lane[i].src, &info) == 0 && info.device != NULL &&
-			strcmp(rte_dev_name(info.device), dev) != 0 &&
+		if (rte_eth_dev_info_get(app->plan.lane[i].src, &info) == 0 &&
+			info.device != NULL && strcmp(rte_dev_name(info.device), dev) != 0 &&
 			dmamap_container_by_device(rte_dev_name(info.device)) == c)
 			return true;
 	return false;
@@ -191,8 +195,8 @@ l2fwd_pool_create(struct l2fwd_app *app)
 		rc = -rte_errno;
 		snprintf(app->err.line, sizeof(app->err.line),
 			"no memory for %u packet buffers (%zu MiB): %s; reserve more hugepages, or give"
-			" the EAL more with -m", n,
-			(n * (size_t)(RTE_MBUF_DEFAULT_BUF_SIZE + 256)) >> 20, strerror(-rc));
+			" the EAL more with -m",
+			n, (n * (size_t)(RTE_MBUF_DEFAULT_BUF_SIZE + 256)) >> 20, strerror(-rc));
 		return rc;
 	}
 	rc = share_pool(app);

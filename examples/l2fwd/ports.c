@@ -141,7 +141,7 @@ count_down(const struct l2fwd_app *app)
 
 	for (i = 0; i < app->plan.n_lanes; i++)
 		if (rte_eth_link_get_nowait(app->plan.lane[i].src, &link) < 0 ||
-				link.link_status == RTE_ETH_LINK_DOWN)
+			link.link_status == RTE_ETH_LINK_DOWN)
 			down++;
 	return down;
 }

@@ -38,8 +38,8 @@ l2fwd_complain(const char *fmt, ...)
 static void
 print_row(const char *port, const char *name, const struct row *row)
 {
-	printf("%5s  %-24.24s %14" PRIu64 " %14" PRIu64 " %12" PRIu64 " %10" PRIu64 "\n", port, name,
-		row->rx, row->tx, row->dropped, row->errors);
+	printf("%5s  %-24.24s %14" PRIu64 " %14" PRIu64 " %12" PRIu64 " %10" PRIu64 "\n", port,
+		name, row->rx, row->tx, row->dropped, row->errors);
 }
 
 /* What was taken from a port, what was given to it and what it did not take, and its own errors. */
@@ -60,7 +60,8 @@ fill_row(const struct l2fwd_app *app, uint16_t port, struct row *row)
 			row->dropped = lane->dropped;
 		}
 	}
-	/* A port that moves must not be asked; an lcore that prints holds it up until it is done. */
+	/* A port that moves must not be asked; an lcore that prints holds it up until it is done.
+	 */
 	if (!(__atomic_load_n(&app->away, __ATOMIC_ACQUIRE) & RTE_BIT64(port)) &&
 		rte_eth_stats_get(port, &stats) == 0)
 		row->errors = stats.ierrors + stats.oerrors + stats.imissed + stats.rx_nombuf;
@@ -75,8 +76,8 @@ l2fwd_print_ports(const struct l2fwd_app *app, const char *title)
 
 	if (isatty(STDOUT_FILENO))
 		printf("\033[2J\033[1;1H");
-	printf("%s\n%5s  %-24s %14s %14s %12s %10s\n", title, "port", "device", "rx", "tx", "dropped",
-		"errors");
+	printf("%s\n%5s  %-24s %14s %14s %12s %10s\n", title, "port", "device", "rx", "tx",
+		"dropped", "errors");
 	for (i = 0; i < app->plan.n_lanes; i++) {
 		uint16_t port = app->plan.lane[i].src;
 
@@ -119,10 +120,11 @@ print_container(const struct dmamap_container *c)
 
 	if (dmamap_container_info(c, &info) < 0)
 		return;
-	printf("container %s: %s, %u domain%s, %u group%s, %u device%s, %s\n", dmamap_container_name(c),
-		backend_name(info.backend), info.n_domains, info.n_domains == 1 ? "" : "s",
-		info.n_groups, info.n_groups == 1 ? "" : "s", info.n_devices,
-		info.n_devices == 1 ? "" : "s", info.coherent ? "coherent" : "not coherent");
+	printf("container %s: %s, %u domain%s, %u group%s, %u device%s, %s\n",
+		dmamap_container_name(c), backend_name(info.backend), info.n_domains,
+		info.n_domains == 1 ? "" : "s", info.n_groups, info.n_groups == 1 ? "" : "s",
+		info.n_devices, info.n_devices == 1 ? "" : "s",
+		info.coherent ? "coherent" : "not coherent");
 	printf("  usable IOVA ranges:");
 	for (i = 0; i < RTE_MIN(info.n_ranges, RTE_DIM(info.ranges)); i++)
 		printf(" 0x%" PRIx64 "-0x%" PRIx64, info.ranges[i].start, info.ranges[i].last);

@@ -9,7 +9,8 @@
 
 #include <stddef.h>
 
-/** Reserve address space: at `at`, over what is mapped there, or anywhere if NULL. @return NULL: none can be had */
+/** Reserve address space: at `at`, over what is mapped there, or anywhere if NULL. @return NULL:
+ * none can be had */
 void *dm_space_reserve(void *at, size_t len);
 
 /**

@@ -7,14 +7,14 @@
 
 /**
  * @file
- * A machine in software: IOMMUs, groups, devices, and the kernel's VFIO on top of them, for tests of
- * drivers and of libdmamap itself without hardware, without privileges and without /dev/vfio.
+ * A machine in software: IOMMUs, groups, devices, and the kernel's VFIO on top of them, for tests
+ * of drivers and of libdmamap itself without hardware, without privileges and without /dev/vfio.
  *
- * Describe a machine, pass it as `model` to dmamap_container_create() with DMAMAP_BACKEND_MODEL, and
- * attach its devices by name. The model answers as Linux does, to the errno; the suite `conformance`
- * holds it to that, and the same suite runs on real kernels (doc/conformance.md).
- * Devices do DMA through the page tables that the container made, and fault where nothing is mapped.
- * Calls into the kernel are counted, and any one of them can be made to fail.
+ * Describe a machine, pass it as `model` to dmamap_container_create() with DMAMAP_BACKEND_MODEL,
+ * and attach its devices by name. The model answers as Linux does, to the errno; the suite
+ * `conformance` holds it to that, and the same suite runs on real kernels (doc/conformance.md).
+ * Devices do DMA through the page tables that the container made, and fault where nothing is
+ * mapped. Calls into the kernel are counted, and any one of them can be made to fail.
  *
  * All functions may be called by any thread; they serialise on the model's own lock. Nothing in the
  * model depends on time or chance: the same calls give the same answers.
@@ -37,15 +37,16 @@ extern "C" {
 struct dmamap_model_conf {
 	/**
 	 * The Linux to be, where versions differ: DMAMAP_MODEL_LINUX(6, 1), which 0 means too.
-	 * From 5.15 on. There is iommufd from 6.2 on, and devices have files of their own from 6.6 on.
+	 * From 5.15 on. There is iommufd from 6.2 on, and devices have files of their own from 6.6
+	 * on.
 	 */
 	unsigned int linux_version;
 	/** Maps that one kernel container takes (`dma_entry_limit`); 0: Linux's default, 65,535. */
 	unsigned int entry_limit;
 	/**
-	 * RLIMIT_MEMLOCK in bytes, charged in base pages and once for each kernel container, or for each
-	 * map of an iommufd however often it is copied.
-	 * 0: the process has CAP_IPC_LOCK, so there is no limit.
+	 * RLIMIT_MEMLOCK in bytes, charged in base pages and once for each kernel container, or for
+	 * each map of an iommufd however often it is copied. 0: the process has CAP_IPC_LOCK, so
+	 * there is no limit.
 	 */
 	uint64_t memlock;
 	/** The kernel's parameter of that name: IOMMUs without interrupt isolation are accepted. */
@@ -62,9 +63,9 @@ struct dmamap_model_conf {
 /** An IOMMU. Zeroes: 39 bits, 4 KiB + 2 MiB + 1 GiB, interrupts isolated. */
 struct dmamap_model_iommu_conf {
 	struct dmamap_range aperture; /**< what it can translate; {0, 0}: below 2^39 */
-	uint64_t page_sizes;	      /**< bitmap; 0: 4 KiB, 2 MiB, 1 GiB */
-	bool enforces_coherency;      /**< can refuse no-snoop accesses (VFIO_DMA_CC_IOMMU) */
-	bool no_msi_isolation;	      /**< cannot remap interrupts: the kernel refuses with EPERM */
+	uint64_t page_sizes; /**< bitmap; 0: 4 KiB, 2 MiB, 1 GiB */
+	bool enforces_coherency; /**< can refuse no-snoop accesses (VFIO_DMA_CC_IOMMU) */
+	bool no_msi_isolation; /**< cannot remap interrupts: the kernel refuses with EPERM */
 };
 
 /** A reserved range of a group. */
@@ -111,8 +112,8 @@ int dmamap_model_add_group(struct dmamap_model *model, const struct dmamap_model
  * @param driver  see dmamap_model_bind().
  * @return 0; -EINVAL; -EEXIST: the name is taken; -EBUSY: as dmamap_model_bind(); -ENOMEM.
  */
-int dmamap_model_add_device(struct dmamap_model *model, int group, const char *name, int node,
-	const char *driver);
+int dmamap_model_add_device(
+	struct dmamap_model *model, int group, const char *name, int node, const char *driver);
 
 /** Take a device out of the machine. @return 0; -ENODEV; -EBUSY: it is open. */
 int dmamap_model_remove_device(struct dmamap_model *model, const char *name);
@@ -130,7 +131,8 @@ int dmamap_model_bind(struct dmamap_model *model, const char *name, const char *
 /** Change RLIMIT_MEMLOCK from now on, in bytes; 0: no limit. What is locked stays. */
 void dmamap_model_set_memlock(struct dmamap_model *model, uint64_t memlock);
 
-/** Change the limit of entries of containers that get their type from now on; 0: Linux's default. */
+/** Change the limit of entries of containers that get their type from now on; 0: Linux's default.
+ */
 void dmamap_model_set_entry_limit(struct dmamap_model *model, unsigned int entry_limit);
 
 /**
@@ -142,15 +144,15 @@ void dmamap_model_set_entry_limit(struct dmamap_model *model, unsigned int entry
  * @return
  *   - 0
  *   - -ENODEV: no such device.
- *   - -EFAULT: nothing readable is mapped at some address; it is recorded as a fault. Bytes before it
- *     were transferred, as they are by hardware.
+ *   - -EFAULT: nothing readable is mapped at some address; it is recorded as a fault. Bytes before
+ * it were transferred, as they are by hardware.
  */
-int dmamap_model_dma_read(struct dmamap_model *model, const char *dev, rte_iova_t iova, void *buf,
-	size_t len);
+int dmamap_model_dma_read(
+	struct dmamap_model *model, const char *dev, rte_iova_t iova, void *buf, size_t len);
 
 /** A device writes memory. @see dmamap_model_dma_read() */
-int dmamap_model_dma_write(struct dmamap_model *model, const char *dev, rte_iova_t iova,
-	const void *buf, size_t len);
+int dmamap_model_dma_write(
+	struct dmamap_model *model, const char *dev, rte_iova_t iova, const void *buf, size_t len);
 
 /** An access that the IOMMU refused. */
 struct dmamap_model_fault {
@@ -165,13 +167,13 @@ struct dmamap_model_fault {
  * @param out  room for n entries; may be NULL if n is 0.
  * @return how many there have been since the machine was made; the latest 64 are remembered.
  */
-unsigned int dmamap_model_faults(struct dmamap_model *model, struct dmamap_model_fault *out,
-	unsigned int n);
+unsigned int dmamap_model_faults(
+	struct dmamap_model *model, struct dmamap_model_fault *out, unsigned int n);
 
 /** Calls into the kernel by kind, and below them what the kernel asks of an IOMMU. */
 enum dmamap_model_call {
-	DMAMAP_MODEL_LOOKUP,	      /**< a device is looked up in sysfs */
-	DMAMAP_MODEL_OPEN,	      /**< open(2) of a file of VFIO or iommufd */
+	DMAMAP_MODEL_LOOKUP, /**< a device is looked up in sysfs */
+	DMAMAP_MODEL_OPEN, /**< open(2) of a file of VFIO or iommufd */
 	DMAMAP_MODEL_CHECK_EXTENSION, /**< VFIO_CHECK_EXTENSION, VFIO_GET_API_VERSION */
 	DMAMAP_MODEL_GROUP_STATUS,
 	DMAMAP_MODEL_SET_CONTAINER,
@@ -194,10 +196,10 @@ enum dmamap_model_call {
 	DMAMAP_MODEL_BIND_IOMMUFD,
 	DMAMAP_MODEL_ATTACH_PT,
 	DMAMAP_MODEL_DETACH_PT,
-	DMAMAP_MODEL_CLOSE,	   /**< cannot fail */
+	DMAMAP_MODEL_CLOSE, /**< cannot fail */
 	DMAMAP_MODEL_IOMMU_ATTACH, /**< inside the kernel: a group into a domain */
-	DMAMAP_MODEL_IOMMU_MAP,	   /**< inside the kernel: into one domain's page tables */
-	DMAMAP_MODEL_IOMMU_UNMAP,  /**< the same, out of them; cannot fail */
+	DMAMAP_MODEL_IOMMU_MAP, /**< inside the kernel: into one domain's page tables */
+	DMAMAP_MODEL_IOMMU_UNMAP, /**< the same, out of them; cannot fail */
 	DMAMAP_MODEL_N_CALLS,
 };
 
@@ -233,7 +235,8 @@ int dmamap_model_failed(struct dmamap_model *model);
  */
 void dmamap_model_short_unmap(struct dmamap_model *model, uint64_t nth, uint64_t most);
 
-/** Bytes that are pinned, as charged to the process: once for each kernel container, or map of an iommufd. */
+/** Bytes that are pinned, as charged to the process: once for each kernel container, or map of an
+ * iommufd. */
 uint64_t dmamap_model_locked(struct dmamap_model *model);
 
 /**

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do packet buffers come to lie in a zone? A mempool is made empty, given the zone's pages as its chunks
- * of memory together with their IOVAs, and gives the zone back when it is freed.
+ * How do packet buffers come to lie in a zone? A mempool is made empty, given the zone's pages as
+ * its chunks of memory together with their IOVAs, and gives the zone back when it is freed.
  */
 
 #include <errno.h>
@@ -34,9 +34,9 @@ free_zone(struct rte_mempool_memhdr *memhdr, void *zone)
 #define PAGE_SHIFT 21
 
 /*
- * Bytes that the objects take when none lies across the end of a page, as this pool's handler counts. A buffer
- * within a page costs one translation in the IOTLB; and QEMU's NICs (7.2, net_tx_pkt_add_raw_fragment()) drop a frame
- * whose buffer is not contiguous in physical memory.
+ * Bytes that the objects take when none lies across the end of a page, as this pool's handler
+ * counts. A buffer within a page costs one translation in the IOTLB; and QEMU's NICs (7.2,
+ * net_tx_pkt_add_raw_fragment()) drop a frame whose buffer is not contiguous in physical memory.
  */
 static ssize_t
 pool_len(const struct rte_mempool *mp, size_t *align)
@@ -45,12 +45,13 @@ pool_len(const struct rte_mempool *mp, size_t *align)
 	size_t min_chunk;
 
 	if (ops->calc_mem_size == NULL)
-		return rte_mempool_op_calc_mem_size_default(mp, mp->size, PAGE_SHIFT, &min_chunk,
-			align);
+		return rte_mempool_op_calc_mem_size_default(
+			mp, mp->size, PAGE_SHIFT, &min_chunk, align);
 	return ops->calc_mem_size(mp, mp->size, PAGE_SHIFT, &min_chunk, align);
 }
 
-/* Fill a zone page by page. The first page's chunk owns the zone. @return objects in it, or a negative errno */
+/* Fill a zone page by page. The first page's chunk owns the zone. @return objects in it, or a
+ * negative errno */
 static int
 fill(struct rte_mempool *mp, struct dmamap_zone *zone)
 {
@@ -79,8 +80,8 @@ static int
 populate(struct rte_mempool *mp, struct dmamap_container *c, int node)
 {
 	char owner[sizeof("pool ") + RTE_MEMPOOL_NAMESIZE];
-	struct dmamap_zone_conf conf = {.node = node, .on_node = node >= 0, .name = mp->name,
-		.owner = owner};
+	struct dmamap_zone_conf conf = {
+		.node = node, .on_node = node >= 0, .name = mp->name, .owner = owner};
 	struct dmamap_zone *zone;
 	size_t align;
 	ssize_t len;
@@ -96,8 +97,9 @@ populate(struct rte_mempool *mp, struct dmamap_container *c, int node)
 		return rc;
 
 	/*
-	 * The zone is one run of IOVAs, so any object in it is, too. The flag keeps the mempool from cutting
-	 * the zone at what it takes for pages: those of the EAL. It is for filling only.
+	 * The zone is one run of IOVAs, so any object in it is, too. The flag keeps the mempool
+	 * from cutting the zone at what it takes for pages: those of the EAL. It is for filling
+	 * only.
 	 */
 	mp->flags |= RTE_MEMPOOL_F_NO_IOVA_CONTIG;
 	rc = fill(mp, zone);
@@ -153,8 +155,10 @@ dmamap_pktmbuf_pool_create(struct dmamap_container *c, const char *name, unsigne
 	}
 	if (rte_mempool_set_ops_byname(mp, ops, NULL) < 0) {
 		rc = -ENOENT;
-		MBUF_LOG(ERR, "pool %s: no mempool handler \"%s\" is loaded; is librte_mempool_ring"
-			" in the plugin folder of the EAL?", name, ops);
+		MBUF_LOG(ERR,
+			"pool %s: no mempool handler \"%s\" is loaded; is librte_mempool_ring"
+			" in the plugin folder of the EAL?",
+			name, ops);
 		goto fail_free;
 	}
 	rte_pktmbuf_pool_init(mp, &priv);
@@ -203,9 +207,10 @@ dmamap_pktmbuf_pool_share(struct rte_mempool *mp, struct dmamap_container *c)
 	len = dmamap_zone_len(zone);
 	rc = dmamap_map(c, dmamap_zone_va(zone), len, DMAMAP_RW | DMAMAP_FIXED, &iova);
 	if (rc < 0)
-		MBUF_LOG(ERR, "pool %s cannot be shared with container %s: IOVA 0x%" PRIx64
-			" to 0x%" PRIx64 " is not free there: %s", mp->name, dmamap_container_name(c),
-			start, start + len - 1, strerror(-rc));
+		MBUF_LOG(ERR,
+			"pool %s cannot be shared with container %s: IOVA 0x%" PRIx64
+			" to 0x%" PRIx64 " is not free there: %s",
+			mp->name, dmamap_container_name(c), start, start + len - 1, strerror(-rc));
 	return rc;
 }
 

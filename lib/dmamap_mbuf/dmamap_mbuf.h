@@ -10,8 +10,8 @@
  * mbuf pools whose buffers live in a zone of a container, so that every mbuf carries the IOVA at
  * which the container's devices reach it. A library of its own: libdmamap knows no mbufs.
  *
- * Control path: one thread a pool at a time, none of it from a signal handler. Needs the EAL (the pool's
- * bookkeeping is EAL memory, with or without hugepages); the buffers are Gantry's own.
+ * Control path: one thread a pool at a time, none of it from a signal handler. Needs the EAL (the
+ * pool's bookkeeping is EAL memory, with or without hugepages); the buffers are Gantry's own.
  */
 
 #include <stdint.h>
@@ -44,15 +44,15 @@ struct rte_mempool *dmamap_pktmbuf_pool_create(struct dmamap_container *c, const
 	int node);
 
 /**
- * Let the devices of another container reach a pool too, at the IOVAs that its mbufs carry: packets can
- * then go from a device of one container to a device of the other. Undone by
+ * Let the devices of another container reach a pool too, at the IOVAs that its mbufs carry: packets
+ * can then go from a device of one container to a device of the other. Undone by
  * dmamap_pktmbuf_pool_unshare(), before the pool is freed or that container destroyed.
  *
  * @param mp  a pool of dmamap_pktmbuf_pool_create().
  * @param c   another container than the pool's own.
  * @return
- *   0, -EINVAL, or what dmamap_map() said of a FIXED mapping: -EEXIST (something is mapped or taken there),
- *   -EADDRINUSE (reserved there), -ERANGE (beyond its aperture), -ENOSPC, -ENOMEM, -EFAULT.
+ *   0, -EINVAL, or what dmamap_map() said of a FIXED mapping: -EEXIST (something is mapped or taken
+ * there), -EADDRINUSE (reserved there), -ERANGE (beyond its aperture), -ENOSPC, -ENOMEM, -EFAULT.
  */
 int dmamap_pktmbuf_pool_share(struct rte_mempool *mp, struct dmamap_container *c);
 

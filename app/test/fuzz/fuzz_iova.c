@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is there any history of takes and gives in which the allocator differs from the model? For libFuzzer.
+ * Is there any history of takes and gives in which the allocator differs from the model? For
+ * libFuzzer.
  */
 
 #include <stdio.h>
@@ -23,7 +24,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	h.script = data + 1;
 	h.script_len = size - 1;
 	if (iova_history_run(&h) != 0) {
-		fprintf(stderr, "scene %u, step %llu: %s\n", h.scene, (unsigned long long)h.step, h.wrong);
+		fprintf(stderr, "scene %u, step %llu: %s\n", h.scene, (unsigned long long)h.step,
+			h.wrong);
 		abort();
 	}
 	return 0;

@@ -115,8 +115,9 @@ take_span(struct input *in)
 	struct span s;
 
 	/* Often where something was, or close together. */
-	s.key = (how >> 14) == 0 ? removed :
-		base[how & 7] + (take(in, 2) & ((how >> 13 & 1) != 0 ? 0x1f : 0x7ff)) * unit[how >> 3 & 7];
+	s.key = (how >> 14) == 0 ? removed
+				 : base[how & 7] +
+			(take(in, 2) & ((how >> 13 & 1) != 0 ? 0x1f : 0x7ff)) * unit[how >> 3 & 7];
 	s.len = ((take(in, 1) & ((how >> 12 & 1) != 0 ? 3 : 0xff)) + 1) * unit[how >> 6 & 7];
 	s.val = (how >> 9 & 1) != 0 ? take(in, 2) * PAGE : s.key + (how >> 10 & 3) * 2 * G;
 	return s;
@@ -125,8 +126,8 @@ take_span(struct input *in)
 static bool
 valid(const struct span *s)
 {
-	return s->len != 0 && (s->key | s->val | s->len) % PAGE == 0 && s->len - 1 <= UINT64_MAX - s->key &&
-		s->len - 1 <= UINT64_MAX - s->val;
+	return s->len != 0 && (s->key | s->val | s->len) % PAGE == 0 &&
+		s->len - 1 <= UINT64_MAX - s->key && s->len - 1 <= UINT64_MAX - s->val;
 }
 
 static void
@@ -150,8 +151,7 @@ insert(struct dm_xlate *x, struct input *in, bool scarce)
 	check(x, s.key + s.len, PAGE);
 }
 
-static void
-delete(struct dm_xlate *x, struct input *in)
+static void delete (struct dm_xlate *x, struct input *in)
 {
 	struct span s;
 	unsigned int i;
@@ -185,7 +185,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (op % 8 < 5)
 			insert(x, &in, op % 8 == 4);
 		else if (op % 8 < 7)
-			delete(x, &in);
+			delete (x, &in);
 		else
 			check(x, take(&in, 8), take(&in, 4));
 	}

@@ -36,7 +36,7 @@ extern "C" {
  */
 struct vfio_pci_bar {
 	volatile uint8_t *addr; /**< where it is mapped; NULL: of I/O ports, or not mappable */
-	uint64_t len;           /**< bytes; 0: absent */
+	uint64_t len; /**< bytes; 0: absent */
 };
 
 /** A device on the bus. Owned by the bus. */
@@ -45,10 +45,10 @@ struct vfio_pci_device {
 	struct rte_device device;
 	struct rte_pci_addr addr;
 	struct rte_pci_id id;
-	char name[PCI_PRI_STR_SIZE + 1];    /**< "0000:01:00.0" */
-	struct vfio_pci_driver *driver;     /**< NULL until probed */
+	char name[PCI_PRI_STR_SIZE + 1]; /**< "0000:01:00.0" */
+	struct vfio_pci_driver *driver; /**< NULL until probed */
 	struct dmamap_container *container; /**< what its rings and buffers come from */
-	struct dmamap_device *dma;          /**< its place in the container */
+	struct dmamap_device *dma; /**< its place in the container */
 	struct vfio_pci_bar bar[VFIO_PCI_MAX_BARS];
 	struct rte_intr_handle *intr_handle; /**< for rte_intr_*(), see vfio_pci_intr_enable() */
 };
@@ -57,8 +57,8 @@ struct vfio_pci_device {
 #define VFIO_PCI_DEVICE(ptr) container_of(ptr, struct vfio_pci_device, device)
 /** The same of one that must not be changed. */
 #define VFIO_PCI_DEVICE_CONST(ptr)                                                                 \
-	((const struct vfio_pci_device *)((const char *)(ptr) -                                    \
-		offsetof(struct vfio_pci_device, device)))
+	((const struct vfio_pci_device *)((const char *)(ptr)-offsetof(                            \
+		struct vfio_pci_device, device)))
 
 /**
  * Take charge of a device. It was reset, its BARs are mapped, memory decoding is on, bus mastering
@@ -88,8 +88,9 @@ struct vfio_pci_driver {
 	vfio_pci_remove_t remove;
 	vfio_pci_remove_request_t remove_request; /**< optional */
 	/**
-	 * Optional: in a secondary process, take part in what the primary process has made of the device. There it has
-	 * neither memory nor interrupts nor a container (all NULL). Without it the device is refused there.
+	 * Optional: in a secondary process, take part in what the primary process has made of the
+	 * device. There it has neither memory nor interrupts nor a container (all NULL). Without it
+	 * the device is refused there.
 	 */
 	vfio_pci_probe_t secondary_probe;
 	vfio_pci_remove_t secondary_remove; /**< undo secondary_probe; not NULL if that is not */
@@ -202,7 +203,7 @@ int vfio_pci_intr_fd(const struct vfio_pci_device *dev, unsigned int vector);
 /** Initialiser of an id table. */
 #define VFIO_PCI_ID_TABLE(ids)                                                                     \
 	{                                                                                          \
-		ids(VFIO_PCI_ID_ENTRY_) { .vendor_id = 0 },                                        \
+		ids(VFIO_PCI_ID_ENTRY_){.vendor_id = 0},                                           \
 	}
 /** Export name, ids and parameters (a string literal without quotes in it, "" for none). */
 #define VFIO_PCI_PMD_INFO(nm, ids, params)                                                         \
@@ -219,18 +220,19 @@ int vfio_pci_intr_fd(const struct vfio_pci_device *dev, unsigned int vector);
 #define VFIO_PCI_ID_ENTRY_(v, d) VFIO_PCI_ID(v, d),
 #define VFIO_PCI_PMD_INFO_HEAD_(nm, params)                                                        \
 	"PMD_INFO_STRING= {\"name\": \"" RTE_STR(nm) "\", \"params\": \"" params                   \
-	"\", \"kmod\": \"vfio-pci\", \"pci_ids\": ["
+						     "\", \"kmod\": \"vfio-pci\", \"pci_ids\": ["
 #define VFIO_PCI_PMD_INFO_FIELD_(v, d) char id_##v##_##d[26];
 #define VFIO_PCI_PMD_INFO_VALUE_(v, d)                                                             \
 	.id_##v##_##d = {offsetof(struct vfio_pci_pmd_info, id_##v##_##d) ==                       \
-				sizeof(((struct vfio_pci_pmd_info *)0)->head) ? ' ' : ',',         \
+				sizeof(((struct vfio_pci_pmd_info *)0)->head)                      \
+			? ' '                                                                      \
+			: ',',                                                                     \
 		'[', VFIO_PCI_DECIMAL_(v), ',', VFIO_PCI_DECIMAL_(d), ',',                         \
 		VFIO_PCI_DECIMAL_(RTE_PCI_ANY_ID), ',', VFIO_PCI_DECIMAL_(RTE_PCI_ANY_ID), ']'},
-#define VFIO_PCI_DIGIT_(n, unit)                                                                   \
-	((n) >= (unit) || (unit) == 1 ? '0' + (n) / (unit) % 10 : ' ')
+#define VFIO_PCI_DIGIT_(n, unit) ((n) >= (unit) || (unit) == 1 ? '0' + (n) / (unit) % 10 : ' ')
 #define VFIO_PCI_DECIMAL_(n)                                                                       \
 	VFIO_PCI_DIGIT_(n, 10000), VFIO_PCI_DIGIT_(n, 1000), VFIO_PCI_DIGIT_(n, 100),              \
-	VFIO_PCI_DIGIT_(n, 10), VFIO_PCI_DIGIT_(n, 1)
+		VFIO_PCI_DIGIT_(n, 10), VFIO_PCI_DIGIT_(n, 1)
 
 #ifdef __cplusplus
 }

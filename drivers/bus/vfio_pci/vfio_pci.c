@@ -58,7 +58,8 @@ is_primary(void)
 	return rte_eal_process_type() == RTE_PROC_PRIMARY;
 }
 
-/** In a secondary process: what the primary one has opened is not opened again. @see probe_driver() */
+/** In a secondary process: what the primary one has opened is not opened again. @see probe_driver()
+ */
 static int
 probe_secondary(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
 {
@@ -266,35 +267,39 @@ bus_iommu_class(void)
 }
 
 struct vfio_pci_bus vfio_pci_bus = {
-	.bus = {
-		.scan = vfio_pci_scan,
-		.probe = bus_probe,
-		.cleanup = bus_cleanup,
-		.find_device = bus_find_device,
-		.plug = bus_plug,
-		.unplug = bus_unplug,
-		.parse = bus_parse,
-		.devargs_parse = vfio_pci_devargs_parse,
-		.dma_map = vfio_pci_dma_map,
-		.dma_unmap = vfio_pci_dma_unmap,
-		.get_iommu_class = bus_iommu_class,
-		.dev_iterate = vfio_pci_dev_iterate,
-		.hot_unplug_handler = vfio_pci_hot_unplug,
-		.sigbus_handler = vfio_pci_sigbus,
-	},
+	.bus =
+		{
+			.scan = vfio_pci_scan,
+			.probe = bus_probe,
+			.cleanup = bus_cleanup,
+			.find_device = bus_find_device,
+			.plug = bus_plug,
+			.unplug = bus_unplug,
+			.parse = bus_parse,
+			.devargs_parse = vfio_pci_devargs_parse,
+			.dma_map = vfio_pci_dma_map,
+			.dma_unmap = vfio_pci_dma_unmap,
+			.get_iommu_class = bus_iommu_class,
+			.dev_iterate = vfio_pci_dev_iterate,
+			.hot_unplug_handler = vfio_pci_hot_unplug,
+			.sigbus_handler = vfio_pci_sigbus,
+		},
 	.devices = TAILQ_HEAD_INITIALIZER(vfio_pci_bus.devices),
 	.drivers = TAILQ_HEAD_INITIALIZER(vfio_pci_bus.drivers),
 };
 
-/** What the EAL and this file share has another layout in other versions; in updates of one (22.11.x) it has not. */
+/** What the EAL and this file share has another layout in other versions; in updates of one
+ * (22.11.x) it has not. */
 RTE_INIT_PRIO(vfio_pci_register_bus, BUS)
 {
 	char built[32];
 
 	snprintf(built, sizeof(built), "DPDK %d.%02d.", RTE_VER_YEAR, RTE_VER_MONTH);
 	if (strncmp(rte_version(), built, strlen(built)) != 0) {
-		VFIO_PCI_LOG(ERR, "this plugin was built for DPDK %d.%02d and is not used by %s; load one that was "
-			"built for that", RTE_VER_YEAR, RTE_VER_MONTH, rte_version());
+		VFIO_PCI_LOG(ERR,
+			"this plugin was built for DPDK %d.%02d and is not used by %s; load one that was "
+			"built for that",
+			RTE_VER_YEAR, RTE_VER_MONTH, rte_version());
 		return;
 	}
 	vfio_pci_bus.bus.name = "vfio_pci";

@@ -189,8 +189,7 @@ wish_drop(struct vfio_pci_space *space, struct dma_wish *wish)
 	int rc = 0;
 
 	TAILQ_REMOVE(&space->wishes, wish, next);
-	if (!wish->there &&
-		wish_find(space, NULL, wish->va, wish->iova, wish->len) == NULL)
+	if (!wish->there && wish_find(space, NULL, wish->va, wish->iova, wish->len) == NULL)
 		rc = dmamap_unmap(space->container, wish->iova, wish->len);
 	if (rc < 0)
 		TAILQ_INSERT_TAIL(&space->wishes, wish, next);
@@ -259,8 +258,8 @@ dma_unmap(struct vfio_pci_inner *inner, const void *va, rte_iova_t iova, size_t 
 }
 
 /**
- * Page 0 is never mapped, so who names IOVA 0 means none in particular: the one that buffers in the memory will carry. That
- * is what dpdk-testpmd does with its own anonymous memory.
+ * Page 0 is never mapped, so who names IOVA 0 means none in particular: the one that buffers in the
+ * memory will carry. That is what dpdk-testpmd does with its own anonymous memory.
  */
 static rte_iova_t
 meant(const void *va, uint64_t iova)
@@ -281,13 +280,13 @@ as_rte_errno(int rc)
 int
 vfio_pci_dma_map(struct rte_device *device, void *addr, uint64_t iova, size_t len)
 {
-	return as_rte_errno(dma_map(
-		vfio_pci_inner(VFIO_PCI_DEVICE(device)), addr, meant(addr, iova), len));
+	return as_rte_errno(
+		dma_map(vfio_pci_inner(VFIO_PCI_DEVICE(device)), addr, meant(addr, iova), len));
 }
 
 int
 vfio_pci_dma_unmap(struct rte_device *device, void *addr, uint64_t iova, size_t len)
 {
-	return as_rte_errno(dma_unmap(
-		vfio_pci_inner(VFIO_PCI_DEVICE(device)), addr, meant(addr, iova), len));
+	return as_rte_errno(
+		dma_unmap(vfio_pci_inner(VFIO_PCI_DEVICE(device)), addr, meant(addr, iova), len));
 }

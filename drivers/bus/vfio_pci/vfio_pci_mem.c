@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do devices reach memory that the EAL owns? At the address that the EAL expects, in runs, while it grows.
+ * How do devices reach memory that the EAL owns? At the address that the EAL expects, in runs,
+ * while it grows.
  *
- * The EAL says of each page at which IOVA devices are to find it: its virtual address (--iova-mode=va) or its physical one.
- * What lies side by side in both is a run, and one mapping. Since the kernel cannot cut a mapping, pages of a run stay with
- * the EAL's heap (RTE_MEMSEG_FLAG_DO_NOT_FREE) as long as a device is there; else a page could go under a running device.
+ * The EAL says of each page at which IOVA devices are to find it: its virtual address
+ * (--iova-mode=va) or its physical one. What lies side by side in both is a run, and one mapping.
+ * Since the kernel cannot cut a mapping, pages of a run stay with the EAL's heap
+ * (RTE_MEMSEG_FLAG_DO_NOT_FREE) as long as a device is there; else a page could go under a running
+ * device.
  *
- * Nobody asks the listener of memory events whether memory may be had. So what can be known is asked for before: IOVAs are taken
- * for all that the EAL has reserved, and a validator refuses growth for which entries or RLIMIT_MEMLOCK do not suffice. If the
- * kernel refuses all the same, the run is remembered, and no further memory is had before it could be mapped.
+ * Nobody asks the listener of memory events whether memory may be had. So what can be known is
+ * asked for before: IOVAs are taken for all that the EAL has reserved, and a validator refuses
+ * growth for which entries or RLIMIT_MEMLOCK do not suffice. If the kernel refuses all the same,
+ * the run is remembered, and no further memory is had before it could be mapped.
  *
- * Memory that others gave to the EAL (an external heap) is mapped in the same way, but it can lie where no device ever reaches it.
- * Then that heap is without devices; the EAL's own goes on growing.
+ * Memory that others gave to the EAL (an external heap) is mapped in the same way, but it can lie
+ * where no device ever reaches it. Then that heap is without devices; the EAL's own goes on
+ * growing.
  */
 
 #include <errno.h>
@@ -41,8 +46,8 @@ struct run {
 	rte_iova_t iova;
 	size_t len;
 	bool external; /**< others gave it to the EAL */
-	bool mapped;   /**< false: devices cannot reach it */
-	int refused;   /**< why it is not mapped: a negative errno; 0: it was not tried yet */
+	bool mapped; /**< false: devices cannot reach it */
+	int refused; /**< why it is not mapped: a negative errno; 0: it was not tried yet */
 };
 
 RTE_TAILQ_HEAD(run_list, run);
@@ -66,7 +71,8 @@ struct kept {
 
 RTE_TAILQ_HEAD(kept_list, kept);
 
-/* Changed with the EAL's memory lock held for reading, read by callbacks, for which it is held for writing. */
+/* Changed with the EAL's memory lock held for reading, read by callbacks, for which it is held for
+ * writing. */
 static RTE_TAILQ_HEAD(, vfio_pci_mem) mems = TAILQ_HEAD_INITIALIZER(mems);
 static struct kept_list kepts = TAILQ_HEAD_INITIALIZER(kepts);
 
@@ -94,7 +100,8 @@ keep_page(const struct rte_memseg *ms)
 	return 0;
 }
 
-/** Let the EAL give back again what was kept. What it took from us meanwhile is not there, or not in use. */
+/** Let the EAL give back again what was kept. What it took from us meanwhile is not there, or not
+ * in use. */
 static void
 release_pages(void)
 {
@@ -133,7 +140,8 @@ run_map(const struct vfio_pci_mem *mem, struct run *run)
 static bool
 run_may_be_mapped(const struct run *run)
 {
-	return !run->external || run->refused == 0 || run->refused == -ENOMEM || run->refused == -ENOSPC;
+	return !run->external || run->refused == 0 || run->refused == -ENOMEM ||
+		run->refused == -ENOSPC;
 }
 
 static void
@@ -191,7 +199,8 @@ map_new_runs(struct vfio_pci_mem *mem)
 	int rc = 0;
 
 	TAILQ_FOREACH(run, &mem->runs, next) {
-		/* After one that the kernel refused it would refuse the others too, with a line for each. */
+		/* After one that the kernel refused it would refuse the others too, with a line for
+		 * each. */
 		if (run->mapped || rc < 0 || !run_may_be_mapped(run))
 			continue;
 		if (run_map(mem, run) < 0 && !run->external)
@@ -207,7 +216,8 @@ why_refused(const struct vfio_pci_mem *mem, uintptr_t va, uintptr_t last)
 	const struct run *run;
 
 	TAILQ_FOREACH(run, &mem->runs, next)
-		if ((uintptr_t)run->va <= last && va <= (uintptr_t)run->va + run->len - 1 && !run->mapped)
+		if ((uintptr_t)run->va <= last && va <= (uintptr_t)run->va + run->len - 1 &&
+			!run->mapped)
 			return run->refused != 0 ? run->refused : -ENOMEM;
 	return 0;
 }
@@ -244,10 +254,13 @@ may_grow(int socket, size_t limit, size_t new_len)
 	growth = new_len > in_use.len ? new_len - in_use.len : 0;
 	TAILQ_FOREACH(mem, &mems, next) {
 		if (map_new_runs(mem) < 0)
-			return VFIO_PCI_FAIL(ENOMEM, "container %s: the EAL gets no more memory before all "
-				"that it has could be mapped", dmamap_container_name(mem->container));
+			return VFIO_PCI_FAIL(ENOMEM,
+				"container %s: the EAL gets no more memory before all "
+				"that it has could be mapped",
+				dmamap_container_name(mem->container));
 		if (mem->closed & (UINT64_C(1) << (socket % 64)))
-			return VFIO_PCI_FAIL(ENOMEM, "container %s: the EAL gets no more memory on socket "
+			return VFIO_PCI_FAIL(ENOMEM,
+				"container %s: the EAL gets no more memory on socket "
 				"%d: some would be where devices cannot reach it; start the program with "
 				"-m or --socket-mem, or another --base-virtaddr",
 				dmamap_container_name(mem->container), socket);
@@ -277,9 +290,10 @@ memory_came(const struct rte_memseg_list *msl, const char *va, size_t len)
 		if (rc == 0)
 			rc = why_refused(mem, (uintptr_t)va, (uintptr_t)va + len - 1);
 		if (rc < 0)
-			VFIO_PCI_LOG(ERR, "container %s: devices cannot reach the EAL's new memory %p, "
-				"0x%zx bytes: %s", dmamap_container_name(mem->container), va, len,
-				rte_strerror(-rc));
+			VFIO_PCI_LOG(ERR,
+				"container %s: devices cannot reach the EAL's new memory %p, "
+				"0x%zx bytes: %s",
+				dmamap_container_name(mem->container), va, len, rte_strerror(-rc));
 	}
 }
 
@@ -399,15 +413,17 @@ check_iova_mode(const char *dev, const char *container, enum dmamap_backend back
 
 	if (physical == (backend == DMAMAP_BACKEND_NOIOMMU))
 		return 0;
-	return VFIO_PCI_FAIL(EINVAL, "%s: the EAL wants its memory at %s addresses, and container %s %s: start "
-		"the program with --iova-mode=%s, or give eal_memory=0 if devices need none of it", dev,
-		physical ? "physical" : "virtual", container,
+	return VFIO_PCI_FAIL(EINVAL,
+		"%s: the EAL wants its memory at %s addresses, and container %s %s: start "
+		"the program with --iova-mode=%s, or give eal_memory=0 if devices need none of it",
+		dev, physical ? "physical" : "virtual", container,
 		physical ? "may have them in use" : "has no IOMMU to translate",
 		physical ? "va" : "pa");
 }
 
 static int
-check_runs(const char *dev, const struct vfio_pci_mem *mem, const struct dmamap_container_info *info)
+check_runs(
+	const char *dev, const struct vfio_pci_mem *mem, const struct dmamap_container_info *info)
 {
 	struct dmamap_range r, best;
 	const struct run *run;
@@ -417,9 +433,12 @@ check_runs(const char *dev, const struct vfio_pci_mem *mem, const struct dmamap_
 		if (info->n_ranges > RTE_DIM(info->ranges) || range_around(info, r) != NULL)
 			continue;
 		best = best_range(info);
-		return VFIO_PCI_FAIL(ERANGE, "%s: the EAL's memory at 0x%" PRIx64 "-0x%" PRIx64 " is not where "
-			"container %s can map it, which is 0x%" PRIx64 "-0x%" PRIx64 ": start the program "
-			"with --base-virtaddr=0x%" PRIx64 ", or give eal_memory=0 if devices need none of it",
+		return VFIO_PCI_FAIL(ERANGE,
+			"%s: the EAL's memory at 0x%" PRIx64 "-0x%" PRIx64 " is not where "
+			"container %s can map it, which is 0x%" PRIx64 "-0x%" PRIx64
+			": start the program "
+			"with --base-virtaddr=0x%" PRIx64
+			", or give eal_memory=0 if devices need none of it",
 			dev, r.start, r.last, dmamap_container_name(mem->container), best.start,
 			best.last, best.start);
 	}
@@ -464,7 +483,8 @@ take_list(const struct rte_memseg_list *msl, void *arg)
 		return 0;
 	}
 	if (dmamap_iova_take(mem->container, r.last - r.start + 1, 0, r, &iova) < 0)
-		return VFIO_PCI_FAIL(EEXIST, "container %s: something is mapped where the EAL's memory belongs: "
+		return VFIO_PCI_FAIL(EEXIST,
+			"container %s: something is mapped where the EAL's memory belongs: "
 			"let a device of the bus join before, or give eal_memory=0 if devices need none of it",
 			dmamap_container_name(mem->container));
 	mem->taken[mem->n_taken++] = r;

@@ -36,21 +36,21 @@ struct vfio_pci_space;
 /** A region of the device's file (VFIO_DEVICE_GET_REGION_INFO). */
 struct vfio_pci_region {
 	uint64_t offset; /**< in the device's file */
-	uint64_t len;    /**< bytes; 0: absent */
-	uint32_t flags;  /**< VFIO_REGION_INFO_FLAG_* */
+	uint64_t len; /**< bytes; 0: absent */
+	uint32_t flags; /**< VFIO_REGION_INFO_FLAG_* */
 };
 
 /** A device with what only the bus knows of it. */
 struct vfio_pci_inner {
-	struct vfio_pci_device dev;   /**< what drivers see */
+	struct vfio_pci_device dev; /**< what drivers see */
 	struct vfio_pci_space *space; /**< its container's record, NULL while closed */
-	bool pci_blocked;             /**< this bus blocked it on DPDK's pci bus */
+	bool pci_blocked; /**< this bus blocked it on DPDK's pci bus */
 	bool can_reset;
 	bool master; /**< bus mastering is on, and the device held in its container */
 	struct vfio_pci_region region[VFIO_PCI_NUM_REGIONS];
-	enum vfio_pci_intr intr_kind;       /**< if n_vectors is not 0 */
-	unsigned int n_vectors;             /**< enabled vectors */
-	int *vector_fd;                     /**< their eventfds */
+	enum vfio_pci_intr intr_kind; /**< if n_vectors is not 0 */
+	unsigned int n_vectors; /**< enabled vectors */
+	int *vector_fd; /**< their eventfds */
 	struct rte_intr_handle *req_handle; /**< the kernel's wish to have the device back */
 };
 
@@ -113,10 +113,10 @@ int vfio_pci_block_pci(struct vfio_pci_device *dev);
 
 struct vfio_pci_params {
 	char container[DMAMAP_NAME_MAX];
-	enum dmamap_backend backend;     /**< AUTO if nothing is said */
-	int isolate;                     /**< 0, 1, or -1 if nothing is said */
-	int eal_memory;                  /**< 0, 1, or -1 if nothing is said */
-	char vf_token[37];               /**< a UUID, or "" */
+	enum dmamap_backend backend; /**< AUTO if nothing is said */
+	int isolate; /**< 0, 1, or -1 if nothing is said */
+	int eal_memory; /**< 0, 1, or -1 if nothing is said */
+	char vf_token[37]; /**< a UUID, or "" */
 	char driver[VFIO_PCI_VALUE_MAX]; /**< name of the only driver to try, or "" */
 };
 
@@ -159,16 +159,15 @@ struct vfio_pci_mem;
 /**
  * Map all memory that the EAL has and gets, at the IOVAs that it expects. All or nothing.
  * @param dev  for messages.
- * @return 0; -EINVAL: the EAL's kind of IOVAs is not the container's; -ERANGE: some memory is beyond what the container
- *   reaches; or the error of a map.
+ * @return 0; -EINVAL: the EAL's kind of IOVAs is not the container's; -ERANGE: some memory is
+ * beyond what the container reaches; or the error of a map.
  */
 int vfio_pci_mem_join(
 	struct dmamap_container *container, const char *dev, struct vfio_pci_mem **joined);
 /** Undo vfio_pci_mem_join(). */
 void vfio_pci_mem_leave(struct vfio_pci_mem *mem);
 /** Is this memory of the EAL, mapped at this IOVA? */
-bool vfio_pci_mem_has(
-	const struct vfio_pci_mem *mem, const void *va, rte_iova_t iova, size_t len);
+bool vfio_pci_mem_has(const struct vfio_pci_mem *mem, const void *va, rte_iova_t iova, size_t len);
 /**@}*/
 
 /** @name vfio_pci_dev.c: a device's life */
@@ -188,9 +187,9 @@ struct vfio_pci_area {
 
 /** What a BAR's mappable parts depend on. */
 struct vfio_pci_bar_shape {
-	uint64_t len;        /**< of the BAR, not 0 */
-	uint64_t page;       /**< the system's page size */
-	bool has_table;      /**< the MSI-X table is in it */
+	uint64_t len; /**< of the BAR, not 0 */
+	uint64_t page; /**< the system's page size */
+	bool has_table; /**< the MSI-X table is in it */
 	bool table_mappable; /**< the kernel would let the table be mapped */
 	struct vfio_pci_area table;
 	unsigned int n_sparse; /**< areas that the kernel lists; 0: no list, all of it */

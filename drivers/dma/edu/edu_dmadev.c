@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does an application see of the edu device? An rte_dmadev of one virtual channel, which it polls.
+ * What does an application see of the edu device? An rte_dmadev of one virtual channel, which it
+ * polls.
  */
 
 #include <errno.h>
@@ -23,7 +24,7 @@
 #define EDU_MIN_JOBS 2
 
 RTE_LOG_REGISTER(edu_logtype, pmd.dma.gantry_edu, NOTICE);
-#define EDU_LOG(level, fmt, ...) \
+#define EDU_LOG(level, fmt, ...)                                                                   \
 	rte_log(RTE_LOG_##level, edu_logtype, "dma_gantry_edu: " fmt "\n", ##__VA_ARGS__)
 
 struct edu_dev {
@@ -45,7 +46,8 @@ edu_info_get(const struct rte_dma_dev *dev, struct rte_dma_info *info, uint32_t 
 static int
 edu_configure(struct rte_dma_dev *dev, const struct rte_dma_conf *conf, uint32_t conf_sz)
 {
-	/* rte_dma_configure() has compared it with what edu_info_get() says; there is nothing else. */
+	/* rte_dma_configure() has compared it with what edu_info_get() says; there is nothing else.
+	 */
 	return 0;
 }
 
@@ -69,13 +71,12 @@ edu_start(struct rte_dma_dev *dev)
 	int rc;
 
 	if (edu->engine.jobs == NULL) {
-		EDU_LOG(ERR, "%s: cannot start: call rte_dma_vchan_setup() first",
-			edu->pci->name);
+		EDU_LOG(ERR, "%s: cannot start: call rte_dma_vchan_setup() first", edu->pci->name);
 		return -EINVAL;
 	}
 	/*
-	 * The device has no reset: a transfer that a killed process left behind may still run. It must end while the device
-	 * cannot master the bus, else it would end in our memory.
+	 * The device has no reset: a transfer that a killed process left behind may still run. It
+	 * must end while the device cannot master the bus, else it would end in our memory.
 	 */
 	rc = edu_engine_quiesce(&edu->engine);
 	if (rc < 0) {
@@ -93,7 +94,8 @@ edu_stop(struct rte_dma_dev *dev)
 	struct edu_dev *edu = dev->data->dev_private;
 	int rc;
 
-	/* Jobs that wait are dropped, the running transfer is let through: the device cannot abort it. */
+	/* Jobs that wait are dropped, the running transfer is let through: the device cannot abort
+	 * it. */
 	rc = edu_engine_quiesce(&edu->engine);
 	if (rc < 0)
 		EDU_LOG(WARNING, "%s: stopped, but its DMA engine does not come to rest: %s",
@@ -155,8 +157,11 @@ edu_dump(const struct rte_dma_dev *dev, FILE *f)
 	fprintf(f, "    jobs: %u at most, reported %u, over %u, submitted %u, enqueued %u\n",
 		e->n_jobs, e->reported, e->head, e->submitted, e->tail);
 	fprintf(f, "    engine: %s, %u bytes of the job are through\n",
-		e->dead ? "does not answer" : !e->busy ? "idle" :
-		e->to_ram ? "writes memory" : "reads memory", e->done_len);
+		e->dead             ? "does not answer"
+			: !e->busy  ? "idle"
+			: e->to_ram ? "writes memory"
+				    : "reads memory",
+		e->done_len);
 	return 0;
 }
 
@@ -194,8 +199,8 @@ edu_submit(void *dev_private, uint16_t vchan)
 }
 
 static uint16_t
-edu_completed(void *dev_private, uint16_t vchan, const uint16_t n, uint16_t *last_idx,
-	bool *has_error)
+edu_completed(
+	void *dev_private, uint16_t vchan, const uint16_t n, uint16_t *last_idx, bool *has_error)
 {
 	struct edu_engine *e = dev_private;
 	uint16_t done;
@@ -242,7 +247,8 @@ parse_mask_bits(const char *key, const char *value, void *opaque)
 	return 0;
 }
 
-/** The driver's own arguments; the bus has read its own from the same string, and checked that none is unknown. */
+/** The driver's own arguments; the bus has read its own from the same string, and checked that none
+ * is unknown. */
 static int
 parse_args(const struct vfio_pci_device *pci, unsigned int *bits)
 {
@@ -261,7 +267,9 @@ parse_args(const struct vfio_pci_device *pci, unsigned int *bits)
 	}
 	rc = rte_kvargs_process(kvlist, EDU_ARG_MASK_BITS, parse_mask_bits, bits);
 	if (rc < 0)
-		EDU_LOG(ERR, "%s: wrong argument " EDU_ARG_MASK_BITS "=%s: a number from 12 to 64 is wanted",
+		EDU_LOG(ERR,
+			"%s: wrong argument " EDU_ARG_MASK_BITS
+			"=%s: a number from 12 to 64 is wanted",
 			pci->name, rte_kvargs_get(kvlist, EDU_ARG_MASK_BITS));
 	rte_kvargs_free(kvlist);
 	return rc < 0 ? -EINVAL : 0;
@@ -325,7 +333,8 @@ edu_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *pci)
 static int
 edu_remove(struct vfio_pci_device *pci)
 {
-	/* Closes it, which -EBUSY refuses while it is started. An application may have closed it before. */
+	/* Closes it, which -EBUSY refuses while it is started. An application may have closed it
+	 * before. */
 	if (rte_dma_get_dev_id_by_name(pci->name) < 0)
 		return 0;
 	return rte_dma_pmd_release(pci->name);

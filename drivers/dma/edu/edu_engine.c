@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do copies get through the edu device? A memory-to-memory job is cut into chunks, a chunk is two transfers: RAM to the
- * device's buffer, and the buffer to RAM. Nobody waits: each poll looks at the run bit once and starts what is next.
+ * How do copies get through the edu device? A memory-to-memory job is cut into chunks, a chunk is
+ * two transfers: RAM to the device's buffer, and the buffer to RAM. Nobody waits: each poll looks
+ * at the run bit once and starts what is next.
  */
 
 #include <errno.h>
@@ -100,7 +101,7 @@ edu_engine_copy(struct edu_engine *e, uint64_t src, uint64_t dst, uint32_t len)
 	if (unlikely(e->dead))
 		return -EIO;
 	if (unlikely(len == 0 || !(from_dev ? in_buffer(src, len) : in_ram(e, src, len)) ||
-			!(to_dev ? in_buffer(dst, len) : in_ram(e, dst, len))))
+		    !(to_dev ? in_buffer(dst, len) : in_ram(e, dst, len))))
 		return -EINVAL;
 	if (unlikely(edu_engine_capacity(e) == 0))
 		return -ENOSPC;
@@ -116,7 +117,8 @@ start_transfer(struct edu_engine *e)
 	uint64_t src = job->src + e->done_len;
 	uint64_t dst = job->dst + e->done_len;
 
-	/* Device jobs fit into the buffer: one chunk, at the place asked for. Others pass through its beginning. */
+	/* Device jobs fit into the buffer: one chunk, at the place asked for. Others pass through
+	 * its beginning. */
 	if (e->direction == RTE_DMA_DIR_MEM_TO_DEV) {
 		e->chunk = job->len;
 		dst += EDU_BUF;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do copies get through a device that moves 4 KiB at a time, between RAM and itself, and says nothing when done?
- * A ring of jobs, and a state machine that whoever polls drives on.
+ * How do copies get through a device that moves 4 KiB at a time, between RAM and itself, and says
+ * nothing when done? A ring of jobs, and a state machine that whoever polls drives on.
  */
 
 #ifndef EDU_ENGINE_H
@@ -31,22 +31,22 @@ struct edu_job {
  * reported <= head <= submitted <= tail, at most n_jobs apart. One thread at a time.
  */
 struct edu_engine {
-	volatile uint8_t *bar;		  /**< BAR 0, mapped */
-	uint64_t dma_last;		  /**< highest IOVA the device can reach */
+	volatile uint8_t *bar; /**< BAR 0, mapped */
+	uint64_t dma_last; /**< highest IOVA the device can reach */
 	enum rte_dma_direction direction; /**< of all jobs */
 
 	struct edu_job *jobs; /**< ring of mask + 1 entries; NULL before edu_engine_setup() */
-	uint16_t n_jobs;      /**< how many may be in the ring */
+	uint16_t n_jobs; /**< how many may be in the ring */
 	uint16_t mask;
-	uint16_t tail;	    /**< next job to be enqueued */
+	uint16_t tail; /**< next job to be enqueued */
 	uint16_t submitted; /**< first job that waits for a submit */
-	uint16_t head;	    /**< first job that is not over */
-	uint16_t reported;  /**< first job that the user was not told of */
+	uint16_t head; /**< first job that is not over */
+	uint16_t reported; /**< first job that the user was not told of */
 
-	bool busy;	   /**< a transfer runs, for the job at head */
-	bool to_ram;	   /**< it is one from the buffer to RAM */
-	bool dead;	   /**< the device does not answer any more */
-	uint32_t chunk;	   /**< bytes of the transfer */
+	bool busy; /**< a transfer runs, for the job at head */
+	bool to_ram; /**< it is one from the buffer to RAM */
+	bool dead; /**< the device does not answer any more */
+	uint32_t chunk; /**< bytes of the transfer */
 	uint32_t done_len; /**< bytes of the job at head that have arrived */
 
 	struct rte_dma_stats stats;
@@ -68,8 +68,8 @@ int edu_engine_check(const struct edu_engine *e);
  * @param node    NUMA node of the ring.
  * @return 0, or -ENOMEM: the ring is as before.
  */
-int edu_engine_setup(struct edu_engine *e, uint16_t n_jobs, enum rte_dma_direction direction,
-	int node);
+int edu_engine_setup(
+	struct edu_engine *e, uint16_t n_jobs, enum rte_dma_direction direction, int node);
 
 /** Free the ring. No transfer runs. */
 void edu_engine_free(struct edu_engine *e);
@@ -85,7 +85,8 @@ void edu_engine_reset(struct edu_engine *e);
 
 /**
  * Enqueue a job, see rte_dma_copy().
- * @return its number; -ENOSPC: the ring is full; -EINVAL: no length, or an address that the device has not; -EIO: the device is dead.
+ * @return its number; -ENOSPC: the ring is full; -EINVAL: no length, or an address that the device
+ * has not; -EIO: the device is dead.
  */
 int edu_engine_copy(struct edu_engine *e, uint64_t src, uint64_t dst, uint32_t len);
 

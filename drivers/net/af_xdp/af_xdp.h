@@ -30,7 +30,8 @@ extern int af_xdp_logtype;
 
 /** What the kernel leaves free before a frame: XDP_PACKET_HEADROOM of <linux/bpf.h>. */
 #define AF_XDP_HEADROOM 256
-/** Least and most bytes of a chunk: XDP_UMEM_MIN_CHUNK_SIZE, and a page (Linux, net/xdp/xdp_umem.c). */
+/** Least and most bytes of a chunk: XDP_UMEM_MIN_CHUNK_SIZE, and a page (Linux,
+ * net/xdp/xdp_umem.c). */
 #define AF_XDP_MIN_CHUNK 2048
 #define AF_XDP_MAX_CHUNK 4096
 /** Chunks begin at least AF_XDP_MIN_CHUNK apart, so an offset shifted by this tells them apart. */
@@ -55,25 +56,25 @@ enum af_xdp_choice {
 
 /** What the user wants: the parameters of a port. */
 struct af_xdp_args {
-	char iface[IFNAMSIZ];		 /**< iface= */
+	char iface[IFNAMSIZ]; /**< iface= */
 	char container[DMAMAP_NAME_MAX]; /**< container= */
-	uint16_t start_queue;		 /**< start_queue= */
-	uint16_t n_queues;		 /**< queue_count= */
-	uint16_t busy_budget;		 /**< busy_budget=, 0: off */
-	enum af_xdp_choice zero_copy;	 /**< zero_copy= */
-	enum af_xdp_choice native;	 /**< native= */
-	bool shared_umem;		 /**< shared_umem= */
-	bool need_wakeup;		 /**< need_wakeup= */
-	struct af_xdp_steer steer;	 /**< steer= */
+	uint16_t start_queue; /**< start_queue= */
+	uint16_t n_queues; /**< queue_count= */
+	uint16_t busy_budget; /**< busy_budget=, 0: off */
+	enum af_xdp_choice zero_copy; /**< zero_copy= */
+	enum af_xdp_choice native; /**< native= */
+	bool shared_umem; /**< shared_umem= */
+	bool need_wakeup; /**< need_wakeup= */
+	struct af_xdp_steer steer; /**< steer= */
 };
 
 /** The mbuf pool of a queue as the kernel sees it. Chunks are the mbufs' buffers. */
 struct af_xdp_umem {
 	struct xsk_umem *umem; /**< NULL: not registered */
 	struct rte_mempool *pool;
-	char *base;	       /**< chunk addresses are offsets from here */
+	char *base; /**< chunk addresses are offsets from here */
 	size_t len;
-	uint32_t mbuf_len;     /**< from an mbuf to its buffer */
+	uint32_t mbuf_len; /**< from an mbuf to its buffer */
 	uint32_t chunk_len;
 	unsigned int n_users;
 };
@@ -92,9 +93,9 @@ struct af_xdp_kstats {
 struct af_xdp_rxq {
 	struct xsk_ring_cons rx;
 	struct xsk_ring_prod fill;
-	char *base;	       /**< of the UMEM */
-	uint64_t rearm;	       /**< refcnt, nb_segs and port of a fresh mbuf */
-	uint8_t *lent;	       /**< of each chunk: is it in the kernel's hands to be filled? */
+	char *base; /**< of the UMEM */
+	uint64_t rearm; /**< refcnt, nb_segs and port of a fresh mbuf */
+	uint8_t *lent; /**< of each chunk: is it in the kernel's hands to be filled? */
 	struct rte_mempool *pool;
 	struct af_xdp_queue *q;
 	uint32_t mbuf_len;
@@ -119,20 +120,21 @@ struct af_xdp_txq {
 	struct xsk_ring_prod tx;
 	struct xsk_ring_cons comp;
 	char *base;
-	uint16_t *lent;	  /**< of each chunk: how many times is it in the kernel's hands to be sent? */
+	uint16_t
+		*lent; /**< of each chunk: how many times is it in the kernel's hands to be sent? */
 	struct rte_mempool *pool;
 	uint32_t mbuf_len;
 	uint32_t chunk_len;
-	uint32_t n_lent;  /**< frames that the kernel has not reported as sent */
+	uint32_t n_lent; /**< frames that the kernel has not reported as sent */
 	uint16_t free_thresh;
 	int fd;
-	bool fast_free;	  /**< all mbufs are of one pool, and nobody else refers to them */
+	bool fast_free; /**< all mbufs are of one pool, and nobody else refers to them */
 	bool need_wakeup; /**< the kernel says when it wants a call; else it is called each time */
 
 	/* counters, written by the filling thread */
 	uint64_t packets;
 	uint64_t bytes;
-	uint64_t calls;	 /**< system calls */
+	uint64_t calls; /**< system calls */
 	uint64_t copies; /**< frames that did not lie in the UMEM as a whole */
 	uint64_t errors; /**< frames that can not be sent */
 
@@ -148,9 +150,10 @@ struct af_xdp_queue {
 	struct xsk_socket *xsk; /**< NULL: closed */
 	struct af_xdp_umem own; /**< the UMEM that this queue registered */
 	struct af_xdp_umem *umem; /**< the one it uses: its own or another queue's */
-	uint16_t id;		/**< the netdev's number */
+	uint16_t id; /**< the netdev's number */
 	bool zero_copy;
-	uint64_t closed_at;	/**< when our last socket on it was closed, in cycles of the timer; 0: there was none */
+	uint64_t closed_at; /**< when our last socket on it was closed, in cycles of the timer; 0:
+			       there was none */
 	struct af_xdp_kstats past; /**< of sockets that are closed, less what was reset */
 };
 
@@ -158,7 +161,7 @@ struct af_xdp_prog;
 
 /** What was changed of the netdev, to be put back. */
 struct af_xdp_saved {
-	bool up;  /**< we brought it up */
+	bool up; /**< we brought it up */
 	bool mtu; /**< old_mtu is to come back */
 	bool mac;
 	uint16_t old_mtu;
@@ -171,8 +174,9 @@ struct af_xdp_port {
 	const char *name; /**< of the device, for messages */
 	struct rte_eth_dev *eth;
 	int ifindex;
-	int control_fd;	  /**< asks the kernel; holds memberships (promiscuous, addresses), which go with it */
-	uint32_t gone;	  /**< the netdev has vanished; atomic */
+	int control_fd; /**< asks the kernel; holds memberships (promiscuous, addresses), which go
+			   with it */
+	uint32_t gone; /**< the netdev has vanished; atomic */
 	struct rte_intr_handle *watch; /**< news of the netdev */
 	struct rte_intr_handle *rxq_intr;
 	struct af_xdp_saved saved;
@@ -208,7 +212,8 @@ void af_xdp_space_leave(const char *name);
 
 /** @name af_xdp_netdev.c: the kernel's word on the netdev. Negative errno on failure. */
 /**@{*/
-/** The netdev's name as of now, which may have changed. @return buf, or the name that it once had. */
+/** The netdev's name as of now, which may have changed. @return buf, or the name that it once had.
+ */
 const char *af_xdp_netdev_name(const struct af_xdp_port *port, char buf[IFNAMSIZ]);
 int af_xdp_netdev_mac_get(const struct af_xdp_port *port, struct rte_ether_addr *mac);
 int af_xdp_netdev_mac_set(const struct af_xdp_port *port, const struct rte_ether_addr *mac);
@@ -220,8 +225,8 @@ void af_xdp_netdev_link(const struct af_xdp_port *port, struct rte_eth_link *lin
 /** How many queues go both ways? 0: the driver does not say. */
 unsigned int af_xdp_netdev_queues(const struct af_xdp_port *port);
 /** Take part in (or leave) what is sent to an address, or all (type PACKET_MR_* of packet(7)). */
-int af_xdp_netdev_member(
-	const struct af_xdp_port *port, bool join, unsigned short type, const struct rte_ether_addr *mac);
+int af_xdp_netdev_member(const struct af_xdp_port *port, bool join, unsigned short type,
+	const struct rte_ether_addr *mac);
 /** Begin and end to listen for news of the netdev. */
 int af_xdp_netdev_watch(struct af_xdp_port *port);
 void af_xdp_netdev_unwatch(struct af_xdp_port *port);
@@ -253,7 +258,8 @@ uint32_t af_xdp_rx_queue_count(void *queue);
 int af_xdp_rx_descriptor_status(void *queue, uint16_t offset);
 int af_xdp_tx_descriptor_status(void *queue, uint16_t offset);
 int af_xdp_tx_done_cleanup(void *queue, uint32_t n);
-/** Give the kernel n buffers of the pool. @return 0, or -ENOENT: the pool has fewer; none was given. */
+/** Give the kernel n buffers of the pool. @return 0, or -ENOENT: the pool has fewer; none was
+ * given. */
 int af_xdp_fill(struct af_xdp_rxq *rxq, uint16_t n);
 /** Take back what was sent. @return how many frames */
 uint32_t af_xdp_reap(struct af_xdp_txq *txq);

@@ -33,7 +33,8 @@ read_number(const char *value, unsigned long least, unsigned long most, uint16_t
 
 	errno = 0;
 	n = strtoul(value, &end, 10);
-	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0 || n < least || n > most) {
+	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0 || n < least ||
+		n > most) {
 		snprintf(wrong, sizeof(wrong), "is no number from %lu to %lu", least, most);
 		return wrong;
 	}
@@ -152,12 +153,12 @@ read_rule(char *text, struct af_xdp_rule *rule)
 		rule->proto = known[i].proto;
 		if (port == NULL)
 			return NULL;
-		return known[i].ports ? read_number(port, 1, UINT16_MAX, &rule->port) :
-					"gives a port to a protocol without ports";
+		return known[i].ports ? read_number(port, 1, UINT16_MAX, &rule->port)
+				      : "gives a port to a protocol without ports";
 	}
 	type = strtoul(text, &end, 16);
 	if (strncmp(text, "0x", 2) == 0 && *end == '\0' && port == NULL && type >= 0x600 &&
-			type <= UINT16_MAX) {
+		type <= UINT16_MAX) {
 		rule->ether_type = type;
 		return NULL;
 	}
@@ -204,8 +205,8 @@ check_args(const char *name, const struct af_xdp_args *args)
 		return -EINVAL;
 	}
 	if (args->start_queue + args->n_queues > 1024) {
-		AF_XDP_LOG(ERR, name, "queues %u to %u: there are none beyond 1023", args->start_queue,
-			args->start_queue + args->n_queues - 1);
+		AF_XDP_LOG(ERR, name, "queues %u to %u: there are none beyond 1023",
+			args->start_queue, args->start_queue + args->n_queues - 1);
 		return -EINVAL;
 	}
 	if (args->native == AF_XDP_NO && args->zero_copy == AF_XDP_YES) {

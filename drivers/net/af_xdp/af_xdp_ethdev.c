@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does a netdev of the kernel become an Ethernet port of DPDK? Probe and remove, start and stop, addresses and link;
- * the table of operations and the registration come last.
+ * How does a netdev of the kernel become an Ethernet port of DPDK? Probe and remove, start and
+ * stop, addresses and link; the table of operations and the registration come last.
  */
 
 #include <errno.h>
@@ -37,8 +37,8 @@ mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
 	if (rc == 0 && now != mtu)
 		rc = af_xdp_netdev_mtu_set(port, mtu);
 	if (rc < 0) {
-		AF_XDP_LOG(ERR, port->name, "%s does not take an MTU of %u: %s", port->args.iface, mtu,
-			strerror(-rc));
+		AF_XDP_LOG(ERR, port->name, "%s does not take an MTU of %u: %s", port->args.iface,
+			mtu, strerror(-rc));
 		return rc;
 	}
 	if (now != mtu && !port->saved.mtu) {
@@ -56,17 +56,21 @@ dev_configure(struct rte_eth_dev *eth)
 	int rc = 0;
 
 	if (eth->data->nb_rx_queues != eth->data->nb_tx_queues) {
-		AF_XDP_LOG(ERR, port->name, "%u queues for reception and %u for transmission: a socket is"
-			" one of each, so ask for as many", eth->data->nb_rx_queues,
-			eth->data->nb_tx_queues);
+		AF_XDP_LOG(ERR, port->name,
+			"%u queues for reception and %u for transmission: a socket is"
+			" one of each, so ask for as many",
+			eth->data->nb_rx_queues, eth->data->nb_tx_queues);
 		return -EINVAL;
 	}
-	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE && conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS) {
-		AF_XDP_LOG(ERR, port->name, "frames are spread over queues by the netdev (ethtool -X); of"
+	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE &&
+		conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS) {
+		AF_XDP_LOG(ERR, port->name,
+			"frames are spread over queues by the netdev (ethtool -X); of"
 			" the multi-queue modes only none can be asked for");
 		return -EINVAL;
 	}
-	/* ethdev's own default cannot be told from a wish for 1,500: then the netdev keeps what it has. */
+	/* ethdev's own default cannot be told from a wish for 1,500: then the netdev keeps what it
+	 * has. */
 	if (conf->rxmode.mtu != RTE_ETHER_MTU)
 		rc = mtu_set(eth, conf->rxmode.mtu);
 	return rc < 0 ? rc : af_xdp_netdev_mtu_get(port, &eth->data->mtu);
@@ -78,14 +82,18 @@ check_pool(const struct af_xdp_port *port, struct rte_mempool *pool)
 	uint32_t need = port->eth->data->mtu + AF_XDP_OVERHEAD;
 
 	if (rte_pktmbuf_data_room_size(pool) < AF_XDP_MIN_CHUNK) {
-		AF_XDP_LOG(ERR, port->name, "the buffers of pool %s have %u bytes; the kernel wants %u at"
-			" least", pool->name, rte_pktmbuf_data_room_size(pool), AF_XDP_MIN_CHUNK);
+		AF_XDP_LOG(ERR, port->name,
+			"the buffers of pool %s have %u bytes; the kernel wants %u at"
+			" least",
+			pool->name, rte_pktmbuf_data_room_size(pool), AF_XDP_MIN_CHUNK);
 		return -EINVAL;
 	}
 	if (need > af_xdp_room(pool)) {
-		AF_XDP_LOG(ERR, port->name, "a frame of %u bytes (MTU %u) does not fit into a buffer of pool"
-			" %s, which leaves room for %u; lower the MTU, or give buffers %u bytes", need,
-			port->eth->data->mtu, pool->name, af_xdp_room(pool), need + AF_XDP_HEADROOM);
+		AF_XDP_LOG(ERR, port->name,
+			"a frame of %u bytes (MTU %u) does not fit into a buffer of pool"
+			" %s, which leaves room for %u; lower the MTU, or give buffers %u bytes",
+			need, port->eth->data->mtu, pool->name, af_xdp_room(pool),
+			need + AF_XDP_HEADROOM);
 		return -EINVAL;
 	}
 	return 0;
@@ -100,7 +108,8 @@ rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned i
 	int rc;
 
 	if (conf->rx_deferred_start) {
-		AF_XDP_LOG(ERR, port->name, "queues start with the port; leave rx_deferred_start out");
+		AF_XDP_LOG(
+			ERR, port->name, "queues start with the port; leave rx_deferred_start out");
 		return -EINVAL;
 	}
 	rc = check_pool(port, pool);
@@ -111,8 +120,10 @@ rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned i
 	q->rx.conf = *conf;
 	q->rx.fill_thresh = conf->rx_free_thresh != 0 ? conf->rx_free_thresh : DEFAULT_THRESH;
 	if (q->rx.fill_thresh > RTE_MIN(DEFAULT_THRESH * 2, n_desc / 2)) {
-		AF_XDP_LOG(ERR, port->name, "rx_free_thresh is %u; at most %u makes sense with %u"
-			" descriptors", q->rx.fill_thresh, RTE_MIN(DEFAULT_THRESH * 2, n_desc / 2), n_desc);
+		AF_XDP_LOG(ERR, port->name,
+			"rx_free_thresh is %u; at most %u makes sense with %u"
+			" descriptors",
+			q->rx.fill_thresh, RTE_MIN(DEFAULT_THRESH * 2, n_desc / 2), n_desc);
 		return -EINVAL;
 	}
 	eth->data->rx_queues[id] = &q->rx;
@@ -128,7 +139,8 @@ tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned i
 	uint64_t offloads = conf->offloads | eth->data->dev_conf.txmode.offloads;
 
 	if (conf->tx_deferred_start) {
-		AF_XDP_LOG(ERR, port->name, "queues start with the port; leave tx_deferred_start out");
+		AF_XDP_LOG(
+			ERR, port->name, "queues start with the port; leave tx_deferred_start out");
 		return -EINVAL;
 	}
 	q->tx.n_desc = n_desc;
@@ -217,20 +229,22 @@ intr_start(struct rte_eth_dev *eth)
 	if (intr == NULL)
 		return -ENOMEM;
 	if (rte_intr_type_set(intr, RTE_INTR_HANDLE_EXT) < 0 ||
-			rte_intr_vec_list_alloc(intr, "af_xdp", n) < 0 ||
-			rte_intr_nb_efd_set(intr, n) < 0 || rte_intr_max_intr_set(intr, n + 1) < 0)
+		rte_intr_vec_list_alloc(intr, "af_xdp", n) < 0 ||
+		rte_intr_nb_efd_set(intr, n) < 0 || rte_intr_max_intr_set(intr, n + 1) < 0)
 		goto fail;
 	for (i = 0; i < n; i++)
 		if (rte_intr_vec_list_index_set(intr, i, RTE_INTR_VEC_RXTX_OFFSET + i) < 0 ||
-				rte_intr_efds_index_set(intr, i, port->queue[i].rx.fd) < 0)
+			rte_intr_efds_index_set(intr, i, port->queue[i].rx.fd) < 0)
 			goto fail;
 	port->rxq_intr = intr;
 	eth->intr_handle = intr;
 	return 0;
 
 fail:
-	AF_XDP_LOG(ERR, port->name, "%u receive queues are too many for interrupts; leave intr_conf.rxq"
-		" out", n);
+	AF_XDP_LOG(ERR, port->name,
+		"%u receive queues are too many for interrupts; leave intr_conf.rxq"
+		" out",
+		n);
 	rte_intr_vec_list_free(intr);
 	rte_intr_instance_free(intr);
 	return -ENOMEM;
@@ -293,7 +307,8 @@ dev_start(struct rte_eth_dev *eth)
 	int rc;
 
 	if (af_xdp_gone(port)) {
-		AF_XDP_LOG(ERR, port->name, "netdev %s has vanished; close the port", port->args.iface);
+		AF_XDP_LOG(ERR, port->name, "netdev %s has vanished; close the port",
+			port->args.iface);
 		return -ENODEV;
 	}
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
@@ -449,7 +464,8 @@ mac_addr_add(struct rte_eth_dev *eth, struct rte_ether_addr *mac, uint32_t index
 static void
 mac_addr_remove(struct rte_eth_dev *eth, uint32_t index)
 {
-	member(eth, false, PACKET_MR_UNICAST, &eth->data->mac_addrs[index], "a further MAC address");
+	member(eth, false, PACKET_MR_UNICAST, &eth->data->mac_addrs[index],
+		"a further MAC address");
 }
 
 static int
@@ -463,8 +479,8 @@ mac_addr_set(struct rte_eth_dev *eth, struct rte_ether_addr *mac)
 	if (rc == 0 && !rte_is_same_ether_addr(&old, mac))
 		rc = af_xdp_netdev_mac_set(port, mac);
 	if (rc < 0) {
-		AF_XDP_LOG(ERR, port->name, "%s does not take the MAC address: %s", port->args.iface,
-			strerror(-rc));
+		AF_XDP_LOG(ERR, port->name, "%s does not take the MAC address: %s",
+			port->args.iface, strerror(-rc));
 		return rc;
 	}
 	if (!port->saved.mac) {
@@ -581,7 +597,8 @@ find_netdev(struct af_xdp_port *port)
 
 	port->ifindex = if_nametoindex(port->args.iface);
 	if (port->ifindex == 0) {
-		AF_XDP_LOG(ERR, port->name, "there is no netdev %s in this network namespace; see: ip link",
+		AF_XDP_LOG(ERR, port->name,
+			"there is no netdev %s in this network namespace; see: ip link",
 			port->args.iface);
 		return -ENODEV;
 	}
@@ -592,7 +609,8 @@ find_netdev(struct af_xdp_port *port)
 	}
 	n = af_xdp_netdev_queues(port);
 	if (n > 0 && last >= n) {
-		AF_XDP_LOG(ERR, port->name, "%s has no queue %u, but %u from 0 on; see: ethtool -l %s",
+		AF_XDP_LOG(ERR, port->name,
+			"%s has no queue %u, but %u from 0 on; see: ethtool -l %s",
 			port->args.iface, last, n, port->args.iface);
 		return -EINVAL;
 	}
@@ -610,9 +628,11 @@ check_kernel(const struct af_xdp_port *port)
 		return 0;
 	}
 	if (errno == EAFNOSUPPORT)
-		AF_XDP_LOG(ERR, port->name, "this kernel has no AF_XDP; it needs CONFIG_XDP_SOCKETS");
+		AF_XDP_LOG(
+			ERR, port->name, "this kernel has no AF_XDP; it needs CONFIG_XDP_SOCKETS");
 	else
-		AF_XDP_LOG(ERR, port->name, "an AF_XDP socket cannot be made: %s%s", strerror(errno),
+		AF_XDP_LOG(ERR, port->name, "an AF_XDP socket cannot be made: %s%s",
+			strerror(errno),
 			errno == EPERM ? "; run as root, or with CAP_NET_RAW" : "");
 	return -errno;
 }
@@ -650,8 +670,8 @@ port_init(struct rte_eth_dev *eth)
 	rc = find_netdev(port);
 	if (rc < 0)
 		return rc;
-	port->queue = rte_zmalloc("af_xdp queues", port->args.n_queues * sizeof(*port->queue),
-		RTE_CACHE_LINE_SIZE);
+	port->queue = rte_zmalloc(
+		"af_xdp queues", port->args.n_queues * sizeof(*port->queue), RTE_CACHE_LINE_SIZE);
 	eth->data->mac_addrs = rte_zmalloc("af_xdp mac", AF_XDP_MAX_MACS * RTE_ETHER_ADDR_LEN, 0);
 	if (port->queue == NULL || eth->data->mac_addrs == NULL)
 		return -ENOMEM;
@@ -670,8 +690,8 @@ port_init(struct rte_eth_dev *eth)
 	eth->rx_queue_count = af_xdp_rx_queue_count;
 	eth->rx_descriptor_status = af_xdp_rx_descriptor_status;
 	eth->tx_descriptor_status = af_xdp_tx_descriptor_status;
-	eth->data->dev_flags |= RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_INTR_RMV |
-		RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
+	eth->data->dev_flags |=
+		RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_INTR_RMV | RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
 	return 0;
 }
 
@@ -738,7 +758,7 @@ static struct rte_vdev_driver driver = {
 
 /* What dpdk-pmdinfo.py reads. */
 static const char pmd_info[] __rte_used = "PMD_INFO_STRING= {\"name\": \"" DRIVER_NAME
-	"\", \"params\": \"" AF_XDP_PARAMS "\", \"pci_ids\": []}";
+					  "\", \"params\": \"" AF_XDP_PARAMS "\", \"pci_ids\": []}";
 
 RTE_PMD_REGISTER_VDEV(net_gantry_af_xdp, driver);
 RTE_PMD_REGISTER_PARAM_STRING(net_gantry_af_xdp, AF_XDP_PARAMS);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does the kernel say of the netdev, and what is it told? Addresses, MTU, link and queues by ioctl (netdevice(7),
- * ethtool), promiscuous mode by membership (packet(7)), changes by rtnetlink(7).
+ * What does the kernel say of the netdev, and what is it told? Addresses, MTU, link and queues by
+ * ioctl (netdevice(7), ethtool), promiscuous mode by membership (packet(7)), changes by
+ * rtnetlink(7).
  */
 
 #include <errno.h>
@@ -109,7 +110,8 @@ af_xdp_netdev_up(const struct af_xdp_port *port, bool up)
 	return rc < 0 ? rc : 1;
 }
 
-/* ETHTOOL_GSET has no more than 32 bits for speeds that a link could have, but all for the one that it has. */
+/* ETHTOOL_GSET has no more than 32 bits for speeds that a link could have, but all for the one that
+ * it has. */
 void
 af_xdp_netdev_link(const struct af_xdp_port *port, struct rte_eth_link *link)
 {
@@ -117,9 +119,10 @@ af_xdp_netdev_link(const struct af_xdp_port *port, struct rte_eth_link *link)
 	struct ifreq ifr = {0};
 
 	*link = (struct rte_eth_link){.link_speed = RTE_ETH_SPEED_NUM_UNKNOWN,
-		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX, .link_autoneg = RTE_ETH_LINK_AUTONEG};
+		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX,
+		.link_autoneg = RTE_ETH_LINK_AUTONEG};
 	if (netdev_ioctl(port, SIOCGIFFLAGS, &ifr) == 0 && ifr.ifr_flags & IFF_UP &&
-			ifr.ifr_flags & IFF_RUNNING)
+		ifr.ifr_flags & IFF_RUNNING)
 		link->link_status = RTE_ETH_LINK_UP;
 	ifr.ifr_data = (char *)&cmd;
 	if (netdev_ioctl(port, SIOCETHTOOL, &ifr) < 0)
@@ -154,8 +157,10 @@ af_xdp_netdev_member(const struct af_xdp_port *port, bool join, unsigned short t
 		memcpy(mreq.mr_address, mac, sizeof(*mac));
 	}
 	return setsockopt(port->control_fd, SOL_PACKET,
-		       join ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, &mreq, sizeof(mreq)) < 0 ?
-		-errno : 0;
+		       join ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, &mreq,
+		       sizeof(mreq)) < 0
+		? -errno
+		: 0;
 }
 
 static void
@@ -165,8 +170,8 @@ on_vanished(struct af_xdp_port *port)
 
 	if (__atomic_exchange_n(&port->gone, 1, __ATOMIC_RELAXED))
 		return;
-	AF_XDP_LOG(ERR, port->name, "netdev %s has vanished; stop and close port %u", port->args.iface,
-		port->eth->data->port_id);
+	AF_XDP_LOG(ERR, port->name, "netdev %s has vanished; stop and close port %u",
+		port->args.iface, port->eth->data->port_id);
 	rte_eth_linkstatus_set(port->eth, &down);
 	rte_eth_dev_callback_process(port->eth, RTE_ETH_EVENT_INTR_RMV, NULL);
 }
@@ -180,7 +185,7 @@ on_changed(struct af_xdp_port *port)
 		return;
 	af_xdp_netdev_link(port, &link);
 	if (rte_eth_linkstatus_set(port->eth, &link) == 0 &&
-			port->eth->data->dev_conf.intr_conf.lsc)
+		port->eth->data->dev_conf.intr_conf.lsc)
 		rte_eth_dev_callback_process(port->eth, RTE_ETH_EVENT_INTR_LSC, NULL);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does a frame go to a socket or to the kernel? Runs in the kernel, before it makes a packet of the frame. A queue
- * without a socket leaves its frames to the kernel.
+ * Does a frame go to a socket or to the kernel? Runs in the kernel, before it makes a packet of the
+ * frame. A queue without a socket leaves its frames to the kernel.
  */
 
 #include <linux/bpf.h>
@@ -89,7 +89,7 @@ read_ipv6(void *at, void *end, struct frame *f)
 	at = ip + 1;
 	for (i = 0; i < MAX_EXTENSIONS; i++) {
 		if (f->proto != IPPROTO_HOPOPTS && f->proto != IPPROTO_ROUTING &&
-				f->proto != IPPROTO_DSTOPTS && f->proto != IPPROTO_FRAGMENT)
+			f->proto != IPPROTO_DSTOPTS && f->proto != IPPROTO_FRAGMENT)
 			break;
 		ext = at;
 		if ((void *)(ext + 1) > end)
@@ -147,7 +147,7 @@ wanted(const struct frame *f)
 		if (rule->ether_type != 0 && rule->ether_type == f->ether_type)
 			return 1;
 		if (rule->ether_type == 0 && f->is_ip && rule->proto == f->proto &&
-				(rule->port == 0 || rule->port == f->port))
+			(rule->port == 0 || rule->port == f->port))
 			return 1;
 	}
 	return 0;

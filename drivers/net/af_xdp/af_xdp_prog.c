@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Which frames come to the port's sockets? Loads af_xdp_prog.bpf.c and attaches it to the netdev by a link, which the
- * kernel undoes when the process ends, however that happens. One program a netdev; ports of this process share it.
+ * Which frames come to the port's sockets? Loads af_xdp_prog.bpf.c and attaches it to the netdev by
+ * a link, which the kernel undoes when the process ends, however that happens. One program a
+ * netdev; ports of this process share it.
  */
 
 #include <errno.h>
@@ -45,9 +46,8 @@ set_steer(struct bpf_object *obj, const struct af_xdp_steer *steer)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, obj)
-		if (strstr(bpf_map__name(map), ".rodata") != NULL)
-			return bpf_map__set_initial_value(map, steer, sizeof(*steer));
+	bpf_object__for_each_map(map, obj) if (strstr(bpf_map__name(map), ".rodata") !=
+		NULL) return bpf_map__set_initial_value(map, steer, sizeof(*steer));
 	return -ENOENT;
 }
 
@@ -76,7 +76,8 @@ load(struct af_xdp_port *port, struct af_xdp_prog *prog, int *prog_fd)
 	return 0;
 
 fail:
-	AF_XDP_LOG(ERR, port->name, "the XDP program is not taken by the kernel: %s%s", strerror(-rc),
+	AF_XDP_LOG(ERR, port->name, "the XDP program is not taken by the kernel: %s%s",
+		strerror(-rc),
 		rc == -EPERM ? "; run as root, or with CAP_BPF and CAP_NET_ADMIN" : "");
 	return rc;
 }
@@ -92,10 +93,12 @@ attach(struct af_xdp_port *port, struct af_xdp_prog *prog, int prog_fd)
 	if (port->args.native != AF_XDP_NO)
 		fd = bpf_link_create(prog_fd, port->ifindex, BPF_XDP, &native);
 	if (port->args.native == AF_XDP_NO ||
-			(fd == -EOPNOTSUPP && port->args.native == AF_XDP_AUTO)) {
+		(fd == -EOPNOTSUPP && port->args.native == AF_XDP_AUTO)) {
 		if (port->args.native == AF_XDP_AUTO)
-			AF_XDP_LOG(NOTICE, port->name, "the driver of %s has no XDP, so the kernel's"
-				" generic one is used, which is slower", port->args.iface);
+			AF_XDP_LOG(NOTICE, port->name,
+				"the driver of %s has no XDP, so the kernel's"
+				" generic one is used, which is slower",
+				port->args.iface);
 		fd = bpf_link_create(prog_fd, port->ifindex, BPF_XDP, &generic);
 	}
 	prog->link_fd = fd;
@@ -119,15 +122,18 @@ complain(const struct af_xdp_port *port, int rc)
 			bpf_obj_get_info_by_fd(fd, &info, &len);
 			close(fd);
 		}
-		AF_XDP_LOG(ERR, port->name, "%s has an XDP program already, \"%s\" (id %u); end the"
-			" program that it belongs to, or take it off: ip link set dev %s xdp off", name,
-			info.name, id, name);
+		AF_XDP_LOG(ERR, port->name,
+			"%s has an XDP program already, \"%s\" (id %u); end the"
+			" program that it belongs to, or take it off: ip link set dev %s xdp off",
+			name, info.name, id, name);
 	} else if (rc == -EOPNOTSUPP) {
-		AF_XDP_LOG(ERR, port->name, "the driver of %s has no XDP; leave native=1 out", name);
+		AF_XDP_LOG(
+			ERR, port->name, "the driver of %s has no XDP; leave native=1 out", name);
 	} else if (rc == -EINVAL || rc == -ERANGE) {
-		AF_XDP_LOG(ERR, port->name, "the driver of %s refuses XDP (%s), mostly because of an MTU"
-			" above 3,000 there or at a veth's other end, or of an offload such as LRO", name,
-			strerror(-rc));
+		AF_XDP_LOG(ERR, port->name,
+			"the driver of %s refuses XDP (%s), mostly because of an MTU"
+			" above 3,000 there or at a veth's other end, or of an offload such as LRO",
+			name, strerror(-rc));
 	} else {
 		AF_XDP_LOG(ERR, port->name, "the XDP program cannot be attached to %s: %s", name,
 			strerror(-rc));
@@ -187,9 +193,11 @@ af_xdp_prog_get(struct af_xdp_port *port)
 		if (rc < 0)
 			return rc;
 	} else if (prog->native != port->args.native ||
-			memcmp(&prog->steer, &port->args.steer, sizeof(prog->steer)) != 0) {
-		AF_XDP_LOG(ERR, port->name, "another port has queues of %s with other values of steer= or"
-			" native=; a netdev has one program, so give both the same", port->args.iface);
+		memcmp(&prog->steer, &port->args.steer, sizeof(prog->steer)) != 0) {
+		AF_XDP_LOG(ERR, port->name,
+			"another port has queues of %s with other values of steer= or"
+			" native=; a netdev has one program, so give both the same",
+			port->args.iface);
 		return -EBUSY;
 	}
 	prog->n_ports++;
@@ -212,7 +220,8 @@ af_xdp_prog_put(struct af_xdp_port *port)
 		return;
 	port->saved.up = prog->was_down;
 	TAILQ_REMOVE(&progs, prog, next);
-	/* The last close of a link may leave the detaching to a worker of the kernel; this does not. */
+	/* The last close of a link may leave the detaching to a worker of the kernel; this does
+	 * not. */
 	bpf_link_detach(prog->link_fd);
 	close(prog->link_fd);
 	bpf_object__close(prog->obj);
@@ -226,8 +235,9 @@ af_xdp_prog_add(const struct af_xdp_port *port, const struct af_xdp_queue *q)
 	int rc = bpf_map_update_elem(port->prog->xsks_fd, &key, &fd, 0);
 
 	if (rc < 0)
-		AF_XDP_LOG(ERR, port->name, "queue %u: the XDP program's map does not take the socket: %s",
-			q->id, strerror(-rc));
+		AF_XDP_LOG(ERR, port->name,
+			"queue %u: the XDP program's map does not take the socket: %s", q->id,
+			strerror(-rc));
 	return rc;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What is a queue made of? A socket of the kernel (Documentation/networking/af_xdp.rst), whose UMEM is the memory
- * that the queue's mbuf pool lies in: a frame that the kernel stores is an mbuf, and an mbuf that is sent is not copied
- * on its way to the kernel.
+ * What is a queue made of? A socket of the kernel (Documentation/networking/af_xdp.rst), whose UMEM
+ * is the memory that the queue's mbuf pool lies in: a frame that the kernel stores is an mbuf, and
+ * an mbuf that is sent is not copied on its way to the kernel.
  */
 
 #include <errno.h>
@@ -25,7 +25,8 @@
 #ifndef SOL_XDP
 #define SOL_XDP 283
 #endif
-/* Linux 6.17, include/uapi/linux/if_xdp.h: frames that one call sends in copy mode; 32 without it. */
+/* Linux 6.17, include/uapi/linux/if_xdp.h: frames that one call sends in copy mode; 32 without it.
+ */
 #define OPT_MAX_TX_SKB_BUDGET 9
 
 #define BUSY_POLL_US 20
@@ -33,9 +34,11 @@
 #define SKB_TRUESIZE 4096
 
 /*
- * A socket that was closed lets go of its queue a little later: when the last frame that it sent is gone and an RCU grace period is
- * over, from a worker of the kernel (xsk_destruct(), xp_put_pool()). That takes milliseconds, or seconds on a machine with far more
- * work than processors. A queue that was just our own is worth a longer wait than one that another program may hold for good.
+ * A socket that was closed lets go of its queue a little later: when the last frame that it sent is
+ * gone and an RCU grace period is over, from a worker of the kernel (xsk_destruct(),
+ * xp_put_pool()). That takes milliseconds, or seconds on a machine with far more work than
+ * processors. A queue that was just our own is worth a longer wait than one that another program
+ * may hold for good.
  */
 #define RELEASE_WAIT_S 2
 #define OWN_RELEASE_WAIT_S 15
@@ -141,7 +144,8 @@ register_umem(struct af_xdp_queue *q)
 	};
 	int rc;
 
-	rc = xsk_umem__create(&q->own.umem, q->own.base, q->own.len, &q->rx.fill, &q->tx.comp, &conf);
+	rc = xsk_umem__create(
+		&q->own.umem, q->own.base, q->own.len, &q->rx.fill, &q->tx.comp, &conf);
 	if (rc < 0)
 		return rc;
 	rc = af_xdp_fill(&q->rx, q->rx.n_desc);
@@ -210,34 +214,45 @@ complain(const struct af_xdp_port *port, const struct af_xdp_queue *q, int rc)
 		break;
 	case EPERM:
 	case EACCES:
-		AF_XDP_LOG(ERR, name, "an AF_XDP socket may not be made; run as root, or with CAP_NET_RAW");
+		AF_XDP_LOG(ERR, name,
+			"an AF_XDP socket may not be made; run as root, or with CAP_NET_RAW");
 		break;
 	case EBUSY:
-		AF_XDP_LOG(ERR, name, "queue %u of %s is held by another AF_XDP socket; end the program"
-			" that holds it, or choose others with start_queue=", q->id, iface);
-		break;
-	case EOPNOTSUPP:
-		AF_XDP_LOG(ERR, name, "the driver of %s has no zero-copy; leave zero_copy=1 out", iface);
-		break;
-	case EINVAL:
-		AF_XDP_LOG(ERR, name, "%s has no queue %u to be used that way; see: ethtool -l %s", iface,
+		AF_XDP_LOG(ERR, name,
+			"queue %u of %s is held by another AF_XDP socket; end the program"
+			" that holds it, or choose others with start_queue=",
 			q->id, iface);
 		break;
+	case EOPNOTSUPP:
+		AF_XDP_LOG(ERR, name, "the driver of %s has no zero-copy; leave zero_copy=1 out",
+			iface);
+		break;
+	case EINVAL:
+		AF_XDP_LOG(ERR, name, "%s has no queue %u to be used that way; see: ethtool -l %s",
+			iface, q->id, iface);
+		break;
 	case ENOBUFS:
-		AF_XDP_LOG(ERR, name, "%zu bytes of pool %s would pass RLIMIT_MEMLOCK; raise it"
-			" (ulimit -l), or run with CAP_IPC_LOCK", q->own.len, q->own.pool->name);
+		AF_XDP_LOG(ERR, name,
+			"%zu bytes of pool %s would pass RLIMIT_MEMLOCK; raise it"
+			" (ulimit -l), or run with CAP_IPC_LOCK",
+			q->own.len, q->own.pool->name);
 		break;
 	case EFAULT:
-		AF_XDP_LOG(ERR, name, "pool %s is not in one piece of memory; make it with"
-			" dmamap_pktmbuf_pool_create()", q->own.pool->name);
+		AF_XDP_LOG(ERR, name,
+			"pool %s is not in one piece of memory; make it with"
+			" dmamap_pktmbuf_pool_create()",
+			q->own.pool->name);
 		break;
 	case ENOMEM:
-		AF_XDP_LOG(ERR, name, "queue %u wants %u mbufs, but pool %s has %u free, or memory is"
-			" short; give the pool more", q->id, q->rx.n_desc, q->own.pool->name,
+		AF_XDP_LOG(ERR, name,
+			"queue %u wants %u mbufs, but pool %s has %u free, or memory is"
+			" short; give the pool more",
+			q->id, q->rx.n_desc, q->own.pool->name,
 			rte_mempool_avail_count(q->own.pool));
 		break;
 	default:
-		AF_XDP_LOG(ERR, name, "queue %u of %s cannot be opened: %s", q->id, iface, strerror(-rc));
+		AF_XDP_LOG(ERR, name, "queue %u of %s cannot be opened: %s", q->id, iface,
+			strerror(-rc));
 	}
 }
 
@@ -250,9 +265,8 @@ set_busy_poll(const struct af_xdp_port *port, const struct af_xdp_queue *q)
 	if (budget == 0)
 		return false;
 	if (setsockopt(q->rx.fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &yes, sizeof(yes)) == 0 &&
-			setsockopt(q->rx.fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof(us)) == 0 &&
-			setsockopt(q->rx.fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, &budget,
-				sizeof(budget)) == 0)
+		setsockopt(q->rx.fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof(us)) == 0 &&
+		setsockopt(q->rx.fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, &budget, sizeof(budget)) == 0)
 		return true;
 	AF_XDP_LOG(NOTICE, port->name, "queue %u: no busy polling, as the kernel says: %s", q->id,
 		strerror(errno));
@@ -275,8 +289,10 @@ set_options(struct af_xdp_port *port, struct af_xdp_queue *q)
 	q->zero_copy = getsockopt(q->rx.fd, SOL_XDP, XDP_OPTIONS, &got, &len) == 0 &&
 		got.flags & XDP_OPTIONS_ZEROCOPY;
 	if (!q->zero_copy && port->args.zero_copy == AF_XDP_AUTO && q == port->queue)
-		AF_XDP_LOG(NOTICE, port->name, "the driver of %s has no zero-copy with this, so the kernel"
-			" copies each frame", port->args.iface);
+		AF_XDP_LOG(NOTICE, port->name,
+			"the driver of %s has no zero-copy with this, so the kernel"
+			" copies each frame",
+			port->args.iface);
 }
 
 /* The queue's memory: that of an earlier queue with the same pool, or its own. */
@@ -299,7 +315,8 @@ release_deadline(const struct af_xdp_queue *q)
 	uint64_t deadline = rte_get_timer_cycles() + RELEASE_WAIT_S * rte_get_timer_hz();
 
 	if (q->closed_at != 0)
-		deadline = RTE_MAX(deadline, q->closed_at + OWN_RELEASE_WAIT_S * rte_get_timer_hz());
+		deadline =
+			RTE_MAX(deadline, q->closed_at + OWN_RELEASE_WAIT_S * rte_get_timer_hz());
 	return deadline;
 }
 
@@ -342,9 +359,10 @@ close_socket(struct af_xdp_queue *q)
 static int
 probe(const struct af_xdp_port *port, const struct af_xdp_queue *q, void *page)
 {
-	struct xsk_umem_config umem_conf = {.fill_size = 1, .comp_size = 1,
-		.frame_size = AF_XDP_MIN_CHUNK};
-	struct xsk_socket_config conf = {.rx_size = 1, .bind_flags = XDP_COPY,
+	struct xsk_umem_config umem_conf = {
+		.fill_size = 1, .comp_size = 1, .frame_size = AF_XDP_MIN_CHUNK};
+	struct xsk_socket_config conf = {.rx_size = 1,
+		.bind_flags = XDP_COPY,
 		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD};
 	struct xsk_ring_prod fill;
 	struct xsk_ring_cons comp, rx;
@@ -356,7 +374,8 @@ probe(const struct af_xdp_port *port, const struct af_xdp_queue *q, void *page)
 	rc = xsk_umem__create(&umem, page, sysconf(_SC_PAGESIZE), &fill, &comp, &umem_conf);
 	if (rc < 0)
 		return rc;
-	rc = xsk_socket__create(&xsk, af_xdp_netdev_name(port, name), q->id, umem, &rx, NULL, &conf);
+	rc = xsk_socket__create(
+		&xsk, af_xdp_netdev_name(port, name), q->id, umem, &rx, NULL, &conf);
 	if (rc == 0)
 		xsk_socket__delete(xsk);
 	xsk_umem__delete(umem);
@@ -364,8 +383,8 @@ probe(const struct af_xdp_port *port, const struct af_xdp_queue *q, void *page)
 }
 
 /*
- * A driver with zero-copy may write into buffers until the kernel has taken the queue from it, after the socket is
- * closed: nobody may have the buffers before.
+ * A driver with zero-copy may write into buffers until the kernel has taken the queue from it,
+ * after the socket is closed: nobody may have the buffers before.
  */
 static void
 wait_released(const struct af_xdp_port *port, const struct af_xdp_queue *q)
@@ -377,7 +396,8 @@ wait_released(const struct af_xdp_port *port, const struct af_xdp_queue *q)
 	page = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		return;
-	while (!af_xdp_gone(port) && probe(port, q, page) == -EBUSY && rte_get_timer_cycles() < deadline)
+	while (!af_xdp_gone(port) && probe(port, q, page) == -EBUSY &&
+		rte_get_timer_cycles() < deadline)
 		rte_delay_us_sleep(RELEASE_TRY_US);
 	munmap(page, len);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do frames come in and go out? The fast path: four rings shared with the kernel (Documentation/networking/
- * af_xdp.rst), whose entries are offsets of mbufs' buffers. A system call is made only where the kernel asks for one.
+ * How do frames come in and go out? The fast path: four rings shared with the kernel
+ * (Documentation/networking/ af_xdp.rst), whose entries are offsets of mbufs' buffers. A system
+ * call is made only where the kernel asks for one.
  */
 
 #include <errno.h>
@@ -96,14 +97,16 @@ idle(struct af_xdp_rxq *rxq)
 		recv(rxq->fd, NULL, 0, MSG_DONTWAIT);
 		rxq->calls++;
 	}
-	/* What a full queue of the netdev refused is tried again, though nobody may send any more. */
+	/* What a full queue of the netdev refused is tried again, though nobody may send any more.
+	 */
 	if (unlikely(unsent(txq) > 0)) {
 		send(txq->fd, NULL, 0, MSG_DONTWAIT);
 		rxq->calls++;
 	}
 }
 
-/* How many of n frames are there? Looks for more before it gives fewer, for what follows pays off in full bursts. */
+/* How many of n frames are there? Looks for more before it gives fewer, for what follows pays off
+ * in full bursts. */
 static inline uint32_t
 peek(struct xsk_ring_cons *ring, uint32_t n, uint32_t *at)
 {
@@ -186,8 +189,9 @@ af_xdp_reap(struct af_xdp_txq *txq)
 }
 
 /*
- * Have the kernel send what is in the ring. In copy mode this call is what sends: it takes a limited number of frames, says
- * EAGAIN if there are more, and stops for want of completions or of room in the netdev's queue.
+ * Have the kernel send what is in the ring. In copy mode this call is what sends: it takes a
+ * limited number of frames, says EAGAIN if there are more, and stops for want of completions or of
+ * room in the netdev's queue.
  */
 static inline void
 kick(struct af_xdp_txq *txq)
@@ -210,7 +214,8 @@ kick(struct af_xdp_txq *txq)
 	}
 }
 
-/* A frame that does not lie in the UMEM as one piece, in an mbuf that does. @return NULL: no mbuf is free */
+/* A frame that does not lie in the UMEM as one piece, in an mbuf that does. @return NULL: no mbuf
+ * is free */
 static __rte_noinline struct rte_mbuf *
 copy(struct af_xdp_txq *txq, const struct rte_mbuf *m)
 {
@@ -329,7 +334,8 @@ af_xdp_rx_descriptor_status(void *queue, uint16_t offset)
 		return -EINVAL;
 	if (offset < af_xdp_rx_queue_count(queue))
 		return RTE_ETH_RX_DESC_DONE;
-	return offset < rxq->n_desc - rxq->to_fill ? RTE_ETH_RX_DESC_AVAIL : RTE_ETH_RX_DESC_UNAVAIL;
+	return offset < rxq->n_desc - rxq->to_fill ? RTE_ETH_RX_DESC_AVAIL
+						   : RTE_ETH_RX_DESC_UNAVAIL;
 }
 
 int

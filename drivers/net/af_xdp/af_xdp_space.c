@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * In which container does a device live? It is a client there: a device without hardware, whose buffers lie in the
- * container's zones. Devices that name the same container share it, and with it their packet buffers. A device stays
- * in its container when its port is closed, for only then may an application free the buffers.
+ * In which container does a device live? It is a client there: a device without hardware, whose
+ * buffers lie in the container's zones. Devices that name the same container share it, and with it
+ * their packet buffers. A device stays in its container when its port is closed, for only then may
+ * an application free the buffers.
  */
 
 #include <errno.h>
@@ -66,8 +67,10 @@ space_put(struct space *space)
 	if (space->n_members > 0)
 		return;
 	TAILQ_REMOVE(&spaces, space, next);
-	/* A device of another bus may have come: then the container stays as long as the process. */
-	if (space->made && dmamap_container_info(space->container, &info) == 0 && info.n_devices == 0)
+	/* A device of another bus may have come: then the container stays as long as the process.
+	 */
+	if (space->made && dmamap_container_info(space->container, &info) == 0 &&
+		info.n_devices == 0)
 		dmamap_container_destroy(space->container);
 	free(space);
 }

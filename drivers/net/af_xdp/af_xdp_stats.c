@@ -119,8 +119,7 @@ af_xdp_stats_reset(struct rte_eth_dev *eth)
 }
 
 int
-af_xdp_xstats_get_names(
-	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int n)
+af_xdp_xstats_get_names(struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int n)
 {
 	const struct af_xdp_port *port = eth->data->dev_private;
 	unsigned int i, all = port->args.n_queues * RTE_DIM(counters);
@@ -146,8 +145,9 @@ af_xdp_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigne
 		total(q, &k);
 		for (j = 0; j < RTE_DIM(counters); j++, xstats++) {
 			xstats->id = i * RTE_DIM(counters) + j;
-			xstats->value = counters[j].kernel >= 0 ? k.count[counters[j].kernel] :
-				*(const uint64_t *)RTE_PTR_ADD(q, counters[j].offset);
+			xstats->value = counters[j].kernel >= 0
+				? k.count[counters[j].kernel]
+				: *(const uint64_t *)RTE_PTR_ADD(q, counters[j].offset);
 		}
 	}
 	return all;

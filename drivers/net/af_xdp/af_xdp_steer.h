@@ -14,11 +14,12 @@
 /** One kind of frame. All numbers in the CPU's byte order. */
 struct af_xdp_rule {
 	__u16 ether_type; /**< 0: IPv4 or IPv6 */
-	__u16 port;	  /**< destination port; 0: any */
-	__u16 proto;	  /**< IP protocol; only if ether_type is 0 */
+	__u16 port; /**< destination port; 0: any */
+	__u16 proto; /**< IP protocol; only if ether_type is 0 */
 };
 
-/** Frames that match a rule go to the socket, all others to the kernel. Without a rule, all go to the socket. */
+/** Frames that match a rule go to the socket, all others to the kernel. Without a rule, all go to
+ * the socket. */
 struct af_xdp_steer {
 	__u32 n_rules;
 	struct af_xdp_rule rule[AF_XDP_STEER_MAX];

@@ -33,7 +33,7 @@ extern int e1000e_logtype;
 /** The chip, as e1000e_hw.c sees it. */
 struct e1000e_hw {
 	volatile uint8_t *regs; /**< BAR 0 */
-	const char *name;	/**< of the device, for messages */
+	const char *name; /**< of the device, for messages */
 };
 
 static inline uint32_t
@@ -68,23 +68,24 @@ e1000e_write(const struct e1000e_hw *hw, uint32_t reg, uint32_t value)
  * A receive queue. One thread polls it.
  *
  * Descriptors [next, refill - 1) in ring order belong to hardware; [refill, next) were
- * consumed, `hold` of them, and wait for new buffers. The descriptor at the tail, refill - 1, has a fresh buffer
- * but is not given away until the tail moves on: its status says "not done" and ends each scan.
+ * consumed, `hold` of them, and wait for new buffers. The descriptor at the tail, refill - 1, has a
+ * fresh buffer but is not given away until the tail moves on: its status says "not done" and ends
+ * each scan.
  */
 struct e1000e_rxq {
 	volatile union e1000e_rx_desc *ring;
-	struct rte_mbuf **sw;	 /**< the buffer of each descriptor */
+	struct rte_mbuf **sw; /**< the buffer of each descriptor */
 	volatile uint8_t *tail_reg;
-	uint64_t rearm;		 /**< data_off, refcnt, nb_segs and port of a fresh mbuf */
-	uint64_t flags;		 /**< the ol_flags that were asked for */
+	uint64_t rearm; /**< data_off, refcnt, nb_segs and port of a fresh mbuf */
+	uint64_t flags; /**< the ol_flags that were asked for */
 	uint16_t n_desc;
-	uint16_t next;		 /**< the descriptor to look at */
-	uint16_t refill;	 /**< the first one without a buffer */
-	uint16_t hold;		 /**< how many have none */
-	uint16_t free_thresh;	 /**< refill when so many have none, and write the tail once */
-	uint16_t bulk;		 /**< take so many buffers from the pool at once */
+	uint16_t next; /**< the descriptor to look at */
+	uint16_t refill; /**< the first one without a buffer */
+	uint16_t hold; /**< how many have none */
+	uint16_t free_thresh; /**< refill when so many have none, and write the tail once */
+	uint16_t bulk; /**< take so many buffers from the pool at once */
 	struct rte_mempool *pool;
-	struct rte_mbuf *first;	 /**< of the packet in the making; scattered frames only */
+	struct rte_mbuf *first; /**< of the packet in the making; scattered frames only */
 	struct rte_mbuf *last;
 	struct rte_eth_dev_data *data;
 
@@ -94,34 +95,35 @@ struct e1000e_rxq {
 
 	/* control path only */
 	uint16_t id;
-	uint16_t buf_len;	 /**< bytes that hardware may write into a buffer of this pool */
-	rte_iova_t iova;	 /**< of the ring */
+	uint16_t buf_len; /**< bytes that hardware may write into a buffer of this pool */
+	rte_iova_t iova; /**< of the ring */
 	struct rte_eth_rxconf conf;
 } __rte_cache_aligned;
 
 /**
  * A transmit queue. One thread fills it.
  *
- * Descriptors [clean, batch) belong to batches that end with a report (RS); `last` of a batch's first
- * descriptor says where. [batch, tail) is the batch in the making.
+ * Descriptors [clean, batch) belong to batches that end with a report (RS); `last` of a batch's
+ * first descriptor says where. [batch, tail) is the batch in the making.
  */
 struct e1000e_txq {
 	volatile union e1000e_tx_desc *ring;
-	struct rte_mbuf **sw;	/**< the buffer of each descriptor, or NULL */
-	uint16_t *last;		/**< of the first descriptor of a batch: its last one */
+	struct rte_mbuf **sw; /**< the buffer of each descriptor, or NULL */
+	uint16_t *last; /**< of the first descriptor of a batch: its last one */
 	volatile uint8_t *tail_reg;
 	uint16_t n_desc;
 	uint16_t tail;
 	uint16_t clean;
 	uint16_t batch;
-	uint16_t n_free;	/**< descriptors that can be written; one stays empty */
-	uint16_t rs_thresh;	/**< here it keeps the compiler from making a vector of its neighbours, which is slower */
-	uint16_t in_batch;	/**< descriptors in [batch, tail) */
+	uint16_t n_free; /**< descriptors that can be written; one stays empty */
+	uint16_t rs_thresh; /**< here it keeps the compiler from making a vector of its neighbours,
+			       which is slower */
+	uint16_t in_batch; /**< descriptors in [batch, tail) */
 	uint16_t free_thresh;
-	uint16_t max_need;	/**< the most descriptors that a packet may take */
-	uint32_t split;		/**< no descriptor crosses a multiple of it, a power of two; 0: any may */
-	bool fast_free;		/**< all mbufs are of one pool, and nobody else refers to them */
-	uint32_t ctx_key;	/**< what the last context descriptor said; 0: none */
+	uint16_t max_need; /**< the most descriptors that a packet may take */
+	uint32_t split; /**< no descriptor crosses a multiple of it, a power of two; 0: any may */
+	bool fast_free; /**< all mbufs are of one pool, and nobody else refers to them */
+	uint32_t ctx_key; /**< what the last context descriptor said; 0: none */
 
 	/* counters, written by the filling thread */
 	uint64_t packets;
@@ -130,7 +132,7 @@ struct e1000e_txq {
 
 	/* control path only */
 	uint16_t id;
-	rte_iova_t iova;	/**< of the ring */
+	rte_iova_t iova; /**< of the ring */
 	struct rte_eth_txconf conf;
 } __rte_cache_aligned;
 
@@ -147,19 +149,20 @@ struct e1000e_port {
 	struct e1000e_hw hw;
 	struct vfio_pci_device *dev;
 	struct rte_eth_dev_data *data;
-	struct dmamap_zone *rings; /**< all rings of the port: one mapping, one hugepage; NULL: none yet */
+	struct dmamap_zone
+		*rings; /**< all rings of the port: one mapping, one hugepage; NULL: none yet */
 	struct e1000e_stats stats;
 	rte_spinlock_t stats_lock; /**< who reads a counter clears it: held from there to its sum */
 	uint32_t tx_split; /**< the argument; 0: none */
-	uint32_t rctl;	/**< as written when the port was started, without the filters' bits */
+	uint32_t rctl; /**< as written when the port was started, without the filters' bits */
 	uint32_t n_mc;
 	struct rte_ether_addr *mc; /**< multicast list, n_mc entries */
 	uint32_t vfta[E1000E_VFTA_WORDS];
 	uint8_t rss_key[E1000E_RSSRK_LEN];
 	uint8_t reta[E1000E_RETA_ENTRIES]; /**< queue of each entry */
 	uint64_t rss_hf;
-	bool intr_on;	/**< vectors are routed */
-	bool intr_rxq;	/**< receive queues have vectors of their own */
+	bool intr_on; /**< vectors are routed */
+	bool intr_rxq; /**< receive queues have vectors of their own */
 };
 
 /** @name e1000e_hw.c: the chip's control. Negative errno on failure. */
@@ -167,13 +170,16 @@ struct e1000e_port {
 int e1000e_hw_reset(const struct e1000e_hw *hw);
 int e1000e_hw_nvm_read(const struct e1000e_hw *hw, uint16_t word, uint16_t *value);
 int e1000e_hw_mac_read(const struct e1000e_hw *hw, struct rte_ether_addr *mac);
-void e1000e_hw_mac_write(const struct e1000e_hw *hw, unsigned int i, const struct rte_ether_addr *mac);
+void e1000e_hw_mac_write(
+	const struct e1000e_hw *hw, unsigned int i, const struct rte_ether_addr *mac);
 void e1000e_hw_mac_clear(const struct e1000e_hw *hw, unsigned int i);
-void e1000e_hw_mc_write(const struct e1000e_hw *hw, const struct rte_ether_addr *mc, unsigned int n);
+void e1000e_hw_mc_write(
+	const struct e1000e_hw *hw, const struct rte_ether_addr *mc, unsigned int n);
 void e1000e_hw_link_setup(const struct e1000e_hw *hw);
 void e1000e_hw_link_get(const struct e1000e_hw *hw, struct rte_eth_link *link);
 void e1000e_hw_vlan_strip(const struct e1000e_hw *hw, bool on);
-void e1000e_hw_rss_write(const struct e1000e_hw *hw, const uint8_t *key, const uint8_t *reta, uint64_t rss_hf);
+void e1000e_hw_rss_write(
+	const struct e1000e_hw *hw, const uint8_t *key, const uint8_t *reta, uint64_t rss_hf);
 void e1000e_hw_own(const struct e1000e_hw *hw, bool own);
 void e1000e_hw_quiesce(const struct e1000e_hw *hw);
 bool e1000e_hw_gone(const struct e1000e_hw *hw);
@@ -225,20 +231,24 @@ void e1000e_tx_ctx_fill(uint32_t key, union e1000e_tx_desc *desc);
 /**@{*/
 int e1000e_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats);
 int e1000e_stats_reset(struct rte_eth_dev *eth);
-int e1000e_xstats_get_names(struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int n);
+int e1000e_xstats_get_names(
+	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int n);
 int e1000e_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int n);
 int e1000e_xstats_reset(struct rte_eth_dev *eth);
-/** Read all counters, which clears them, and add them up; in a secondary process, have the primary one do it. */
+/** Read all counters, which clears them, and add them up; in a secondary process, have the primary
+ * one do it. */
 int e1000e_stats_refresh(struct rte_eth_dev *eth);
 /**@}*/
 
 /** @name e1000e_secondary.c: other processes of the program */
 /**@{*/
-/** From now on, until as many e1000e_secondary_done(), this primary process answers those that ask it. */
+/** From now on, until as many e1000e_secondary_done(), this primary process answers those that ask
+ * it. */
 void e1000e_secondary_serve(const char *name);
 /** @see e1000e_secondary_serve() */
 void e1000e_secondary_done(void);
-/** Have the primary process refresh a port's counters. @return 0; its negative errno, or that it does not answer. */
+/** Have the primary process refresh a port's counters. @return 0; its negative errno, or that it
+ * does not answer. */
 int e1000e_secondary_ask(const struct rte_eth_dev *eth);
 /**@}*/
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does the chip become an Ethernet port of DPDK? Probe and remove, start and stop, filters, link and
- * interrupts; the table of operations and the registration come last.
+ * How does the chip become an Ethernet port of DPDK? Probe and remove, start and stop, filters,
+ * link and interrupts; the table of operations and the registration come last.
  */
 
 #include <ctype.h>
@@ -40,9 +40,46 @@
 RTE_LOG_REGISTER(e1000e_logtype, pmd.net.gantry_e1000e, NOTICE);
 
 static const uint8_t default_rss_key[E1000E_RSSRK_LEN] = {
-	0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
-	0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
-	0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
+	0x6d,
+	0x5a,
+	0x56,
+	0xda,
+	0x25,
+	0x5b,
+	0x0e,
+	0xc2,
+	0x41,
+	0x67,
+	0x25,
+	0x3d,
+	0x43,
+	0xa3,
+	0x8f,
+	0xb0,
+	0xd0,
+	0xca,
+	0x2b,
+	0xcb,
+	0xae,
+	0x7b,
+	0x30,
+	0xb4,
+	0x77,
+	0xcb,
+	0x2d,
+	0xa3,
+	0x80,
+	0x30,
+	0xf2,
+	0x0c,
+	0x6a,
+	0x42,
+	0xb7,
+	0x3b,
+	0xbe,
+	0xac,
+	0x01,
+	0xfa,
 };
 
 /* The receive filters' bits, as the port's state wants them (7.1.1). */
@@ -79,17 +116,20 @@ dev_configure(struct rte_eth_dev *eth)
 	unsigned int i;
 
 	if (conf->link_speeds & RTE_ETH_LINK_SPEED_FIXED) {
-		E1000E_LOG(ERR, port->hw.name, "the link is always negotiated; leave link_speeds at"
+		E1000E_LOG(ERR, port->hw.name,
+			"the link is always negotiated; leave link_speeds at"
 			" RTE_ETH_LINK_SPEED_AUTONEG");
 		return -EINVAL;
 	}
 	if ((conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) &&
-			!(conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP)) {
-		E1000E_LOG(ERR, port->hw.name, "VLAN insertion needs VLAN stripping: the chip has one"
+		!(conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP)) {
+		E1000E_LOG(ERR, port->hw.name,
+			"VLAN insertion needs VLAN stripping: the chip has one"
 			" switch for both (CTRL.VME)");
 		return -EINVAL;
 	}
-	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE && conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS) {
+	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE &&
+		conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS) {
 		E1000E_LOG(ERR, port->hw.name, "of the multi-queue modes there is only RSS");
 		return -EINVAL;
 	}
@@ -147,8 +187,9 @@ rx_init(struct rte_eth_dev *eth)
 	e1000e_hw_vlan_strip(&port->hw, offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
 
 	/* 7.1.4, 7.1.10, 7.1.11 */
-	e1000e_write(&port->hw, E1000E_RFCTL, E1000E_RFCTL_EXSTEN | E1000E_RFCTL_ISCSI_DIS |
-		E1000E_RFCTL_NFSW_DIS | E1000E_RFCTL_NFSR_DIS | E1000E_RFCTL_ACK_DIS);
+	e1000e_write(&port->hw, E1000E_RFCTL,
+		E1000E_RFCTL_EXSTEN | E1000E_RFCTL_ISCSI_DIS | E1000E_RFCTL_NFSW_DIS |
+			E1000E_RFCTL_NFSR_DIS | E1000E_RFCTL_ACK_DIS);
 	if (offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM)
 		rxcsum |= E1000E_RXCSUM_IPOFLD;
 	if (offloads & (RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM))
@@ -161,10 +202,11 @@ rx_init(struct rte_eth_dev *eth)
 static void
 tx_init(const struct e1000e_hw *hw)
 {
-	e1000e_write(hw, E1000E_TIPG,
-		E1000E_TIPG_IPGT(8) | E1000E_TIPG_IPGR1(8) | E1000E_TIPG_IPGR2(6));
-	e1000e_write(hw, E1000E_TCTL, E1000E_TCTL_EN | E1000E_TCTL_PSP | E1000E_TCTL_CT(0x0F) |
-		E1000E_TCTL_COLD(0x3F) | E1000E_TCTL_MULR);
+	e1000e_write(
+		hw, E1000E_TIPG, E1000E_TIPG_IPGT(8) | E1000E_TIPG_IPGR1(8) | E1000E_TIPG_IPGR2(6));
+	e1000e_write(hw, E1000E_TCTL,
+		E1000E_TCTL_EN | E1000E_TCTL_PSP | E1000E_TCTL_CT(0x0F) | E1000E_TCTL_COLD(0x3F) |
+			E1000E_TCTL_MULR);
 }
 
 static int
@@ -289,15 +331,15 @@ dev_start(struct rte_eth_dev *eth)
 	uint16_t i;
 	int rc;
 
-	rc = e1000e_hw_reset(&port->hw);			/* 4.6.1, 4.6.2 */
+	rc = e1000e_hw_reset(&port->hw); /* 4.6.1, 4.6.2 */
 	if (rc < 0)
 		return rc;
 	e1000e_hw_own(&port->hw, true);
-	e1000e_hw_link_setup(&port->hw);			/* 4.6.3 */
-	e1000e_stats_refresh(eth);		/* 4.6.4: they go on counting */
-	rx_init(eth);						/* 4.6.5 */
+	e1000e_hw_link_setup(&port->hw); /* 4.6.3 */
+	e1000e_stats_refresh(eth); /* 4.6.4: they go on counting */
+	rx_init(eth); /* 4.6.5 */
 	rctl = rx_mode(eth);
-	rc = e1000e_queues_start(eth);				/* 4.6.5, 4.6.6: the rings */
+	rc = e1000e_queues_start(eth); /* 4.6.5, 4.6.6: the rings */
 	if (rc < 0)
 		goto disown;
 	rc = intr_start(eth);
@@ -307,7 +349,7 @@ dev_start(struct rte_eth_dev *eth)
 	if (rc < 0)
 		goto stop_intr;
 
-	tx_init(&port->hw);					/* 4.6.6 */
+	tx_init(&port->hw); /* 4.6.6 */
 	port->rctl = rctl | E1000E_RCTL_EN;
 	apply_filters(eth);
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
@@ -387,7 +429,8 @@ is_removed(struct rte_eth_dev *eth)
 	return e1000e_hw_gone(&port->hw);
 }
 
-/* Both modes are read from eth->data, which ethdev sets after the call; so they are set here first. */
+/* Both modes are read from eth->data, which ethdev sets after the call; so they are set here first.
+ */
 static int
 set_mode(struct rte_eth_dev *eth, bool promiscuous, bool all_multicast)
 {
@@ -474,8 +517,10 @@ mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
 	if (!eth->data->dev_started)
 		return 0;
 	if (lpe && !eth->data->scattered_rx && !(port->rctl & E1000E_RCTL_LPE)) {
-		E1000E_LOG(ERR, port->hw.name, "an MTU of %u needs another receive function; stop the"
-			" port first", mtu);
+		E1000E_LOG(ERR, port->hw.name,
+			"an MTU of %u needs another receive function; stop the"
+			" port first",
+			mtu);
 		return -EBUSY;
 	}
 	port->rctl = lpe ? port->rctl | E1000E_RCTL_LPE : port->rctl & ~E1000E_RCTL_LPE;
@@ -502,7 +547,8 @@ vlan_offload_set(struct rte_eth_dev *eth, int mask)
 
 	if (mask & RTE_ETH_VLAN_STRIP_MASK) {
 		if (!strip && (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT)) {
-			E1000E_LOG(ERR, port->hw.name, "VLAN stripping cannot end while insertion is"
+			E1000E_LOG(ERR, port->hw.name,
+				"VLAN stripping cannot end while insertion is"
 				" on: the chip has one switch for both (CTRL.VME)");
 			return -EBUSY;
 		}
@@ -572,10 +618,9 @@ reta_update(struct rte_eth_dev *eth, struct rte_eth_rss_reta_entry64 *reta, uint
 	if (size != E1000E_RETA_ENTRIES)
 		return -EINVAL;
 	for (i = 0; i < size; i++)
-		if (reta[i / RTE_ETH_RETA_GROUP_SIZE].mask &
-				RTE_BIT64(i % RTE_ETH_RETA_GROUP_SIZE))
-			port->reta[i] = reta[i / RTE_ETH_RETA_GROUP_SIZE]
-						.reta[i % RTE_ETH_RETA_GROUP_SIZE];
+		if (reta[i / RTE_ETH_RETA_GROUP_SIZE].mask & RTE_BIT64(i % RTE_ETH_RETA_GROUP_SIZE))
+			port->reta[i] =
+				reta[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE];
 	e1000e_hw_rss_write(&port->hw, port->rss_key, port->reta, port->rss_hf);
 	return 0;
 }
@@ -589,8 +634,7 @@ reta_query(struct rte_eth_dev *eth, struct rte_eth_rss_reta_entry64 *reta, uint1
 	if (size != E1000E_RETA_ENTRIES)
 		return -EINVAL;
 	for (i = 0; i < size; i++)
-		if (reta[i / RTE_ETH_RETA_GROUP_SIZE].mask &
-				RTE_BIT64(i % RTE_ETH_RETA_GROUP_SIZE))
+		if (reta[i / RTE_ETH_RETA_GROUP_SIZE].mask & RTE_BIT64(i % RTE_ETH_RETA_GROUP_SIZE))
 			reta[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE] =
 				port->reta[i];
 	return 0;
@@ -746,7 +790,7 @@ parse_split(const char *key, const char *value, void *arg)
 	errno = 0;
 	split = value != NULL && isdigit((unsigned char)value[0]) ? strtoul(value, &end, 0) : 0;
 	if (errno != 0 || split < TX_SPLIT_MIN || split > TX_SPLIT_MAX || *end != '\0' ||
-			!rte_is_power_of_2(split))
+		!rte_is_power_of_2(split))
 		return -1;
 	*(uint32_t *)arg = split;
 	return 0;
@@ -766,8 +810,10 @@ parse_args(const struct vfio_pci_device *dev, struct e1000e_port *port)
 		return -ENOMEM; /* the bus has found it well-formed */
 	rc = rte_kvargs_process(kvlist, ARG_TX_SPLIT, parse_split, &port->tx_split);
 	if (rc < 0)
-		E1000E_LOG(ERR, dev->name, ARG_TX_SPLIT "=%s makes no sense; it takes a power of two from"
-			" %lu to %lu", rte_kvargs_get(kvlist, ARG_TX_SPLIT), TX_SPLIT_MIN, TX_SPLIT_MAX);
+		E1000E_LOG(ERR, dev->name,
+			ARG_TX_SPLIT "=%s makes no sense; it takes a power of two from"
+				     " %lu to %lu",
+			rte_kvargs_get(kvlist, ARG_TX_SPLIT), TX_SPLIT_MIN, TX_SPLIT_MAX);
 	rte_kvargs_free(kvlist);
 	return rc < 0 ? -EINVAL : 0;
 }
@@ -780,7 +826,8 @@ port_init(struct rte_eth_dev *eth, void *arg)
 	int rc;
 
 	if (dev->bar[0].addr == NULL || dev->bar[0].len < 0x20000) {
-		E1000E_LOG(ERR, dev->name, "BAR 0 cannot be mapped, so its registers are out of reach");
+		E1000E_LOG(ERR, dev->name,
+			"BAR 0 cannot be mapped, so its registers are out of reach");
 		return -ENODEV;
 	}
 	port->hw = (struct e1000e_hw){.regs = dev->bar[0].addr, .name = dev->name};
@@ -799,7 +846,8 @@ port_init(struct rte_eth_dev *eth, void *arg)
 	if (rc < 0)
 		return rc;
 
-	eth->data->mac_addrs = rte_zmalloc("e1000e mac", E1000E_RAR_ENTRIES * RTE_ETHER_ADDR_LEN, 0);
+	eth->data->mac_addrs =
+		rte_zmalloc("e1000e mac", E1000E_RAR_ENTRIES * RTE_ETHER_ADDR_LEN, 0);
 	if (eth->data->mac_addrs == NULL)
 		return -ENOMEM;
 	rc = e1000e_hw_mac_read(&port->hw, &eth->data->mac_addrs[0]);
@@ -818,16 +866,16 @@ port_init(struct rte_eth_dev *eth, void *arg)
 	eth->tx_descriptor_status = e1000e_tx_descriptor_status;
 	eth->intr_handle = dev->intr_handle;
 	eth->data->numa_node = dev->device.numa_node;
-	eth->data->dev_flags |= RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_INTR_RMV |
-		RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
+	eth->data->dev_flags |=
+		RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_INTR_RMV | RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
 	return 0;
 }
 
 static int
 e1000e_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
 {
-	int rc = rte_eth_dev_create(&dev->device, dev->name, sizeof(struct e1000e_port), NULL, NULL,
-		port_init, dev);
+	int rc = rte_eth_dev_create(
+		&dev->device, dev->name, sizeof(struct e1000e_port), NULL, NULL, port_init, dev);
 
 	if (rc == 0)
 		e1000e_secondary_serve(dev->name);
@@ -869,7 +917,8 @@ e1000e_remove(struct vfio_pci_device *dev)
 		return 0;
 	}
 	if (eth->data->dev_started && !is_removed(eth)) {
-		E1000E_LOG(ERR, dev->name, "port %u is running; stop it before its device is taken away",
+		E1000E_LOG(ERR, dev->name,
+			"port %u is running; stop it before its device is taken away",
 			eth->data->port_id);
 		return -EBUSY;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How is the chip brought to a known state and told what to take? Section 4.6 of the data sheet, in its
- * order, and the filters of 7.1. Nothing here knows of queues or of DPDK's ports.
+ * How is the chip brought to a known state and told what to take? Section 4.6 of the data sheet, in
+ * its order, and the filters of 7.1. Nothing here knows of queues or of DPDK's ports.
  */
 
 #include <errno.h>
@@ -103,8 +103,9 @@ e1000e_hw_reset(const struct e1000e_hw *hw)
 	ctrl = e1000e_read(hw, E1000E_CTRL);
 	e1000e_write(hw, E1000E_CTRL, ctrl | E1000E_CTRL_GIO_MASTER_DISABLE);
 	if (wait_for(hw, E1000E_STATUS, E1000E_STATUS_GIO_MASTER, false, MASTER_WAIT_US,
-			MASTER_WAIT_TRIES) < 0)
-		E1000E_LOG(WARNING, hw->name, "requests are still pending; it is reset all the same");
+		    MASTER_WAIT_TRIES) < 0)
+		E1000E_LOG(
+			WARNING, hw->name, "requests are still pending; it is reset all the same");
 	e1000e_write(hw, E1000E_CTRL, ctrl | E1000E_CTRL_RST);
 	rte_delay_us(RESET_WAIT_US);
 	/* The chip reads its NVM after a reset (4.2). QEMU's shows neither this nor a failure. */
@@ -159,8 +160,8 @@ e1000e_hw_mac_write(const struct e1000e_hw *hw, unsigned int i, const struct rte
 
 	/* The low half first: the entry is valid once the high half is there. */
 	e1000e_write(hw, E1000E_RAH(i), 0);
-	e1000e_write(hw, E1000E_RAL(i), b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
-		(uint32_t)b[3] << 24);
+	e1000e_write(hw, E1000E_RAL(i),
+		b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24);
 	e1000e_write(hw, E1000E_RAH(i), b[4] | (uint32_t)b[5] << 8 | E1000E_RAH_AV);
 }
 
@@ -217,8 +218,8 @@ e1000e_hw_link_get(const struct e1000e_hw *hw, struct rte_eth_link *link)
 		return;
 	link->link_status = RTE_ETH_LINK_UP;
 	link->link_speed = speeds[E1000E_STATUS_SPEED(status)];
-	link->link_duplex = status & E1000E_STATUS_FD ? RTE_ETH_LINK_FULL_DUPLEX :
-							RTE_ETH_LINK_HALF_DUPLEX;
+	link->link_duplex =
+		status & E1000E_STATUS_FD ? RTE_ETH_LINK_FULL_DUPLEX : RTE_ETH_LINK_HALF_DUPLEX;
 }
 
 void
@@ -232,8 +233,8 @@ e1000e_hw_vlan_strip(const struct e1000e_hw *hw, bool on)
 }
 
 void
-e1000e_hw_rss_write(const struct e1000e_hw *hw, const uint8_t *key, const uint8_t *reta,
-	uint64_t rss_hf)
+e1000e_hw_rss_write(
+	const struct e1000e_hw *hw, const uint8_t *key, const uint8_t *reta, uint64_t rss_hf)
 {
 	uint32_t mrqc = E1000E_MRQC_RSS, word;
 	unsigned int i, j;

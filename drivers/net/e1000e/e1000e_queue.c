@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What is a queue made of, and how does hardware learn of it? Rings come from the device's container, and
- * buffers must be of memory that the container knows.
+ * What is a queue made of, and how does hardware learn of it? Rings come from the device's
+ * container, and buffers must be of memory that the container knows.
  */
 
 #include <errno.h>
@@ -18,8 +18,9 @@
 #include "e1000e.h"
 
 /*
- * Of a receive ring a quarter, but no more than this, waits for new buffers before the tail moves, if the application leaves it to
- * us: each write of the tail is a transaction on the bus, and what waits is missing in the ring.
+ * Of a receive ring a quarter, but no more than this, waits for new buffers before the tail moves,
+ * if the application leaves it to us: each write of the tail is a transaction on the bus, and what
+ * waits is missing in the ring.
  */
 #define RX_HOLD_MAX 128
 /* Buffers taken from the pool at once: few enough for any lcore's cache of mbufs. */
@@ -82,8 +83,9 @@ check_n_desc(const struct e1000e_port *port, const char *what, uint16_t n)
 {
 	if (n >= E1000E_MIN_DESC && n <= E1000E_MAX_DESC && n % E1000E_DESC_MULTIPLE == 0)
 		return 0;
-	E1000E_LOG(ERR, port->hw.name, "a %s of %u descriptors cannot be: from %u to %u, a multiple of %u",
-		what, n, E1000E_MIN_DESC, E1000E_MAX_DESC, E1000E_DESC_MULTIPLE);
+	E1000E_LOG(ERR, port->hw.name,
+		"a %s of %u descriptors cannot be: from %u to %u, a multiple of %u", what, n,
+		E1000E_MIN_DESC, E1000E_MAX_DESC, E1000E_DESC_MULTIPLE);
 	return -EINVAL;
 }
 
@@ -104,8 +106,7 @@ check_mbuf(struct rte_mempool *pool, void *arg, void *obj, unsigned int index)
 	if (check->stranger != NULL)
 		return;
 	if (dmamap_va2iova(check->container, buf) != iova ||
-			dmamap_va2iova(check->container, buf + m->buf_len - 1) !=
-				iova + m->buf_len - 1)
+		dmamap_va2iova(check->container, buf + m->buf_len - 1) != iova + m->buf_len - 1)
 		check->stranger = m;
 }
 
@@ -117,10 +118,12 @@ check_pool(const struct e1000e_port *port, struct rte_mempool *pool)
 	rte_mempool_obj_iter(pool, check_mbuf, &check);
 	if (check.stranger == NULL)
 		return 0;
-	E1000E_LOG(ERR, port->hw.name, "pool %s is not in container %s: no device reaches its buffer %p at"
-		" IOVA 0x%" PRIx64 "; make it with dmamap_pktmbuf_pool_create(), of memory of the EAL's (without"
-		" eal_memory=0), or rte_dev_dma_map() its memory before", pool->name,
-		dmamap_container_name(check.container), check.stranger->buf_addr,
+	E1000E_LOG(ERR, port->hw.name,
+		"pool %s is not in container %s: no device reaches its buffer %p at"
+		" IOVA 0x%" PRIx64
+		"; make it with dmamap_pktmbuf_pool_create(), of memory of the EAL's (without"
+		" eal_memory=0), or rte_dev_dma_map() its memory before",
+		pool->name, dmamap_container_name(check.container), check.stranger->buf_addr,
 		rte_mbuf_iova_get(check.stranger));
 	return -EINVAL;
 }
@@ -175,7 +178,8 @@ check_rx_conf(const struct e1000e_port *port, uint16_t n_desc, uint16_t free_thr
 	if (rc < 0)
 		return rc;
 	if (conf->rx_deferred_start) {
-		E1000E_LOG(ERR, port->hw.name, "the chip starts all receive queues at once: no deferred"
+		E1000E_LOG(ERR, port->hw.name,
+			"the chip starts all receive queues at once: no deferred"
 			" start");
 		return -EINVAL;
 	}
@@ -192,7 +196,8 @@ e1000e_rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	const struct rte_eth_rxconf *conf, struct rte_mempool *pool)
 {
 	struct e1000e_port *port = eth->data->dev_private;
-	uint16_t free_thresh = conf->rx_free_thresh != 0 ? conf->rx_free_thresh : RTE_MIN(n_desc / 4, RX_HOLD_MAX);
+	uint16_t free_thresh =
+		conf->rx_free_thresh != 0 ? conf->rx_free_thresh : RTE_MIN(n_desc / 4, RX_HOLD_MAX);
 	struct e1000e_rxq *q;
 	int rc = check_rx_conf(port, n_desc, free_thresh, conf, pool);
 
@@ -205,7 +210,8 @@ e1000e_rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	q = rte_zmalloc_socket("e1000e rxq", sizeof(*q), RTE_CACHE_LINE_SIZE, node);
 	if (q == NULL)
 		return -ENOMEM;
-	q->sw = rte_zmalloc_socket("e1000e rxq sw", n_desc * sizeof(*q->sw), RTE_CACHE_LINE_SIZE, node);
+	q->sw = rte_zmalloc_socket(
+		"e1000e rxq sw", n_desc * sizeof(*q->sw), RTE_CACHE_LINE_SIZE, node);
 	if (q->sw == NULL) {
 		rte_free(q);
 		return -ENOMEM;
@@ -236,8 +242,9 @@ rx_drop_buffers(struct e1000e_rxq *q)
 		if (q->sw[i] == NULL)
 			continue;
 		/* Those that the application has are not ours: [refill, next) was consumed. */
-		if (q->hold > 0 && (uint16_t)(i >= q->refill ? i - q->refill :
-					    i + q->n_desc - q->refill) < q->hold) {
+		if (q->hold > 0 &&
+			(uint16_t)(i >= q->refill ? i - q->refill : i + q->n_desc - q->refill) <
+				q->hold) {
 			q->sw[i] = NULL;
 			continue;
 		}
@@ -272,20 +279,24 @@ check_tx_conf(const struct e1000e_port *port, uint16_t n_desc, uint16_t rs, uint
 	if (rc < 0)
 		return rc;
 	if (conf->tx_deferred_start) {
-		E1000E_LOG(ERR, port->hw.name, "the chip starts all transmit queues at once: no deferred"
+		E1000E_LOG(ERR, port->hw.name,
+			"the chip starts all transmit queues at once: no deferred"
 			" start");
 		return -EINVAL;
 	}
 	/* A batch must close before the ring is full, and leave room for the largest packet. */
 	if (rs == 0 || rs > n_desc / 2 || free_thresh == 0 || free_thresh > n_desc - rs - 1) {
-		E1000E_LOG(ERR, port->hw.name, "tx_rs_thresh %u and tx_free_thresh %u do not fit %u"
-			" descriptors: at most %u, and at most the rest", rs, free_thresh, n_desc,
-			n_desc / 2);
+		E1000E_LOG(ERR, port->hw.name,
+			"tx_rs_thresh %u and tx_free_thresh %u do not fit %u"
+			" descriptors: at most %u, and at most the rest",
+			rs, free_thresh, n_desc, n_desc / 2);
 		return -EINVAL;
 	}
 	if (rs > 1 && conf->tx_thresh.wthresh > 0) {
-		E1000E_LOG(ERR, port->hw.name, "tx_thresh.wthresh %u delays the reports that tx_rs_thresh"
-			" %u waits for; one of them must be 0 or 1", conf->tx_thresh.wthresh, rs);
+		E1000E_LOG(ERR, port->hw.name,
+			"tx_thresh.wthresh %u delays the reports that tx_rs_thresh"
+			" %u waits for; one of them must be 0 or 1",
+			conf->tx_thresh.wthresh, rs);
 		return -EINVAL;
 	}
 	return 0;
@@ -297,7 +308,8 @@ e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 {
 	struct e1000e_port *port = eth->data->dev_private;
 	uint16_t rs = conf->tx_rs_thresh != 0 ? conf->tx_rs_thresh : RTE_MIN(32, n_desc / 4);
-	uint16_t free_thresh = conf->tx_free_thresh != 0 ? conf->tx_free_thresh : RTE_MIN(32, n_desc / 4);
+	uint16_t free_thresh =
+		conf->tx_free_thresh != 0 ? conf->tx_free_thresh : RTE_MIN(32, n_desc / 4);
 	struct e1000e_txq *q;
 	int rc = check_tx_conf(port, n_desc, rs, free_thresh, conf);
 
@@ -310,9 +322,10 @@ e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	q = rte_zmalloc_socket("e1000e txq", sizeof(*q), RTE_CACHE_LINE_SIZE, node);
 	if (q == NULL)
 		return -ENOMEM;
-	q->sw = rte_zmalloc_socket("e1000e txq sw", n_desc * sizeof(*q->sw), RTE_CACHE_LINE_SIZE, node);
-	q->last = rte_zmalloc_socket("e1000e txq last", n_desc * sizeof(*q->last), RTE_CACHE_LINE_SIZE,
-		node);
+	q->sw = rte_zmalloc_socket(
+		"e1000e txq sw", n_desc * sizeof(*q->sw), RTE_CACHE_LINE_SIZE, node);
+	q->last = rte_zmalloc_socket(
+		"e1000e txq last", n_desc * sizeof(*q->last), RTE_CACHE_LINE_SIZE, node);
 	if (q->sw == NULL || q->last == NULL) {
 		rte_free(q->last);
 		rte_free(q->sw);
@@ -396,8 +409,10 @@ rx_fill(struct e1000e_port *port, struct e1000e_rxq *q)
 	uint16_t i;
 
 	if (rte_mempool_get_bulk(q->pool, (void **)q->sw, q->n_desc) < 0) {
-		E1000E_LOG(ERR, port->hw.name, "pool %s has no %u mbufs left for receive queue %u; make"
-			" it larger", q->pool->name, q->n_desc, q->id);
+		E1000E_LOG(ERR, port->hw.name,
+			"pool %s has no %u mbufs left for receive queue %u; make"
+			" it larger",
+			q->pool->name, q->n_desc, q->id);
 		memset(q->sw, 0, q->n_desc * sizeof(*q->sw));
 		return -ENOMEM;
 	}

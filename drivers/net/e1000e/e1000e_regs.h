@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does the chip look like? Registers and descriptors of the Intel 82574L, each with its section of
- * the "Intel 82574 GbE Controller Family Datasheet", revision 3.4.
+ * What does the chip look like? Registers and descriptors of the Intel 82574L, each with its
+ * section of the "Intel 82574 GbE Controller Family Datasheet", revision 3.4.
  */
 
 #ifndef E1000E_REGS_H
@@ -105,9 +105,9 @@
 #define E1000E_RDTR 0x02820
 #define E1000E_RXDCTL(q) (0x02828 + 0x100 * (q))
 #define E1000E_RADV 0x0282C
-#define E1000E_DCTL_PTHRESH(n) E1000E_FIELD((n) & 0x3F, 0)
-#define E1000E_DCTL_HTHRESH(n) E1000E_FIELD((n) & 0x3F, 8)
-#define E1000E_DCTL_WTHRESH(n) E1000E_FIELD((n) & 0x3F, 16)
+#define E1000E_DCTL_PTHRESH(n) E1000E_FIELD((n)&0x3F, 0)
+#define E1000E_DCTL_HTHRESH(n) E1000E_FIELD((n)&0x3F, 8)
+#define E1000E_DCTL_WTHRESH(n) E1000E_FIELD((n)&0x3F, 16)
 #define E1000E_DCTL_GRAN RTE_BIT32(24) /* thresholds count descriptors, not cache lines */
 
 #define E1000E_RXCSUM 0x05000
@@ -172,11 +172,11 @@
 /**@{*/
 #define E1000E_QUEUES 2
 #define E1000E_DESC_LEN 16
-#define E1000E_RING_ALIGN 128	/* of base and length: xDBAL, xDLEN (10.2.5, 10.2.6) */
+#define E1000E_RING_ALIGN 128 /* of base and length: xDBAL, xDLEN (10.2.5, 10.2.6) */
 #define E1000E_DESC_MULTIPLE (E1000E_RING_ALIGN / E1000E_DESC_LEN)
 #define E1000E_MIN_DESC 32
 #define E1000E_MAX_DESC 4096
-#define E1000E_MAX_FRAME 9234	/* the largest frame with FCS ("9 KB jumbo frame support") */
+#define E1000E_MAX_FRAME 9234 /* the largest frame with FCS ("9 KB jumbo frame support") */
 #define E1000E_MAX_FRAME_NO_LPE 1522 /* with RCTL.LPE clear, with FCS (10.2.5) */
 #define E1000E_MAX_TX_SEGS 60
 /**@}*/
@@ -223,18 +223,18 @@ _Static_assert(offsetof(union e1000e_rx_desc, wb.len) == 12, "7.1.4: length at b
 union e1000e_tx_desc {
 	struct {
 		rte_le64_t addr;
-		rte_le32_t cmd;	   /**< length, type and commands */
+		rte_le32_t cmd; /**< length, type and commands */
 		rte_le32_t status; /**< status, packet options, VLAN tag */
 	} data;
 	struct {
-		uint8_t ipcss;	  /**< where the IP header starts */
-		uint8_t ipcso;	  /**< where its checksum goes */
+		uint8_t ipcss; /**< where the IP header starts */
+		uint8_t ipcso; /**< where its checksum goes */
 		rte_le16_t ipcse; /**< its last byte */
-		uint8_t tucss;	  /**< where the TCP or UDP header starts */
-		uint8_t tucso;	  /**< where its checksum goes */
+		uint8_t tucss; /**< where the TCP or UDP header starts */
+		uint8_t tucso; /**< where its checksum goes */
 		rte_le16_t tucse; /**< the last byte covered; 0: the end of the packet */
 		rte_le32_t cmd;
-		rte_le32_t seg;	  /**< segmentation: not used */
+		rte_le32_t seg; /**< segmentation: not used */
 	} ctx;
 };
 _Static_assert(sizeof(union e1000e_tx_desc) == E1000E_DESC_LEN, "7.2: 16 bytes");

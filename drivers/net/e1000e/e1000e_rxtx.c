@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do packets come in and go out? The fast path: no lock, no system call, no allocation but from the
- * pool, no register read; a doorbell serves many descriptors, and a report many packets.
+ * How do packets come in and go out? The fast path: no lock, no system call, no allocation but from
+ * the pool, no register read; a doorbell serves many descriptors, and a report many packets.
  */
 
 #include <errno.h>
@@ -64,9 +64,11 @@ e1000e_rx_flags(uint32_t status, uint32_t mrq)
 	return rx_flags(status, mrq);
 }
 
-/* A packet type for each combination of UDPCS and L4CS: TCP or UDP is told apart only by which checksum was looked at. */
+/* A packet type for each combination of UDPCS and L4CS: TCP or UDP is told apart only by which
+ * checksum was looked at. */
 #define SAME_L4(type, ptype)                                                                       \
-	[type] = (ptype), [0x10 + (type)] = (ptype), [0x20 + (type)] = (ptype), [0x30 + (type)] = (ptype)
+	[type] = (ptype), [0x10 + (type)] = (ptype), [0x20 + (type)] = (ptype),                    \
+	[0x30 + (type)] = (ptype)
 #define EACH_L4(type, ptype)                                                                       \
 	[type] = (ptype), [0x10 + (type)] = (ptype), [0x20 + (type)] = (ptype) | RTE_PTYPE_L4_TCP, \
 	[0x30 + (type)] = (ptype) | RTE_PTYPE_L4_UDP
@@ -74,20 +76,24 @@ e1000e_rx_flags(uint32_t status, uint32_t mrq)
 static __rte_always_inline uint32_t
 rx_ptype(uint32_t status)
 {
-	/* Index: packet type of the extended status (7.1.4), which is what the chip parsed; UDPCS, L4CS. */
+	/* Index: packet type of the extended status (7.1.4), which is what the chip parsed; UDPCS,
+	 * L4CS. */
 	static const uint32_t l3_l4[64] = {
 		SAME_L4(0x1, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN),
 		EACH_L4(0x2, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN),
-		SAME_L4(0x3, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_TUNNEL_IP |
-			RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN),
-		SAME_L4(0x4, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_TUNNEL_IP |
-			RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN),
+		SAME_L4(0x3,
+			RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_TUNNEL_IP |
+				RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN),
+		SAME_L4(0x4,
+			RTE_PTYPE_L3_IPV4_EXT_UNKNOWN | RTE_PTYPE_TUNNEL_IP |
+				RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN),
 		SAME_L4(0x5, RTE_PTYPE_L3_IPV6_EXT_UNKNOWN),
 		EACH_L4(0x6, RTE_PTYPE_L3_IPV6_EXT_UNKNOWN),
 	};
 
 	return RTE_PTYPE_L2_ETHER |
-		l3_l4[((status >> E1000E_RXD_PKT_TYPE_SHIFT) & 0xF) | (status & (E1000E_RXD_UDPCS | E1000E_RXD_L4CS))];
+		l3_l4[((status >> E1000E_RXD_PKT_TYPE_SHIFT) & 0xF) |
+			(status & (E1000E_RXD_UDPCS | E1000E_RXD_L4CS))];
 }
 
 uint32_t
@@ -126,7 +132,8 @@ rx_refill(struct e1000e_rxq *q)
 
 	while (q->hold >= q->bulk && rx_refill_run(q))
 		;
-	/* The tail is the last one with a buffer; the barrier of rte_write32() is for the descriptors. */
+	/* The tail is the last one with a buffer; the barrier of rte_write32() is for the
+	 * descriptors. */
 	if (q->refill != before)
 		rte_write32((q->refill == 0 ? q->n_desc : q->refill) - 1, q->tail_reg);
 }
@@ -271,8 +278,8 @@ e1000e_rx_descriptor_status(void *queue, uint16_t offset)
 		return RTE_ETH_RX_DESC_UNAVAIL;
 	if (at >= q->n_desc)
 		at -= q->n_desc;
-	return rte_le_to_cpu_32(q->ring[at].wb.status) & E1000E_RXD_DD ? RTE_ETH_RX_DESC_DONE :
-									 RTE_ETH_RX_DESC_AVAIL;
+	return rte_le_to_cpu_32(q->ring[at].wb.status) & E1000E_RXD_DD ? RTE_ETH_RX_DESC_DONE
+								       : RTE_ETH_RX_DESC_AVAIL;
 }
 
 static __rte_always_inline uint32_t
@@ -282,7 +289,7 @@ tx_ctx_key(const struct rte_mbuf *m)
 	uint32_t key;
 
 	if (!(flags & RTE_MBUF_F_TX_IP_CKSUM) && l4 != RTE_MBUF_F_TX_TCP_CKSUM &&
-			l4 != RTE_MBUF_F_TX_UDP_CKSUM)
+		l4 != RTE_MBUF_F_TX_UDP_CKSUM)
 		return 0;
 	key = m->l2_len | (uint32_t)m->l3_len << KEY_L3_SHIFT;
 	if (flags & RTE_MBUF_F_TX_IP_CKSUM)
@@ -318,8 +325,9 @@ e1000e_tx_ctx_fill(uint32_t key, union e1000e_tx_desc *desc)
 	if (key & KEY_TCP)
 		cmd |= E1000E_TXD_CTX_TCP;
 	desc->ctx.tucss = l2 + l3;
-	desc->ctx.tucso = l2 + l3 + (key & KEY_TCP ? offsetof(struct rte_tcp_hdr, cksum) :
-						     offsetof(struct rte_udp_hdr, dgram_cksum));
+	desc->ctx.tucso = l2 + l3 +
+		(key & KEY_TCP ? offsetof(struct rte_tcp_hdr, cksum)
+			       : offsetof(struct rte_udp_hdr, dgram_cksum));
 	desc->ctx.cmd = rte_cpu_to_le_32(cmd);
 }
 
@@ -378,7 +386,8 @@ tx_free_range(const struct e1000e_txq *q, uint16_t at, uint16_t n)
 		tx_free_any(q->sw + at, n);
 }
 
-/* Take back the oldest batch if hardware has reported it. @return its number of descriptors; 0: it has not. */
+/* Take back the oldest batch if hardware has reported it. @return its number of descriptors; 0: it
+ * has not. */
 static uint16_t
 tx_clean_batch(struct e1000e_txq *q)
 {
@@ -416,7 +425,8 @@ tx_close_batch(struct e1000e_txq *q, uint16_t at)
 	q->in_batch = 0;
 }
 
-/* Write a packet's context descriptor, if the last one says something else. @return the next descriptor. */
+/* Write a packet's context descriptor, if the last one says something else. @return the next
+ * descriptor. */
 static inline uint16_t
 tx_put_context(struct e1000e_txq *q, uint32_t key)
 {
@@ -434,7 +444,8 @@ tx_put_context(struct e1000e_txq *q, uint32_t key)
 }
 
 static inline void
-tx_put_piece(struct e1000e_txq *q, uint16_t at, rte_iova_t iova, uint32_t len, uint32_t cmd, uint32_t status)
+tx_put_piece(struct e1000e_txq *q, uint16_t at, rte_iova_t iova, uint32_t len, uint32_t cmd,
+	uint32_t status)
 {
 	volatile union e1000e_tx_desc *d = &q->ring[at];
 
@@ -450,7 +461,8 @@ tx_put_segment(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t c
 	q->sw[at] = m;
 }
 
-/* A segment, cut at borders if that was asked for. Its buffer is free when the last piece is out. @return the last descriptor. */
+/* A segment, cut at borders if that was asked for. Its buffer is free when the last piece is out.
+ * @return the last descriptor. */
 static uint16_t
 tx_put_pieces(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd, uint32_t status)
 {
@@ -477,7 +489,8 @@ tx_cuts(const struct e1000e_txq *q, const struct rte_mbuf *m)
 
 	for (; m != NULL; m = m->next)
 		if (m->data_len > 0)
-			n += ((rte_mbuf_data_iova(m) & (q->split - 1)) + m->data_len - 1) / q->split;
+			n += ((rte_mbuf_data_iova(m) & (q->split - 1)) + m->data_len - 1) /
+				q->split;
 	return RTE_MIN(n, (uint32_t)E1000E_MAX_DESC);
 }
 
@@ -598,7 +611,7 @@ e1000e_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t n)
 			break;
 		}
 		if (m->ol_flags & TX_UNSUPPORTED ||
-				(m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_SCTP_CKSUM) {
+			(m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_SCTP_CKSUM) {
 			rte_errno = ENOTSUP;
 			break;
 		}
@@ -630,9 +643,9 @@ e1000e_tx_descriptor_status(void *queue, uint16_t offset)
 		last = q->last[batch];
 		seen += last >= batch ? last - batch + 1 : q->n_desc - batch + last + 1;
 		if (from_clean < seen)
-			return rte_le_to_cpu_32(q->ring[last].data.status) & E1000E_TXD_DD ?
-				RTE_ETH_TX_DESC_DONE :
-				RTE_ETH_TX_DESC_FULL;
+			return rte_le_to_cpu_32(q->ring[last].data.status) & E1000E_TXD_DD
+				? RTE_ETH_TX_DESC_DONE
+				: RTE_ETH_TX_DESC_FULL;
 		batch = tx_next(q, last);
 	}
 	return RTE_ETH_TX_DESC_FULL;

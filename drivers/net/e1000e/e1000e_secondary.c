@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do other processes of the program see a port? They read what it shares; the chip's counters, which its registers hold, are
- * fetched by the primary process when one asks it to. Only that one moves packets.
+ * How do other processes of the program see a port? They read what it shares; the chip's counters,
+ * which its registers hold, are fetched by the primary process when one asks it to. Only that one
+ * moves packets.
  */
 
 #include <errno.h>
@@ -31,7 +32,7 @@ answer(const struct rte_mp_msg *msg, const void *peer)
 	int rc = -EINVAL;
 
 	if (msg->len_param > 0 && msg->len_param < RTE_MP_MAX_PARAM_LEN &&
-			msg->param[msg->len_param - 1] == '\0')
+		msg->param[msg->len_param - 1] == '\0')
 		eth = rte_eth_dev_allocated((const char *)msg->param);
 	if (eth != NULL)
 		rc = e1000e_is_ours(eth) ? e1000e_stats_refresh(eth) : -ENODEV;
@@ -55,8 +56,8 @@ e1000e_secondary_ask(const struct rte_eth_dev *eth)
 		memcpy(&rc, replies.msgs[0].param, sizeof(rc));
 	free(replies.msgs);
 	if (rc < 0)
-		E1000E_LOG(ERR, eth->data->name, "the primary process does not fetch the counters: %s",
-			rte_strerror(-rc));
+		E1000E_LOG(ERR, eth->data->name,
+			"the primary process does not fetch the counters: %s", rte_strerror(-rc));
 	return rc;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What was counted? Packets and bytes by the queues, exactly and without the FCS; everything else by the
- * chip (10.2.7), whose registers clear when read and are summed up here.
+ * What was counted? Packets and bytes by the queues, exactly and without the FCS; everything else
+ * by the chip (10.2.7), whose registers clear when read and are summed up here.
  */
 
 #include <errno.h>
@@ -13,12 +13,18 @@
 
 #include "e1000e.h"
 
-/* A counter of the chip. A wide one has its high half behind the low one, and is cleared by reading that. */
+/* A counter of the chip. A wide one has its high half behind the low one, and is cleared by reading
+ * that. */
 struct counter {
 	const char *name;
 	uint16_t reg;
 	bool wide;
-	enum { COUNT_ONLY, COUNT_MISSED, COUNT_RX_ERROR, COUNT_TX_ERROR } part_of; /* of the basic statistics */
+	enum {
+		COUNT_ONLY,
+		COUNT_MISSED,
+		COUNT_RX_ERROR,
+		COUNT_TX_ERROR
+	} part_of; /* of the basic statistics */
 };
 
 static const struct counter counters[] = {

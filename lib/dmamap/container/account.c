@@ -24,8 +24,12 @@ walk_zone(const struct walk *w, const struct dmamap_zone *z)
 
 	dmamap_zone_info(z, &info);
 	for (i = 0; i < info.n_nodes && rc == 0; i++) {
-		memory = (struct dmamap_memory){.container = z->c->name, .zone = info.name, .owner = info.owner,
-			.kind = info.kind, .page_size = info.page_size, .node = info.nodes[i].node,
+		memory = (struct dmamap_memory){.container = z->c->name,
+			.zone = info.name,
+			.owner = info.owner,
+			.kind = info.kind,
+			.page_size = info.page_size,
+			.node = info.nodes[i].node,
 			.len = info.nodes[i].len};
 		rc = w->fn(&memory, w->arg);
 	}
@@ -37,7 +41,8 @@ static int
 walk_foreign(const struct walk *w, const struct dmamap_container *c)
 {
 	static const char *const names[] = {"mapped", "registered", "idle"};
-	struct dmamap_memory memory = {.container = c->name, .owner = c->name, .kind = DMAMAP_PAGES_FOREIGN, .node = -1};
+	struct dmamap_memory memory = {
+		.container = c->name, .owner = c->name, .kind = DMAMAP_PAGES_FOREIGN, .node = -1};
 	uint64_t len[RTE_DIM(names)] = {0};
 	const struct dm_mapping *m;
 	unsigned int i;

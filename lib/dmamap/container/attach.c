@@ -51,10 +51,11 @@ dm_refresh(struct dmamap_container *c)
 	TAILQ_FOREACH(d, &c->domains, next)
 		page_sizes &= d->info.page_sizes;
 	if (page_sizes == 0)
-		return DM_FAIL(EINVAL, "container %s: the domains have no page size in common",
-			c->name);
+		return DM_FAIL(
+			EINVAL, "container %s: the domains have no page size in common", c->name);
 	rc = dm_usable_ranges(c, &usable);
-	/* To be told the same again, the allocator would empty its caches and look at all that is live. */
+	/* To be told the same again, the allocator would empty its caches and look at all that is
+	 * live. */
 	if (rc == 0 && (page_sizes != c->page_sizes || !same_ranges(&usable, &c->usable)))
 		rc = dm_iova_set_usable(c->space, &usable, page_sizes, &conflict);
 	if (rc == -EADDRINUSE)
@@ -69,7 +70,8 @@ dm_refresh(struct dmamap_container *c)
 	return 0;
 }
 
-/** The same after a device has left: what remains can only have grown, so a failure loses nothing. */
+/** The same after a device has left: what remains can only have grown, so a failure loses nothing.
+ */
 static void
 refresh_after_leave(struct dmamap_container *c, struct dm_domain *d)
 {
@@ -106,9 +108,10 @@ dm_replay(struct dmamap_container *c, struct dm_domain *d)
 	int rc;
 
 	if (d->info.entries_left < c->n_mappings)
-		return DM_FAIL(ENOSPC, "container %s: replay needs %" PRIu64 " map entries, domain "
-			"%u has %" PRIu64, c->name, c->n_mappings, d->dom->id,
-			d->info.entries_left);
+		return DM_FAIL(ENOSPC,
+			"container %s: replay needs %" PRIu64 " map entries, domain "
+			"%u has %" PRIu64,
+			c->name, c->n_mappings, d->dom->id, d->info.entries_left);
 	rc = dm_domain_charges(c, d) ? dm_pin_memlock_check(c->mapped_len, c->name) : 0;
 	if (rc < 0)
 		return rc;
@@ -140,7 +143,8 @@ make_domain(struct dmamap_container *c, struct dm_iommu_dev *dev, struct dm_doma
 	d->dom->id = c->next_domain_id;
 	rc = ops->attach(d->dom, dev);
 	if (rc == -EINVAL || rc == -EADDRINUSE)
-		DM_LOG(ERR, "container %s: the kernel takes %s into no domain, not even one of its own",
+		DM_LOG(ERR,
+			"container %s: the kernel takes %s into no domain, not even one of its own",
 			c->name, dev->name);
 	if (rc < 0)
 		goto free_domain;
@@ -186,7 +190,8 @@ join_new_domain(struct dmamap_container *c, struct dmamap_device *dev)
 	return 0;
 }
 
-/** Of a device that cannot be attached: what else is in its way? Only a domain of its own tells what its IOMMU translates. */
+/** Of a device that cannot be attached: what else is in its way? Only a domain of its own tells
+ * what its IOMMU translates. */
 static void
 look_further(struct dmamap_container *c, struct dm_iommu_dev *dev)
 {
@@ -198,7 +203,8 @@ look_further(struct dmamap_container *c, struct dm_iommu_dev *dev)
 	drop_domain(d, dev);
 }
 
-/** Let a device join a domain, which may be one that came with a merge, of another backend instance. */
+/** Let a device join a domain, which may be one that came with a merge, of another backend
+ * instance. */
 static int
 join_domain(struct dmamap_device *d, struct dm_domain *domain)
 {
@@ -229,8 +235,10 @@ join(struct dmamap_container *c, struct dmamap_device *d)
 	if (domain != NULL) {
 		rc = join_domain(d, domain);
 		if (rc == -EINVAL || rc == -EADDRINUSE)
-			DM_LOG(ERR, "container %s: domain %u does not take %s, though its group is "
-				"there", c->name, domain->dom->id, d->dev->name);
+			DM_LOG(ERR,
+				"container %s: domain %u does not take %s, though its group is "
+				"there",
+				c->name, domain->dom->id, d->dev->name);
 		return rc;
 	}
 	if (c->conf.sharing == DMAMAP_ISOLATE)
@@ -258,7 +266,8 @@ refresh_mask(struct dmamap_container *c)
 			c->mask_last = RTE_MIN(c->mask_last, (UINT64_C(1) << d->mask_bits) - 1);
 }
 
-/** Take a device out of its domain, and the domain out of the container if that was the last one. */
+/** Take a device out of its domain, and the domain out of the container if that was the last one.
+ */
 static void
 leave(struct dmamap_container *c, struct dmamap_device *dev)
 {
@@ -321,8 +330,8 @@ undo:
 	leave(c, d);
 report:
 	if (dm_conflicts_any(c))
-		rc = dm_conflicts_report(c, "attach", d->dev->name,
-			"unmap it, or attach before mapping");
+		rc = dm_conflicts_report(
+			c, "attach", d->dev->name, "unmap it, or attach before mapping");
 put:
 	d->dev->iommu->ops->dev_put(d->dev);
 	d->dev = NULL;
@@ -348,7 +357,8 @@ dmamap_container_attach(struct dmamap_container *c, const char *name, struct dma
 	int rc;
 
 	if (c == NULL || name == NULL || out == NULL || strlen(name) >= sizeof(d->spec))
-		return DM_FAIL(EINVAL, "attach: no container, device or place for the result, or too "
+		return DM_FAIL(EINVAL,
+			"attach: no container, device or place for the result, or too "
 			"long a name");
 	d = calloc(1, sizeof(*d));
 	if (d == NULL)
@@ -381,8 +391,10 @@ dmamap_container_detach(struct dmamap_device *d)
 	dm_lock(c);
 	if (__atomic_load_n(&d->holds, __ATOMIC_ACQUIRE) != 0) {
 		dm_unlock(c);
-		return DM_FAIL(EBUSY, "container %s: cannot detach %s while it is running: stop it "
-			"first", c->name, d->dev->name);
+		return DM_FAIL(EBUSY,
+			"container %s: cannot detach %s while it is running: stop it "
+			"first",
+			c->name, d->dev->name);
 	}
 	dm_detach_locked(d);
 	dm_unlock(c);
@@ -408,8 +420,10 @@ dmamap_device_dma_mask(struct dmamap_device *d, unsigned int bits)
 		beyond += m->range.last > c->mask_last;
 	dm_unlock(c);
 	if (beyond > 0)
-		DM_LOG(NOTICE, "container %s: %s reaches IOVAs of %u bits; %" PRIu64
-			" mappings lie beyond", c->name, d->dev->name, bits, beyond);
+		DM_LOG(NOTICE,
+			"container %s: %s reaches IOVAs of %u bits; %" PRIu64
+			" mappings lie beyond",
+			c->name, d->dev->name, bits, beyond);
 	return 0;
 }
 

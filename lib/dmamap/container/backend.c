@@ -84,8 +84,8 @@ dm_backend_host_reserved(struct dmamap_container *c)
 
 	for (i = 0; i < RTE_DIM(backends); i++)
 		if (is_candidate(c, i) && backends[i].ops->host_reserved != NULL)
-			return backends[i].ops->host_reserved(&c->conf, &c->host_resv,
-				&c->n_host_resv);
+			return backends[i].ops->host_reserved(
+				&c->conf, &c->host_resv, &c->n_host_resv);
 	return 0;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does a device without hardware take part? Access through the mappings, and word before they go.
+ * How does a device without hardware take part? Access through the mappings, and word before they
+ * go.
  */
 
 #include <errno.h>

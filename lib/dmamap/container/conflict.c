@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What is in the way? Everything that makes an attach or a merge impossible: found, remembered and told.
+ * What is in the way? Everything that makes an attach or a merge impossible: found, remembered and
+ * told.
  */
 
 #include <errno.h>
@@ -22,7 +23,7 @@ struct held {
 
 /** One pass over all that a container holds. */
 struct pass {
-	struct dmamap_container *c;	   /**< which remembers the conflicts */
+	struct dmamap_container *c; /**< which remembers the conflicts */
 	const struct dmamap_container *of; /**< whose it is */
 	void (*check)(struct pass *p, const struct held *h);
 	const struct dm_iommu_dev *dev;
@@ -82,8 +83,8 @@ add(struct pass *p, struct dmamap_conflict *conflict)
 static void
 add_reserved(struct pass *p, const struct dmamap_reserved *r)
 {
-	struct dmamap_conflict conflict = {.kind = DMAMAP_CONFLICT_RESERVED, .with = r->range,
-		.type = r->type};
+	struct dmamap_conflict conflict = {
+		.kind = DMAMAP_CONFLICT_RESERVED, .with = r->range, .type = r->type};
 
 	snprintf(conflict.owner, sizeof(conflict.owner), "%s", r->owner);
 	add(p, &conflict);
@@ -147,7 +148,8 @@ dm_conflicts_of_dev(struct dmamap_container *c, const struct dm_iommu_dev *dev)
 {
 	struct pass p = {.c = c, .of = c, .check = against_dev, .dev = dev};
 
-	/* There are few reserved ranges, and can be very many mappings: those are listed only if there is something to list. */
+	/* There are few reserved ranges, and can be very many mappings: those are listed only if
+	 * there is something to list. */
 	if (any_in_reserved(c, dev))
 		run(&p);
 }
@@ -205,7 +207,8 @@ translates(const struct dm_domain *d, struct dmamap_range r)
 static void
 against_domain(struct pass *p, const struct held *h)
 {
-	/* An attach asks this of every mapping: only one that is in the way needs to hear about holes. */
+	/* An attach asks this of every mapping: only one that is in the way needs to hear about
+	 * holes. */
 	if (!translates(p->d, h->range))
 		dm_reserved_visit_holes(p->d, visit_hole, p);
 	check_page_size(p, h);
@@ -228,7 +231,8 @@ dm_info_covers(const struct dm_iommu_info *wide, const struct dm_iommu_info *nar
 	return true;
 }
 
-/** Does d translate all that one of the container's domains does? What c holds fits that one, so it fits d. */
+/** Does d translate all that one of the container's domains does? What c holds fits that one, so it
+ * fits d. */
 static bool
 covers_another(const struct dmamap_container *c, const struct dm_domain *d)
 {
@@ -241,8 +245,8 @@ covers_another(const struct dmamap_container *c, const struct dm_domain *d)
 }
 
 void
-dm_conflicts_of_domain(struct dmamap_container *c, const struct dm_domain *d,
-	const struct dm_iommu_dev *dev)
+dm_conflicts_of_domain(
+	struct dmamap_container *c, const struct dm_domain *d, const struct dm_iommu_dev *dev)
 {
 	struct pass p = {.c = c, .of = c, .check = against_domain, .d = d, .dev = dev};
 
@@ -269,8 +273,8 @@ against_reach(struct pass *p, const struct held *h)
 
 	dm_reserved_visit(p->other, visit_reserved, p);
 	for (i = 0; i < p->other->fenced.n; i++) {
-		conflict = (struct dmamap_conflict){.kind = DMAMAP_CONFLICT_FENCED,
-			.with = p->other->fenced.r[i]};
+		conflict = (struct dmamap_conflict){
+			.kind = DMAMAP_CONFLICT_FENCED, .with = p->other->fenced.r[i]};
 		if (dm_range_overlap(conflict.with, h->range))
 			add(p, &conflict);
 	}
@@ -377,20 +381,24 @@ describe(const struct dmamap_conflict *k, char *text, size_t size)
 			k->page_size);
 		break;
 	case DMAMAP_CONFLICT_IOVA:
-		snprintf(text, size, "overlaps the %s " DM_RANGE_FMT, k->owner, DM_RANGE_ARG(k->with));
+		snprintf(text, size, "overlaps the %s " DM_RANGE_FMT, k->owner,
+			DM_RANGE_ARG(k->with));
 		break;
 	case DMAMAP_CONFLICT_MEMORY:
-		snprintf(text, size, "is of memory that is mapped in both, there as the %s "
-			DM_RANGE_FMT, k->owner, DM_RANGE_ARG(k->with));
+		snprintf(text, size,
+			"is of memory that is mapped in both, there as the %s " DM_RANGE_FMT,
+			k->owner, DM_RANGE_ARG(k->with));
 		break;
 	case DMAMAP_CONFLICT_FENCED:
-		snprintf(text, size, "lies in " DM_RANGE_FMT ", fenced off there after a failed unmap",
+		snprintf(text, size,
+			"lies in " DM_RANGE_FMT ", fenced off there after a failed unmap",
 			DM_RANGE_ARG(k->with));
 		break;
 	case DMAMAP_CONFLICT_RESERVED:
 		if (k->type == DMAMAP_RESERVED_APERTURE)
-			snprintf(text, size, "is outside what %s translates: " DM_RANGE_FMT
-				" is out of reach", k->owner, DM_RANGE_ARG(k->with));
+			snprintf(text, size,
+				"is outside what %s translates: " DM_RANGE_FMT " is out of reach",
+				k->owner, DM_RANGE_ARG(k->with));
 		else
 			snprintf(text, size, "lies in " DM_RANGE_FMT " (%s), reserved by %s",
 				DM_RANGE_ARG(k->with), dm_reserved_type_name(k->type), k->owner);
@@ -398,8 +406,8 @@ describe(const struct dmamap_conflict *k, char *text, size_t size)
 }
 
 int
-dm_conflicts_report(const struct dmamap_container *c, const char *what, const char *whom,
-	const char *advice)
+dm_conflicts_report(
+	const struct dmamap_container *c, const char *what, const char *whom, const char *advice)
 {
 	const struct dm_conflicts *all = &c->conflicts;
 	char text[512], count[64] = "";
@@ -410,7 +418,8 @@ dm_conflicts_report(const struct dmamap_container *c, const char *what, const ch
 	if (all->n > 1)
 		snprintf(count, sizeof(count), " (the first of %u conflicts)", all->n);
 	describe(&all->v[0], text, sizeof(text));
-	DM_LOG(ERR, "container %s: cannot %s %s: %s: %s%s", c->name, what, whom, text, advice, count);
+	DM_LOG(ERR, "container %s: cannot %s %s: %s: %s%s", c->name, what, whom, text, advice,
+		count);
 	for (i = 1; i < RTE_MIN(all->n, DMAMAP_CONFLICTS_LOGGED); i++) {
 		describe(&all->v[i], text, sizeof(text));
 		DM_LOG(ERR, "container %s: cannot %s %s: and %s", c->name, what, whom, text);
@@ -419,8 +428,8 @@ dm_conflicts_report(const struct dmamap_container *c, const char *what, const ch
 }
 
 int
-dmamap_container_conflicts(const struct dmamap_container *c, struct dmamap_conflict *out,
-	unsigned int n)
+dmamap_container_conflicts(
+	const struct dmamap_container *c, struct dmamap_conflict *out, unsigned int n)
 {
 	int rc;
 

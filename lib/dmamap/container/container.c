@@ -42,7 +42,8 @@ check_conf(const struct dmamap_container_conf *conf)
 		return DM_FAIL(EINVAL, "container: backend %d or sharing %d is none that is known",
 			conf->backend, conf->sharing);
 	if ((conf->backend == DMAMAP_BACKEND_MODEL) != (conf->model != NULL))
-		return DM_FAIL(EINVAL, "container: the model backend goes with a model, and only it");
+		return DM_FAIL(
+			EINVAL, "container: the model backend goes with a model, and only it");
 	return 0;
 }
 
@@ -137,7 +138,8 @@ dmamap_container_create(const struct dmamap_container_conf *conf, struct dmamap_
 	dm_window_none(&c->shown);
 	c->window_iova = DM_WINDOW_MAX *
 		(1 + __atomic_fetch_add(&next_window, 1, __ATOMIC_RELAXED) % DM_WINDOW_PLACES);
-	/* Until a device says otherwise: the system's page and those hugepages that every IOMMU knows. */
+	/* Until a device says otherwise: the system's page and those hugepages that every IOMMU
+	 * knows. */
 	c->page_sizes = sysconf(_SC_PAGESIZE) | (UINT64_C(1) << 21) | (UINT64_C(1) << 30);
 
 	rc = make_tables(c);
@@ -163,12 +165,12 @@ dmamap_container_destroy(struct dmamap_container *c)
 		return 0;
 	dm_lock(c);
 	if (!TAILQ_EMPTY(&c->devices) || !LIST_EMPTY(&c->clients)) {
-		const char *who = TAILQ_EMPTY(&c->devices) ? LIST_FIRST(&c->clients)->name :
-							     TAILQ_FIRST(&c->devices)->dev->name;
+		const char *who = TAILQ_EMPTY(&c->devices) ? LIST_FIRST(&c->clients)->name
+							   : TAILQ_FIRST(&c->devices)->dev->name;
 
 		dm_unlock(c);
-		return DM_FAIL(EBUSY, "container %s: %s is still attached: detach it first",
-			c->name, who);
+		return DM_FAIL(
+			EBUSY, "container %s: %s is still attached: detach it first", c->name, who);
 	}
 	dm_unlock(c);
 	pthread_mutex_lock(&containers_lock);

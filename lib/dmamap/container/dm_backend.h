@@ -9,7 +9,8 @@
 
 #include "dm_container.h"
 
-/** Open the backend that the container asks for, if it is not open yet. @return 0, or the backend's error. */
+/** Open the backend that the container asks for, if it is not open yet. @return 0, or the backend's
+ * error. */
 int dm_backend_open(struct dmamap_container *c);
 /** Close it again, before anything uses it: the next open chooses anew. */
 void dm_backend_open_undo(struct dmamap_container *c);
@@ -23,6 +24,7 @@ bool dm_backend_places(const struct dmamap_container *c);
  * Where the backend wants memory to be mapped, if it does not translate.
  * @return 1: at *iova; 0: anywhere; the backend's error.
  */
-int dm_backend_place(const struct dmamap_container *c, const void *va, uint64_t len, rte_iova_t *iova);
+int dm_backend_place(
+	const struct dmamap_container *c, const void *va, uint64_t len, rte_iova_t *iova);
 
 #endif /* DM_BACKEND_H */

@@ -17,7 +17,8 @@ dm_domains_budget(const struct dmamap_container *c, uint64_t n)
 	TAILQ_FOREACH(d, &c->domains, next)
 		if (d->info.entries_left < n)
 			return DM_FAIL(ENOSPC,
-				"container %s: needs %" PRIu64 " map entries, domain %u has %" PRIu64
+				"container %s: needs %" PRIu64
+				" map entries, domain %u has %" PRIu64
 				" left: map fewer, longer runs",
 				c->name, n, d->dom->id, d->info.entries_left);
 	return 0;
@@ -35,8 +36,8 @@ dm_domains_count(const struct dmamap_container *c)
 }
 
 /**
- * A domain that has every mapping that d is about to get, and whose pinned pages d can share; NULL: none. Domains get
- * mappings in the order of the list, and the latest joins last.
+ * A domain that has every mapping that d is about to get, and whose pinned pages d can share; NULL:
+ * none. Domains get mappings in the order of the list, and the latest joins last.
  */
 static const struct dm_domain *
 sharer(const struct dmamap_container *c, const struct dm_domain *d)
@@ -103,7 +104,8 @@ dm_domain_map(struct dmamap_container *c, struct dm_domain *d, const struct dm_m
 
 /**
  * Unmap r, n mappings, from one domain.
- * @return 0; the kernel's error, with nothing unmapped; -EIO: another size was unmapped than asked for.
+ * @return 0; the kernel's error, with nothing unmapped; -EIO: another size was unmapped than asked
+ * for.
  */
 static int
 domain_unmap(struct dmamap_container *c, struct dm_domain *d, struct dmamap_range r, uint64_t n)

@@ -44,8 +44,9 @@ dm_mapping_find_va(const struct dmamap_container *c, struct dmamap_range vas)
 {
 	uint64_t at;
 
-	return dm_xlate_first(c->va2iova, vas.start, vas.last, &at) ?
-		dm_mapping_at(c, dm_xlate_lookup(c->va2iova, at)) : NULL;
+	return dm_xlate_first(c->va2iova, vas.start, vas.last, &at)
+		? dm_mapping_at(c, dm_xlate_lookup(c->va2iova, at))
+		: NULL;
 }
 
 struct dm_taken *
@@ -65,12 +66,15 @@ dm_map_check_args(const struct dmamap_container *c, const void *va, uint64_t len
 	if (c == NULL || va == NULL || iova == NULL)
 		return DM_FAIL(EINVAL, "map: no container, memory or place for the IOVA given");
 	if ((flags & ~KNOWN_FLAGS) != 0 || (flags & DMAMAP_RW) == 0)
-		return DM_FAIL(EINVAL, "container %s: map of %p: flags 0x%x: give DMAMAP_READ, "
-			"DMAMAP_WRITE or both, and no unknown ones", c->name, va, flags);
+		return DM_FAIL(EINVAL,
+			"container %s: map of %p: flags 0x%x: give DMAMAP_READ, "
+			"DMAMAP_WRITE or both, and no unknown ones",
+			c->name, va, flags);
 	if (len == 0 || len % sys_page != 0 || (uintptr_t)va % sys_page != 0)
-		return DM_FAIL(EINVAL, "container %s: map of %p, 0x%" PRIx64 " bytes: address and "
-			"length must be multiples of the page size, 0x%" PRIx64, c->name, va, len,
-			sys_page);
+		return DM_FAIL(EINVAL,
+			"container %s: map of %p, 0x%" PRIx64 " bytes: address and "
+			"length must be multiples of the page size, 0x%" PRIx64,
+			c->name, va, len, sys_page);
 	if ((uintptr_t)va + len < (uintptr_t)va)
 		return DM_FAIL(EINVAL, "container %s: map of %p, 0x%" PRIx64 " bytes wraps around",
 			c->name, va, len);
@@ -85,9 +89,10 @@ check_not_mapped(const struct dmamap_container *c, struct dmamap_range vas)
 
 	if (m == NULL)
 		return 0;
-	return DM_FAIL(EEXIST, "container %s: map of memory " DM_RANGE_FMT ": " DM_RANGE_FMT
-		" is mapped at IOVA 0x%" PRIx64 " already: use that, or DMAMAP_ALIAS", c->name,
-		DM_RANGE_ARG(vas), DM_RANGE_ARG(m->vas), m->range.start);
+	return DM_FAIL(EEXIST,
+		"container %s: map of memory " DM_RANGE_FMT ": " DM_RANGE_FMT
+		" is mapped at IOVA 0x%" PRIx64 " already: use that, or DMAMAP_ALIAS",
+		c->name, DM_RANGE_ARG(vas), DM_RANGE_ARG(m->vas), m->range.start);
 }
 
 /** The largest page size of which memory at va, len bytes, holds at least one aligned page. */
@@ -115,7 +120,8 @@ take_fixed(struct dmamap_container *c, struct dm_mapping *m)
 	struct dmamap_range fenced;
 
 	if (dm_reserved_hit(c, m->range, &hit)) {
-		DM_LOG(ERR, "container %s: map at " DM_RANGE_FMT " touches " DM_RANGE_FMT
+		DM_LOG(ERR,
+			"container %s: map at " DM_RANGE_FMT " touches " DM_RANGE_FMT
 			" (%s), reserved by %s: choose another IOVA",
 			c->name, DM_RANGE_ARG(m->range), DM_RANGE_ARG(hit.range),
 			dm_reserved_type_name(hit.type), hit.owner);
@@ -123,26 +129,31 @@ take_fixed(struct dmamap_container *c, struct dm_mapping *m)
 	}
 	other = dm_mapping_find(c, m->range);
 	if (other != NULL)
-		return DM_FAIL(EEXIST, "container %s: map at " DM_RANGE_FMT " overlaps the mapping "
-			DM_RANGE_FMT ": unmap that first", c->name, DM_RANGE_ARG(m->range),
-			DM_RANGE_ARG(other->range));
+		return DM_FAIL(EEXIST,
+			"container %s: map at " DM_RANGE_FMT " overlaps the mapping " DM_RANGE_FMT
+			": unmap that first",
+			c->name, DM_RANGE_ARG(m->range), DM_RANGE_ARG(other->range));
 	if (dm_range_set_overlaps(&c->fenced, m->range, &fenced))
-		return DM_FAIL(EEXIST, "container %s: map at " DM_RANGE_FMT " touches " DM_RANGE_FMT
-			", fenced off after a failed unmap: choose another IOVA", c->name,
-			DM_RANGE_ARG(m->range), DM_RANGE_ARG(fenced));
+		return DM_FAIL(EEXIST,
+			"container %s: map at " DM_RANGE_FMT " touches " DM_RANGE_FMT
+			", fenced off after a failed unmap: choose another IOVA",
+			c->name, DM_RANGE_ARG(m->range), DM_RANGE_ARG(fenced));
 	taken = dm_taken_find(c, m->range);
 	if (taken != NULL && taken->zone != NULL && !taken->open)
-		return DM_FAIL(EEXIST, "container %s: map at " DM_RANGE_FMT " touches " DM_RANGE_FMT
-			", into which zone %s may grow: choose another IOVA", c->name,
-			DM_RANGE_ARG(m->range), DM_RANGE_ARG(taken->range), taken->zone->name);
+		return DM_FAIL(EEXIST,
+			"container %s: map at " DM_RANGE_FMT " touches " DM_RANGE_FMT
+			", into which zone %s may grow: choose another IOVA",
+			c->name, DM_RANGE_ARG(m->range), DM_RANGE_ARG(taken->range),
+			taken->zone->name);
 	if (taken != NULL && dm_range_inside(m->range, taken->range)) {
 		m->owns_iova = false;
 		return 0;
 	}
 	if (taken != NULL)
-		return DM_FAIL(EEXIST, "container %s: map at " DM_RANGE_FMT " reaches beyond the "
-			"taken range " DM_RANGE_FMT, c->name, DM_RANGE_ARG(m->range),
-			DM_RANGE_ARG(taken->range));
+		return DM_FAIL(EEXIST,
+			"container %s: map at " DM_RANGE_FMT " reaches beyond the "
+			"taken range " DM_RANGE_FMT,
+			c->name, DM_RANGE_ARG(m->range), DM_RANGE_ARG(taken->range));
 	return dm_iova_take_fixed(c->space, m->range.start, dm_range_len(m->range));
 }
 
@@ -157,16 +168,18 @@ take_iova(struct dmamap_container *c, struct dm_mapping *m, uint64_t len, uint64
 	int rc;
 
 	if (len % min_page != 0 || va % min_page != 0)
-		return DM_FAIL(EINVAL, "container %s: map of %p, 0x%" PRIx64 " bytes: address and "
-			"length must be multiples of the IOMMU's page size, 0x%" PRIx64, c->name,
-			dm_mapping_va(m), len, min_page);
+		return DM_FAIL(EINVAL,
+			"container %s: map of %p, 0x%" PRIx64 " bytes: address and "
+			"length must be multiples of the IOMMU's page size, 0x%" PRIx64,
+			c->name, dm_mapping_va(m), len, min_page);
 	m->owns_iova = true;
 	rc = dm_backend_place(c, dm_mapping_va(m), len, &iova);
 	if (rc < 0)
 		return rc;
 	if (rc > 0) {
 		if ((m->flags & DMAMAP_FIXED) && wanted != iova)
-			return DM_FAIL(EINVAL, "container %s: map of %p at IOVA 0x%" PRIx64 ": no IOMMU "
+			return DM_FAIL(EINVAL,
+				"container %s: map of %p at IOVA 0x%" PRIx64 ": no IOMMU "
 				"translates, so it can only be at its physical address, 0x%" PRIx64,
 				c->name, dm_mapping_va(m), wanted, iova);
 		m->range = dm_range(iova, len);
@@ -174,9 +187,11 @@ take_iova(struct dmamap_container *c, struct dm_mapping *m, uint64_t len, uint64
 	}
 	if (m->flags & DMAMAP_FIXED) {
 		if (wanted % min_page != 0 || wanted + len - 1 < wanted)
-			return DM_FAIL(EINVAL, "container %s: map at IOVA 0x%" PRIx64 ", 0x%" PRIx64
+			return DM_FAIL(EINVAL,
+				"container %s: map at IOVA 0x%" PRIx64 ", 0x%" PRIx64
 				" bytes: no multiple of the IOMMU's page size, 0x%" PRIx64
-				", or wraps around", c->name, wanted, len, min_page);
+				", or wraps around",
+				c->name, wanted, len, min_page);
 		m->range = dm_range(wanted, len);
 		return take_fixed(c, m);
 	}
@@ -186,9 +201,10 @@ take_iova(struct dmamap_container *c, struct dm_mapping *m, uint64_t len, uint64
 	align = RTE_MAX(align, best_page(c->page_sizes, va, len));
 	rc = dm_iova_take(c->space, len, align, va & (align - 1), within, &iova);
 	if (rc < 0)
-		return DM_FAIL(-rc, "container %s: no IOVA range of 0x%" PRIx64 " bytes, aligned to "
-			"0x%" PRIx64 ", is free in " DM_RANGE_FMT ": %s", c->name, len, align,
-			DM_RANGE_ARG(within), strerror(-rc));
+		return DM_FAIL(-rc,
+			"container %s: no IOVA range of 0x%" PRIx64 " bytes, aligned to "
+			"0x%" PRIx64 ", is free in " DM_RANGE_FMT ": %s",
+			c->name, len, align, DM_RANGE_ARG(within), strerror(-rc));
 	m->range = dm_range(iova, len);
 	return 0;
 }
@@ -201,12 +217,15 @@ give_iova(struct dmamap_container *c, const struct dm_mapping *m, bool fence)
 			dm_iova_give(c->space, m->range.start, dm_range_len(m->range));
 		return;
 	}
-	DM_LOG(ERR, "container %s: " DM_RANGE_FMT " is fenced off: it is given out no more, as a "
-		"domain may still translate it", c->name, DM_RANGE_ARG(m->range));
+	DM_LOG(ERR,
+		"container %s: " DM_RANGE_FMT " is fenced off: it is given out no more, as a "
+		"domain may still translate it",
+		c->name, DM_RANGE_ARG(m->range));
 	/* The allocator keeps it as live; the set is for maps into a range that the user took. */
 	c->fenced_len += dm_range_len(m->range);
 	if (dm_range_set_add(&c->fenced, m->range) < 0)
-		DM_LOG(ERR, "container %s: no memory to remember that " DM_RANGE_FMT " is fenced off",
+		DM_LOG(ERR,
+			"container %s: no memory to remember that " DM_RANGE_FMT " is fenced off",
 			c->name, DM_RANGE_ARG(m->range));
 }
 
@@ -331,25 +350,30 @@ dm_map_locked(struct dmamap_container *c, void *va, uint64_t len, uint64_t align
 
 /** May the caller unmap m? Only its owner does that with a zone's or a registered one. */
 static int
-check_owner(const struct dmamap_container *c, const struct dm_mapping *m,
-	const struct dm_mapping *own)
+check_owner(
+	const struct dmamap_container *c, const struct dm_mapping *m, const struct dm_mapping *own)
 {
 	if (m->users > 0)
-		return DM_FAIL(EBUSY, "container %s: unmap of " DM_RANGE_FMT ": %u registrations "
-			"are in use there: dmamap_deregister() first", c->name,
-			DM_RANGE_ARG(m->range), m->users);
+		return DM_FAIL(EBUSY,
+			"container %s: unmap of " DM_RANGE_FMT ": %u registrations "
+			"are in use there: dmamap_deregister() first",
+			c->name, DM_RANGE_ARG(m->range), m->users);
 	if (m == own || (m->zone == NULL && !m->registered) ||
 		(own != NULL && m->zone != NULL && m->zone == own->zone))
 		return 0;
 	if (m->zone != NULL)
-		return DM_FAIL(EINVAL, "container %s: unmap of " DM_RANGE_FMT
-			": zone %s is there: use dmamap_zone_free()", c->name,
-			DM_RANGE_ARG(m->range), m->zone->name);
-	return DM_FAIL(EINVAL, "container %s: unmap of " DM_RANGE_FMT ": it was registered: use "
-		"dmamap_invalidate()", c->name, DM_RANGE_ARG(m->range));
+		return DM_FAIL(EINVAL,
+			"container %s: unmap of " DM_RANGE_FMT
+			": zone %s is there: use dmamap_zone_free()",
+			c->name, DM_RANGE_ARG(m->range), m->zone->name);
+	return DM_FAIL(EINVAL,
+		"container %s: unmap of " DM_RANGE_FMT ": it was registered: use "
+		"dmamap_invalidate()",
+		c->name, DM_RANGE_ARG(m->range));
 }
 
-/** Check that r consists of whole mappings, without holes, which the caller may unmap; count them. The first is m, or NULL. */
+/** Check that r consists of whole mappings, without holes, which the caller may unmap; count them.
+ * The first is m, or NULL. */
 static int
 check_whole(const struct dmamap_container *c, struct dmamap_range r, const struct dm_mapping *m,
 	const struct dm_mapping *own, uint64_t *n)
@@ -359,10 +383,13 @@ check_whole(const struct dmamap_container *c, struct dmamap_range r, const struc
 
 	for (*n = 1;; (*n)++, m = dm_mapping_at(c, at)) {
 		if (m == NULL)
-			return DM_FAIL(ENOENT, "container %s: unmap of " DM_RANGE_FMT
-				": nothing is mapped at 0x%" PRIx64, c->name, DM_RANGE_ARG(r), at);
+			return DM_FAIL(ENOENT,
+				"container %s: unmap of " DM_RANGE_FMT
+				": nothing is mapped at 0x%" PRIx64,
+				c->name, DM_RANGE_ARG(r), at);
 		if (m->range.start != at || m->range.last > r.last)
-			return DM_FAIL(EINVAL, "container %s: unmap of " DM_RANGE_FMT
+			return DM_FAIL(EINVAL,
+				"container %s: unmap of " DM_RANGE_FMT
 				" would cut the mapping " DM_RANGE_FMT ": unmap whole mappings",
 				c->name, DM_RANGE_ARG(r), DM_RANGE_ARG(m->range));
 		rc = check_owner(c, m, own);
@@ -374,7 +401,8 @@ check_whole(const struct dmamap_container *c, struct dmamap_range r, const struc
 	}
 }
 
-/** Call a function for each of the mappings that make up r, of which m is the first; it may free its mapping. */
+/** Call a function for each of the mappings that make up r, of which m is the first; it may free
+ * its mapping. */
 static void
 each_mapping(struct dmamap_container *c, struct dmamap_range r, struct dm_mapping *m,
 	void (*fn)(struct dmamap_container *c, struct dm_mapping *m, bool fence), bool fence)
@@ -401,8 +429,10 @@ publish_one(struct dmamap_container *c, struct dm_mapping *m, bool fence)
 	/* Its place in the tables is still there: what was withdrawn a moment ago goes back in. */
 	if (dm_publish(c, m) == 0)
 		return;
-	DM_LOG(ERR, "container %s: no memory to translate " DM_RANGE_FMT
-		" again: it stays mapped, but is not found", c->name, DM_RANGE_ARG(m->range));
+	DM_LOG(ERR,
+		"container %s: no memory to translate " DM_RANGE_FMT
+		" again: it stays mapped, but is not found",
+		c->name, DM_RANGE_ARG(m->range));
 	/* Its memory may be mapped a second time now: that is what an alias is. */
 	if (m->registered && !(m->flags & DMAMAP_ALIAS))
 		c->idle_aliases++;
@@ -427,7 +457,8 @@ dm_mapping_drop(struct dmamap_container *c, struct dm_mapping *m)
 	forget_one(c, m, false);
 }
 
-/** Wait until no reader can hold a translation that was withdrawn. The CPU is left to them meanwhile. */
+/** Wait until no reader can hold a translation that was withdrawn. The CPU is left to them
+ * meanwhile. */
 static void
 wait_for_readers(const struct dmamap_container *c)
 {
@@ -441,8 +472,9 @@ wait_for_readers(const struct dmamap_container *c)
 }
 
 /**
- * The mapping at the beginning of a range that is about to be unmapped; NULL: none. With very many mappings what an unmap
- * reads is in no cache: all of it is fetched at once, not one after the other.
+ * The mapping at the beginning of a range that is about to be unmapped; NULL: none. With very many
+ * mappings what an unmap reads is in no cache: all of it is fetched at once, not one after the
+ * other.
  */
 static struct dm_mapping *
 mapping_to_unmap(const struct dmamap_container *c, struct dmamap_range r)
@@ -488,7 +520,8 @@ dm_unmap_or_fence(struct dmamap_container *c, struct dmamap_range r)
 {
 	struct dm_mapping *m;
 
-	/* What is lost in some domain is fenced off by then; what all domains refuse to unmap is not. */
+	/* What is lost in some domain is fenced off by then; what all domains refuse to unmap is
+	 * not. */
 	if (dm_unmap_locked(c, r, NULL) == 0)
 		return;
 	m = dm_mapping_find(c, r);
@@ -533,15 +566,18 @@ dmamap_unmap(struct dmamap_container *c, rte_iova_t iova, size_t len)
 	int rc;
 
 	if (c == NULL || len == 0 || iova + (len - 1) < iova)
-		return DM_FAIL(EINVAL, "unmap at IOVA 0x%" PRIx64 ", 0x%zx bytes: no container, no "
-			"length, or it wraps around", iova, len);
+		return DM_FAIL(EINVAL,
+			"unmap at IOVA 0x%" PRIx64 ", 0x%zx bytes: no container, no "
+			"length, or it wraps around",
+			iova, len);
 	dm_lock(c);
 	rc = dm_unmap_locked(c, dm_range(iova, len), NULL);
 	dm_unlock(c);
 	return rc;
 }
 
-_Static_assert(offsetof(struct dmamap_container, shown) == 0, "dmamap_va2iova() takes a container for its window");
+_Static_assert(offsetof(struct dmamap_container, shown) == 0,
+	"dmamap_va2iova() takes a container for its window");
 
 rte_iova_t
 dmamap_va2iova_outside(const struct dmamap_container *c, const void *va)

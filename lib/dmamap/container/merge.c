@@ -13,7 +13,8 @@
 
 #include "dm_container.h"
 
-/** Lock two containers; always in the same order, so that two threads do not wait for each other. */
+/** Lock two containers; always in the same order, so that two threads do not wait for each other.
+ */
 static void
 lock_both(struct dmamap_container *a, struct dmamap_container *b)
 {
@@ -38,7 +39,8 @@ check_room(const struct dmamap_container *into, const struct dmamap_container *f
 		rc = dm_domains_budget(from, into->n_mappings);
 	if (rc == 0)
 		rc = dm_pin_memlock_check(from->mapped_len * dm_domains_charges(into) +
-			into->mapped_len * dm_domains_charges(from), into->name);
+				into->mapped_len * dm_domains_charges(from),
+			into->name);
 	return rc;
 }
 
@@ -73,12 +75,13 @@ fence(struct dmamap_container *c, struct dmamap_range r)
 	if (rc == 0)
 		rc = dm_iova_take_fixed(c->space, r.start, dm_range_len(r));
 	/*
-	 * Live already: it was taken for the mapping, and disown() leaves it so, or the user has taken it. Out of range:
-	 * nobody is given it.
+	 * Live already: it was taken for the mapping, and disown() leaves it so, or the user has
+	 * taken it. Out of range: nobody is given it.
 	 */
 	if (rc < 0 && rc != -EEXIST && rc != -ERANGE)
-		DM_LOG(ERR, "container %s: no memory to remember that " DM_RANGE_FMT
-			" is fenced off", c->name, DM_RANGE_ARG(r));
+		DM_LOG(ERR,
+			"container %s: no memory to remember that " DM_RANGE_FMT " is fenced off",
+			c->name, DM_RANGE_ARG(r));
 }
 
 /** Unmap the first n mappings of `of` from a domain of another container. */
@@ -93,11 +96,13 @@ unreplay(struct dmamap_container *c, struct dm_domain *d, const struct dmamap_co
 		if (n-- == 0)
 			return;
 		c->unmap_calls++;
-		if (d->dom->iommu->ops->unmap(d->dom, m->range.start, dm_range_len(m->range),
-			    &done) < 0 || done != dm_range_len(m->range)) {
-			DM_LOG(ERR, "container %s: domain %u keeps " DM_RANGE_FMT
-				" of container %s: the IOVAs are fenced off", c->name, d->dom->id,
-				DM_RANGE_ARG(m->range), of->name);
+		if (d->dom->iommu->ops->unmap(
+			    d->dom, m->range.start, dm_range_len(m->range), &done) < 0 ||
+			done != dm_range_len(m->range)) {
+			DM_LOG(ERR,
+				"container %s: domain %u keeps " DM_RANGE_FMT
+				" of container %s: the IOVAs are fenced off",
+				c->name, d->dom->id, DM_RANGE_ARG(m->range), of->name);
 			fence(c, m->range);
 		} else if (d->info.entries_left != UINT64_MAX) {
 			d->info.entries_left++;
@@ -239,11 +244,10 @@ retake(struct dmamap_container *c, const struct taken_list *l)
 	int rc;
 
 	for (i = 0; i < l->n; i++) {
-		rc = dm_iova_take_fixed(c->space, l->t[i]->range.start,
-			dm_range_len(l->t[i]->range));
+		rc = dm_iova_take_fixed(
+			c->space, l->t[i]->range.start, dm_range_len(l->t[i]->range));
 		if (rc == 0 && tsearch(l->t[i], &c->taken, dm_range_cmp) == NULL) {
-			dm_iova_give(c->space, l->t[i]->range.start,
-				dm_range_len(l->t[i]->range));
+			dm_iova_give(c->space, l->t[i]->range.start, dm_range_len(l->t[i]->range));
 			rc = -ENOMEM;
 		}
 		if (rc < 0) {
@@ -387,7 +391,8 @@ dmamap_container_merge(struct dmamap_container *into, struct dmamap_container *f
 		merged = NULL;
 	/* What both had is checked to fit what both translate, so only memory can be short here. */
 	if (rc == 0 && dm_refresh(into) < 0)
-		DM_LOG(WARNING, "container %s: ranges are not narrowed after the merge", into->name);
+		DM_LOG(WARNING, "container %s: ranges are not narrowed after the merge",
+			into->name);
 	unlock_both(into, from);
 	free(merged);
 	return rc;
@@ -401,12 +406,16 @@ check_movable(const struct dmamap_device *d, const struct dmamap_container *to)
 	if (d->c == to)
 		return DM_FAIL(EINVAL, "container %s: %s is there already", to->name, d->dev->name);
 	if (__atomic_load_n(&d->holds, __ATOMIC_ACQUIRE) != 0)
-		return DM_FAIL(EBUSY, "container %s: cannot move %s while it is running: stop it "
-			"first", d->c->name, d->dev->name);
+		return DM_FAIL(EBUSY,
+			"container %s: cannot move %s while it is running: stop it "
+			"first",
+			d->c->name, d->dev->name);
 	TAILQ_FOREACH(other, &d->c->devices, next)
 		if (other != d && other->dev->group == d->dev->group)
-			return DM_FAIL(EBUSY, "container %s: cannot move %s away from %s, which is in "
-				"the same group", d->c->name, d->dev->name, other->dev->name);
+			return DM_FAIL(EBUSY,
+				"container %s: cannot move %s away from %s, which is in "
+				"the same group",
+				d->c->name, d->dev->name, other->dev->name);
 	return 0;
 }
 
@@ -430,8 +439,10 @@ dmamap_device_move(struct dmamap_device *d, struct dmamap_container *to)
 		goto unlock;
 	back = dm_attach_locked(from, d);
 	if (back < 0) {
-		rc = DM_FAIL(ENODEV, "container %s: %s could be moved neither to %s nor back (%s): it "
-			"is lost, detach it", from->name, d->spec, to->name, strerror(-back));
+		rc = DM_FAIL(ENODEV,
+			"container %s: %s could be moved neither to %s nor back (%s): it "
+			"is lost, detach it",
+			from->name, d->spec, to->name, strerror(-back));
 		d->c = NULL;
 	}
 unlock:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How is a buffer registered again and again at the cost of a look-up? Mappings that outlive their use.
+ * How is a buffer registered again and again at the cost of a look-up? Mappings that outlive their
+ * use.
  */
 
 #include <errno.h>
@@ -9,9 +10,10 @@
 
 #include "dm_container.h"
 
-/* A registration is the mapping that it uses. Idle ones are linked by `idle` in c->idle; an alias in use, which va2iova
- * does not know, in c->aliases. There can be very many idle ones, so no list of them is walked but for aliases, of which
- * c->idle_aliases are idle: what overlaps some memory is asked of va2iova.
+/* A registration is the mapping that it uses. Idle ones are linked by `idle` in c->idle; an alias
+ * in use, which va2iova does not know, in c->aliases. There can be very many idle ones, so no list
+ * of them is walked but for aliases, of which c->idle_aliases are idle: what overlaps some memory
+ * is asked of va2iova.
  */
 
 static struct dm_mapping *
@@ -103,7 +105,8 @@ make_idle(struct dmamap_container *c, struct dm_mapping *m)
 	c->idle_len += dm_range_len(m->range);
 }
 
-/** Unmap an idle registration. It is off the list, whatever becomes of it, unless nothing changed. */
+/** Unmap an idle registration. It is off the list, whatever becomes of it, unless nothing changed.
+ */
 static int
 drop(struct dmamap_container *c, struct dm_mapping *m)
 {
@@ -137,7 +140,8 @@ dm_registrations_trim(struct dmamap_container *c, uint64_t keep)
 }
 
 /**
- * Unmap every idle registration that overlaps the memory, and widen *vas to cover what they covered, if that is wanted.
+ * Unmap every idle registration that overlaps the memory, and widen *vas to cover what they
+ * covered, if that is wanted.
  * @return 0, or the error of an unmap.
  */
 static int
@@ -159,8 +163,7 @@ drop_overlapping(struct dmamap_container *c, struct dmamap_range *vas, bool wide
 }
 
 static int
-map_anew(struct dmamap_container *c, struct dmamap_range vas, uint32_t flags,
-	struct dm_mapping **m)
+map_anew(struct dmamap_container *c, struct dmamap_range vas, uint32_t flags, struct dm_mapping **m)
 {
 	struct dmamap_range wide = vas;
 	rte_iova_t iova = 0;
@@ -169,13 +172,15 @@ map_anew(struct dmamap_container *c, struct dmamap_range vas, uint32_t flags,
 	rc = drop_overlapping(c, &wide, true);
 	if (rc < 0)
 		return rc;
-	/* The union is one run of pages that were all mapped a moment ago; unless somebody else is in it. */
+	/* The union is one run of pages that were all mapped a moment ago; unless somebody else is
+	 * in it. */
 	if (dm_mapping_find_va(c, wide) != NULL) {
 		wide = vas;
 		if (dm_mapping_find_va(c, wide) != NULL)
 			flags |= DMAMAP_ALIAS;
 	}
-	rc = dm_map_locked(c, (void *)(uintptr_t)wide.start, dm_range_len(wide), 0, flags, &iova, m);
+	rc = dm_map_locked(
+		c, (void *)(uintptr_t)wide.start, dm_range_len(wide), 0, flags, &iova, m);
 	if (rc < 0)
 		return rc;
 	(*m)->registered = true;
@@ -186,8 +191,8 @@ map_anew(struct dmamap_container *c, struct dmamap_range vas, uint32_t flags,
 }
 
 int
-dmamap_register(struct dmamap_container *c, void *va, size_t len, uint32_t flags,
-	rte_iova_t *iova, struct dmamap_registration **reg)
+dmamap_register(struct dmamap_container *c, void *va, size_t len, uint32_t flags, rte_iova_t *iova,
+	struct dmamap_registration **reg)
 {
 	uint64_t page, start = (uintptr_t)va;
 	struct dmamap_range vas;
@@ -197,8 +202,10 @@ dmamap_register(struct dmamap_container *c, void *va, size_t len, uint32_t flags
 	if (c == NULL || va == NULL || iova == NULL || reg == NULL || len == 0 ||
 		start + (len - 1) < start || (flags & DMAMAP_RW) == 0 ||
 		(flags & ~(DMAMAP_RW | DMAMAP_LOW32)) != 0)
-		return DM_FAIL(EINVAL, "register of %p, 0x%zx bytes, flags 0x%x: no container, memory, "
-			"length or access, or unknown flags", va, len, flags);
+		return DM_FAIL(EINVAL,
+			"register of %p, 0x%zx bytes, flags 0x%x: no container, memory, "
+			"length or access, or unknown flags",
+			va, len, flags);
 	dm_lock(c);
 	vas = dm_range(start, len);
 	m = find(c, vas, flags);
@@ -253,13 +260,17 @@ dmamap_invalidate(struct dmamap_container *c, const void *va, size_t len)
 	int rc;
 
 	if (c == NULL || len == 0 || (uintptr_t)va + (len - 1) < (uintptr_t)va)
-		return DM_FAIL(EINVAL, "invalidate of %p, 0x%zx bytes: no container, no length, or it "
-			"wraps around", va, len);
+		return DM_FAIL(EINVAL,
+			"invalidate of %p, 0x%zx bytes: no container, no length, or it "
+			"wraps around",
+			va, len);
 	vas = dm_range((uintptr_t)va, len);
 	dm_lock(c);
 	if (in_use(c, vas))
-		rc = DM_FAIL(EBUSY, "container %s: invalidate of %p, 0x%zx bytes: a registration "
-			"is in use there: dmamap_deregister() first", c->name, va, len);
+		rc = DM_FAIL(EBUSY,
+			"container %s: invalidate of %p, 0x%zx bytes: a registration "
+			"is in use there: dmamap_deregister() first",
+			c->name, va, len);
 	else
 		rc = drop_overlapping(c, &vas, false);
 	dm_unlock(c);

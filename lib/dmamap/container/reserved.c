@@ -147,8 +147,8 @@ visit_hit(const struct dmamap_reserved *r, void *arg)
 }
 
 bool
-dm_reserved_hit(const struct dmamap_container *c, struct dmamap_range r,
-	struct dmamap_reserved *hit)
+dm_reserved_hit(
+	const struct dmamap_container *c, struct dmamap_range r, struct dmamap_reserved *hit)
 {
 	struct hit_arg arg = {r, hit};
 

@@ -22,19 +22,25 @@ take_vas(struct dmamap_container *c, struct dmamap_zone *z, uint64_t len, uint64
 	int rc;
 
 	if (start == NULL)
-		return DM_FAIL(ENOMEM, "container %s: zone %s: no address space of 0x%" PRIx64 " bytes to grow into: see"
-			" ulimit -v", c->name, z->name, len);
+		return DM_FAIL(ENOMEM,
+			"container %s: zone %s: no address space of 0x%" PRIx64
+			" bytes to grow into: see"
+			" ulimit -v",
+			c->name, z->name, len);
 	rc = dm_pin_move(z->pin, start);
 	if (rc == 0)
 		return 0;
 	munmap(start, len);
-	return DM_FAIL(ENOTSUP, "container %s: zone %s: this kernel does not move its pages to where it could grow (Linux 5.16"
-		" does): make it without max_len", c->name, z->name);
+	return DM_FAIL(ENOTSUP,
+		"container %s: zone %s: this kernel does not move its pages to where it could grow (Linux 5.16"
+		" does): make it without max_len",
+		c->name, z->name);
 }
 
 /** The IOVAs that go with it. Whatever the window says is checked anew by the allocator. */
 static int
-take_iovas(struct dmamap_container *c, struct dmamap_zone *z, uint64_t align, uint32_t flags, rte_iova_t *iova)
+take_iovas(struct dmamap_container *c, struct dmamap_zone *z, uint64_t align, uint32_t flags,
+	rte_iova_t *iova)
 {
 	uint64_t len = dm_range_len(z->room->range);
 	struct dmamap_range within = {0, c->mask_last};
@@ -47,7 +53,9 @@ take_iovas(struct dmamap_container *c, struct dmamap_zone *z, uint64_t align, ui
 	else
 		rc = dm_iova_take(c->space, len, align, 0, within, iova);
 	if (rc < 0)
-		return DM_FAIL(ENOSPC, "container %s: zone %s: no IOVA range of 0x%" PRIx64 " bytes is free to grow into",
+		return DM_FAIL(ENOSPC,
+			"container %s: zone %s: no IOVA range of 0x%" PRIx64
+			" bytes is free to grow into",
 			c->name, z->name, len);
 	z->room->range = dm_range(*iova, len);
 	if (tsearch(z->room, &c->taken, dm_range_cmp) == NULL) {
@@ -59,7 +67,8 @@ take_iovas(struct dmamap_container *c, struct dmamap_zone *z, uint64_t align, ui
 }
 
 int
-dm_room_take(struct dmamap_container *c, struct dmamap_zone *z, uint64_t align, uint32_t flags, rte_iova_t *iova)
+dm_room_take(struct dmamap_container *c, struct dmamap_zone *z, uint64_t align, uint32_t flags,
+	rte_iova_t *iova)
 {
 	uint64_t len;
 	int rc = 0;
@@ -67,11 +76,12 @@ dm_room_take(struct dmamap_container *c, struct dmamap_zone *z, uint64_t align, 
 	align = RTE_MAX(RTE_MAX(align, z->pin->page_size), DM_WINDOW_UNIT);
 	len = RTE_ALIGN_CEIL((uint64_t)z->conf.max_len, align);
 	if (dm_backend_places(c))
-		return DM_FAIL(ENOTSUP, "container %s: zone %s: no IOMMU translates, so it cannot grow: make it without max_len",
+		return DM_FAIL(ENOTSUP,
+			"container %s: zone %s: no IOMMU translates, so it cannot grow: make it without max_len",
 			c->name, z->name);
 	if (len < z->conf.max_len || len > UINT64_C(1) << 47)
-		return DM_FAIL(EINVAL, "container %s: zone %s: it cannot grow to 0x%zx bytes", c->name, z->name,
-			z->conf.max_len);
+		return DM_FAIL(EINVAL, "container %s: zone %s: it cannot grow to 0x%zx bytes",
+			c->name, z->name, z->conf.max_len);
 	z->room = calloc(1, sizeof(*z->room));
 	if (z->room == NULL)
 		return -ENOMEM;
@@ -111,7 +121,8 @@ dm_room_give(struct dmamap_container *c, struct dmamap_zone *z)
 	if (dm_taken_find(c, r) == z->room) {
 		tdelete(z->room, &c->taken, dm_range_cmp);
 		c->taken_len -= dm_range_len(r);
-		/* A range with a fenced part stays live in the allocator, so nobody gets it again. */
+		/* A range with a fenced part stays live in the allocator, so nobody gets it again.
+		 */
 		if (!dm_range_set_overlaps(&c->fenced, r, &fenced))
 			dm_iova_give(c->space, r.start, dm_range_len(r));
 	}
@@ -149,21 +160,27 @@ free_growth(struct dmamap_zone *z, struct dm_growth *g)
 	dm_pin_free(g->pin);
 	free(g);
 	if (dm_space_reserve(va, len) == NULL)
-		DM_LOG(ERR, "container %s: zone %s: the kernel does not take %zu bytes back", z->c->name, z->name, len);
+		DM_LOG(ERR, "container %s: zone %s: the kernel does not take %zu bytes back",
+			z->c->name, z->name, len);
 }
 
 static int
 grow(struct dmamap_zone *z, size_t len)
 {
-	const struct dm_pin_conf conf = {.len = len - z->len, .node = z->conf.node, .name = z->name,
-		.placement = z->conf.placement, .threads = z->conf.threads,
-		.at = RTE_PTR_ADD(z->pin->va, z->len), .like = z->pin};
+	const struct dm_pin_conf conf = {.len = len - z->len,
+		.node = z->conf.node,
+		.name = z->name,
+		.placement = z->conf.placement,
+		.threads = z->conf.threads,
+		.at = RTE_PTR_ADD(z->pin->va, z->len),
+		.like = z->pin};
 	struct dm_growth *g;
 	int rc;
 
 	if (len > dm_zone_max_len(z))
-		return DM_FAIL(ENOSPC, "container %s: zone %s: it can grow to %zu bytes, not to %zu: see max_len", z->c->name,
-			z->name, dm_zone_max_len(z), len);
+		return DM_FAIL(ENOSPC,
+			"container %s: zone %s: it can grow to %zu bytes, not to %zu: see max_len",
+			z->c->name, z->name, dm_zone_max_len(z), len);
 	g = calloc(1, sizeof(*g));
 	if (g == NULL)
 		return -ENOMEM;
@@ -203,10 +220,12 @@ find_border(const struct dmamap_zone *z, size_t len, struct dm_growth **first)
 	if (at == len)
 		return 0;
 	if (len < z->pin->len)
-		return DM_FAIL(EINVAL, "container %s: zone %s: it cannot shrink to %zu bytes, below the %zu that it was made with",
+		return DM_FAIL(EINVAL,
+			"container %s: zone %s: it cannot shrink to %zu bytes, below the %zu that it was made with",
 			z->c->name, z->name, len, z->pin->len);
-	return DM_FAIL(EINVAL, "container %s: zone %s: shrinking to %zu bytes would cut it: %zu or %zu will do", z->c->name,
-		z->name, len, below, at);
+	return DM_FAIL(EINVAL,
+		"container %s: zone %s: shrinking to %zu bytes would cut it: %zu or %zu will do",
+		z->c->name, z->name, len, below, at);
 }
 
 static int
@@ -221,7 +240,8 @@ shrink_locked(struct dmamap_container *c, struct dmamap_zone *z, size_t len)
 		return rc;
 	r = (struct dmamap_range){g->mapping->range.start, z->mapping->range.start + z->len - 1};
 	rc = dm_unmap_locked(c, r, z->mapping);
-	/* Where a domain kept the mapping, the kernel keeps the pages pinned: nobody else gets them. */
+	/* Where a domain kept the mapping, the kernel keeps the pages pinned: nobody else gets
+	 * them. */
 	if (rc < 0 && rc != -EIO)
 		return rc;
 	for (; g != NULL; g = next) {
@@ -239,7 +259,8 @@ dmamap_zone_resize(struct dmamap_zone *z, size_t len)
 	int rc;
 
 	if (z == NULL || len == 0 || len > SIZE_MAX / 4)
-		return DM_FAIL(EINVAL, "zone %s: resize to %zu bytes: no zone, or no length that it could have",
+		return DM_FAIL(EINVAL,
+			"zone %s: resize to %zu bytes: no zone, or no length that it could have",
 			z != NULL ? z->name : "", len);
 	len = RTE_ALIGN_CEIL(len, z->pin->page_size);
 	if (len == z->len)

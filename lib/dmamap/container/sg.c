@@ -9,7 +9,8 @@
 
 #include "dm_container.h"
 
-/** How many pieces from the first on follow each other in memory, and how long they are together. */
+/** How many pieces from the first on follow each other in memory, and how long they are together.
+ */
 static unsigned int
 run_of(const struct dmamap_piece *pieces, unsigned int n, uint64_t *len)
 {
@@ -39,16 +40,18 @@ check_pieces(const struct dmamap_container *c, const struct dmamap_piece *pieces
 		if (rc < 0)
 			return rc;
 		if (__builtin_add_overflow(*total, pieces[i].len, total))
-			return DM_FAIL(EINVAL, "container %s: a scatter list of more than 2^64 "
-				"bytes", c->name);
+			return DM_FAIL(EINVAL,
+				"container %s: a scatter list of more than 2^64 "
+				"bytes",
+				c->name);
 	}
 	return 0;
 }
 
-/** Find room for all of it. Nobody else gets it meanwhile: the container is locked, and FIXED maps follow. */
+/** Find room for all of it. Nobody else gets it meanwhile: the container is locked, and FIXED maps
+ * follow. */
 static int
-find_room(struct dmamap_container *c, uint64_t total, uint64_t va, uint32_t flags,
-	rte_iova_t *iova)
+find_room(struct dmamap_container *c, uint64_t total, uint64_t va, uint32_t flags, rte_iova_t *iova)
 {
 	struct dmamap_range within = {0, c->mask_last};
 	uint64_t bits = c->page_sizes, align = dm_min_page(c), page;
@@ -63,8 +66,10 @@ find_room(struct dmamap_container *c, uint64_t total, uint64_t va, uint32_t flag
 	}
 	rc = dm_iova_take(c->space, total, align, va & (align - 1), within, iova);
 	if (rc < 0)
-		return DM_FAIL(-rc, "container %s: no IOVA range of 0x%" PRIx64 " bytes is free for a "
-			"scatter list: %s", c->name, total, strerror(-rc));
+		return DM_FAIL(-rc,
+			"container %s: no IOVA range of 0x%" PRIx64 " bytes is free for a "
+			"scatter list: %s",
+			c->name, total, strerror(-rc));
 	return dm_iova_give(c->space, *iova, total);
 }
 
@@ -94,7 +99,8 @@ undo:
 	return rc;
 }
 
-/** Everything that can be known before the first domain is asked: entries and lockable memory for all of it. */
+/** Everything that can be known before the first domain is asked: entries and lockable memory for
+ * all of it. */
 static int
 check_room(const struct dmamap_container *c, const struct dmamap_piece *pieces, unsigned int n,
 	uint64_t total)

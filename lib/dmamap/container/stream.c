@@ -27,8 +27,8 @@ dmamap_device_info(const struct dmamap_device *d, struct dmamap_device_info *inf
 	info->coherent = dom->coherent;
 	info->identity = d->c->backend == DMAMAP_BACKEND_NOIOMMU;
 	if (dom->n_ranges > 0)
-		info->aperture = (struct dmamap_range){dom->ranges[0].start,
-			dom->ranges[dom->n_ranges - 1].last};
+		info->aperture = (struct dmamap_range){
+			dom->ranges[0].start, dom->ranges[dom->n_ranges - 1].last};
 	dm_unlock(d->c);
 	return 0;
 }
@@ -36,8 +36,9 @@ dmamap_device_info(const struct dmamap_device *d, struct dmamap_device_info *inf
 static uint32_t
 access_of(enum dmamap_direction dir)
 {
-	return dir == DMAMAP_TO_DEVICE ? DMAMAP_READ :
-	       dir == DMAMAP_FROM_DEVICE ? DMAMAP_WRITE : DMAMAP_RW;
+	return dir == DMAMAP_TO_DEVICE      ? DMAMAP_READ
+		: dir == DMAMAP_FROM_DEVICE ? DMAMAP_WRITE
+					    : DMAMAP_RW;
 }
 
 static bool
@@ -50,16 +51,21 @@ in_reach(const struct dmamap_device *d, rte_iova_t iova, size_t len)
 static int
 bounce(struct dmamap_stream *s)
 {
-	struct dmamap_zone_conf conf = {.len = s->len, .page_size = 4096, .dev = s->dev,
-		.flags = access_of(s->dir), .name = "bounce"};
+	struct dmamap_zone_conf conf = {.len = s->len,
+		.page_size = 4096,
+		.dev = s->dev,
+		.flags = access_of(s->dir),
+		.name = "bounce"};
 	int rc;
 
-	/* The container gives out no IOVA beyond the mask of any device (dmamap_device_dma_mask()). */
+	/* The container gives out no IOVA beyond the mask of any device (dmamap_device_dma_mask()).
+	 */
 	rc = dmamap_zone_alloc(s->dev->c, &conf, &s->bounce);
 	if (rc < 0)
 		return rc;
 	s->iova = dmamap_zone_iova(s->bounce);
-	/* Whatever the direction: bytes that the device does not write must come back as they were. */
+	/* Whatever the direction: bytes that the device does not write must come back as they were.
+	 */
 	memcpy(dmamap_zone_va(s->bounce), s->va, s->len);
 	return 0;
 }
@@ -72,8 +78,10 @@ dmamap_stream_map(struct dmamap_device *d, void *va, size_t len, enum dmamap_dir
 
 	if (d == NULL || d->c == NULL || va == NULL || len == 0 || s == NULL ||
 		(unsigned int)dir > DMAMAP_BIDIRECTIONAL)
-		return DM_FAIL(EINVAL, "stream of %p, 0x%zx bytes: no device, memory, length or "
-			"direction", va, len);
+		return DM_FAIL(EINVAL,
+			"stream of %p, 0x%zx bytes: no device, memory, length or "
+			"direction",
+			va, len);
 	*s = (struct dmamap_stream){.dev = d, .va = va, .len = len, .dir = dir};
 	rc = dmamap_register(d->c, va, len, access_of(dir), &s->iova, &s->reg);
 	if (rc < 0)

@@ -25,9 +25,11 @@ dmamap_iova_take(struct dmamap_container *c, size_t len, size_t align, struct dm
 		align = DM_IOVA_GRANULE;
 	if (c == NULL || iova == NULL || len == 0 || len % DM_IOVA_GRANULE != 0 ||
 		!rte_is_power_of_2(align) || within.last < within.start)
-		return DM_FAIL(EINVAL, "take of 0x%zx bytes, aligned to 0x%zx: length and alignment "
+		return DM_FAIL(EINVAL,
+			"take of 0x%zx bytes, aligned to 0x%zx: length and alignment "
 			"must be multiples of 4096, the alignment a power of two, the range not "
-			"empty", len, align);
+			"empty",
+			len, align);
 	t = malloc(sizeof(*t));
 	if (t == NULL)
 		return -ENOMEM;
@@ -37,8 +39,8 @@ dmamap_iova_take(struct dmamap_container *c, size_t len, size_t align, struct dm
 	within.last = RTE_MIN(within.last, c->mask_last);
 	rc = -ENOSPC;
 	if (within.last >= within.start)
-		rc = dm_iova_take(c->space, len, RTE_MAX(align, DM_IOVA_GRANULE), 0, within,
-			&t->range.start);
+		rc = dm_iova_take(
+			c->space, len, RTE_MAX(align, DM_IOVA_GRANULE), 0, within, &t->range.start);
 	if (rc < 0)
 		goto unlock;
 	t->range = dm_range(t->range.start, len);
@@ -54,9 +56,10 @@ unlock:
 	dm_unlock(c);
 	free(t);
 	if (rc < 0)
-		DM_LOG(ERR, "container %s: no IOVA range of 0x%zx bytes, aligned to 0x%zx, can be "
-			"taken in " DM_RANGE_FMT ": %s", c->name, len, align,
-			DM_RANGE_ARG(within), strerror(-rc));
+		DM_LOG(ERR,
+			"container %s: no IOVA range of 0x%zx bytes, aligned to 0x%zx, can be "
+			"taken in " DM_RANGE_FMT ": %s",
+			c->name, len, align, DM_RANGE_ARG(within), strerror(-rc));
 	return rc;
 }
 
@@ -68,19 +71,25 @@ give_locked(struct dmamap_container *c, struct dmamap_range r)
 	struct dmamap_range fenced;
 
 	if (t == NULL || t->range.start != r.start)
-		return DM_FAIL(ENOENT, "container %s: give of " DM_RANGE_FMT
-			": no range that was taken starts there", c->name, DM_RANGE_ARG(r));
+		return DM_FAIL(ENOENT,
+			"container %s: give of " DM_RANGE_FMT
+			": no range that was taken starts there",
+			c->name, DM_RANGE_ARG(r));
 	if (t->range.last != r.last)
-		return DM_FAIL(EINVAL, "container %s: give of " DM_RANGE_FMT ": " DM_RANGE_FMT
-			" was taken", c->name, DM_RANGE_ARG(r), DM_RANGE_ARG(t->range));
+		return DM_FAIL(EINVAL,
+			"container %s: give of " DM_RANGE_FMT ": " DM_RANGE_FMT " was taken",
+			c->name, DM_RANGE_ARG(r), DM_RANGE_ARG(t->range));
 	if (t->zone != NULL)
-		return DM_FAIL(EBUSY, "container %s: give of " DM_RANGE_FMT ": zone %s may grow into it: use"
-			" dmamap_zone_free()", c->name, DM_RANGE_ARG(r), t->zone->name);
+		return DM_FAIL(EBUSY,
+			"container %s: give of " DM_RANGE_FMT ": zone %s may grow into it: use"
+			" dmamap_zone_free()",
+			c->name, DM_RANGE_ARG(r), t->zone->name);
 	m = dm_mapping_find(c, r);
 	if (m != NULL)
-		return DM_FAIL(EBUSY, "container %s: give of " DM_RANGE_FMT ": " DM_RANGE_FMT
-			" is mapped in it: unmap that first", c->name, DM_RANGE_ARG(r),
-			DM_RANGE_ARG(m->range));
+		return DM_FAIL(EBUSY,
+			"container %s: give of " DM_RANGE_FMT ": " DM_RANGE_FMT
+			" is mapped in it: unmap that first",
+			c->name, DM_RANGE_ARG(r), DM_RANGE_ARG(m->range));
 	tdelete(t, &c->taken, dm_range_cmp);
 	free(t);
 	c->taken_len -= dm_range_len(r);
@@ -96,8 +105,10 @@ dmamap_iova_give(struct dmamap_container *c, rte_iova_t iova, size_t len)
 	int rc;
 
 	if (c == NULL || len == 0 || iova + (len - 1) < iova)
-		return DM_FAIL(EINVAL, "give of IOVA 0x%" PRIx64 ", 0x%zx bytes: no container, no "
-			"length, or it wraps around", iova, len);
+		return DM_FAIL(EINVAL,
+			"give of IOVA 0x%" PRIx64 ", 0x%zx bytes: no container, no "
+			"length, or it wraps around",
+			iova, len);
 	dm_lock(c);
 	rc = give_locked(c, dm_range(iova, len));
 	dm_unlock(c);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does a running program tell of its containers and memory? Commands of the EAL's telemetry, /dmamap/...
+ * What does a running program tell of its containers and memory? Commands of the EAL's telemetry,
+ * /dmamap/...
  */
 
 #include <errno.h>
@@ -16,8 +17,9 @@
 #include "gantry_dpdk.h"
 
 /*
- * Registered before main(). Whoever never starts the EAL has them in a table that nobody reads. A reply of DPDK 22.11 holds
- * 16 KiB, a dictionary 256 entries: what does not fit is asked for by number.
+ * Registered before main(). Whoever never starts the EAL has them in a table that nobody reads. A
+ * reply of DPDK 22.11 holds 16 KiB, a dictionary 256 entries: what does not fit is asked for by
+ * number.
  */
 
 /** Zones or owners in one reply. */
@@ -27,7 +29,8 @@ static const char *const kinds[] = {"hugetlb", "transparent", "base", "foreign"}
 static const char *const placements[] = {"strict", "preferred", "interleave", "local"};
 static const char *const backends[] = {"auto", "type1", "iommufd", "noiommu", "model"};
 
-/** Put a dictionary into another, under a name; it is freed with that one. @return it, empty; NULL: out of memory */
+/** Put a dictionary into another, under a name; it is freed with that one. @return it, empty; NULL:
+ * out of memory */
 static struct rte_tel_data *
 add_dict(struct rte_tel_data *d, const char *name)
 {
@@ -174,7 +177,8 @@ tell_zone(struct rte_tel_data *d, const struct dmamap_zone *z)
 	add_address(d, "iova", dmamap_zone_iova(z));
 	nodes = add_dict(d, "nodes");
 	for (i = 0; i < info.n_nodes && nodes != NULL; i++) {
-		snprintf(name, sizeof(name), info.nodes[i].node < 0 ? "unknown" : "%d", info.nodes[i].node);
+		snprintf(name, sizeof(name), info.nodes[i].node < 0 ? "unknown" : "%d",
+			info.nodes[i].node);
 		rte_tel_data_add_dict_uint(nodes, name, info.nodes[i].len);
 	}
 }
@@ -279,8 +283,11 @@ tell_memory(const char *cmd, const char *params, struct rte_tel_data *d)
 			j++;
 		if (j < i)
 			continue;
-		snprintf(name, sizeof(name), s->of[i].node == INT32_MAX ? "foreign" :
-			s->of[i].node < 0 ? "node_unknown" : "node%d", s->of[i].node);
+		snprintf(name, sizeof(name),
+			s->of[i].node == INT32_MAX  ? "foreign"
+				: s->of[i].node < 0 ? "node_unknown"
+						    : "node%d",
+			s->of[i].node);
 		inner = add_dict(d, name);
 		for (; j < s->n && inner != NULL; j++)
 			if (s->of[j].node == s->of[i].node)
@@ -324,7 +331,8 @@ tell_owners(const char *cmd, const char *params, struct rte_tel_data *d)
 
 RTE_INIT(dm_telemetry_init)
 {
-	rte_telemetry_register_cmd("/dmamap/containers", tell_containers, "Names of the containers. No parameters");
+	rte_telemetry_register_cmd(
+		"/dmamap/containers", tell_containers, "Names of the containers. No parameters");
 	rte_telemetry_register_cmd("/dmamap/container", tell_container,
 		"A container: domains, devices, mappings. Parameter: its name");
 	rte_telemetry_register_cmd("/dmamap/memory", tell_memory,

@@ -20,7 +20,8 @@ window_of(struct dmamap_container *c)
 	if (w != NULL || c->no_window || dm_backend_places(c))
 		return w;
 	if (dm_window_create(DM_WINDOW_MAX, &c->shown, &w) < 0) {
-		DM_LOG(INFO, "container %s: no address space for a window: zones translate by table",
+		DM_LOG(INFO,
+			"container %s: no address space for a window: zones translate by table",
 			c->name);
 		c->no_window = true;
 		return NULL;
@@ -31,8 +32,8 @@ window_of(struct dmamap_container *c)
 }
 
 bool
-dm_window_enter(struct dmamap_container *c, struct dmamap_zone *z, uint64_t len, uint64_t align, uint32_t flags,
-	rte_iova_t *iova)
+dm_window_enter(struct dmamap_container *c, struct dmamap_zone *z, uint64_t len, uint64_t align,
+	uint32_t flags, rte_iova_t *iova)
 {
 	struct dmamap_range r;
 	struct dm_window *w;
@@ -45,7 +46,8 @@ dm_window_enter(struct dmamap_container *c, struct dmamap_zone *z, uint64_t len,
 	if (w == NULL || dm_window_take(w, len, align, &va) < 0)
 		return false;
 	r = dm_range((uintptr_t)va + c->shown.delta, len);
-	/* The IOVAs that go with it may be out of reach, or taken by others; then the zone goes elsewhere. */
+	/* The IOVAs that go with it may be out of reach, or taken by others; then the zone goes
+	 * elsewhere. */
 	if (r.last > c->mask_last || !dm_range_set_contains(&c->usable, r) ||
 		dm_mapping_find(c, r) != NULL || dm_taken_find(c, r) != NULL ||
 		dm_pin_move(z->pin, va) < 0) {
@@ -57,7 +59,8 @@ dm_window_enter(struct dmamap_container *c, struct dmamap_zone *z, uint64_t len,
 	return true;
 }
 
-/** The units of the window that lie in a mapping whole: only these translate, and only if it is of the container's window. */
+/** The units of the window that lie in a mapping whole: only these translate, and only if it is of
+ * the container's window. */
 static struct dm_window *
 units_of(const struct dmamap_container *c, const struct dm_mapping *m, void **va, uint64_t *len)
 {

@@ -24,14 +24,16 @@ check_conf(const struct dmamap_container *c, const struct dmamap_zone_conf *conf
 	if (c == NULL || conf == NULL || z == NULL)
 		return DM_FAIL(EINVAL, "zone: no container, description or place for the result");
 	if (conf->max_len != 0 && conf->max_len < conf->len)
-		return DM_FAIL(EINVAL, "container %s: zone %s: of %zu bytes, it cannot grow to %zu", c->name,
-			conf->name != NULL ? conf->name : "zone", conf->len, conf->max_len);
+		return DM_FAIL(EINVAL, "container %s: zone %s: of %zu bytes, it cannot grow to %zu",
+			c->name, conf->name != NULL ? conf->name : "zone", conf->len,
+			conf->max_len);
 	if (conf->len == 0 || (conf->align != 0 && !rte_is_power_of_2(conf->align)) ||
 		(conf->page_size != 0 && !rte_is_power_of_2(conf->page_size)) ||
 		(conf->flags & ~KNOWN_FLAGS) != 0)
-		return DM_FAIL(EINVAL, "container %s: zone %s: length 0, alignment or page size no "
-			"power of two, or unknown flags (0x%x)", c->name,
-			conf->name != NULL ? conf->name : "zone", conf->flags);
+		return DM_FAIL(EINVAL,
+			"container %s: zone %s: length 0, alignment or page size no "
+			"power of two, or unknown flags (0x%x)",
+			c->name, conf->name != NULL ? conf->name : "zone", conf->flags);
 	return 0;
 }
 
@@ -104,8 +106,8 @@ new_zone(struct dmamap_container *c, const struct dmamap_zone_conf *conf)
 }
 
 int
-dmamap_zone_alloc(struct dmamap_container *c, const struct dmamap_zone_conf *conf,
-	struct dmamap_zone **out)
+dmamap_zone_alloc(
+	struct dmamap_container *c, const struct dmamap_zone_conf *conf, struct dmamap_zone **out)
 {
 	struct dm_pin_conf pin_conf;
 	struct dmamap_zone *z;
@@ -117,10 +119,16 @@ dmamap_zone_alloc(struct dmamap_container *c, const struct dmamap_zone_conf *con
 	z = new_zone(c, conf);
 	if (z == NULL)
 		return -ENOMEM;
-	pin_conf = (struct dm_pin_conf){.len = conf->len, .align = conf->align,
-		.page_size = conf->page_size, .node = z->conf.node, .name = z->name,
-		.placement = conf->placement, .allow = conf->flags & FALLBACKS, .threads = conf->threads,
-		.progress = conf->progress, .progress_arg = conf->progress_arg};
+	pin_conf = (struct dm_pin_conf){.len = conf->len,
+		.align = conf->align,
+		.page_size = conf->page_size,
+		.node = z->conf.node,
+		.name = z->name,
+		.placement = conf->placement,
+		.allow = conf->flags & FALLBACKS,
+		.threads = conf->threads,
+		.progress = conf->progress,
+		.progress_arg = conf->progress_arg};
 	rc = dm_pin_alloc(&pin_conf, &z->pin);
 	if (rc < 0)
 		goto free_zone;
@@ -157,7 +165,8 @@ dmamap_zone_free(struct dmamap_zone *z)
 		return rc;
 	}
 	LIST_REMOVE(z, next);
-	/* Where a domain kept the mapping, the kernel keeps the pages pinned: nobody else gets them. */
+	/* Where a domain kept the mapping, the kernel keeps the pages pinned: nobody else gets
+	 * them. */
 	dm_window_leave(c, z);
 	dm_unlock(c);
 	free(z);

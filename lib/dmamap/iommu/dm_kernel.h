@@ -19,7 +19,8 @@ struct dm_kernel {
 	int (*close)(int fd);
 };
 
-/** The kernel in use: Linux, unless a test says otherwise. Not to be changed while a backend is open. */
+/** The kernel in use: Linux, unless a test says otherwise. Not to be changed while a backend is
+ * open. */
 extern const struct dm_kernel *dm_kernel;
 
 /** An ioctl with a pointer to a structure. */

@@ -10,13 +10,14 @@
 #include <stdint.h>
 
 /**
- * The physical address of memory of this process. Only hugepages stay where they are, so no other memory is accepted.
- * Reads /proc/self/pagemap and /proc/kpageflags (Documentation/admin-guide/mm/pagemap.rst).
+ * The physical address of memory of this process. Only hugepages stay where they are, so no other
+ * memory is accepted. Reads /proc/self/pagemap and /proc/kpageflags
+ * (Documentation/admin-guide/mm/pagemap.rst).
  *
  * @param va   start, a multiple of the system's page size.
  * @param len  bytes, a multiple of the system's page size, not 0.
- * @return 0; -EPERM: this process may not know (CAP_SYS_ADMIN); -EFAULT: some of it is not there; -EINVAL: no
- *   hugepages, or they do not follow each other physically. Logged.
+ * @return 0; -EPERM: this process may not know (CAP_SYS_ADMIN); -EFAULT: some of it is not there;
+ * -EINVAL: no hugepages, or they do not follow each other physically. Logged.
  */
 int dm_phys_of(const void *va, uint64_t len, uint64_t *phys);
 

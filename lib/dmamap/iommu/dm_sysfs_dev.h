@@ -15,8 +15,8 @@
 
 /** What a user wrote to name a device. */
 struct dm_dev_name {
-	char bdf[DMAMAP_NAME_MAX];	      /**< with its domain: "0000:01:00.0" */
-	char vf_token[RTE_UUID_STRLEN];	      /**< a UUID, or "" */
+	char bdf[DMAMAP_NAME_MAX]; /**< with its domain: "0000:01:00.0" */
+	char vf_token[RTE_UUID_STRLEN]; /**< a UUID, or "" */
 };
 
 /**
@@ -28,8 +28,8 @@ int dm_dev_name_parse(const char *text, struct dm_dev_name *name);
 
 /**
  * Fill in a device that an IOMMU is in charge of: name, group, node, reserved ranges. Checks that
- * it exists, that it has a group of an IOMMU, that it is bound to a VFIO driver and that its group is
- * viable, and logs one line if not.
+ * it exists, that it has a group of an IOMMU, that it is bound to a VFIO driver and that its group
+ * is viable, and logs one line if not.
  *
  * @return 0; -ENODEV: no such device, or no IOMMU; -EBUSY: not bound to a VFIO driver; -EPERM:
  *   another member of its group is held by a driver of this host; -ENOMEM.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does one live with VFIO's containers and groups? What the backends type1 and noiommu have in common.
+ * How does one live with VFIO's containers and groups? What the backends type1 and noiommu have in
+ * common.
  */
 
 #ifndef DM_VFIO_H
@@ -16,9 +17,9 @@
 struct dm_vfio_kind {
 	const struct dm_iommu_ops *ops;
 	enum dmamap_backend backend;
-	unsigned long type;	/**< for VFIO_SET_IOMMU: VFIO_TYPE1v2_IOMMU, ... */
+	unsigned long type; /**< for VFIO_SET_IOMMU: VFIO_TYPE1v2_IOMMU, ... */
 	const char *group_path; /**< DM_VFIO_GROUP_PATH or DM_VFIO_GROUP_PATH_NOIOMMU */
-	const char *if_absent;	/**< what to say if VFIO does not have the type */
+	const char *if_absent; /**< what to say if VFIO does not have the type */
 };
 
 /** A backend that is open. */

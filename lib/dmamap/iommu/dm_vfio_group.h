@@ -37,8 +37,8 @@ int dm_vfio_group_get(struct dm_vfio_group_list *list, const struct dm_iommu_dev
 /** Give it back; its file is closed with the last user. It must have left its container by then. */
 void dm_vfio_group_put(struct dm_vfio_group *group);
 /** The open group of a device, or NULL. */
-struct dm_vfio_group *dm_vfio_group_find(const struct dm_vfio_group_list *list,
-	const struct dm_iommu_dev *dev);
+struct dm_vfio_group *dm_vfio_group_find(
+	const struct dm_vfio_group_list *list, const struct dm_iommu_dev *dev);
 
 /** Put a group into a kernel container (VFIO_GROUP_SET_CONTAINER). @return as the kernel says */
 int dm_vfio_group_join(struct dm_vfio_group *group, int container_fd);
@@ -50,7 +50,7 @@ void dm_vfio_group_leave(struct dm_vfio_group *group);
  * @param vf_token  UUID, or "".
  * @return the device's file descriptor; -EACCES: wrong VF token; else as the kernel says. Logged.
  */
-int dm_vfio_group_open_device(const struct dm_vfio_group *group, const char *bdf,
-	const char *vf_token);
+int dm_vfio_group_open_device(
+	const struct dm_vfio_group *group, const char *bdf, const char *vf_token);
 
 #endif /* DM_VFIO_GROUP_H */

@@ -96,14 +96,13 @@ copy_ranges(const struct abi_iova_range *from, uint32_t n, struct dm_iommu_info 
 }
 
 /**
- * Only VFIO's old interface tells this, which iommufd speaks too: for the one IOAS that is its container
- * (drivers/iommu/iommufd/vfio_compat.c, iommufd_vfio_cc_iommu()).
+ * Only VFIO's old interface tells this, which iommufd speaks too: for the one IOAS that is its
+ * container (drivers/iommu/iommufd/vfio_compat.c, iommufd_vfio_cc_iommu()).
  */
 static bool
 is_coherent(int iommufd, uint32_t id)
 {
-	struct abi_vfio_ioas ioas = {
-		.size = sizeof(ioas), .ioas_id = id, .op = ABI_VFIO_IOAS_SET};
+	struct abi_vfio_ioas ioas = {.size = sizeof(ioas), .ioas_id = id, .op = ABI_VFIO_IOAS_SET};
 	bool yes;
 
 	if (dm_kernel_ioctl(iommufd, ABI_IOMMU_VFIO_IOAS, &ioas) < 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Who may reach memory, where VFIO has character devices? Backend iommufd: a domain is an IOAS, whose page tables
- * (one for each kind of IOMMU) the kernel keeps equal. Pages are pinned once for all of them, and for all IOAS.
+ * Who may reach memory, where VFIO has character devices? Backend iommufd: a domain is an IOAS,
+ * whose page tables (one for each kind of IOMMU) the kernel keeps equal. Pages are pinned once for
+ * all of them, and for all IOAS.
  */
 
 #include <dirent.h>
@@ -76,11 +77,16 @@ iommufd_open(const struct dmamap_container_conf *conf, struct dm_iommu **iommu)
 		return -ENOENT;
 	fd = dm_kernel->open(IOMMUFD_FILE, O_RDWR);
 	if (fd == -ENOENT || fd == -ENODEV)
-		return is_automatic(conf) ? -ENOENT : DM_FAIL(ENOENT, "there is no " IOMMUFD_FILE
-			": this kernel lacks IOMMUFD (Debian's do): use the type1 backend");
+		return is_automatic(conf)
+			? -ENOENT
+			: DM_FAIL(ENOENT,
+				  "there is no " IOMMUFD_FILE
+				  ": this kernel lacks IOMMUFD (Debian's do): use the type1 backend");
 	if (fd < 0)
-		return DM_FAIL(-fd, "cannot open " IOMMUFD_FILE ": %s: run as root, or give this"
-			" user the file (chown, a udev rule)", strerror(-fd));
+		return DM_FAIL(-fd,
+			"cannot open " IOMMUFD_FILE ": %s: run as root, or give this"
+			" user the file (chown, a udev rule)",
+			strerror(-fd));
 	i = calloc(1, sizeof(*i));
 	if (i == NULL) {
 		dm_kernel->close(fd);
@@ -101,8 +107,8 @@ iommufd_close(struct dm_iommu *iommu)
 }
 
 static int
-iommufd_host_reserved(const struct dmamap_container_conf *conf, struct dm_iommu_resv **resv,
-	unsigned int *n)
+iommufd_host_reserved(
+	const struct dmamap_container_conf *conf, struct dm_iommu_resv **resv, unsigned int *n)
 {
 	return dm_sysfs_host_reserved(resv, n);
 }
@@ -123,8 +129,10 @@ find_cdev(struct iommufd_dev *d)
 	if (dir != NULL)
 		closedir(dir);
 	if (d->cdev[0] == '\0')
-		return DM_FAIL(ENODEV, "%s: VFIO made no character device for it: this kernel lacks"
-			" VFIO_DEVICE_CDEV; use the type1 backend", d->dev.name);
+		return DM_FAIL(ENODEV,
+			"%s: VFIO made no character device for it: this kernel lacks"
+			" VFIO_DEVICE_CDEV; use the type1 backend",
+			d->dev.name);
 	return 0;
 }
 
@@ -197,16 +205,19 @@ explain_bind(const struct iommufd_dev *d, int rc)
 	case EPERM:
 		return dm_dev_fail_unsafe_interrupts(bdf, "iommufd");
 	case EACCES:
-		return DM_FAIL(EACCES, "%s: wrong or missing VF token: attach it as \"%s"
+		return DM_FAIL(EACCES,
+			"%s: wrong or missing VF token: attach it as \"%s"
 			" vf_token=UUID\" with the UUID that its physical function's driver has set",
 			bdf, bdf);
-	/* A device that is open says EINVAL (drivers/vfio/vfio_main.c, vfio_df_open()), a group that is
-	 * in use says EBUSY. */
+	/* A device that is open says EINVAL (drivers/vfio/vfio_main.c, vfio_df_open()), a group
+	 * that is in use says EBUSY. */
 	case EBUSY:
 	case EINVAL:
-		return DM_FAIL(EBUSY, "%s: it or its group %d is in use by another process or"
+		return DM_FAIL(EBUSY,
+			"%s: it or its group %d is in use by another process or"
 			" container (fuser -v " CDEV_DIR "%s /dev/vfio/%d says which), or its IOMMU"
-			" cannot keep caches coherent", bdf, d->dev.group, d->cdev, d->dev.group);
+			" cannot keep caches coherent",
+			bdf, d->dev.group, d->cdev, d->dev.group);
 	default:
 		return DM_FAIL(-rc, "%s: iommufd does not take it: %s", bdf, strerror(-rc));
 	}
@@ -245,17 +256,21 @@ open_cdev(const struct iommufd_dev *d)
 		return fd;
 	return DM_FAIL(-fd, "%s: cannot open %s: %s%s", d->dev.name, path, strerror(-fd),
 		fd == -EACCES || fd == -EPERM ? ": run as root, or give this user the file"
-			" (chown, a udev rule)" : "");
+						" (chown, a udev rule)"
+					      : "");
 }
 
-/** What only the container can explain is left to it: another domain may do, or a mapping is in the way. */
+/** What only the container can explain is left to it: another domain may do, or a mapping is in the
+ * way. */
 static int
 explain_attach(const struct iommufd_dev *d, uint32_t ioas, int rc)
 {
 	if (rc == -EINVAL || rc == -EADDRINUSE)
 		return rc;
-	return DM_FAIL(-rc, "%s: iommufd does not attach it to IOAS %u, or cannot map there what the"
-		" others have: %s", d->dev.name, ioas, strerror(-rc));
+	return DM_FAIL(-rc,
+		"%s: iommufd does not attach it to IOAS %u, or cannot map there what the"
+		" others have: %s",
+		d->dev.name, ioas, strerror(-rc));
 }
 
 static int
@@ -290,7 +305,8 @@ iommufd_detach(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev)
 	dm_kernel_ioctl(dev->fd, ABI_VFIO_DETACH_PT, &detach);
 	dm_kernel->close(dev->fd);
 	dev->fd = -1;
-	/* An IOAS keeps its mappings, but the container counts on a domain without devices to be empty. */
+	/* An IOAS keeps its mappings, but the container counts on a domain without devices to be
+	 * empty. */
 	if (--d->n_devices == 0)
 		dm_ioas_clear(IOMMUFD(dom->iommu)->fd, d->ioas);
 }
@@ -308,8 +324,8 @@ iommufd_map(struct dm_iommu_domain *dom, rte_iova_t iova, void *va, uint64_t len
 }
 
 static int
-iommufd_copy(struct dm_iommu_domain *dom, struct dm_iommu_domain *from, rte_iova_t iova, uint64_t len,
-	uint32_t prot)
+iommufd_copy(struct dm_iommu_domain *dom, struct dm_iommu_domain *from, rte_iova_t iova,
+	uint64_t len, uint32_t prot)
 {
 	return dm_ioas_copy(IOMMUFD(dom->iommu)->fd, IOMMUFD_DOMAIN(dom)->ioas,
 		IOMMUFD_DOMAIN(from)->ioas, iova, len, prot);

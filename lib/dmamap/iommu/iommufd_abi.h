@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does the kernel call iommufd's calls? Numbers and layouts of its ABI, for systems whose headers are older
- * than Linux 6.6 (include/uapi/linux/iommufd.h, include/uapi/linux/vfio.h). Names are our own, so that both
- * can be included.
+ * What does the kernel call iommufd's calls? Numbers and layouts of its ABI, for systems whose
+ * headers are older than Linux 6.6 (include/uapi/linux/iommufd.h, include/uapi/linux/vfio.h). Names
+ * are our own, so that both can be included.
  */
 
 #ifndef IOMMUFD_ABI_H
@@ -15,20 +15,20 @@
 #include <stdint.h>
 
 /** Calls on /dev/iommu. Each structure begins with its size. */
-#define ABI_IOMMU_DESTROY	   _IO(';', 0x80)
-#define ABI_IOMMU_IOAS_ALLOC	   _IO(';', 0x81)
+#define ABI_IOMMU_DESTROY _IO(';', 0x80)
+#define ABI_IOMMU_IOAS_ALLOC _IO(';', 0x81)
 #define ABI_IOMMU_IOAS_ALLOW_IOVAS _IO(';', 0x82)
-#define ABI_IOMMU_IOAS_COPY	   _IO(';', 0x83)
+#define ABI_IOMMU_IOAS_COPY _IO(';', 0x83)
 #define ABI_IOMMU_IOAS_IOVA_RANGES _IO(';', 0x84)
-#define ABI_IOMMU_IOAS_MAP	   _IO(';', 0x85)
-#define ABI_IOMMU_IOAS_UNMAP	   _IO(';', 0x86)
-#define ABI_IOMMU_OPTION	   _IO(';', 0x87)
-#define ABI_IOMMU_VFIO_IOAS	   _IO(';', 0x88)
+#define ABI_IOMMU_IOAS_MAP _IO(';', 0x85)
+#define ABI_IOMMU_IOAS_UNMAP _IO(';', 0x86)
+#define ABI_IOMMU_OPTION _IO(';', 0x87)
+#define ABI_IOMMU_VFIO_IOAS _IO(';', 0x88)
 
 /** Calls on a VFIO character device. Each structure begins with its size, called argsz. */
 #define ABI_VFIO_BIND_IOMMUFD _IO(VFIO_TYPE, VFIO_BASE + 18)
-#define ABI_VFIO_ATTACH_PT    _IO(VFIO_TYPE, VFIO_BASE + 19)
-#define ABI_VFIO_DETACH_PT    _IO(VFIO_TYPE, VFIO_BASE + 20)
+#define ABI_VFIO_ATTACH_PT _IO(VFIO_TYPE, VFIO_BASE + 19)
+#define ABI_VFIO_DETACH_PT _IO(VFIO_TYPE, VFIO_BASE + 20)
 
 /** Free an object: an IOAS, a page table. */
 struct abi_iommu_destroy {
@@ -69,8 +69,8 @@ struct abi_ioas_allow_iovas {
 
 /** Flags of a map and of a copy. */
 #define ABI_IOAS_MAP_FIXED_IOVA (1u << 0)
-#define ABI_IOAS_MAP_WRITEABLE	(1u << 1)
-#define ABI_IOAS_MAP_READABLE	(1u << 2)
+#define ABI_IOAS_MAP_WRITEABLE (1u << 1)
+#define ABI_IOAS_MAP_READABLE (1u << 2)
 
 struct abi_ioas_map {
 	uint32_t size;
@@ -102,9 +102,9 @@ struct abi_ioas_unmap {
 };
 
 #define ABI_OPTION_RLIMIT_MODE 0 /**< 1: charge the process, as type1 does; 0: the user */
-#define ABI_OPTION_HUGE_PAGES  1 /**< of an IOAS; 0: all maps in base pages */
-#define ABI_OPTION_SET	       0
-#define ABI_OPTION_GET	       1
+#define ABI_OPTION_HUGE_PAGES 1 /**< of an IOAS; 0: all maps in base pages */
+#define ABI_OPTION_SET 0
+#define ABI_OPTION_GET 1
 
 struct abi_iommu_option {
 	uint32_t size;
@@ -115,8 +115,8 @@ struct abi_iommu_option {
 	uint64_t val64;
 };
 
-#define ABI_VFIO_IOAS_GET   0
-#define ABI_VFIO_IOAS_SET   1
+#define ABI_VFIO_IOAS_GET 0
+#define ABI_VFIO_IOAS_SET 1
 #define ABI_VFIO_IOAS_CLEAR 2
 
 /** Which IOAS the calls of VFIO's old containers mean. */

@@ -27,7 +27,7 @@ struct model_iommu {
 struct model_dev {
 	struct dm_iommu_dev base;
 	char options[256]; /**< what GET_DEVICE_FD wants: the name, and a token perhaps */
-	int file;	   /**< of the model, while attached; base.fd stays -1 */
+	int file; /**< of the model, while attached; base.fd stays -1 */
 };
 
 /** A group that is in a domain. */
@@ -101,8 +101,8 @@ convert_resv(const struct dmamap_model_resv *from, unsigned int n, struct dm_iom
 }
 
 static int
-model_host_reserved(const struct dmamap_container_conf *conf, struct dm_iommu_resv **resv,
-	unsigned int *n)
+model_host_reserved(
+	const struct dmamap_container_conf *conf, struct dm_iommu_resv **resv, unsigned int *n)
 {
 	struct dmamap_model_resv *all;
 	int rc;
@@ -257,8 +257,8 @@ group_join(struct model_domain *dom, int id, struct model_group **out)
 	TAILQ_INSERT_TAIL(&dom->groups, group, next);
 	rc = check_viable(m, group);
 	if (rc == 0)
-		rc = dm_mk_ioctl(m, group->file, VFIO_GROUP_SET_CONTAINER,
-			(unsigned long)&dom->file);
+		rc = dm_mk_ioctl(
+			m, group->file, VFIO_GROUP_SET_CONTAINER, (unsigned long)&dom->file);
 	if (rc == 0 && first)
 		rc = dm_mk_ioctl(m, dom->file, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
 	if (rc < 0) {
@@ -285,8 +285,8 @@ fail_attach(const struct dm_iommu_dev *dev, int rc)
 {
 	if (rc == -EINVAL)
 		return rc;
-	return DM_FAIL(-rc, "%s: the model does not take its group %d: %s",
-		dev->name, dev->group, strerror(-rc));
+	return DM_FAIL(-rc, "%s: the model does not take its group %d: %s", dev->name, dev->group,
+		strerror(-rc));
 }
 
 static int
@@ -361,8 +361,8 @@ copy_ranges(const struct vfio_iommu_type1_info_cap_iova_range *cap, struct dm_io
 		return -ENOMEM;
 	info->n_ranges = cap->nr_iovas;
 	for (i = 0; i < cap->nr_iovas; i++)
-		info->ranges[i] = (struct dmamap_range){cap->iova_ranges[i].start,
-			cap->iova_ranges[i].end};
+		info->ranges[i] =
+			(struct dmamap_range){cap->iova_ranges[i].start, cap->iova_ranges[i].end};
 	return 0;
 }
 
@@ -402,7 +402,8 @@ model_info(struct dm_iommu_domain *dom, struct dm_iommu_info *info)
 	if (rc < 0)
 		return rc;
 	*info = (struct dm_iommu_info){.page_sizes = raw->iova_pgsizes,
-		.entries_left = UINT64_MAX, .coherent = coherent != 0};
+		.entries_left = UINT64_MAX,
+		.coherent = coherent != 0};
 	rc = read_caps(raw, info);
 	free(raw);
 	return rc;
@@ -414,8 +415,8 @@ static int
 model_map(struct dm_iommu_domain *dom, rte_iova_t iova, void *va, uint64_t len, uint32_t prot)
 {
 	struct model_domain *md = container_of(dom, struct model_domain, base);
-	struct vfio_iommu_type1_dma_map map = {.argsz = sizeof(map), .vaddr = (uintptr_t)va,
-		.iova = iova, .size = len};
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map), .vaddr = (uintptr_t)va, .iova = iova, .size = len};
 
 	if (prot & DMAMAP_READ)
 		map.flags |= VFIO_DMA_MAP_FLAG_READ;
@@ -428,10 +429,10 @@ static int
 model_unmap(struct dm_iommu_domain *dom, rte_iova_t iova, uint64_t len, uint64_t *done)
 {
 	struct model_domain *md = container_of(dom, struct model_domain, base);
-	struct vfio_iommu_type1_dma_unmap unmap = {.argsz = sizeof(unmap), .iova = iova,
-		.size = len};
-	int rc = dm_mk_ioctl(model_of(dom->iommu), md->file, VFIO_IOMMU_UNMAP_DMA,
-		(unsigned long)&unmap);
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap), .iova = iova, .size = len};
+	int rc = dm_mk_ioctl(
+		model_of(dom->iommu), md->file, VFIO_IOMMU_UNMAP_DMA, (unsigned long)&unmap);
 
 	if (rc == 0)
 		*done = unmap.size;

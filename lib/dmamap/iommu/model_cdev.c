@@ -91,14 +91,16 @@ check_reserved(const struct mk_device *dev, const struct mk_ioas *ioas)
 	return rc;
 }
 
-/** Does an IOMMU take its group into these page tables? Those that enforce coherency want all to. */
+/** Does an IOMMU take its group into these page tables? Those that enforce coherency want all to.
+ */
 static int
 check_fits(const struct dmamap_model *m, const struct mk_group *group, const struct mk_domain *dom)
 {
 	bool coherent = group->iommu->conf.enforces_coherency && !group->no_snoop_control;
 
-	return m->conf.never_share || dom->iommu != group->iommu || (dom->coherent && !coherent) ?
-		-EINVAL : 0;
+	return m->conf.never_share || dom->iommu != group->iommu || (dom->coherent && !coherent)
+		? -EINVAL
+		: 0;
 }
 
 /** Take a group out of its page tables, which go if they were its alone. */
@@ -306,7 +308,8 @@ attach_cdev(struct dmamap_model *m, const struct mk_file *file, struct abi_vfio_
 }
 
 static int
-detach_cdev(struct dmamap_model *m, const struct mk_file *file, const struct abi_vfio_detach_pt *cmd)
+detach_cdev(
+	struct dmamap_model *m, const struct mk_file *file, const struct abi_vfio_detach_pt *cmd)
 {
 	if (!file->bound || cmd->argsz < sizeof(*cmd) || cmd->flags != 0)
 		return -EINVAL;
@@ -315,7 +318,8 @@ detach_cdev(struct dmamap_model *m, const struct mk_file *file, const struct abi
 }
 
 int
-mk_cdev_ioctl(struct dmamap_model *m, struct mk_file *file, unsigned long request, unsigned long arg)
+mk_cdev_ioctl(
+	struct dmamap_model *m, struct mk_file *file, unsigned long request, unsigned long arg)
 {
 	int rc;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does the modelled iommufd answer to the calls of VFIO's containers? They mean one IOAS of it.
+ * What does the modelled iommufd answer to the calls of VFIO's containers? They mean one IOAS of
+ * it.
  */
 
 #include <errno.h>
@@ -133,8 +134,8 @@ ioas_call(struct dmamap_model *m, struct mk_ctx *ctx, unsigned long request, voi
 }
 
 int
-mk_compat_ioctl(struct dmamap_model *m, struct mk_ctx *ctx, unsigned long request,
-	unsigned long arg)
+mk_compat_ioctl(
+	struct dmamap_model *m, struct mk_ctx *ctx, unsigned long request, unsigned long arg)
 {
 	enum dmamap_model_call kind;
 	int rc;

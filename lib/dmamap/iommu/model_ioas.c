@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does an IOVA address space of the modelled iommufd do? Maps that share pages, and page tables kept equal.
+ * What does an IOVA address space of the modelled iommufd do? Maps that share pages, and page
+ * tables kept equal.
  */
 
 #include <errno.h>
@@ -96,8 +97,8 @@ area_new(struct dmamap_model *m, struct mk_pages *pages, struct dmamap_range iov
 
 	if (area == NULL)
 		return NULL;
-	*area = (struct mk_map){.iova = iova, .va = va, .prot = prot, .process = m->process,
-		.pages = pages};
+	*area = (struct mk_map){
+		.iova = iova, .va = va, .prot = prot, .process = m->process, .pages = pages};
 	pages->refs++;
 	TAILQ_FOREACH(at, &pages->areas, in_pages)
 		if (at->va > va)
@@ -278,13 +279,15 @@ ranges_overlap(const struct mk_ranges *ranges, struct dmamap_range r)
 int
 mk_ioas_check_free(const struct mk_ioas *ioas, struct dmamap_range r)
 {
-	return mk_table_find(&ioas->areas, r) != NULL || ranges_overlap(&ioas->allowed, r) ?
-		-EADDRINUSE : 0;
+	return mk_table_find(&ioas->areas, r) != NULL || ranges_overlap(&ioas->allowed, r)
+		? -EADDRINUSE
+		: 0;
 }
 
 /* Mapping */
 
-/** Where automatic maps may lie: usable, allowed, free. The first page and the last are never given. */
+/** Where automatic maps may lie: usable, allowed, free. The first page and the last are never
+ * given. */
 static int
 free_ranges(struct dmamap_model *m, const struct mk_ioas *ioas, struct mk_ranges *out)
 {
@@ -406,8 +409,8 @@ insert(struct dmamap_model *m, struct mk_ioas *ioas, struct mk_pages *pages, uin
 }
 
 int
-mk_ioas_map(struct dmamap_model *m, struct mk_ioas *ioas, uint64_t va,
-	struct mk_ioas_request *request)
+mk_ioas_map(
+	struct dmamap_model *m, struct mk_ioas *ioas, uint64_t va, struct mk_ioas_request *request)
 {
 	struct mk_pages *pages;
 	int rc;
@@ -417,8 +420,9 @@ mk_ioas_map(struct dmamap_model *m, struct mk_ioas *ioas, uint64_t va,
 		return rc;
 	rc = place(m, ioas, va, request);
 	if (rc == 0)
-		rc = insert(m, ioas, pages, va, (struct dmamap_range){request->iova,
-			request->iova + request->len - 1}, request->prot);
+		rc = insert(m, ioas, pages, va,
+			(struct dmamap_range){request->iova, request->iova + request->len - 1},
+			request->prot);
 	pages_put(pages);
 	return rc;
 }
@@ -483,8 +487,8 @@ mk_ioas_copy(struct dmamap_model *m, struct mk_ioas *to, const struct mk_ioas *f
 		rc = insert(m, to, pages, va, r, request->prot);
 	}
 	if (rc < 0 && at > piece) /* the last piece is not there */
-		destroy_range(m, to, (struct dmamap_range){request->iova,
-			request->iova + at - piece - 1});
+		destroy_range(m, to,
+			(struct dmamap_range){request->iova, request->iova + at - piece - 1});
 	return rc;
 }
 
@@ -531,7 +535,8 @@ add_right(struct mk_ioas *ioas, struct mk_map *right)
 int
 mk_ioas_cut(struct mk_ioas *ioas, rte_iova_t last)
 {
-	struct mk_map *area = mk_table_find(&ioas->areas, (struct dmamap_range){last, last}), *right;
+	struct mk_map *area = mk_table_find(&ioas->areas, (struct dmamap_range){last, last}),
+		      *right;
 	int rc;
 
 	if (area == NULL || last == area->iova.start || last == area->iova.last)
@@ -566,7 +571,8 @@ mk_ioas_set_base_pages(struct mk_ioas *ioas, bool yes)
 			return -EINVAL;
 		for (i = 0; i < ioas->areas.n; i++)
 			if ((ioas->areas.v[i]->iova.start | ioas->areas.v[i]->va |
-				area_len(ioas->areas.v[i])) & (MK_PAGE - 1))
+				    area_len(ioas->areas.v[i])) &
+				(MK_PAGE - 1))
 				return -EADDRINUSE;
 	}
 	ioas->base_pages = yes;
@@ -583,7 +589,8 @@ check_alignment(const struct mk_ioas *ioas, uint64_t page)
 
 	for (i = 0; i < ioas->areas.n; i++)
 		if ((ioas->areas.v[i]->iova.start | area_len(ioas->areas.v[i]) |
-			ioas->areas.v[i]->va % MK_PAGE) & (page - 1))
+			    ioas->areas.v[i]->va % MK_PAGE) &
+			(page - 1))
 			return -EADDRINUSE;
 	return 0;
 }
@@ -596,8 +603,7 @@ check_aperture(const struct mk_ioas *ioas, struct dmamap_range aperture)
 	if (aperture.start != 0)
 		rc = mk_ioas_check_free(ioas, (struct dmamap_range){0, aperture.start - 1});
 	if (rc == 0 && aperture.last != UINT64_MAX)
-		rc = mk_ioas_check_free(ioas,
-			(struct dmamap_range){aperture.last + 1, UINT64_MAX});
+		rc = mk_ioas_check_free(ioas, (struct dmamap_range){aperture.last + 1, UINT64_MAX});
 	return rc;
 }
 

@@ -218,8 +218,8 @@ read_request(uint32_t flags, uint64_t len, rte_iova_t iova, struct mk_ioas_reque
 		return -EOVERFLOW;
 	if (!(flags & (ABI_IOAS_MAP_READABLE | ABI_IOAS_MAP_WRITEABLE)))
 		return -EINVAL;
-	*request = (struct mk_ioas_request){.fixed = flags & ABI_IOAS_MAP_FIXED_IOVA, .len = len,
-		.iova = iova};
+	*request = (struct mk_ioas_request){
+		.fixed = flags & ABI_IOAS_MAP_FIXED_IOVA, .len = len, .iova = iova};
 	if (flags & ABI_IOAS_MAP_READABLE)
 		request->prot |= DMAMAP_READ;
 	if (flags & ABI_IOAS_MAP_WRITEABLE)
@@ -419,8 +419,8 @@ do_call(struct dmamap_model *m, struct mk_ctx *ctx, unsigned long request, void 
 }
 
 int
-mk_iommufd_ioctl(struct dmamap_model *m, struct mk_ctx *ctx, unsigned long request,
-	unsigned long arg)
+mk_iommufd_ioctl(
+	struct dmamap_model *m, struct mk_ctx *ctx, unsigned long request, unsigned long arg)
 {
 	unsigned int i;
 	int rc;

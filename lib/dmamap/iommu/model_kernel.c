@@ -201,7 +201,8 @@ group_status(struct dmamap_model *m, const struct mk_group *group, struct vfio_g
 	return 0;
 }
 
-/** An iommufd as a container: it gets an IOAS for that, unless it has one. Nothing else is looked at yet. */
+/** An iommufd as a container: it gets an IOAS for that, unless it has one. Nothing else is looked
+ * at yet. */
 static int
 set_iommufd(struct dmamap_model *m, struct mk_group *group, struct mk_ctx *ctx)
 {
@@ -280,7 +281,8 @@ open_device(struct dmamap_model *m, struct mk_group *group, struct mk_device *de
 	bool in_iommufd = group->ctx != NULL;
 	int fd;
 
-	fd = mk_file_new(m, (struct mk_file){.kind = MK_DEVICE, .device = dev, .bound = in_iommufd});
+	fd = mk_file_new(
+		m, (struct mk_file){.kind = MK_DEVICE, .device = dev, .bound = in_iommufd});
 	if (fd < 0)
 		return fd;
 	dev->open++;
@@ -318,8 +320,8 @@ get_device_fd(struct dmamap_model *m, struct mk_group *group, const char *option
 }
 
 static int
-group_ioctl(struct dmamap_model *m, struct mk_group *group, unsigned long request,
-	unsigned long arg)
+group_ioctl(
+	struct dmamap_model *m, struct mk_group *group, unsigned long request, unsigned long arg)
 {
 	int rc;
 
@@ -381,8 +383,8 @@ check_extension(const struct mk_container *c, unsigned long extension)
 }
 
 static int
-container_ioctl(struct dmamap_model *m, struct mk_container *c, unsigned long request,
-	unsigned long arg)
+container_ioctl(
+	struct dmamap_model *m, struct mk_container *c, unsigned long request, unsigned long arg)
 {
 	int rc;
 
@@ -566,7 +568,9 @@ dm_mk_sysfs(struct dmamap_model *m, const char *name, struct dm_mk_sysfs *info)
 	info->node = dev->node;
 	info->noiommu = dev->group->iommu == NULL;
 	info->cdev = !info->noiommu && mk_is_vfio(dev) &&
-		m->conf.linux_version >= DMAMAP_MODEL_LINUX(6, 6) ? dev->index : -1;
+			m->conf.linux_version >= DMAMAP_MODEL_LINUX(6, 6)
+		? dev->index
+		: -1;
 	list_spoilers(m, dev->group, info->spoilers, sizeof(info->spoilers));
 	rc = resv_append(&info->resv, &info->n_resv, dev->group);
 out:

@@ -182,7 +182,8 @@ copy_resv(struct mk_group *group, const struct dmamap_model_group_conf *conf)
 
 	for (i = 0; i < conf->n_resv; i++)
 		if (conf->resv[i].range.last < conf->resv[i].range.start)
-			return DM_FAIL(EINVAL, "model: a reserved range that ends before it starts");
+			return DM_FAIL(
+				EINVAL, "model: a reserved range that ends before it starts");
 	if (conf->n_resv == 0)
 		return 0;
 	group->resv = calloc(conf->n_resv, sizeof(*group->resv));
@@ -292,16 +293,17 @@ bind_device(struct mk_device *dev, const char *driver)
 		driver = "";
 	if (strlen(driver) >= sizeof(dev->driver))
 		return -EINVAL;
-	if (dev->open != 0 || (driver_claims(driver) && (dev->group->container != NULL ||
-		dev->group->domain != NULL)))
+	if (dev->open != 0 ||
+		(driver_claims(driver) &&
+			(dev->group->container != NULL || dev->group->domain != NULL)))
 		return -EBUSY;
 	strlcpy(dev->driver, driver, sizeof(dev->driver));
 	return 0;
 }
 
 int
-dmamap_model_add_device(struct dmamap_model *m, int group, const char *name, int node,
-	const char *driver)
+dmamap_model_add_device(
+	struct dmamap_model *m, int group, const char *name, int node, const char *driver)
 {
 	struct mk_device *dev;
 	int rc;
@@ -446,8 +448,8 @@ dma(struct dmamap_model *m, const struct mk_device *dev, rte_iova_t iova, uint8_
 }
 
 int
-dmamap_model_dma_read(struct dmamap_model *m, const char *name, rte_iova_t iova, void *buf,
-	size_t len)
+dmamap_model_dma_read(
+	struct dmamap_model *m, const char *name, rte_iova_t iova, void *buf, size_t len)
 {
 	const struct mk_device *dev;
 	int rc;
@@ -460,16 +462,15 @@ dmamap_model_dma_read(struct dmamap_model *m, const char *name, rte_iova_t iova,
 }
 
 int
-dmamap_model_dma_write(struct dmamap_model *m, const char *name, rte_iova_t iova, const void *buf,
-	size_t len)
+dmamap_model_dma_write(
+	struct dmamap_model *m, const char *name, rte_iova_t iova, const void *buf, size_t len)
 {
 	const struct mk_device *dev;
 	int rc;
 
 	pthread_mutex_lock(&m->lock);
 	dev = mk_find_device(m, name);
-	rc = dev == NULL ? -ENODEV :
-			   dma(m, dev, iova, (uint8_t *)(uintptr_t)buf, len, true);
+	rc = dev == NULL ? -ENODEV : dma(m, dev, iova, (uint8_t *)(uintptr_t)buf, len, true);
 	pthread_mutex_unlock(&m->lock);
 	return rc;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does the modelled kernel consist of? Objects that its parts share; the model's lock guards all.
+ * What does the modelled kernel consist of? Objects that its parts share; the model's lock guards
+ * all.
  */
 
 #ifndef MODEL_PRIV_H
@@ -27,10 +28,10 @@ struct mk_pages;
 struct mk_map {
 	struct dmamap_range iova;
 	uint64_t va;
-	uint32_t prot;	      /**< DMAMAP_READ | DMAMAP_WRITE */
+	uint32_t prot; /**< DMAMAP_READ | DMAMAP_WRITE */
 	unsigned int process; /**< who mapped it */
-	bool va_invalid;      /**< VFIO_DMA_UNMAP_FLAG_VADDR was used on it */
-	uint64_t charged;     /**< pages of locked memory; type1's */
+	bool va_invalid; /**< VFIO_DMA_UNMAP_FLAG_VADDR was used on it */
+	uint64_t charged; /**< pages of locked memory; type1's */
 	/* An IOAS's: */
 	struct mk_pages *pages; /**< whose part it maps; copies share them */
 	TAILQ_ENTRY(mk_map) in_pages;
@@ -63,11 +64,12 @@ struct mk_device {
 	int node;
 	struct mk_group *group;
 	unsigned int open; /**< files */
-	int index;	   /**< of its character device */
-	unsigned int granted; /**< files that may use it: bound to an iommufd, or opened by the group */
-	struct mk_ctx *ctx;   /**< iommufd that it is bound to, or NULL */
-	uint32_t id;	      /**< its number there */
-	bool attached;	      /**< to its group's page tables, which are then an IOAS's */
+	int index; /**< of its character device */
+	unsigned int
+		granted; /**< files that may use it: bound to an iommufd, or opened by the group */
+	struct mk_ctx *ctx; /**< iommufd that it is bound to, or NULL */
+	uint32_t id; /**< its number there */
+	bool attached; /**< to its group's page tables, which are then an IOAS's */
 };
 
 struct mk_group {
@@ -77,13 +79,13 @@ struct mk_group {
 	bool no_snoop_control;
 	unsigned int n_resv;
 	struct dmamap_model_resv *resv;
-	unsigned int refs;	 /**< of its open file: the fd and one for each open device */
+	unsigned int refs; /**< of its open file: the fd and one for each open device */
 	unsigned int devices_open;
 	struct mk_container *container; /**< that it was set to */
-	struct mk_domain *domain;	/**< that translates for it; NULL: all its DMA is blocked */
-	struct mk_ctx *ctx;		/**< iommufd that it was set to instead */
-	unsigned int cdevs_bound;	/**< of its devices, by their character devices */
-	unsigned int n_attached;	/**< of its devices, to an IOAS's page tables */
+	struct mk_domain *domain; /**< that translates for it; NULL: all its DMA is blocked */
+	struct mk_ctx *ctx; /**< iommufd that it was set to instead */
+	unsigned int cdevs_bound; /**< of its devices, by their character devices */
+	unsigned int n_attached; /**< of its devices, to an IOAS's page tables */
 	TAILQ_ENTRY(mk_group) in_container;
 	TAILQ_ENTRY(mk_group) in_domain;
 };
@@ -97,14 +99,14 @@ struct mk_domain {
 	struct mk_table table;
 	struct mk_group_list groups;
 	struct mk_ioas *ioas; /**< whose it is, or NULL: type1's */
-	uint32_t id;	      /**< in the iommufd */
+	uint32_t id; /**< in the iommufd */
 };
 TAILQ_HEAD(mk_domain_list, mk_domain);
 
 /** A kernel container: /dev/vfio/vfio as opened once. */
 struct mk_container {
 	TAILQ_ENTRY(mk_container) next;
-	unsigned int refs;  /**< its file and its groups */
+	unsigned int refs; /**< its file and its groups */
 	unsigned long type; /**< what SET_IOMMU chose; 0: none yet */
 	bool noiommu;
 	struct mk_group_list groups;
@@ -195,7 +197,8 @@ struct dmamap_model {
 	struct dmamap_model_fault faults[MK_FAULTS];
 };
 
-/** Count a call, and say whether it is to fail. @return 0 or the negative errno that was wished for. */
+/** Count a call, and say whether it is to fail. @return 0 or the negative errno that was wished
+ * for. */
 int mk_call(struct dmamap_model *m, enum dmamap_model_call kind);
 
 struct mk_device *mk_find_device(struct dmamap_model *m, const char *name);
@@ -234,7 +237,8 @@ bool mk_ranges_contain(const struct mk_ranges *ranges, struct dmamap_range r);
 void mk_ranges_replace(struct mk_ranges *ranges, struct mk_ranges *with);
 
 uint64_t mk_smallest_page(uint64_t page_sizes);
-/** Into one domain's page tables, and out of them. @return 0; -EINVAL: off its pages; -ENOMEM; a wish. */
+/** Into one domain's page tables, and out of them. @return 0; -EINVAL: off its pages; -ENOMEM; a
+ * wish. */
 int mk_domain_map(struct dmamap_model *m, struct mk_domain *dom, struct mk_map *map);
 /** @see mk_domain_map() */
 void mk_domain_unmap(struct dmamap_model *m, struct mk_domain *dom, const struct mk_map *map);
@@ -257,8 +261,8 @@ void mk_type1_release(struct dmamap_model *m, struct mk_container *c);
 /** A group joins. @return 0 or the negative errno of SET_CONTAINER; then nothing has changed. */
 int mk_type1_attach(struct dmamap_model *m, struct mk_container *c, struct mk_group *group);
 void mk_type1_detach(struct dmamap_model *m, struct mk_container *c, struct mk_group *group);
-int mk_type1_ioctl(struct dmamap_model *m, struct mk_container *c, unsigned long request,
-	unsigned long arg);
+int mk_type1_ioctl(
+	struct dmamap_model *m, struct mk_container *c, unsigned long request, unsigned long arg);
 /** VFIO_CHECK_EXTENSION; c is NULL or without a type before SET_IOMMU. */
 int mk_type1_extension(const struct mk_container *c, unsigned long extension);
 
@@ -281,12 +285,14 @@ int mk_ioas_usable(struct dmamap_model *m, const struct mk_ioas *ioas, struct mk
 uint64_t mk_ioas_alignment(const struct mk_ioas *ioas);
 /** @return 0; -EADDRINUSE: a map or an allowed range is there. */
 int mk_ioas_check_free(const struct mk_ioas *ioas, struct dmamap_range r);
-int mk_ioas_map(struct dmamap_model *m, struct mk_ioas *ioas, uint64_t va,
-	struct mk_ioas_request *request);
+int mk_ioas_map(
+	struct dmamap_model *m, struct mk_ioas *ioas, uint64_t va, struct mk_ioas_request *request);
 int mk_ioas_copy(struct dmamap_model *m, struct mk_ioas *to, const struct mk_ioas *from,
 	rte_iova_t from_iova, struct mk_ioas_request *request);
-/** Whole maps in r. @return 0, nothing unmapped included; -ENOENT: a map is not whole, those before are gone. */
-int mk_ioas_unmap(struct dmamap_model *m, struct mk_ioas *ioas, struct dmamap_range r, uint64_t *done);
+/** Whole maps in r. @return 0, nothing unmapped included; -ENOENT: a map is not whole, those before
+ * are gone. */
+int mk_ioas_unmap(
+	struct dmamap_model *m, struct mk_ioas *ioas, struct dmamap_range r, uint64_t *done);
 /** Make `last` the last address of the map that it lies in, where that is possible. */
 int mk_ioas_cut(struct mk_ioas *ioas, rte_iova_t last);
 /** Give an IOAS page tables for a group's IOMMU. */
@@ -294,27 +300,28 @@ int mk_ioas_add_domain(struct dmamap_model *m, struct mk_ioas *ioas, const struc
 	struct mk_domain **out);
 /** Take page tables away; no group is in them. */
 void mk_ioas_remove_domain(struct dmamap_model *m, struct mk_domain *dom);
-/** IOMMU_OPTION_HUGE_PAGES. @return 0; -EINVAL: something is mapped; -EADDRINUSE: off base pages. */
+/** IOMMU_OPTION_HUGE_PAGES. @return 0; -EINVAL: something is mapped; -EADDRINUSE: off base pages.
+ */
 int mk_ioas_set_base_pages(struct mk_ioas *ioas, bool yes);
 
 /* iommufd and its devices */
 
 int mk_iommufd_open(struct dmamap_model *m);
 void mk_iommufd_put(struct dmamap_model *m, struct mk_ctx *ctx);
-int mk_iommufd_ioctl(struct dmamap_model *m, struct mk_ctx *ctx, unsigned long request,
-	unsigned long arg);
+int mk_iommufd_ioctl(
+	struct dmamap_model *m, struct mk_ctx *ctx, unsigned long request, unsigned long arg);
 struct mk_ioas *mk_ioas_find(struct mk_ctx *ctx, uint32_t id);
 /** Has an object of an iommufd this number? */
 bool mk_id_taken(struct dmamap_model *m, const struct mk_ctx *ctx, uint32_t id);
 /** The lowest number that none has. */
 uint32_t mk_free_id(struct dmamap_model *m, const struct mk_ctx *ctx);
 /** VFIO's calls on an iommufd. */
-int mk_compat_ioctl(struct dmamap_model *m, struct mk_ctx *ctx, unsigned long request,
-	unsigned long arg);
+int mk_compat_ioctl(
+	struct dmamap_model *m, struct mk_ctx *ctx, unsigned long request, unsigned long arg);
 
 int mk_cdev_open(struct dmamap_model *m, const char *name);
-int mk_cdev_ioctl(struct dmamap_model *m, struct mk_file *file, unsigned long request,
-	unsigned long arg);
+int mk_cdev_ioctl(
+	struct dmamap_model *m, struct mk_file *file, unsigned long request, unsigned long arg);
 /** Bind a device to an iommufd. @return 0; -EPERM: interrupts, or another owner of the group. */
 int mk_device_bind(struct dmamap_model *m, struct mk_device *dev, struct mk_ctx *ctx);
 /** Detach it too. */
@@ -323,8 +330,8 @@ void mk_device_unbind(struct dmamap_model *m, struct mk_device *dev);
 int mk_device_attach(struct dmamap_model *m, struct mk_device *dev, uint32_t *id);
 void mk_device_detach(struct dmamap_model *m, struct mk_device *dev);
 /** Has an iommufd other than ctx (which may be NULL) one of the group's devices? */
-bool mk_owned_elsewhere(struct dmamap_model *m, const struct mk_group *group,
-	const struct mk_ctx *ctx);
+bool mk_owned_elsewhere(
+	struct dmamap_model *m, const struct mk_group *group, const struct mk_ctx *ctx);
 
 /**
  * Write VFIO_IOMMU_GET_INFO's answer: a head with these page sizes, and the capabilities.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What do the address spaces of the modelled kernel consist of? Maps, usable ranges, page tables, pinned memory.
+ * What do the address spaces of the modelled kernel consist of? Maps, usable ranges, page tables,
+ * pinned memory.
  */
 
 #include <errno.h>
@@ -121,8 +122,8 @@ mk_ranges_clip(struct mk_ranges *ranges, struct dmamap_range r)
 
 		if (was.last < r.start || was.start > r.last)
 			continue;
-		ranges->v[kept++] = (struct dmamap_range){RTE_MAX(was.start, r.start),
-			RTE_MIN(was.last, r.last)};
+		ranges->v[kept++] = (struct dmamap_range){
+			RTE_MAX(was.start, r.start), RTE_MIN(was.last, r.last)};
 	}
 	ranges->n = kept;
 }

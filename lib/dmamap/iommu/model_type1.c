@@ -445,7 +445,8 @@ do_unmap(struct dmamap_model *m, struct mk_container *c, struct vfio_iommu_type1
 
 /* VFIO_IOMMU_DIRTY_PAGES */
 
-/** Every page that a device may have written counts as dirty, as it does without hardware's help. */
+/** Every page that a device may have written counts as dirty, as it does without hardware's help.
+ */
 static void
 report_dirty(const struct mk_container *c, struct dmamap_range r, uint64_t page,
 	struct vfio_bitmap *bitmap)
@@ -524,8 +525,8 @@ mk_type1_extension(const struct mk_container *c, unsigned long extension)
 }
 
 int
-mk_type1_ioctl(struct dmamap_model *m, struct mk_container *c, unsigned long request,
-	unsigned long arg)
+mk_type1_ioctl(
+	struct dmamap_model *m, struct mk_container *c, unsigned long request, unsigned long arg)
 {
 	void *p = (void *)arg;
 	int rc;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Who may reach memory, where no IOMMU is? Everybody, everywhere. Backend noiommu: IOVAs are physical addresses.
+ * Who may reach memory, where no IOMMU is? Everybody, everywhere. Backend noiommu: IOVAs are
+ * physical addresses.
  */
 
 #include <errno.h>
@@ -25,8 +26,9 @@ static const struct dm_vfio_kind kind = {
 	.backend = DMAMAP_BACKEND_NOIOMMU,
 	.type = VFIO_NOIOMMU_IOMMU,
 	.group_path = DM_VFIO_GROUP_PATH_NOIOMMU,
-	.if_absent = "VFIO's noiommu mode is off, or this kernel lacks it (Debian's do): echo 1 >"
-		     " /sys/module/vfio/parameters/enable_unsafe_noiommu_mode, then bind the device",
+	.if_absent =
+		"VFIO's noiommu mode is off, or this kernel lacks it (Debian's do): echo 1 >"
+		" /sys/module/vfio/parameters/enable_unsafe_noiommu_mode, then bind the device",
 };
 
 static int
@@ -35,7 +37,8 @@ noiommu_open(const struct dmamap_container_conf *conf, struct dm_iommu **iommu)
 	return dm_vfio_open(&kind, iommu);
 }
 
-/** Fill in a device that no IOMMU is in charge of; VFIO makes it a group when its driver takes it. */
+/** Fill in a device that no IOMMU is in charge of; VFIO makes it a group when its driver takes it.
+ */
 static int
 init_device(struct dm_iommu_dev *dev, const char *bdf)
 {
@@ -48,8 +51,10 @@ init_device(struct dm_iommu_dev *dev, const char *bdf)
 	if (rc < 0)
 		return rc;
 	if (!dm_sysfs_group_is_noiommu(dev->group))
-		return DM_FAIL(EINVAL, "%s: an IOMMU is in charge of it: use another backend than"
-			" noiommu", bdf);
+		return DM_FAIL(EINVAL,
+			"%s: an IOMMU is in charge of it: use another backend than"
+			" noiommu",
+			bdf);
 	rte_strlcpy(dev->name, bdf, sizeof(dev->name));
 	dev->node = dm_sysfs_node(bdf);
 	dev->fd = -1;
@@ -68,8 +73,10 @@ noiommu_attach(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev)
 	int rc = dm_vfio_attach(dom, dev);
 
 	if (rc == 0)
-		DM_LOG(WARNING, "%s: no IOMMU is in charge of it: it can read and write all of this"
-			" machine's memory, whatever is mapped", dev->name);
+		DM_LOG(WARNING,
+			"%s: no IOMMU is in charge of it: it can read and write all of this"
+			" machine's memory, whatever is mapped",
+			dev->name);
 	return rc;
 }
 
@@ -88,7 +95,8 @@ noiommu_info(struct dm_iommu_domain *dom, struct dm_iommu_info *info)
 	return 0;
 }
 
-/** Nothing is to be done, but memory that is no longer where it was must not be given to a device. */
+/** Nothing is to be done, but memory that is no longer where it was must not be given to a device.
+ */
 static int
 noiommu_map(struct dm_iommu_domain *dom, rte_iova_t iova, void *va, uint64_t len, uint32_t prot)
 {
@@ -96,9 +104,10 @@ noiommu_map(struct dm_iommu_domain *dom, rte_iova_t iova, void *va, uint64_t len
 	int rc = dm_phys_of(va, len, &phys);
 
 	if (rc == 0 && phys != iova)
-		return DM_FAIL(EFAULT, "the memory at %p is at physical address 0x%" PRIx64
-			", not 0x%" PRIx64 ", and there is no IOMMU that could translate", va, phys,
-			iova);
+		return DM_FAIL(EFAULT,
+			"the memory at %p is at physical address 0x%" PRIx64 ", not 0x%" PRIx64
+			", and there is no IOMMU that could translate",
+			va, phys, iova);
 	return rc;
 }
 

@@ -18,7 +18,7 @@
 
 /* An entry of /proc/self/pagemap: one for each page of the process. */
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)
-#define PAGEMAP_PFN	((UINT64_C(1) << 55) - 1)
+#define PAGEMAP_PFN ((UINT64_C(1) << 55) - 1)
 /* An entry of /proc/kpageflags: one for each physical page. */
 #define KPF_HUGE (UINT64_C(1) << 17)
 
@@ -44,14 +44,18 @@ static int
 check_entry(uint64_t entry, const void *va, uint64_t wanted)
 {
 	if (!(entry & PAGEMAP_PRESENT))
-		return DM_FAIL(EFAULT, "the memory at %p is not there, so it has no physical address",
-			va);
+		return DM_FAIL(
+			EFAULT, "the memory at %p is not there, so it has no physical address", va);
 	if ((entry & PAGEMAP_PFN) == 0)
-		return DM_FAIL(EPERM, "the physical address of %p is hidden from this process: it"
-			" needs CAP_SYS_ADMIN", va);
+		return DM_FAIL(EPERM,
+			"the physical address of %p is hidden from this process: it"
+			" needs CAP_SYS_ADMIN",
+			va);
 	if ((entry & PAGEMAP_PFN) != wanted)
-		return DM_FAIL(EINVAL, "the memory at %p does not follow the page before it"
-			" physically: without an IOMMU, use larger hugepages or smaller pieces", va);
+		return DM_FAIL(EINVAL,
+			"the memory at %p does not follow the page before it"
+			" physically: without an IOMMU, use larger hugepages or smaller pieces",
+			va);
 	return 0;
 }
 
@@ -67,8 +71,10 @@ check_huge(uint64_t pfn, unsigned int n, const void *va)
 		return DM_FAIL(-rc, "cannot read /proc/kpageflags: %s", strerror(-rc));
 	for (i = 0; i < n; i++)
 		if (!(flags[i] & KPF_HUGE))
-			return DM_FAIL(EINVAL, "the memory at %p is in no hugepage, so it may move:"
-				" without an IOMMU, devices reach hugepages only", va);
+			return DM_FAIL(EINVAL,
+				"the memory at %p is in no hugepage, so it may move:"
+				" without an IOMMU, devices reach hugepages only",
+				va);
 	return 0;
 }
 
@@ -87,8 +93,8 @@ dm_phys_of(const void *va, uint64_t len, uint64_t *phys)
 		if (done == 0)
 			first = entries[0] & PAGEMAP_PFN;
 		for (i = 0; i < n && rc == 0; i++)
-			rc = check_entry(entries[i], RTE_PTR_ADD(va, (done + i) * page),
-				first + done + i);
+			rc = check_entry(
+				entries[i], RTE_PTR_ADD(va, (done + i) * page), first + done + i);
 		if (rc == 0)
 			rc = check_huge(first + done, n, RTE_PTR_ADD(va, done * page));
 		if (rc < 0)

@@ -58,8 +58,8 @@ dm_sysfs_check_exists(const char *bdf)
 
 	dm_kernel_sysfs(path, sizeof(path), "bus/pci/devices/%s", bdf);
 	if (access(path, F_OK) < 0)
-		return DM_FAIL(ENODEV, "%s: no such PCI device (lspci -D lists those there are)",
-			bdf);
+		return DM_FAIL(
+			ENODEV, "%s: no such PCI device (lspci -D lists those there are)", bdf);
 	return 0;
 }
 
@@ -111,11 +111,15 @@ dm_sysfs_find_group(const char *bdf, int *group)
 		}
 	}
 	if (iommu_is_off())
-		return DM_FAIL(ENODEV, "%s: no IOMMU is on: switch it on in the firmware (VT-d,"
+		return DM_FAIL(ENODEV,
+			"%s: no IOMMU is on: switch it on in the firmware (VT-d,"
 			" AMD-Vi, SMMU) and boot Linux with intel_iommu=on (Intel), without"
-			" amd_iommu=off (AMD) or iommu=off", bdf);
-	return DM_FAIL(ENODEV, "%s: no IOMMU is in charge of it (it has no iommu_group), only of"
-		" other devices of this machine", bdf);
+			" amd_iommu=off (AMD) or iommu=off",
+			bdf);
+	return DM_FAIL(ENODEV,
+		"%s: no IOMMU is in charge of it (it has no iommu_group), only of"
+		" other devices of this machine",
+		bdf);
 }
 
 /** Would VFIO let a group go to a user in spite of this driver of a member? "": no driver. */
@@ -140,8 +144,8 @@ list_spoilers(const char *members, char *list, size_t size)
 	list[0] = '\0';
 	while (dir != NULL && (e = readdir(dir)) != NULL) {
 		if (e->d_name[0] == '.' ||
-				snprintf(path, sizeof(path), "%s/%s/driver", members,
-					e->d_name) >= (int)sizeof(path))
+			snprintf(path, sizeof(path), "%s/%s/driver", members, e->d_name) >=
+				(int)sizeof(path))
 			continue;
 		dm_file_link_name(path, driver, sizeof(driver));
 		if (!is_harmless(driver) && at < size)
@@ -161,9 +165,10 @@ dm_sysfs_check_viable(const char *bdf, int group)
 	list_spoilers(path, spoilers, sizeof(spoilers));
 	if (spoilers[0] == '\0')
 		return 0;
-	return DM_FAIL(EPERM, "%s: its group %d is not viable, since drivers of this host hold"
-		" other members: %s; bind those to vfio-pci as well, or to no driver", bdf, group,
-		spoilers);
+	return DM_FAIL(EPERM,
+		"%s: its group %d is not viable, since drivers of this host hold"
+		" other members: %s; bind those to vfio-pci as well, or to no driver",
+		bdf, group, spoilers);
 }
 
 bool
@@ -197,8 +202,10 @@ dm_sysfs_dev_init(struct dm_iommu_dev *dev, const char *bdf)
 	if (rc < 0)
 		return rc;
 	if (dm_sysfs_group_is_noiommu(dev->group))
-		return DM_FAIL(ENODEV, "%s: no IOMMU is in charge of it, VFIO holds it in noiommu"
-			" mode: only a container with DMAMAP_BACKEND_NOIOMMU takes it", bdf);
+		return DM_FAIL(ENODEV,
+			"%s: no IOMMU is in charge of it, VFIO holds it in noiommu"
+			" mode: only a container with DMAMAP_BACKEND_NOIOMMU takes it",
+			bdf);
 	rc = dm_sysfs_check_driver(bdf);
 	if (rc == 0)
 		rc = dm_sysfs_check_viable(bdf, dev->group);
@@ -223,7 +230,9 @@ dm_sysfs_dev_fini(struct dm_iommu_dev *dev)
 int
 dm_dev_fail_unsafe_interrupts(const char *bdf, const char *module)
 {
-	return DM_FAIL(EPERM, "%s: this platform does not isolate its interrupts: switch on interrupt"
+	return DM_FAIL(EPERM,
+		"%s: this platform does not isolate its interrupts: switch on interrupt"
 		" remapping in the firmware or, if every device can be trusted: echo 1 >"
-		" /sys/module/%s/parameters/allow_unsafe_interrupts", bdf, module);
+		" /sys/module/%s/parameters/allow_unsafe_interrupts",
+		bdf, module);
 }

@@ -87,8 +87,9 @@ add_group(const char *group, struct dm_iommu_resv **resv, unsigned int *n)
 	if (f == NULL)
 		return 0;
 	while (rc == 0 && fgets(line, sizeof(line), f) != NULL) {
-		if (sscanf(line, "%" SCNx64 " %" SCNx64 " %31s", &one.range.start,
-				&one.range.last, word) != 3 || one.range.last < one.range.start)
+		if (sscanf(line, "%" SCNx64 " %" SCNx64 " %31s", &one.range.start, &one.range.last,
+			    word) != 3 ||
+			one.range.last < one.range.start)
 			continue;
 		one.type = type_of(word);
 		rc = add(resv, n, &one);

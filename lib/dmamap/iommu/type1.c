@@ -29,8 +29,8 @@ type1_open(const struct dmamap_container_conf *conf, struct dm_iommu **iommu)
 }
 
 static int
-type1_host_reserved(const struct dmamap_container_conf *conf, struct dm_iommu_resv **resv,
-	unsigned int *n)
+type1_host_reserved(
+	const struct dmamap_container_conf *conf, struct dm_iommu_resv **resv, unsigned int *n)
 {
 	return dm_sysfs_host_reserved(resv, n);
 }
@@ -48,8 +48,8 @@ type1_info(struct dm_iommu_domain *dom, struct dm_iommu_info *info)
 	int rc = dm_type1_info(fd, info);
 
 	if (rc == 0)
-		info->coherent = dm_kernel_ioctl_int(fd, VFIO_CHECK_EXTENSION,
-			VFIO_DMA_CC_IOMMU) > 0;
+		info->coherent =
+			dm_kernel_ioctl_int(fd, VFIO_CHECK_EXTENSION, VFIO_DMA_CC_IOMMU) > 0;
 	return rc;
 }
 

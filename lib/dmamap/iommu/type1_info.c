@@ -77,7 +77,8 @@ ask(int fd, struct answer *a)
 }
 
 /**
- * Find a capability. Each header takes room, so a chain with more links than headers fit has a cycle.
+ * Find a capability. Each header takes room, so a chain with more links than headers fit has a
+ * cycle.
  * @return 0; -ENOENT: there is none; -EPROTO.
  */
 static int
@@ -93,7 +94,7 @@ find_cap(const struct answer *a, uint16_t id, uint32_t *at)
 	*at = head.cap_offset;
 	for (links = 0; *at != 0; links++) {
 		if (*at < offsetof(struct vfio_iommu_type1_info, cap_offset) + sizeof(uint32_t) ||
-				!get(a, *at, &cap, sizeof(cap)))
+			!get(a, *at, &cap, sizeof(cap)))
 			return malformed("a capability lies outside");
 		if (links > a->len / sizeof(cap))
 			return malformed("the chain of capabilities is a circle");
@@ -129,7 +130,7 @@ read_ranges(const struct answer *a, struct dm_iommu_info *info)
 	if (rc < 0)
 		return rc;
 	if (!get(a, at, &cap, sizeof(cap)) ||
-			cap.nr_iovas > (a->len - at - sizeof(cap)) / sizeof(k))
+		cap.nr_iovas > (a->len - at - sizeof(cap)) / sizeof(k))
 		return malformed("IOVA ranges lie outside");
 	r = malloc(RTE_MAX(cap.nr_iovas, 1u) * sizeof(*r));
 	if (r == NULL)
@@ -138,7 +139,7 @@ read_ranges(const struct answer *a, struct dm_iommu_info *info)
 	info->n_ranges = cap.nr_iovas;
 	for (i = 0; i < cap.nr_iovas; i++) {
 		if (!get(a, at + sizeof(cap) + i * sizeof(k), &k, sizeof(k)) || k.end < k.start ||
-				(i > 0 && k.start <= r[i - 1].last))
+			(i > 0 && k.start <= r[i - 1].last))
 			return malformed("IOVA ranges are not ascending");
 		r[i] = (struct dmamap_range){k.start, k.end};
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does one live with VFIO's containers and groups? What the backends type1 and noiommu have in common.
+ * How does one live with VFIO's containers and groups? What the backends type1 and noiommu have in
+ * common.
  */
 
 #include <errno.h>
@@ -28,11 +29,13 @@ open_container(void)
 	switch (-fd) {
 	case ENOENT:
 	case ENODEV: /* the file is there, its module is not */
-		return DM_FAIL(ENOENT, "there is no " CONTAINER_FILE ": load the driver: modprobe"
+		return DM_FAIL(ENOENT,
+			"there is no " CONTAINER_FILE ": load the driver: modprobe"
 			" vfio-pci");
 	case EACCES:
 	case EPERM:
-		return DM_FAIL(-fd, "no permission for " CONTAINER_FILE ": run as root, or give this"
+		return DM_FAIL(-fd,
+			"no permission for " CONTAINER_FILE ": run as root, or give this"
 			" user the file (chmod, a udev rule)");
 	default:
 		if (fd < 0)

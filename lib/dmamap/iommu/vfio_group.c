@@ -23,15 +23,21 @@ explain_open(const struct dm_iommu_dev *dev, const char *path, int rc)
 {
 	switch (-rc) {
 	case EBUSY:
-		return DM_FAIL(EBUSY, "%s: its group %d is in use by another process or container:"
-			" fuser -v %s says which", dev->name, dev->group, path);
+		return DM_FAIL(EBUSY,
+			"%s: its group %d is in use by another process or container:"
+			" fuser -v %s says which",
+			dev->name, dev->group, path);
 	case EACCES:
 	case EPERM:
-		return DM_FAIL(-rc, "%s: no permission for %s: run as root, or give this user the"
-			" file (chown, a udev rule)", dev->name, path);
+		return DM_FAIL(-rc,
+			"%s: no permission for %s: run as root, or give this user the"
+			" file (chown, a udev rule)",
+			dev->name, path);
 	case ENOENT:
-		return DM_FAIL(ENOENT, "%s: there is no %s: rebind the device to vfio-pci, or make"
-			" /dev/vfio visible in this container", dev->name, path);
+		return DM_FAIL(ENOENT,
+			"%s: there is no %s: rebind the device to vfio-pci, or make"
+			" /dev/vfio visible in this container",
+			dev->name, path);
 	default:
 		return DM_FAIL(-rc, "%s: cannot open %s: %s", dev->name, path, strerror(-rc));
 	}
@@ -53,8 +59,10 @@ check_viable(const struct dm_iommu_dev *dev, int fd)
 	rc = dm_sysfs_check_viable(dev->name, dev->group);
 	if (rc < 0)
 		return rc;
-	return DM_FAIL(EPERM, "%s: the kernel calls its group %d not viable: see"
-		" /sys/kernel/iommu_groups/%d/devices", dev->name, dev->group, dev->group);
+	return DM_FAIL(EPERM,
+		"%s: the kernel calls its group %d not viable: see"
+		" /sys/kernel/iommu_groups/%d/devices",
+		dev->name, dev->group, dev->group);
 }
 
 struct dm_vfio_group *
@@ -69,8 +77,8 @@ dm_vfio_group_find(const struct dm_vfio_group_list *list, const struct dm_iommu_
 }
 
 int
-dm_vfio_group_get(struct dm_vfio_group_list *list, const struct dm_iommu_dev *dev,
-	const char *path, struct dm_vfio_group **out)
+dm_vfio_group_get(struct dm_vfio_group_list *list, const struct dm_iommu_dev *dev, const char *path,
+	struct dm_vfio_group **out)
 {
 	struct dm_vfio_group *group = dm_vfio_group_find(list, dev);
 	char file[PATH_MAX];
@@ -133,18 +141,18 @@ dm_vfio_group_leave(struct dm_vfio_group *group)
 {
 	int rc = dm_kernel_ioctl_int(group->fd, VFIO_GROUP_UNSET_CONTAINER, 0);
 
-	/* EBUSY: a copy of a device's file is open. Closing the group's file then does the rest, once
-	 * that copy is closed as well. */
+	/* EBUSY: a copy of a device's file is open. Closing the group's file then does the rest,
+	 * once that copy is closed as well. */
 	if (rc < 0)
-		DM_LOG(WARNING, "group %d cannot leave its VFIO container now: %s: a duplicate of"
-			" the file of one of its devices is still open", group->number,
-			strerror(-rc));
+		DM_LOG(WARNING,
+			"group %d cannot leave its VFIO container now: %s: a duplicate of"
+			" the file of one of its devices is still open",
+			group->number, strerror(-rc));
 	group->container_fd = -1;
 }
 
 int
-dm_vfio_group_open_device(const struct dm_vfio_group *group, const char *bdf,
-	const char *vf_token)
+dm_vfio_group_open_device(const struct dm_vfio_group *group, const char *bdf, const char *vf_token)
 {
 	char name[DMAMAP_NAME_MAX + 2 * RTE_UUID_STRLEN];
 	int fd;
@@ -155,8 +163,9 @@ dm_vfio_group_open_device(const struct dm_vfio_group *group, const char *bdf,
 	if (fd >= 0 || fd == -EINVAL)
 		return fd;
 	if (fd == -EACCES)
-		return DM_FAIL(EACCES, "%s: %s VF token: attach it as \"%s vf_token=UUID\" with the"
-			" UUID that its physical function's driver has set", bdf,
-			vf_token[0] != '\0' ? "wrong" : "it wants a", bdf);
+		return DM_FAIL(EACCES,
+			"%s: %s VF token: attach it as \"%s vf_token=UUID\" with the"
+			" UUID that its physical function's driver has set",
+			bdf, vf_token[0] != '\0' ? "wrong" : "it wants a", bdf);
 	return DM_FAIL(-fd, "%s: VFIO does not open it: %s", bdf, strerror(-fd));
 }

@@ -38,7 +38,8 @@ static void
 set_up(void)
 {
 	has_key = pthread_key_create(&at_exit, release) == 0;
-	has_membarrier = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+	has_membarrier =
+		syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
 int
@@ -55,8 +56,9 @@ dm_cache_thread_enrol(void)
 		while (used != UINT64_MAX) {
 			unsigned int bit = __builtin_ctzll(~used), i = w * 64 + bit;
 
-			if (!__atomic_compare_exchange_n(&enrolled[w], &used, used | UINT64_C(1) << bit,
-					    false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			if (!__atomic_compare_exchange_n(&enrolled[w], &used,
+				    used | UINT64_C(1) << bit, false, __ATOMIC_ACQ_REL,
+				    __ATOMIC_RELAXED))
 				continue;
 			dm_cache_thread = i;
 			if (pthread_setspecific(at_exit, (void *)(uintptr_t)(i + 1)) != 0)
@@ -78,7 +80,8 @@ struct dm_mag *
 dm_mag_new(unsigned int class)
 {
 	size_t len = sizeof(struct dm_mag) + dm_cache_rounds(class) * sizeof(struct dm_cache_slot);
-	struct dm_mag *m = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN_CEIL(len, RTE_CACHE_LINE_SIZE));
+	struct dm_mag *m =
+		aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN_CEIL(len, RTE_CACHE_LINE_SIZE));
 
 	if (m != NULL)
 		m->n = 0;
@@ -148,7 +151,8 @@ dm_gate_shut(struct dm_gate *g)
 	for (i = 0; i < DM_CACHE_THREADS; i++) {
 		if (g->cache[i] == NULL)
 			continue;
-		for (spins = 0; __atomic_load_n(&g->cache[i]->busy, __ATOMIC_SEQ_CST) != 0; spins++) {
+		for (spins = 0; __atomic_load_n(&g->cache[i]->busy, __ATOMIC_SEQ_CST) != 0;
+			spins++) {
 			/* Its thread may have been preempted; it needs a CPU to leave. */
 			if (spins < 100)
 				rte_pause();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Which free ranges has each thread at hand? Magazines that only their thread touches, and the gate by
- * which one thread can shut out all others.
+ * Which free ranges has each thread at hand? Magazines that only their thread touches, and the gate
+ * by which one thread can shut out all others.
  */
 
 #ifndef DM_CACHE_H
@@ -25,7 +25,7 @@
 
 /** A free range that is still an entry of the table of live ranges. */
 struct dm_cache_slot {
-	uint64_t word;	/**< as in the table */
+	uint64_t word; /**< as in the table */
 	uint64_t index; /**< where in the table */
 };
 
@@ -40,16 +40,18 @@ struct dm_mag {
 /** The caches of one thread in one space. */
 struct dm_cache {
 	uint32_t busy; /**< its thread is using it */
-	uint64_t ops;  /**< takes and gives that it served */
+	uint64_t ops; /**< takes and gives that it served */
 	int32_t thread; /**< index of its thread */
-	/** The one in use, and the one before it, so that a thread on the edge does not thrash. NULL: not needed yet. */
+	/** The one in use, and the one before it, so that a thread on the edge does not thrash.
+	 * NULL: not needed yet. */
 	struct dm_mag *mag[DM_LIVE_CLASSES][2];
 } __rte_cache_aligned;
 
 /**
- * All caches of a space, and their gate. A thread that uses its cache says so with a plain store and
- * looks whether the gate is open; it needs no fence, since the one who shuts the gate makes all threads
- * of the process pass one (membarrier(2)). Where the kernel lacks that, both sides use fences.
+ * All caches of a space, and their gate. A thread that uses its cache says so with a plain store
+ * and looks whether the gate is open; it needs no fence, since the one who shuts the gate makes all
+ * threads of the process pass one (membarrier(2)). Where the kernel lacks that, both sides use
+ * fences.
  */
 struct dm_gate {
 	uint32_t shut;
@@ -57,7 +59,8 @@ struct dm_gate {
 	struct dm_cache *cache[DM_CACHE_THREADS];
 };
 
-/** This thread's index among all threads that use caches: -1 not asked for yet, -2: none to be had. */
+/** This thread's index among all threads that use caches: -1 not asked for yet, -2: none to be had.
+ */
 extern __thread int dm_cache_thread __attribute__((tls_model("initial-exec")));
 
 /** Find an index for the calling thread; it is free again when the thread ends. @return it or -2 */
@@ -76,8 +79,8 @@ void dm_gate_fini(struct dm_gate *g);
 struct dm_cache *dm_gate_my_cache(struct dm_gate *g);
 
 /**
- * Keep all threads out of their caches until dm_gate_open(), and wait until none is in one. The caller
- * holds the space's lock and is not in its cache.
+ * Keep all threads out of their caches until dm_gate_open(), and wait until none is in one. The
+ * caller holds the space's lock and is not in its cache.
  */
 void dm_gate_shut(struct dm_gate *g);
 /** @see dm_gate_shut() */

@@ -4,8 +4,8 @@
  * Which pages are free, and where is the lowest block that fits? A radix tree of free pages.
  *
  * A node of height h has 64 children of 2^(6h) pages each. Below height 1 there are no nodes: the
- * children of height 1 are words of 64 bits, one a page. order[c] is 0 if nothing in child c is free,
- * else 1 + the order of its largest aligned free block; 6h + 1 thus means: all of it is free.
+ * children of height 1 are words of 64 bits, one a page. order[c] is 0 if nothing in child c is
+ * free, else 1 + the order of its largest aligned free block; 6h + 1 thus means: all of it is free.
  */
 
 #include <errno.h>
@@ -23,15 +23,16 @@
 #define TOP_HEIGHT 8 /* 2^(6 * (8 + 1)) pages are more than there are */
 #define TOP_UNKNOWN UINT8_MAX /* nobody keeps a summary of the root */
 #define SLAB_SMALL (UINT64_C(64) << 10)
-/* From some nodes on, slabs are huge pages: what random takes and gives touch is short of TLB entries. */
+/* From some nodes on, slabs are huge pages: what random takes and gives touch is short of TLB
+ * entries. */
 #define SLAB_HUGE (UINT64_C(2) << 20)
 
 struct dm_free_node {
 	uint8_t order[FANOUT];
 	union {
 		struct dm_free_node *child[FANOUT]; /* NULL: all free or all taken */
-		uint64_t bits[FANOUT];		    /* height 1; a set bit is a free page */
-		struct dm_free_node *next;	    /* in the pool */
+		uint64_t bits[FANOUT]; /* height 1; a set bit is a free page */
+		struct dm_free_node *next; /* in the pool */
 	};
 } __rte_cache_aligned;
 
@@ -142,10 +143,11 @@ summary(const struct dm_free_node *node, unsigned int h)
 	return full + largest_group(mask_at_least(node->order, full));
 }
 
-/** The summary after one child's order changed; mostly it can be told without looking at the others. */
+/** The summary after one child's order changed; mostly it can be told without looking at the
+ * others. */
 static inline unsigned int
-summary_after(const struct dm_free_node *node, unsigned int h, unsigned int before, unsigned int was,
-	unsigned int is)
+summary_after(const struct dm_free_node *node, unsigned int h, unsigned int before,
+	unsigned int was, unsigned int is)
 {
 	const unsigned int full = SHIFT * h + 1;
 
@@ -190,7 +192,8 @@ dm_free_tree_reserve(struct dm_free_tree *t, uint64_t nodes)
 {
 	while (t->n_pool < nodes) {
 		uint64_t len = t->slab_len < SLAB_HUGE / 2 ? SLAB_SMALL : SLAB_HUGE;
-		struct slab *slab = aligned_alloc(len == SLAB_HUGE ? SLAB_HUGE : RTE_CACHE_LINE_SIZE, len);
+		struct slab *slab =
+			aligned_alloc(len == SLAB_HUGE ? SLAB_HUGE : RTE_CACHE_LINE_SIZE, len);
 
 		if (slab == NULL)
 			return -ENOMEM;
@@ -264,8 +267,8 @@ static unsigned int mark(struct dm_free_tree *t, struct dm_free_node *node, unsi
 
 /** Mark pages a to b of child c; not all of it. */
 static void
-mark_part(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h, unsigned int c, uint64_t a,
-	uint64_t b, bool free)
+mark_part(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h, unsigned int c,
+	uint64_t a, uint64_t b, bool free)
 {
 	const unsigned int full = SHIFT * h + 1;
 
@@ -288,7 +291,8 @@ mark_part(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h, uns
 }
 
 static void
-mark_whole(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h, unsigned int c, bool free)
+mark_whole(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h, unsigned int c,
+	bool free)
 {
 	node->order[c] = free ? SHIFT * h + 1 : 0;
 	if (h == 1) {
@@ -299,10 +303,11 @@ mark_whole(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h, un
 	}
 }
 
-/** Mark pages first to last, counted from the start of the node. @return its summary, which was before */
+/** Mark pages first to last, counted from the start of the node. @return its summary, which was
+ * before */
 static unsigned int
-mark(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h, uint64_t first, uint64_t last,
-	bool free, unsigned int before)
+mark(struct dm_free_tree *t, struct dm_free_node *node, unsigned int h, uint64_t first,
+	uint64_t last, bool free, unsigned int before)
 {
 	const uint64_t low = (UINT64_C(1) << SHIFT * h) - 1;
 	unsigned int c = first >> SHIFT * h, end = last >> SHIFT * h, was = node->order[c];
@@ -344,8 +349,8 @@ is_free(const struct dm_free_node *node, unsigned int h, uint64_t first, uint64_
 			continue;
 		if (node->order[c] == 0)
 			return false;
-		if (h == 1 ? (~node->bits[c] & bit_range(a, b)) != 0 :
-			     !is_free(node->child[c], h - 1, a, b))
+		if (h == 1 ? (~node->bits[c] & bit_range(a, b)) != 0
+			   : !is_free(node->child[c], h - 1, a, b))
 			return false;
 	}
 	return true;
@@ -424,7 +429,8 @@ dm_free_tree_block(const struct dm_free_tree *t, unsigned int order, uint64_t lo
 /** A search for a run: what is wanted, and the free run that ends where the walk has come to. */
 struct walk {
 	uint64_t n, align, phase, lo, hi;
-	unsigned int enter; /* a subtree whose order is lower can hold no whole run, only ends of it */
+	unsigned int
+		enter; /* a subtree whose order is lower can hold no whole run, only ends of it */
 	uint64_t start, end; /* the run so far: [start, end) */
 };
 
@@ -482,7 +488,9 @@ leading(const struct dm_free_node *node, unsigned int h)
 	if (c == FANOUT || node->order[c] == 0)
 		return n;
 	/* Neither all free nor all taken, so the word has a clear bit. */
-	return n + (h == 1 ? (uint64_t)__builtin_ctzll(~node->bits[c]) : leading(node->child[c], h - 1));
+	return n +
+		(h == 1 ? (uint64_t)__builtin_ctzll(~node->bits[c])
+			: leading(node->child[c], h - 1));
 }
 
 /** How many pages are free at the end of the node? */
@@ -496,18 +504,20 @@ trailing(const struct dm_free_node *node, unsigned int h)
 		n += UINT64_C(1) << SHIFT * h;
 	if (c == 0 || node->order[c - 1] == 0)
 		return n;
-	return n + (h == 1 ? (uint64_t)__builtin_clzll(~node->bits[c - 1]) :
-			     trailing(node->child[c - 1], h - 1));
+	return n +
+		(h == 1 ? (uint64_t)__builtin_clzll(~node->bits[c - 1])
+			: trailing(node->child[c - 1], h - 1));
 }
 
 /** Only the ends of a subtree matter: no run that is long enough lies within it. */
 static bool
-walk_ends(struct walk *w, const struct dm_free_node *node, unsigned int h, uint64_t at, uint64_t last)
+walk_ends(
+	struct walk *w, const struct dm_free_node *node, unsigned int h, uint64_t at, uint64_t last)
 {
 	uint64_t head = leading(node, h), tail = trailing(node, h);
 
 	return (head > 0 && extend(w, at, at + head - 1)) ||
-	       (tail > 0 && extend(w, last - tail + 1, last));
+		(tail > 0 && extend(w, last - tail + 1, last));
 }
 
 static bool
@@ -552,8 +562,8 @@ least_order(uint64_t n, uint64_t align, uint64_t phase)
 }
 
 uint64_t
-dm_free_tree_run(const struct dm_free_tree *t, uint64_t n, uint64_t align, uint64_t phase, uint64_t lo,
-	uint64_t hi)
+dm_free_tree_run(const struct dm_free_tree *t, uint64_t n, uint64_t align, uint64_t phase,
+	uint64_t lo, uint64_t hi)
 {
 	struct walk w = {n, align, phase, lo, hi, least_order(n, align, phase), 0, 0};
 

@@ -22,19 +22,19 @@
 struct dm_free_node;
 
 /**
- * Free pages. Every node has 64 children and knows of each the order of the largest free block in it
- * that is aligned to its own size; so the lowest aligned block is found by one descent, whatever is
- * live, and neighbours merge without being looked for. Subtrees that are wholly free, or were taken
- * in one piece, have no node. Not thread-safe.
+ * Free pages. Every node has 64 children and knows of each the order of the largest free block in
+ * it that is aligned to its own size; so the lowest aligned block is found by one descent, whatever
+ * is live, and neighbours merge without being looked for. Subtrees that are wholly free, or were
+ * taken in one piece, have no node. Not thread-safe.
  */
 struct dm_free_tree {
 	struct dm_free_node *root;
 	struct dm_free_node *pool; /* spare nodes, used before */
 	struct dm_free_node *fresh, *fresh_end; /* those never used, in the newest slab */
-	uint64_t n_pool;	/* spare nodes of both kinds */
-	void *slabs;		/* all node memory ever allocated */
-	uint64_t slab_len;	/* bytes in them */
-	uint64_t n_free;	/* free pages */
+	uint64_t n_pool; /* spare nodes of both kinds */
+	void *slabs; /* all node memory ever allocated */
+	uint64_t slab_len; /* bytes in them */
+	uint64_t n_free; /* free pages */
 };
 
 /** Make a tree without any free page. @return 0 or -ENOMEM */
@@ -60,7 +60,8 @@ bool dm_free_tree_is_free(const struct dm_free_tree *t, uint64_t first, uint64_t
  * Constant time: one descent, plus one along each border of [lo, hi].
  * @return its first page or DM_FREE_TREE_NONE
  */
-uint64_t dm_free_tree_block(const struct dm_free_tree *t, unsigned int order, uint64_t lo, uint64_t hi);
+uint64_t dm_free_tree_block(
+	const struct dm_free_tree *t, unsigned int order, uint64_t lo, uint64_t hi);
 
 /**
  * The lowest run of n free pages in [lo, hi] whose first page is congruent to phase modulo align

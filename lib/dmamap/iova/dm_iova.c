@@ -4,14 +4,14 @@
  * Which IOVAs are free? The allocator of one address space.
  *
  * Three layers. A radix tree knows every free page and finds the lowest aligned block that fits
- * (dm_free_tree.h). A hash table knows each range that has left the tree (dm_live.h). And each thread
- * keeps magazines of free ranges, one for each class of lengths, which are still in the table, so
- * that taking and giving back such a range touches one line of the table and nothing that others write
- * (dm_cache.h). Everything but the magazines of a thread is guarded by one lock.
+ * (dm_free_tree.h). A hash table knows each range that has left the tree (dm_live.h). And each
+ * thread keeps magazines of free ranges, one for each class of lengths, which are still in the
+ * table, so that taking and giving back such a range touches one line of the table and nothing that
+ * others write (dm_cache.h). Everything but the magazines of a thread is guarded by one lock.
  *
- * Ranges that leave the tree for a magazine have the greatest length of their class; who takes one and asked
- * for less has some padding behind it. What is neither live nor reserved can be taken all the same: before a
- * take is refused, magazines are emptied into the tree, and so are the paddings.
+ * Ranges that leave the tree for a magazine have the greatest length of their class; who takes one
+ * and asked for less has some padding behind it. What is neither live nor reserved can be taken all
+ * the same: before a take is refused, magazines are emptied into the tree, and so are the paddings.
  */
 
 #include <errno.h>
@@ -27,10 +27,10 @@
 #include "dm_live.h"
 
 #define PAGE_SHIFT 12
-#define LOW_END (UINT64_C(1) << 32)   /* below: kept for devices with 32 bits */
+#define LOW_END (UINT64_C(1) << 32) /* below: kept for devices with 32 bits */
 #define SMALL_PAGES (UINT64_C(1) << (39 - PAGE_SHIFT))
-#define REFILL 16u		      /* ranges at a time from the tree into a magazine */
-#define DEPOT_MAGS 16		      /* full magazines that a depot keeps for each class */
+#define REFILL 16u /* ranges at a time from the tree into a magazine */
+#define DEPOT_MAGS 16 /* full magazines that a depot keeps for each class */
 #define DEFAULT_PAGE_SIZES (UINT64_C(1) << 12 | UINT64_C(1) << 21 | UINT64_C(1) << 30)
 
 struct dm_iova_space {
@@ -65,7 +65,8 @@ struct dm_iova_space {
 static void
 entry_free(struct dm_iova_space *s, uint64_t i, uint64_t word)
 {
-	uint64_t first = dm_live_iova(word) >> PAGE_SHIFT, len = dm_live_padded_len(&s->live, i, word);
+	uint64_t first = dm_live_iova(word) >> PAGE_SHIFT,
+		 len = dm_live_padded_len(&s->live, i, word);
 
 	dm_live_remove(&s->live, i);
 	dm_free_tree_mark(&s->free, first, first + (len >> PAGE_SHIFT) - 1, true);
@@ -132,7 +133,8 @@ shut_and_drain(struct dm_iova_space *s)
 static int
 unpad(struct dm_iova_space *s, uint64_t i, uint64_t word)
 {
-	uint64_t len = dm_live_len(&s->live, i, word), padded = dm_live_padded_len(&s->live, i, word);
+	uint64_t len = dm_live_len(&s->live, i, word),
+		 padded = dm_live_padded_len(&s->live, i, word);
 	uint64_t first = dm_live_iova(word) >> PAGE_SHIFT;
 	int rc;
 
@@ -142,12 +144,14 @@ unpad(struct dm_iova_space *s, uint64_t i, uint64_t word)
 	if (rc < 0)
 		return rc;
 	dm_live_unpad(&s->live, i, word);
-	dm_free_tree_mark(&s->free, first + (len >> PAGE_SHIFT), first + (padded >> PAGE_SHIFT) - 1, true);
+	dm_free_tree_mark(
+		&s->free, first + (len >> PAGE_SHIFT), first + (padded >> PAGE_SHIFT) - 1, true);
 	return 0;
 }
 
 /**
- * Paddings that are not wholly in a set (NULL: all) go back to the tree; the gate is shut, magazines are empty.
+ * Paddings that are not wholly in a set (NULL: all) go back to the tree; the gate is shut,
+ * magazines are empty.
  * @return 0 or -ENOMEM
  */
 static int
@@ -161,8 +165,10 @@ unpad_all(struct dm_iova_space *s, const struct dm_range_set *but)
 
 		if ((word & DM_LIVE_ENTRY) == 0)
 			continue;
-		if (but == NULL || !dm_range_set_contains(but, (struct dmamap_range){start,
-				start + (dm_live_padded_len(&s->live, i, word) - 1)}))
+		if (but == NULL ||
+			!dm_range_set_contains(but,
+				(struct dmamap_range){start,
+					start + (dm_live_padded_len(&s->live, i, word) - 1)}))
 			rc = unpad(s, i, word);
 	}
 	if (rc == 0 && but == NULL)
@@ -184,8 +190,8 @@ unpad_now(struct dm_iova_space *s)
 }
 
 /**
- * How many ranges of each class a magazine holds, so that caches keep a small part of the space. Where space is
- * scarce, there are no classes whose ranges may have padding.
+ * How many ranges of each class a magazine holds, so that caches keep a small part of the space.
+ * Where space is scarce, there are no classes whose ranges may have padding.
  */
 static void
 set_caps(struct dm_iova_space *s)
@@ -207,8 +213,8 @@ set_caps(struct dm_iova_space *s)
 static void
 note_tightness(struct dm_iova_space *s)
 {
-	bool tight = s->tight ? s->free.n_free <= s->usable_pages / 8 * 3 :
-				s->free.n_free < s->usable_pages / 4;
+	bool tight = s->tight ? s->free.n_free <= s->usable_pages / 8 * 3
+			      : s->free.n_free < s->usable_pages / 4;
 
 	if (likely(tight == s->tight))
 		return;
@@ -301,7 +307,8 @@ find_in(const struct dm_iova_space *s, const struct want *w, uint64_t lo, uint64
 	return find_run(s, w, lo, hi);
 }
 
-/** A place above 4 GiB if there is one, else below, else across. A tight space keeps nothing apart. */
+/** A place above 4 GiB if there is one, else below, else across. A tight space keeps nothing apart.
+ */
 static uint64_t
 find(const struct dm_iova_space *s, const struct want *w)
 {
@@ -317,22 +324,24 @@ find(const struct dm_iova_space *s, const struct want *w)
 }
 
 /**
- * Take [first, first + room - 1], which is free, out of the tree for a range of n pages. @return its entry
+ * Take [first, first + room - 1], which is free, out of the tree for a range of n pages. @return
+ * its entry
  * @param room  n, or the pages of its class
  */
 static uint64_t
 carve(struct dm_iova_space *s, uint64_t first, uint64_t n, uint64_t room, bool live)
 {
 	dm_free_tree_mark(&s->free, first, first + room - 1, false);
-	return dm_live_add(&s->live, dm_live_word(first << PAGE_SHIFT, n, room > n, live), n << PAGE_SHIFT);
+	return dm_live_add(
+		&s->live, dm_live_word(first << PAGE_SHIFT, n, room > n, live), n << PAGE_SHIFT);
 }
 
 /** Can a range of such a shape go into a magazine? */
 static inline bool
 cacheable(const struct dm_iova_space *s, const struct dm_live_shape *shape, rte_iova_t iova)
 {
-	return (iova & (shape->align - 1)) == 0 && iova >= s->floor && shape->class < DM_LIVE_CLASSES &&
-	       s->cap[shape->class] != 0;
+	return (iova & (shape->align - 1)) == 0 && iova >= s->floor &&
+		shape->class < DM_LIVE_CLASSES && s->cap[shape->class] != 0;
 }
 
 /** May a range of so many pages be one that has all pages of its class? */
@@ -344,7 +353,8 @@ may_pad(const struct dm_iova_space *s, const struct dm_live_shape *shape, uint64
 
 /* Slow paths: the lock is held. */
 
-/** A full magazine of the depot, best one that this thread filled: the ranges in it are in its caches. */
+/** A full magazine of the depot, best one that this thread filled: the ranges in it are in its
+ * caches. */
 static struct dm_mag *
 depot_get(struct dm_iova_space *s, unsigned int class, int32_t thread)
 {
@@ -364,7 +374,8 @@ depot_get(struct dm_iova_space *s, unsigned int class, int32_t thread)
 
 /** Load a magazine of the caller's cache, from the depot or the tree. */
 static void
-refill(struct dm_iova_space *s, struct dm_cache *c, const struct dm_live_shape *shape, const struct want *w)
+refill(struct dm_iova_space *s, struct dm_cache *c, const struct dm_live_shape *shape,
+	const struct want *w)
 {
 	struct dm_mag *m = c->mag[shape->class][0], *full = depot_get(s, shape->class, c->thread);
 	unsigned int n = RTE_MIN((s->cap[shape->class] + 1u) / 2, REFILL);
@@ -393,8 +404,8 @@ refill(struct dm_iova_space *s, struct dm_cache *c, const struct dm_live_shape *
 
 /** Take from the cache's magazine. The caller is in its cache. */
 static inline bool
-take_cached(struct dm_iova_space *s, struct dm_cache *c, const struct dm_live_shape *shape, uint64_t len,
-	struct dmamap_range within, rte_iova_t *iova)
+take_cached(struct dm_iova_space *s, struct dm_cache *c, const struct dm_live_shape *shape,
+	uint64_t len, struct dmamap_range within, rte_iova_t *iova)
 {
 	struct dm_mag *m = dm_cache_loaded(c, shape->class);
 	struct dm_cache_slot *slot;
@@ -421,17 +432,18 @@ static bool
 reaches_all(const struct dm_iova_space *s, const struct want *w)
 {
 	return s->usable.n > 0 && w->lo <= s->usable.r[0].start >> PAGE_SHIFT &&
-	       w->hi >= s->usable.r[s->usable.n - 1].last >> PAGE_SHIFT;
+		w->hi >= s->usable.r[s->usable.n - 1].last >> PAGE_SHIFT;
 }
 
 static bool
-take_refilled(struct dm_iova_space *s, const struct dm_live_shape *shape, const struct want *w, rte_iova_t *iova)
+take_refilled(struct dm_iova_space *s, const struct dm_live_shape *shape, const struct want *w,
+	rte_iova_t *iova)
 {
 	struct dm_cache *c;
 	bool taken;
 
-	if (shape->class >= DM_LIVE_CLASSES || s->cap[shape->class] == 0 || !may_pad(s, shape, w->n) ||
-			!reaches_all(s, w))
+	if (shape->class >= DM_LIVE_CLASSES || s->cap[shape->class] == 0 ||
+		!may_pad(s, shape, w->n) || !reaches_all(s, w))
 		return false;
 	c = dm_gate_my_cache(&s->gate);
 	if (c == NULL || !dm_cache_equip(c, shape->class) || make_room(s, REFILL) < 0)
@@ -462,7 +474,8 @@ find_more(struct dm_iova_space *s, const struct want *w, uint64_t *at)
 }
 
 static int
-take_slowly(struct dm_iova_space *s, const struct dm_live_shape *shape, const struct want *w, rte_iova_t *iova)
+take_slowly(struct dm_iova_space *s, const struct dm_live_shape *shape, const struct want *w,
+	rte_iova_t *iova)
 {
 	uint64_t at;
 	int rc = 0;
@@ -489,7 +502,8 @@ out:
 	return rc;
 }
 
-/** Make room in a magazine: swap a full one against an empty one, or send its ranges to the tree. */
+/** Make room in a magazine: swap a full one against an empty one, or send its ranges to the tree.
+ */
 static struct dm_mag *
 unload(struct dm_iova_space *s, struct dm_cache *c, unsigned int class)
 {
@@ -567,8 +581,9 @@ dm_iova_take(struct dm_iova_space *s, uint64_t len, uint64_t align, uint64_t pha
 	struct dm_cache *c;
 	struct want w;
 
-	if (unlikely(((len | align | phase) & (DM_IOVA_GRANULE - 1)) != 0 || len == 0 || align == 0 ||
-			(align & (align - 1)) != 0 || phase >= align || within.last < within.start))
+	if (unlikely(((len | align | phase) & (DM_IOVA_GRANULE - 1)) != 0 || len == 0 ||
+		    align == 0 || (align & (align - 1)) != 0 || phase >= align ||
+		    within.last < within.start))
 		return -EINVAL;
 
 	shape = dm_live_shape(len >> PAGE_SHIFT);
@@ -578,7 +593,7 @@ dm_iova_take(struct dm_iova_space *s, uint64_t len, uint64_t align, uint64_t pha
 		c = dm_gate_enter(&s->gate);
 		if (likely(c != NULL)) {
 			bool taken = likely(may_pad(s, &shape, len >> PAGE_SHIFT)) &&
-				     take_cached(s, c, &shape, len, within, iova);
+				take_cached(s, c, &shape, len, within, iova);
 
 			dm_cache_leave(c);
 			if (likely(taken))
@@ -624,7 +639,8 @@ dm_iova_give(struct dm_iova_space *s, rte_iova_t iova, uint64_t len)
 	i = dm_live_home(&s->live, iova, shape.order);
 	dm_live_prefetch(&s->live, i); /* for dm_live_end(), or the line would come twice */
 	i = dm_live_find(&s->live, i, iova | shape.key, &word);
-	if (unlikely(i == DM_LIVE_NONE)) /* perhaps it is there with another length, or without a class */
+	if (unlikely(i ==
+		    DM_LIVE_NONE)) /* perhaps it is there with another length, or without a class */
 		goto slowly;
 	if (unlikely((word & DM_LIVE_LIVE) == 0))
 		goto out;
@@ -665,7 +681,8 @@ free_up(struct dm_iova_space *s, uint64_t first)
 
 	dm_gate_shut(&s->gate);
 	drain(s);
-	/* Another range whose padding is in the way would start in it: then it is not free anyway. */
+	/* Another range whose padding is in the way would start in it: then it is not free anyway.
+	 */
 	i = s->padded ? dm_live_find_padded(&s->live, first, &word) : DM_LIVE_NONE;
 	if (i != DM_LIVE_NONE)
 		rc = unpad(s, i, word);
@@ -803,7 +820,8 @@ difference(struct dm_range_set *dst, const struct dm_range_set *a, const struct 
 
 /** The lowest live range that a set does not wholly contain. Magazines are empty. */
 static bool
-conflicts(const struct dm_iova_space *s, const struct dm_range_set *usable, struct dmamap_range *lowest)
+conflicts(const struct dm_iova_space *s, const struct dm_range_set *usable,
+	struct dmamap_range *lowest)
 {
 	bool any = false;
 	uint64_t i;
@@ -829,14 +847,14 @@ mark_all(struct dm_iova_space *s, const struct dm_range_set *set, bool free)
 	unsigned int i;
 
 	for (i = 0; i < set->n; i++)
-		dm_free_tree_mark(&s->free, set->r[i].start >> PAGE_SHIFT, set->r[i].last >> PAGE_SHIFT,
-			free);
+		dm_free_tree_mark(&s->free, set->r[i].start >> PAGE_SHIFT,
+			set->r[i].last >> PAGE_SHIFT, free);
 }
 
 /** The gate is shut, nothing conflicts, memory is there. */
 static void
-change_usable(struct dm_iova_space *s, const struct dm_range_set *gone, const struct dm_range_set *more,
-	uint64_t page_sizes)
+change_usable(struct dm_iova_space *s, const struct dm_range_set *gone,
+	const struct dm_range_set *more, uint64_t page_sizes)
 {
 	unsigned int i;
 
@@ -845,7 +863,7 @@ change_usable(struct dm_iova_space *s, const struct dm_range_set *gone, const st
 	s->usable_pages = 0;
 	for (i = 0; i < s->usable.n; i++)
 		s->usable_pages += (s->usable.r[i].last >> PAGE_SHIFT) -
-				   (s->usable.r[i].start >> PAGE_SHIFT) + 1;
+			(s->usable.r[i].start >> PAGE_SHIFT) + 1;
 	s->page_sizes = page_sizes != 0 ? page_sizes : DEFAULT_PAGE_SIZES;
 	s->floor = i > 0 && s->usable.r[i - 1].last >= LOW_END ? LOW_END : 0;
 	s->small = s->usable_pages <= SMALL_PAGES;
@@ -880,7 +898,8 @@ dm_iova_set_usable(struct dm_iova_space *s, const struct dm_range_set *usable, u
 	if (rc == 0 && gone.n > 0)
 		rc = unpad_all(s, &fresh);
 	if (rc == 0)
-		rc = dm_free_tree_reserve(&s->free, ((uint64_t)gone.n + more.n) * DM_FREE_TREE_MARK_NODES);
+		rc = dm_free_tree_reserve(
+			&s->free, ((uint64_t)gone.n + more.n) * DM_FREE_TREE_MARK_NODES);
 	if (rc == 0) {
 		RTE_SWAP(s->usable, fresh);
 		change_usable(s, &gone, &more, page_sizes);

@@ -20,15 +20,16 @@ struct dm_iova_space;
 /** What a space holds, as of the call. */
 struct dm_iova_stats {
 	uint64_t live_ranges; /**< ranges taken and not given back */
-	uint64_t live_len;    /**< bytes in them */
-	uint64_t usable_len;  /**< bytes in all usable ranges (saturating) */
-	uint64_t cached_len;  /**< bytes free, but kept in threads' caches */
+	uint64_t live_len; /**< bytes in them */
+	uint64_t usable_len; /**< bytes in all usable ranges (saturating) */
+	uint64_t cached_len; /**< bytes free, but kept in threads' caches */
 	uint64_t padding_len; /**< bytes free, but kept behind live ranges as their padding */
 };
 
 /**
  * Make an allocator in which nothing is usable.
- * @param page_sizes  bitmap of the IOMMU's page sizes, for alignment classes; 0: 4 KiB, 2 MiB, 1 GiB.
+ * @param page_sizes  bitmap of the IOMMU's page sizes, for alignment classes; 0: 4 KiB, 2 MiB, 1
+ * GiB.
  * @return 0 or -ENOMEM.
  */
 int dm_iova_create(uint64_t page_sizes, struct dm_iova_space **space);
@@ -51,24 +52,26 @@ int dm_iova_set_usable(struct dm_iova_space *space, const struct dm_range_set *u
 /**
  * Take a free range. Any thread.
  *
- * The lowest aligned block that fits, above 4 GiB while there is room above, so that devices with 32 bits
- * find room below (a space of which less than a quarter is free keeps nothing apart).
- * Lengths of up to 2 GiB with phase 0, aligned no more than to the power of two that holds them (to a page, if they
- * have up to 32 pages and not a power of two), come from a cache of the calling thread (up to 128 threads at a time,
- * known to the EAL or not): no lock, no allocation, no system call.
+ * The lowest aligned block that fits, above 4 GiB while there is room above, so that devices with
+ * 32 bits find room below (a space of which less than a quarter is free keeps nothing apart).
+ * Lengths of up to 2 GiB with phase 0, aligned no more than to the power of two that holds them (to
+ * a page, if they have up to 32 pages and not a power of two), come from a cache of the calling
+ * thread (up to 128 threads at a time, known to the EAL or not): no lock, no allocation, no system
+ * call.
  *
- * Waste: a range of up to 32 pages, or of 2^n pages, takes what was asked for. Another one may be followed by a
- * padding of less than an eighth of its length, so that eight classes of lengths a doubling are enough for the
- * caches; not in a space of 39 bits or less, nor while less than a quarter is free, nor below 4 GiB if something above is
- * usable, nor behind a range taken with a phase or a larger alignment. No padding
- * is in anybody's way: whatever is usable and not live can be taken, here or at a fixed place, and made unusable,
- * and -ENOSPC means that no place at all would do. To be sure of that, a refusal first empties the caches of
- * all threads, takes away all paddings, and may walk all free space.
+ * Waste: a range of up to 32 pages, or of 2^n pages, takes what was asked for. Another one may be
+ * followed by a padding of less than an eighth of its length, so that eight classes of lengths a
+ * doubling are enough for the caches; not in a space of 39 bits or less, nor while less than a
+ * quarter is free, nor below 4 GiB if something above is usable, nor behind a range taken with a
+ * phase or a larger alignment. No padding is in anybody's way: whatever is usable and not live can
+ * be taken, here or at a fixed place, and made unusable, and -ENOSPC means that no place at all
+ * would do. To be sure of that, a refusal first empties the caches of all threads, takes away all
+ * paddings, and may walk all free space.
  *
  * @param len     bytes, a multiple of DM_IOVA_GRANULE, not 0.
  * @param align   power of two, at least DM_IOVA_GRANULE.
- * @param phase   a multiple of DM_IOVA_GRANULE below align: *iova % align == phase, so that an IOVA can be
- *                congruent with a VA and superpages fit.
+ * @param phase   a multiple of DM_IOVA_GRANULE below align: *iova % align == phase, so that an IOVA
+ * can be congruent with a VA and superpages fit.
  * @param within  all of the range lies in it.
  * @return 0, -EINVAL, -ENOSPC, -ENOMEM.
  */
@@ -83,12 +86,13 @@ int dm_iova_take_fixed(struct dm_iova_space *space, rte_iova_t iova, uint64_t le
 
 /**
  * Give back exactly one range that was taken. Any thread.
- * @return 0; -ENOENT: no live range starts there (never taken, or given back twice); -EINVAL: it has another
- *   length. Nothing changed then.
+ * @return 0; -ENOENT: no live range starts there (never taken, or given back twice); -EINVAL: it
+ * has another length. Nothing changed then.
  */
 int dm_iova_give(struct dm_iova_space *space, rte_iova_t iova, uint64_t len);
 
-/** Begin to fetch what giving back the range of len bytes (not 0) that starts at iova will read. Any thread. */
+/** Begin to fetch what giving back the range of len bytes (not 0) that starts at iova will read.
+ * Any thread. */
 void dm_iova_prefetch(const struct dm_iova_space *space, rte_iova_t iova, uint64_t len);
 
 /**

@@ -70,7 +70,8 @@ dm_live_rebuild(struct dm_live_table *t, const struct dm_live_table *old, uint64
 	uint64_t i;
 	int rc;
 
-	/* Grow when more than three eighths are in use, so that a rebuild is not soon followed by another. */
+	/* Grow when more than three eighths are in use, so that a rebuild is not soon followed by
+	 * another. */
 	while ((old->n + more) * 8 > (UINT64_C(3) << bits))
 		bits++;
 	rc = init(t, bits);
@@ -113,7 +114,8 @@ dm_live_unpad(struct dm_live_table *t, uint64_t i, uint64_t word)
 
 	__atomic_store_n(&t->len[i], dm_live_len(t, i, word), __ATOMIC_RELAXED);
 	__atomic_store_n(&t->word[i],
-		dm_live_iova(word) | DM_LIVE_KIND_OTHER << DM_LIVE_KIND_SHIFT | (word & keep), __ATOMIC_RELEASE);
+		dm_live_iova(word) | DM_LIVE_KIND_OTHER << DM_LIVE_KIND_SHIFT | (word & keep),
+		__ATOMIC_RELEASE);
 }
 
 /** The range of an order that starts at iova. */
@@ -148,10 +150,11 @@ dm_live_find_padded(const struct dm_live_table *t, uint64_t page, uint64_t *word
 	unsigned int order;
 
 	for (order = DM_LIVE_SHORT_ORDER + 1; order <= DM_LIVE_MAX_ORDER; order++) {
-		uint64_t start = page >> order << order, i = find_of_order(t, start << 12, order, word);
+		uint64_t start = page >> order << order,
+			 i = find_of_order(t, start << 12, order, word);
 
 		if (i != DM_LIVE_NONE && dm_live_kind(*word) != DM_LIVE_KIND_OTHER &&
-				start + (dm_live_padded_len(t, i, *word) >> 12) > page)
+			start + (dm_live_padded_len(t, i, *word) >> 12) > page)
 			return i;
 	}
 	return DM_LIVE_NONE;

@@ -15,17 +15,18 @@
 
 /**
  * @name The word of a range
- * Its IOVA, and below its 12 bits for: is it an entry, is it live, what kind of length it has, and a count of its lives,
- * so that two threads which give the same range back cannot both succeed.
+ * Its IOVA, and below its 12 bits for: is it an entry, is it live, what kind of length it has, and
+ * a count of its lives, so that two threads which give the same range back cannot both succeed.
  *
- * A range of more than DM_LIVE_SHORT pages is aligned to its block, the power of two that holds it; so the
- * page bits below that are 0, and the word has in them how many pages of the block it does not have. An exact
- * length thus needs no memory but the word.
+ * A range of more than DM_LIVE_SHORT pages is aligned to its block, the power of two that holds it;
+ * so the page bits below that are 0, and the word has in them how many pages of the block it does
+ * not have. An exact length thus needs no memory but the word.
  */
 /**@{*/
 #define DM_LIVE_ENTRY UINT64_C(0x001)
 #define DM_LIVE_LIVE UINT64_C(0x002) /**< not set: kept in a cache, free for the next taker */
-#define DM_LIVE_KIND_SHIFT 2	     /**< bits 2 to 7: pages less 1 if short, else DM_LIVE_KIND_BLOCK + order */
+#define DM_LIVE_KIND_SHIFT                                                                         \
+	2 /**< bits 2 to 7: pages less 1 if short, else DM_LIVE_KIND_BLOCK + order */
 #define DM_LIVE_KIND_MASK UINT64_C(0x0fc)
 #define DM_LIVE_LIFE UINT64_C(0x100) /**< one life, in bits 8 to 11 */
 #define DM_LIVE_LIFE_MASK UINT64_C(0xf00)
@@ -39,15 +40,17 @@
 
 /**
  * @name Classes of lengths
- * What lies in one magazine has one length: 1 to 32 pages have a class each; above, each doubling has eight, up to
- * 2 GiB. A range in a class may get more pages than were asked for, its padding: less than one for each eight.
+ * What lies in one magazine has one length: 1 to 32 pages have a class each; above, each doubling
+ * has eight, up to 2 GiB. A range in a class may get more pages than were asked for, its padding:
+ * less than one for each eight.
  */
 /**@{*/
 #define DM_LIVE_SHORT 32u
 #define DM_LIVE_SHORT_ORDER 5u
 #define DM_LIVE_STEP_BITS 3u /**< 2^3 classes each doubling */
 #define DM_LIVE_MAX_ORDER 19u
-#define DM_LIVE_CLASSES (DM_LIVE_SHORT + ((DM_LIVE_MAX_ORDER - DM_LIVE_SHORT_ORDER) << DM_LIVE_STEP_BITS))
+#define DM_LIVE_CLASSES                                                                            \
+	(DM_LIVE_SHORT + ((DM_LIVE_MAX_ORDER - DM_LIVE_SHORT_ORDER) << DM_LIVE_STEP_BITS))
 #define DM_LIVE_CLASS_NONE UINT32_MAX /**< longer */
 /**@}*/
 
@@ -57,26 +60,27 @@
 #define DM_LIVE_NONE UINT64_MAX
 
 /**
- * Ranges by their first IOVA and the order of their length: of each order, eight that could lie side by side share
- * a cache line. So what a thread took at one time is dense in the caches, and little of it in other threads' lines.
+ * Ranges by their first IOVA and the order of their length: of each order, eight that could lie
+ * side by side share a cache line. So what a thread took at one time is dense in the caches, and
+ * little of it in other threads' lines.
  *
- * Words are read and live bits changed by any thread; entries are added and removed by the one who holds
- * the space's lock; the arrays change only while no other thread looks at them.
+ * Words are read and live bits changed by any thread; entries are added and removed by the one who
+ * holds the space's lock; the arrays change only while no other thread looks at them.
  */
 struct dm_live_table {
 	uint64_t *word; /* 0: never used */
-	uint64_t *len;	/* bytes; for DM_LIVE_KIND_OTHER only */
-	uint64_t mask;	/* number of words less 1 */
+	uint64_t *len; /* bytes; for DM_LIVE_KIND_OTHER only */
+	uint64_t mask; /* number of words less 1 */
 	unsigned int shift;
 	/* Others read what is above, all the time; these are written by the one with the lock. */
 	uint64_t n __rte_cache_aligned; /* entries */
-	uint64_t n_used;		/* entries and graves */
+	uint64_t n_used; /* entries and graves */
 };
 
 /** What follows from a length. */
 struct dm_live_shape {
-	uint64_t key;	    /**< what the word of such a range has beside its IOVA, lives and live bit */
-	uint64_t align;	    /**< bytes; ranges that are not aligned to it are of the kind OTHER */
+	uint64_t key; /**< what the word of such a range has beside its IOVA, lives and live bit */
+	uint64_t align; /**< bytes; ranges that are not aligned to it are of the kind OTHER */
 	unsigned int order; /**< of the smallest power of two that holds it, in pages */
 	unsigned int class; /**< DM_LIVE_CLASS_NONE: no magazine holds such ranges */
 };
@@ -107,16 +111,19 @@ uint64_t dm_live_add(struct dm_live_table *t, uint64_t word, uint64_t len);
 /** Remove entry i. */
 void dm_live_remove(struct dm_live_table *t, uint64_t i);
 
-/** Let go of the padding of entry i, whose word is given: from now on its length is in len[]. No other thread looks. */
+/** Let go of the padding of entry i, whose word is given: from now on its length is in len[]. No
+ * other thread looks. */
 void dm_live_unpad(struct dm_live_table *t, uint64_t i, uint64_t word);
 
 /**
  * Find the range that starts at iova (page aligned) though nobody knows its length. Slow.
  * @param pages  a guess
  */
-uint64_t dm_live_find_start(const struct dm_live_table *t, uint64_t iova, uint64_t pages, uint64_t *word);
+uint64_t dm_live_find_start(
+	const struct dm_live_table *t, uint64_t iova, uint64_t pages, uint64_t *word);
 
-/** Find the range with padding that page `page` (its number) is in; the caller knows that no thread looks. */
+/** Find the range with padding that page `page` (its number) is in; the caller knows that no thread
+ * looks. */
 uint64_t dm_live_find_padded(const struct dm_live_table *t, uint64_t page, uint64_t *word);
 
 /** Order of the smallest power of two that is not below n; n is not 0. */
@@ -144,10 +151,10 @@ dm_live_shape(uint64_t pages)
 	/* The three bits behind the highest one of the last page's number say which eighth. */
 	above = shape.order - 1 - DM_LIVE_SHORT_ORDER;
 	shape.class = DM_LIVE_SHORT + (above << DM_LIVE_STEP_BITS) +
-		      (x >> (shape.order - 1 - DM_LIVE_STEP_BITS) & ((1u << DM_LIVE_STEP_BITS) - 1));
+		(x >> (shape.order - 1 - DM_LIVE_STEP_BITS) & ((1u << DM_LIVE_STEP_BITS) - 1));
 	shape.align = block << 12;
 	shape.key = (block - pages) << 12 |
-		    (uint64_t)(DM_LIVE_KIND_BLOCK + shape.order) << DM_LIVE_KIND_SHIFT | DM_LIVE_ENTRY;
+		(uint64_t)(DM_LIVE_KIND_BLOCK + shape.order) << DM_LIVE_KIND_SHIFT | DM_LIVE_ENTRY;
 	if (unlikely(shape.order > DM_LIVE_MAX_ORDER)) {
 		shape.class = DM_LIVE_CLASS_NONE;
 		shape.align = UINT64_C(1) << 12;
@@ -165,7 +172,8 @@ dm_live_class_pages(unsigned int class)
 
 	if (class < DM_LIVE_SHORT)
 		return class + 1;
-	return ((1u << DM_LIVE_STEP_BITS) + eighths + UINT64_C(1)) << (DM_LIVE_SHORT_ORDER - DM_LIVE_STEP_BITS + above);
+	return ((1u << DM_LIVE_STEP_BITS) + eighths + UINT64_C(1))
+		<< (DM_LIVE_SHORT_ORDER - DM_LIVE_STEP_BITS + above);
 }
 
 /** With padding: the pages that a range of so many gets in its class; as many if it has none. */
@@ -211,7 +219,8 @@ dm_live_len(const struct dm_live_table *t, uint64_t i, uint64_t word)
 
 	if (kind == DM_LIVE_KIND_OTHER)
 		return __atomic_load_n(&t->len[i], __ATOMIC_RELAXED);
-	return kind < DM_LIVE_SHORT ? (kind + UINT64_C(1)) << 12 : mask + (1u << 12) - (word & mask);
+	return kind < DM_LIVE_SHORT ? (kind + UINT64_C(1)) << 12
+				    : mask + (1u << 12) - (word & mask);
 }
 
 /** The same with its padding. */
@@ -223,7 +232,8 @@ dm_live_padded_len(const struct dm_live_table *t, uint64_t i, uint64_t word)
 	return dm_live_pad_mask(word) != 0 ? dm_live_padded(len >> 12) << 12 : len;
 }
 
-/** The word of a range of so many pages that is live, or not; `padded`: it has all pages of its class. */
+/** The word of a range of so many pages that is live, or not; `padded`: it has all pages of its
+ * class. */
 static inline uint64_t
 dm_live_word(uint64_t iova, uint64_t pages, bool padded, bool live)
 {
@@ -246,7 +256,8 @@ dm_live_home(const struct dm_live_table *t, uint64_t iova, unsigned int order)
 	return line << 3 | (iova >> 12 >> order & 7);
 }
 
-/** Begin to fetch word i, so that it can be written: another thread's copy of the line is given up at once. */
+/** Begin to fetch word i, so that it can be written: another thread's copy of the line is given up
+ * at once. */
 static inline void
 dm_live_prefetch(const struct dm_live_table *t, uint64_t i)
 {
@@ -286,7 +297,8 @@ dm_live_end(struct dm_live_table *t, uint64_t i, uint64_t word)
 		__ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/** The next life of an entry that the caller alone possesses: word is what it was, key what it will be. */
+/** The next life of an entry that the caller alone possesses: word is what it was, key what it will
+ * be. */
 static inline void
 dm_live_begin(struct dm_live_table *t, uint64_t i, uint64_t word, uint64_t key)
 {

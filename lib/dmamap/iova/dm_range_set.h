@@ -21,7 +21,8 @@ struct dm_range_set {
 /** Free what the set holds; it is empty afterwards. */
 void dm_range_set_clear(struct dm_range_set *s);
 
-/** Add a range, merging with overlapping and adjacent ones. @return 0, -EINVAL (last < start), -ENOMEM. */
+/** Add a range, merging with overlapping and adjacent ones. @return 0, -EINVAL (last < start),
+ * -ENOMEM. */
 int dm_range_set_add(struct dm_range_set *s, struct dmamap_range r);
 
 /** Remove a range; parts outside the set are ignored. @return 0, -EINVAL, -ENOMEM (a split). */
@@ -37,7 +38,7 @@ int dm_range_set_copy(struct dm_range_set *dst, const struct dm_range_set *src);
 bool dm_range_set_contains(const struct dm_range_set *s, struct dmamap_range r);
 
 /** Is any of r in the set? If so and hit is not NULL, the first overlapping range of the set. */
-bool dm_range_set_overlaps(const struct dm_range_set *s, struct dmamap_range r,
-	struct dmamap_range *hit);
+bool dm_range_set_overlaps(
+	const struct dm_range_set *s, struct dmamap_range r, struct dmamap_range *hit);
 
 #endif /* DM_RANGE_SET_H */

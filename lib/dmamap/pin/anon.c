@@ -27,15 +27,17 @@ dm_anon_transparent_size(void)
 	char line[128];
 	int64_t size;
 
-	if (dm_file_line(THP "enabled", line, sizeof(line)) < 0 || strstr(line, "[never]") != NULL ||
+	if (dm_file_line(THP "enabled", line, sizeof(line)) < 0 ||
+		strstr(line, "[never]") != NULL ||
 		dm_file_number(THP "hpage_pmd_size", &size) < 0 || size <= 0)
 		return 0;
 	return size;
 }
 
 /**
- * Do all areas of the process that meet the range consist of transparent hugepages (proc(5), smaps)? An area may be joined
- * with a neighbour's; one that is huge only in part is not taken for huge.
+ * Do all areas of the process that meet the range consist of transparent hugepages (proc(5),
+ * smaps)? An area may be joined with a neighbour's; one that is huge only in part is not taken for
+ * huge.
  */
 static bool
 is_transparent(uintptr_t start, uintptr_t end)
@@ -86,11 +88,13 @@ dm_anon_available(int node)
 	if (f == NULL)
 		return UINT64_MAX;
 	while (fgets(line, sizeof(line), f) != NULL) {
-		if (sscanf(line, node >= 0 ? "Node %*d %63[^:]: %" SCNu64 : "%63[^:]: %" SCNu64, word, &kib) != 2)
+		if (sscanf(line, node >= 0 ? "Node %*d %63[^:]: %" SCNu64 : "%63[^:]: %" SCNu64,
+			    word, &kib) != 2)
 			continue;
-		if (node < 0 ? strcmp(word, "MemAvailable") == 0 :
-			       strcmp(word, "MemFree") == 0 || strcmp(word, "Active(file)") == 0 ||
-				strcmp(word, "Inactive(file)") == 0 || strcmp(word, "SReclaimable") == 0) {
+		if (node < 0 ? strcmp(word, "MemAvailable") == 0
+			     : strcmp(word, "MemFree") == 0 || strcmp(word, "Active(file)") == 0 ||
+					strcmp(word, "Inactive(file)") == 0 ||
+					strcmp(word, "SReclaimable") == 0) {
 			sum += kib << 10;
 			found = true;
 		}

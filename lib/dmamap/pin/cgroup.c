@@ -17,7 +17,7 @@
 struct hierarchy {
 	bool v2;
 	char mount[PATH_MAX]; /**< where it is mounted */
-	char top[PATH_MAX];   /**< the group that is visible at the mount; "" for the root */
+	char top[PATH_MAX]; /**< the group that is visible at the mount; "" for the root */
 };
 
 /** Is a word in a list with commas? */
@@ -27,7 +27,8 @@ has_word(const char *list, const char *word)
 	size_t len = strlen(word);
 
 	while (list != NULL) {
-		if (strncmp(list, word, len) == 0 && (list[len] == ',' || list[len] == '\0' || list[len] == '\n'))
+		if (strncmp(list, word, len) == 0 &&
+			(list[len] == ',' || list[len] == '\0' || list[len] == '\n'))
 			return true;
 		list = strchr(list, ',');
 		list = list != NULL ? list + 1 : NULL;
@@ -87,7 +88,8 @@ read_bytes(const char *path, uint64_t none)
 
 /** Take a pair of limit and use into account. */
 static void
-consider(const char *dir, const char *stem, const char *limit_name, const char *use_name, struct dm_cgroup_room *room)
+consider(const char *dir, const char *stem, const char *limit_name, const char *use_name,
+	struct dm_cgroup_room *room)
 {
 	char path[PATH_MAX], use_path[PATH_MAX];
 	uint64_t limit, use;
@@ -111,7 +113,8 @@ consider(const char *dir, const char *stem, const char *limit_name, const char *
 static void
 climb(const char *root, const struct hierarchy *h, const char *stem, struct dm_cgroup_room *room)
 {
-	const char *limit = h->v2 ? "max" : "limit_in_bytes", *use = h->v2 ? "current" : "usage_in_bytes";
+	const char *limit = h->v2 ? "max" : "limit_in_bytes",
+		   *use = h->v2 ? "current" : "usage_in_bytes";
 	char group[PATH_MAX], dir[PATH_MAX], rsvd_limit[32], rsvd_use[32];
 	size_t top = strlen(h->top), base;
 	const char *below = group;

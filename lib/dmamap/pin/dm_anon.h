@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What if it is not hugetlb? Memory for base pages and for transparent hugepages: how much, and are they huge?
+ * What if it is not hugetlb? Memory for base pages and for transparent hugepages: how much, and are
+ * they huge?
  */
 
 #ifndef DM_ANON_H
@@ -13,7 +14,8 @@
 
 /**
  * The size of transparent hugepages.
- * @return bytes; 0: this kernel has none, or they are switched off (/sys/kernel/mm/transparent_hugepage/enabled).
+ * @return bytes; 0: this kernel has none, or they are switched off
+ * (/sys/kernel/mm/transparent_hugepage/enabled).
  */
 size_t dm_anon_transparent_size(void);
 

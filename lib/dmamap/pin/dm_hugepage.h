@@ -21,8 +21,10 @@
 struct dm_hugepage_count {
 	uint64_t total;
 	uint64_t free;
-	uint64_t reserved; /**< of the free ones, promised to mappings; known for all nodes together only, so there for each */
-	uint64_t surplus;  /**< pages that the kernel may still make beyond its pools (nr_overcommit_hugepages) */
+	uint64_t reserved; /**< of the free ones, promised to mappings; known for all nodes together
+			      only, so there for each */
+	uint64_t surplus; /**< pages that the kernel may still make beyond its pools
+			     (nr_overcommit_hugepages) */
 };
 
 /**
@@ -33,8 +35,9 @@ struct dm_hugepage_count {
 unsigned int dm_hugepage_sizes(size_t sizes[DM_HUGEPAGE_SIZES_MAX]);
 
 /**
- * The smallest hugepages that are worth a try: those of the size that this kernel uses where none is named, or smaller
- * ones if somebody has set some aside. (Kernels for arm64 know pages of 64 KiB, whose pool is mostly empty.)
+ * The smallest hugepages that are worth a try: those of the size that this kernel uses where none
+ * is named, or smaller ones if somebody has set some aside. (Kernels for arm64 know pages of 64
+ * KiB, whose pool is mostly empty.)
  * @return bytes; 0: the kernel has none.
  */
 size_t dm_hugepage_smallest(void);
@@ -53,13 +56,15 @@ uint64_t dm_hugepage_available(size_t page_size, int node);
 #define DM_HUGEPAGE_SHORTAGE_MAX 512
 
 /**
- * Would pages of a size be too few now? Looks at the pools, at overcommit, and at the hugetlb limits of the control group.
+ * Would pages of a size be too few now? Looks at the pools, at overcommit, and at the hugetlb
+ * limits of the control group.
  * @param needed  pages.
- * @param buf     what is needed, what there is, and the command that helps; written in either case (where nothing is found
- *   short, for the case that the kernel refuses all the same).
+ * @param buf     what is needed, what there is, and the command that helps; written in either case
+ * (where nothing is found short, for the case that the kernel refuses all the same).
  * @return whether they are too few.
  */
-bool dm_hugepage_shortage(size_t page_size, int node, uint64_t needed, char buf[DM_HUGEPAGE_SHORTAGE_MAX]);
+bool dm_hugepage_shortage(
+	size_t page_size, int node, uint64_t needed, char buf[DM_HUGEPAGE_SHORTAGE_MAX]);
 
 /**
  * Open an empty file made of hugepages, which has no name and so vanishes with its last user:

@@ -46,7 +46,8 @@ void dm_node_add(struct dm_node_lens *lens, int node, uint64_t len);
 int dm_node_only(const struct dm_node_lens *lens);
 
 /** Are the bytes where the placement wants them? Interleaved ones: to a page on each node. */
-bool dm_node_as_asked(const struct dm_node_lens *lens, enum dmamap_placement placement, int node, size_t page_size);
+bool dm_node_as_asked(const struct dm_node_lens *lens, enum dmamap_placement placement, int node,
+	size_t page_size);
 
 /** Room for dm_node_lens_str(). */
 #define DM_NODE_STR_MAX 160

@@ -13,8 +13,9 @@
 /** How it is to be done. */
 struct dm_prefault_conf {
 	unsigned int threads; /**< 0: by the length and the CPUs */
-	int node;	      /**< whose CPUs work; -1: those on which the caller may run */
-	int (*progress)(void *arg, uint64_t done, uint64_t len); /**< or NULL: log, at most once a second */
+	int node; /**< whose CPUs work; -1: those on which the caller may run */
+	int (*progress)(
+		void *arg, uint64_t done, uint64_t len); /**< or NULL: log, at most once a second */
 	void *arg;
 	const char *what; /**< the object, for messages */
 };

@@ -28,7 +28,8 @@
 #define NAME "gantry-%d-%" PRIu64 "-%u"
 #define NAME_IN "gantry-%d-%" SCNu64 "-%u%c"
 
-/** When a process started, in ticks since the boot (proc(5), field 22 of stat). @return 0: there is none */
+/** When a process started, in ticks since the boot (proc(5), field 22 of stat). @return 0: there is
+ * none */
 static uint64_t
 start_time(pid_t pid)
 {

@@ -128,7 +128,8 @@ dm_hugepage_smallest(void)
 	struct dm_hugepage_count count;
 
 	for (; n > 1 && sizes[n - 1] < usual; n--)
-		if (dm_hugepage_count(sizes[n - 1], -1, &count) == 0 && count.total + count.surplus > 0)
+		if (dm_hugepage_count(sizes[n - 1], -1, &count) == 0 &&
+			count.total + count.surplus > 0)
 			break;
 	return n > 0 ? sizes[n - 1] : 0;
 }
@@ -142,7 +143,8 @@ unpromised(size_t page_size, int node, const struct dm_hugepage_count *count)
 
 	if (node < 0 || dm_hugepage_count(page_size, -1, &all) < 0)
 		all = *count;
-	/* A promise names no node: one that all nodes together could not keep is what stops this one. */
+	/* A promise names no node: one that all nodes together could not keep is what stops this
+	 * one. */
 	left = all.free > all.reserved ? all.free - all.reserved : 0;
 	return RTE_MIN(left, count->free);
 }
@@ -158,7 +160,8 @@ dm_hugepage_available(size_t page_size, int node)
 }
 
 bool
-dm_hugepage_shortage(size_t page_size, int node, uint64_t needed, char buf[DM_HUGEPAGE_SHORTAGE_MAX])
+dm_hugepage_shortage(
+	size_t page_size, int node, uint64_t needed, char buf[DM_HUGEPAGE_SHORTAGE_MAX])
 {
 	struct dm_hugepage_count count = {0};
 	char size[DM_HUGEPAGE_STR_MAX], where[32] = "", pool[PATH_MAX];
@@ -175,14 +178,17 @@ dm_hugepage_shortage(size_t page_size, int node, uint64_t needed, char buf[DM_HU
 	dm_cgroup_hugetlb("", page_size, &room);
 
 	if (missing == 0 && room.left / page_size < needed) {
-		snprintf(buf, DM_HUGEPAGE_SHORTAGE_MAX, "needs %" PRIu64 " pages of %s, the control group allows %"
-			PRIu64 " more: echo %" PRIu64 " > %.300s", needed, size, room.left / page_size,
+		snprintf(buf, DM_HUGEPAGE_SHORTAGE_MAX,
+			"needs %" PRIu64 " pages of %s, the control group allows %" PRIu64
+			" more: echo %" PRIu64 " > %.300s",
+			needed, size, room.left / page_size,
 			room.limit - room.left + needed * page_size, room.file);
 		return true;
 	}
-	snprintf(buf, DM_HUGEPAGE_SHORTAGE_MAX, "needs %" PRIu64 " pages of %s%s, %" PRIu64 " are free%s: echo %" PRIu64
-		" > %.300s/nr_hugepages", needed, size, where, free,
-		missing > 0 ? "" : ", but the kernel does not give them",
+	snprintf(buf, DM_HUGEPAGE_SHORTAGE_MAX,
+		"needs %" PRIu64 " pages of %s%s, %" PRIu64 " are free%s: echo %" PRIu64
+		" > %.300s/nr_hugepages",
+		needed, size, where, free, missing > 0 ? "" : ", but the kernel does not give them",
 		count.total + (missing > 0 ? missing : needed), pool);
 	return missing > 0;
 }

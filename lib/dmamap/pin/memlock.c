@@ -18,7 +18,8 @@
 #include "dm_log.h"
 #include "dm_pin.h"
 
-/** Is the calling thread exempt? The kernel asks for its capability too (vfio_dma_do_map(), lock_cap). */
+/** Is the calling thread exempt? The kernel asks for its capability too (vfio_dma_do_map(),
+ * lock_cap). */
 static bool
 is_exempt(void)
 {
@@ -42,7 +43,7 @@ read_locked(uint64_t *locked)
 	*locked = 0;
 	while (fgets(line, sizeof(line), f) != NULL) {
 		if (sscanf(line, "VmLck: %" SCNu64, &kib) == 1 ||
-				sscanf(line, "VmPin: %" SCNu64, &kib) == 1)
+			sscanf(line, "VmPin: %" SCNu64, &kib) == 1)
 			*locked = RTE_MAX(*locked, kib << 10);
 	}
 	fclose(f);
@@ -67,7 +68,8 @@ dm_pin_memlock_check(uint64_t len, const char *what)
 
 	wanted = len > UINT64_MAX - locked - 1023 ? UINT64_MAX : len + locked + 1023;
 	wanted >>= 10;
-	return DM_FAIL(ENOMEM, "%s: locking %" PRIu64 " KiB needs RLIMIT_MEMLOCK of %" PRIu64
+	return DM_FAIL(ENOMEM,
+		"%s: locking %" PRIu64 " KiB needs RLIMIT_MEMLOCK of %" PRIu64
 		" KiB, it is %" PRIu64 " KiB (%" PRIu64 " KiB in use): ulimit -l %" PRIu64
 		", LimitMEMLOCK= of the service, or CAP_IPC_LOCK",
 		what, len >> 10, wanted, (uint64_t)limit.rlim_cur >> 10, locked >> 10, wanted);

@@ -32,14 +32,19 @@ dm_node_check(int node, const char *what)
 	if (node < 0)
 		return 0;
 	if (!have_numa())
-		return node == 0 ? 0 : DM_FAIL(ENODEV, "%s: no NUMA node %d: this machine has one"
-			" node, 0", what, node);
+		return node == 0 ? 0
+				 : DM_FAIL(ENODEV,
+					   "%s: no NUMA node %d: this machine has one"
+					   " node, 0",
+					   what, node);
 	if (node > numa_max_node() || !numa_bitmask_isbitset(numa_nodes_ptr, node))
 		return DM_FAIL(ENODEV, "%s: no NUMA node %d: the last one is %d", what, node,
 			numa_max_node());
 	if (!numa_bitmask_isbitset(numa_all_nodes_ptr, node))
-		return DM_FAIL(ENODEV, "%s: this process may not use memory of NUMA node %d:"
-			" see cpuset.mems of its cgroup", what, node);
+		return DM_FAIL(ENODEV,
+			"%s: this process may not use memory of NUMA node %d:"
+			" see cpuset.mems of its cgroup",
+			what, node);
 	return 0;
 }
 
@@ -90,7 +95,8 @@ dm_node_add(struct dm_node_lens *lens, int node, uint64_t len)
 		lens->of[at].len += len;
 		return;
 	}
-	/* The last place is for all that find none, which begins the list: -1 is below every node. */
+	/* The last place is for all that find none, which begins the list: -1 is below every node.
+	 */
 	if (lens->n >= DMAMAP_NODES_MAX - 1 && node >= 0) {
 		dm_node_add(lens, -1, len);
 		return;
@@ -150,7 +156,8 @@ is_interleaved(const struct dm_node_lens *lens, size_t page_size)
 }
 
 bool
-dm_node_as_asked(const struct dm_node_lens *lens, enum dmamap_placement placement, int node, size_t page_size)
+dm_node_as_asked(const struct dm_node_lens *lens, enum dmamap_placement placement, int node,
+	size_t page_size)
 {
 	if (!have_numa())
 		return true;
@@ -168,7 +175,8 @@ dm_node_lens_str(const struct dm_node_lens *lens, char buf[DM_NODE_STR_MAX])
 
 	buf[0] = '\0';
 	for (i = 0; i < lens->n && used < DM_NODE_STR_MAX; i++)
-		used += snprintf(&buf[used], DM_NODE_STR_MAX - used, "%s%s on node %d", i > 0 ? ", " : "",
-			dm_hugepage_size_str(lens->of[i].len, len), lens->of[i].node);
+		used += snprintf(&buf[used], DM_NODE_STR_MAX - used, "%s%s on node %d",
+			i > 0 ? ", " : "", dm_hugepage_size_str(lens->of[i].len, len),
+			lens->of[i].node);
 	return buf;
 }

@@ -42,8 +42,8 @@ check_conf(const struct dm_pin_conf *conf)
 		return -EINVAL;
 	/* Half the address space is beyond any machine and keeps the sums below from wrapping. */
 	if (conf->len == 0 || conf->len > SIZE_MAX / 4)
-		return DM_FAIL(EINVAL, "%s: a length of %zu bytes makes no sense", conf->name,
-			conf->len);
+		return DM_FAIL(
+			EINVAL, "%s: a length of %zu bytes makes no sense", conf->name, conf->len);
 	if (conf->align != 0 && (!is_pow2(conf->align) || conf->align > SIZE_MAX / 4))
 		return DM_FAIL(EINVAL, "%s: alignment %zu is no power of two that memory can have",
 			conf->name, conf->align);
@@ -51,12 +51,12 @@ check_conf(const struct dm_pin_conf *conf)
 		return DM_FAIL(EINVAL, "%s: page size %zu is no power of two", conf->name,
 			conf->page_size);
 	if (conf->node < -1)
-		return DM_FAIL(EINVAL, "%s: node %d makes no sense; -1 is any", conf->name,
-			conf->node);
+		return DM_FAIL(
+			EINVAL, "%s: node %d makes no sense; -1 is any", conf->name, conf->node);
 	if ((unsigned int)conf->placement > DMAMAP_PLACE_LOCAL ||
 		(conf->allow & ~(DMAMAP_ALLOW_TRANSPARENT | DMAMAP_ALLOW_BASE)) != 0)
-		return DM_FAIL(EINVAL, "%s: placement %d or fallback 0x%x is none that is known", conf->name,
-			conf->placement, conf->allow);
+		return DM_FAIL(EINVAL, "%s: placement %d or fallback 0x%x is none that is known",
+			conf->name, conf->placement, conf->allow);
 	return dm_node_check(conf->node, conf->name);
 }
 
@@ -71,7 +71,8 @@ map_aligned(size_t len, size_t align, int fd, void *at)
 		return NULL;
 	if (mmap(va, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) != MAP_FAILED)
 		return va;
-	/* Where there are no pages, the kernel may have unmapped what was there before it said so. */
+	/* Where there are no pages, the kernel may have unmapped what was there before it said so.
+	 */
 	if (at != NULL)
 		dm_space_reserve(at, len);
 	else
@@ -86,7 +87,8 @@ unmap(const struct dm_pin_conf *conf, struct dm_pin *p)
 	if (conf->at == NULL)
 		munmap(p->va, p->len);
 	else if (dm_space_reserve(p->va, p->len) == NULL)
-		DM_LOG(ERR, "%s: the kernel does not take %zu bytes back: %s", conf->name, p->len, strerror(errno));
+		DM_LOG(ERR, "%s: the kernel does not take %zu bytes back: %s", conf->name, p->len,
+			strerror(errno));
 }
 
 /** Map anonymous memory; nothing is touched. */
@@ -111,8 +113,9 @@ map_hugepages(const struct dm_pin_conf *conf, struct dm_pin *p)
 	char str[DM_HUGEPAGE_STR_MAX], why[DM_HUGEPAGE_SHORTAGE_MAX];
 	int fd;
 
-	if (dm_hugepage_shortage(p->page_size, conf->placement == DMAMAP_PLACE_STRICT ? p->wanted : -1,
-		    p->len / p->page_size, why))
+	if (dm_hugepage_shortage(p->page_size,
+		    conf->placement == DMAMAP_PLACE_STRICT ? p->wanted : -1, p->len / p->page_size,
+		    why))
 		return -ENOSPC;
 	fd = dm_hugepage_file(p->page_size, conf->name);
 	if (fd < 0)
@@ -124,21 +127,26 @@ map_hugepages(const struct dm_pin_conf *conf, struct dm_pin *p)
 	return p->va == NULL ? -ENOSPC : 0;
 }
 
-/** Bring pages to life, where they are wanted and for this process only. @return 0; -ENOSPC, -ECANCELED; else logged */
+/** Bring pages to life, where they are wanted and for this process only. @return 0; -ENOSPC,
+ * -ECANCELED; else logged */
 static int
 fill(const struct dm_pin_conf *conf, struct dm_pin *p)
 {
-	const struct dm_prefault_conf how = {.threads = conf->threads, .node = p->wanted,
-		.progress = conf->progress, .arg = conf->progress_arg, .what = conf->name};
+	const struct dm_prefault_conf how = {.threads = conf->threads,
+		.node = p->wanted,
+		.progress = conf->progress,
+		.arg = conf->progress_arg,
+		.what = conf->name};
 	int rc;
 
 	rc = dm_node_place(p->va, p->len, conf->placement, p->wanted);
 	if (rc < 0)
-		return DM_FAIL(-rc, "%s: cannot place memory on NUMA node %d: %s", conf->name, p->wanted,
-			strerror(-rc));
+		return DM_FAIL(-rc, "%s: cannot place memory on NUMA node %d: %s", conf->name,
+			p->wanted, strerror(-rc));
 	/* A fork would make the parent's next write go to a copy that no device sees. */
 	if (madvise(p->va, p->len, MADV_DONTFORK) < 0)
-		return DM_FAIL(errno, "%s: cannot exclude memory from fork: %s", conf->name, strerror(errno));
+		return DM_FAIL(errno, "%s: cannot exclude memory from fork: %s", conf->name,
+			strerror(errno));
 	rc = dm_prefault(p->va, p->len, p->page_size, &how);
 	if (rc < 0 && rc != -ENOSPC && rc != -ECANCELED)
 		DM_LOG(ERR, "%s: cannot fault in memory: %s", conf->name, strerror(-rc));
@@ -155,7 +163,8 @@ lock(const struct dm_pin_conf *conf, struct dm_pin *p)
 		return rc;
 	/* Not mlock(), which address sanitizers make do nothing. */
 	if (mlock2(p->va, p->len, 0) < 0)
-		return DM_FAIL(errno, "%s: cannot lock %zu bytes: %s", conf->name, p->len, strerror(errno));
+		return DM_FAIL(errno, "%s: cannot lock %zu bytes: %s", conf->name, p->len,
+			strerror(errno));
 	p->locked = true;
 	return 0;
 }
@@ -164,7 +173,8 @@ lock(const struct dm_pin_conf *conf, struct dm_pin *p)
 static void
 account(const struct dm_pin_conf *conf, struct dm_pin *p)
 {
-	static const char *const wish[] = {"strictly", "preferred", "interleaved over all nodes", "locally"};
+	static const char *const wish[] = {
+		"strictly", "preferred", "interleaved over all nodes", "locally"};
 	char got[DM_NODE_STR_MAX], where[32] = "";
 
 	dm_node_count(p->va, p->len, p->page_size, &p->nodes);
@@ -186,10 +196,11 @@ wanted_node(const struct dm_pin_conf *conf)
 	return conf->placement == DMAMAP_PLACE_INTERLEAVE ? -1 : conf->node;
 }
 
-/** Allocate pages of one kind and size. @return 0; -ENOSPC, not logged: too few pages; else logged. */
+/** Allocate pages of one kind and size. @return 0; -ENOSPC, not logged: too few pages; else logged.
+ */
 static int
-alloc_kind(const struct dm_pin_conf *conf, enum dmamap_page_kind kind, size_t page_size, bool locked,
-	struct dm_pin **pin)
+alloc_kind(const struct dm_pin_conf *conf, enum dmamap_page_kind kind, size_t page_size,
+	bool locked, struct dm_pin **pin)
 {
 	struct dm_pin *p = calloc(1, sizeof(*p));
 	int rc;
@@ -226,11 +237,13 @@ free_pin:
 static int
 alloc_pages(const struct dm_pin_conf *conf, size_t page_size, struct dm_pin **pin)
 {
-	return alloc_kind(conf, page_size == base_page_size() ? DMAMAP_PAGES_BASE : DMAMAP_PAGES_HUGETLB, page_size,
+	return alloc_kind(conf,
+		page_size == base_page_size() ? DMAMAP_PAGES_BASE : DMAMAP_PAGES_HUGETLB, page_size,
 		false, pin);
 }
 
-/** Whatever is allowed instead of hugepages; `why` they cannot be had goes into the line that says so. */
+/** Whatever is allowed instead of hugepages; `why` they cannot be had goes into the line that says
+ * so. */
 static int
 alloc_instead(const struct dm_pin_conf *conf, const char *why, struct dm_pin **pin)
 {
@@ -244,7 +257,8 @@ alloc_instead(const struct dm_pin_conf *conf, const char *why, struct dm_pin **p
 		rc = alloc_kind(conf, DMAMAP_PAGES_BASE, base_page_size(), true, pin);
 	if (rc == 0)
 		DM_LOG(WARNING, "%s: %s; it gets %s of %s instead", conf->name, why,
-			(*pin)->kind == DMAMAP_PAGES_BASE ? "locked base pages" : "transparent hugepages",
+			(*pin)->kind == DMAMAP_PAGES_BASE ? "locked base pages"
+							  : "transparent hugepages",
 			dm_hugepage_size_str((*pin)->page_size, str));
 	return rc;
 }
@@ -259,7 +273,8 @@ alloc_like(const struct dm_pin_conf *conf, struct dm_pin **pin)
 
 	if (rc != -ENOSPC)
 		return rc;
-	dm_hugepage_shortage(like->page_size, conf->placement == DMAMAP_PLACE_STRICT ? conf->node : -1,
+	dm_hugepage_shortage(like->page_size,
+		conf->placement == DMAMAP_PLACE_STRICT ? conf->node : -1,
 		RTE_ALIGN_CEIL(conf->len, like->page_size) / like->page_size, why);
 	if (like->kind == DMAMAP_PAGES_HUGETLB)
 		return DM_FAIL(ENOMEM, "%s: %s", conf->name, why);
@@ -280,9 +295,11 @@ alloc_or_explain(const struct dm_pin_conf *conf, size_t page_size, struct dm_pin
 		return rc;
 	node = conf->placement == DMAMAP_PLACE_STRICT ? conf->node : -1;
 	if (page_size == base_page_size())
-		return DM_FAIL(ENOMEM, "%s: cannot get %zu MiB in base pages, %" PRIu64 " MiB are free or made free: memory"
-			" is short, or the limit of ulimit -v or of the control group is reached", conf->name,
-			(len + (1 << 20) - 1) >> 20, dm_anon_available(node) >> 20);
+		return DM_FAIL(ENOMEM,
+			"%s: cannot get %zu MiB in base pages, %" PRIu64
+			" MiB are free or made free: memory"
+			" is short, or the limit of ulimit -v or of the control group is reached",
+			conf->name, (len + (1 << 20) - 1) >> 20, dm_anon_available(node) >> 20);
 	dm_hugepage_shortage(page_size, node, len / page_size, why);
 	rc = alloc_instead(conf, why, pin);
 	if (rc == -ENOSPC)
@@ -297,8 +314,9 @@ suits(const struct dm_pin_conf *conf, size_t page_size)
 	size_t len = RTE_ALIGN_CEIL(conf->len, page_size);
 
 	return len - conf->len <= len / 8 &&
-		dm_hugepage_available(page_size, conf->placement == DMAMAP_PLACE_STRICT ? conf->node : -1) >=
-			len / page_size;
+		dm_hugepage_available(
+			page_size, conf->placement == DMAMAP_PLACE_STRICT ? conf->node : -1) >=
+		len / page_size;
 }
 
 /** The largest size that suits; if none does, the smallest hugepages, whose lack is reported. */
@@ -310,9 +328,13 @@ alloc_any_size(const struct dm_pin_conf *conf, struct dm_pin **pin)
 	int rc;
 
 	if (smallest == 0) {
-		rc = alloc_instead(conf, "this kernel has no hugepages (no /sys/kernel/mm/hugepages)", pin);
-		return rc != -ENOSPC ? rc : DM_FAIL(ENOENT, "%s: this kernel has no hugepages (no"
-			" /sys/kernel/mm/hugepages)", conf->name);
+		rc = alloc_instead(
+			conf, "this kernel has no hugepages (no /sys/kernel/mm/hugepages)", pin);
+		return rc != -ENOSPC ? rc
+				     : DM_FAIL(ENOENT,
+					       "%s: this kernel has no hugepages (no"
+					       " /sys/kernel/mm/hugepages)",
+					       conf->name);
 	}
 	for (i = 0; i < n && sizes[i] > smallest; i++) {
 		if (!suits(conf, sizes[i]))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do many pages come to life soon? Threads take piece after piece; the caller is one of them. See dm_prefault.h.
+ * How do many pages come to life soon? Threads take piece after piece; the caller is one of them.
+ * See dm_prefault.h.
  */
 
 #include <errno.h>
@@ -24,10 +25,10 @@ struct job {
 	const struct dm_prefault_conf *conf;
 	void *va;
 	size_t len, page_size, piece;
-	size_t next;	/**< where the next piece begins */
-	uint64_t done;	/**< bytes that are there */
-	int rc;		/**< the first error */
-	time_t logged;	/**< second of the last line; the caller's */
+	size_t next; /**< where the next piece begins */
+	uint64_t done; /**< bytes that are there */
+	int rc; /**< the first error */
+	time_t logged; /**< second of the last line; the caller's */
 };
 
 /** CPUs of a mask, as the C library wants them. */
@@ -42,8 +43,8 @@ to_set(const struct bitmask *mask, cpu_set_t *set)
 }
 
 /**
- * CPUs for the work: those of the node, or those that the process started with. The caller's own would be one: the
- * EAL binds its threads.
+ * CPUs for the work: those of the node, or those that the process started with. The caller's own
+ * would be one: the EAL binds its threads.
  */
 static void
 cpus_of(int node, cpu_set_t *set)
@@ -101,7 +102,8 @@ work(struct job *job)
 	len = RTE_MIN(job->piece, job->len - at);
 	rc = dm_fault_in(RTE_PTR_ADD(job->va, at), len, job->page_size);
 	if (rc < 0) {
-		__atomic_compare_exchange_n(&job->rc, &none, rc, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+		__atomic_compare_exchange_n(
+			&job->rc, &none, rc, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 		return false;
 	}
 	__atomic_fetch_add(&job->done, len, __ATOMIC_RELAXED);
@@ -127,18 +129,20 @@ report(struct job *job)
 
 	if (conf->progress != NULL) {
 		if (conf->progress(conf->arg, done, job->len) != 0)
-			__atomic_compare_exchange_n(&job->rc, &none, canceled, false, __ATOMIC_RELAXED,
-				__ATOMIC_RELAXED);
+			__atomic_compare_exchange_n(&job->rc, &none, canceled, false,
+				__ATOMIC_RELAXED, __ATOMIC_RELAXED);
 		return;
 	}
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	if (now.tv_sec == job->logged || done == job->len)
 		return;
 	job->logged = now.tv_sec;
-	DM_LOG(NOTICE, "%s: %" PRIu64 " of %zu MiB are there", conf->what, done >> 20, job->len >> 20);
+	DM_LOG(NOTICE, "%s: %" PRIu64 " of %zu MiB are there", conf->what, done >> 20,
+		job->len >> 20);
 }
 
-/** Start helpers, as many as can be had. They take no signals, which are the program's. @return how many */
+/** Start helpers, as many as can be had. They take no signals, which are the program's. @return how
+ * many */
 static unsigned int
 start(struct job *job, pthread_t thread[], unsigned int n)
 {
@@ -152,7 +156,8 @@ start(struct job *job, pthread_t thread[], unsigned int n)
 	for (i = 0; i < n; i++) {
 		if (pthread_create(&thread[i], NULL, helper, job) != 0)
 			break;
-		/* The caller may be bound to one CPU, which the helpers would inherit. A refusal costs time only. */
+		/* The caller may be bound to one CPU, which the helpers would inherit. A refusal
+		 * costs time only. */
 		pthread_setaffinity_np(thread[i], sizeof(cpus), &cpus);
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -162,7 +167,10 @@ start(struct job *job, pthread_t thread[], unsigned int n)
 int
 dm_prefault(void *va, size_t len, size_t page_size, const struct dm_prefault_conf *conf)
 {
-	struct job job = {.conf = conf, .va = va, .len = len, .page_size = page_size,
+	struct job job = {.conf = conf,
+		.va = va,
+		.len = len,
+		.page_size = page_size,
 		.piece = RTE_ALIGN_CEIL(piece_len(page_size), page_size)};
 	unsigned int n = dm_prefault_threads(len, page_size, conf), i;
 	pthread_t thread[DM_PREFAULT_THREADS];

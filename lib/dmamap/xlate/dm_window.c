@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Where are our own zones? A window of address space in which IOVA is VA plus a constant. See dm_window.h.
+ * Where are our own zones? A window of address space in which IOVA is VA plus a constant. See
+ * dm_window.h.
  */
 
 #include <errno.h>
@@ -22,8 +23,8 @@ units_publish(struct dmamap_window *map, uint64_t va, uint64_t len, bool are)
 	uint64_t unit;
 
 	for (unit = va / DM_WINDOW_UNIT; unit < (va + len) / DM_WINDOW_UNIT; unit++)
-		__atomic_store_n(&map->unit[unit % DMAMAP_WINDOW_UNITS], are ? unit : DM_WINDOW_NO_UNIT,
-			__ATOMIC_RELEASE);
+		__atomic_store_n(&map->unit[unit % DMAMAP_WINDOW_UNITS],
+			are ? unit : DM_WINDOW_NO_UNIT, __ATOMIC_RELEASE);
 }
 
 /** Is any unit of [va, va + len) published? */
@@ -112,10 +113,12 @@ dm_window_take(struct dm_window *w, uint64_t len, uint64_t align, void **va)
 int
 dm_window_give(struct dm_window *w, void *va, uint64_t len)
 {
-	uint64_t offset = (uintptr_t)va - w->start, at = offset / DM_WINDOW_UNIT, n = len / DM_WINDOW_UNIT;
+	uint64_t offset = (uintptr_t)va - w->start, at = offset / DM_WINDOW_UNIT,
+		 n = len / DM_WINDOW_UNIT;
 
-	if (offset >= w->len || len == 0 || len > w->len - offset || (offset | len) % DM_WINDOW_UNIT != 0 ||
-		!all_taken(&w->taken[at], n) || units_any_published(w->map, (uintptr_t)va, len))
+	if (offset >= w->len || len == 0 || len > w->len - offset ||
+		(offset | len) % DM_WINDOW_UNIT != 0 || !all_taken(&w->taken[at], n) ||
+		units_any_published(w->map, (uintptr_t)va, len))
 		return -EINVAL;
 	if (dm_space_reserve(va, len) == NULL)
 		return -ENOMEM;
@@ -142,6 +145,7 @@ dm_window_hide(struct dm_window *w)
 
 	for (at = 0; at < w->len / DM_WINDOW_UNIT; at++)
 		if (w->taken[at] != 0)
-			units_publish(w->map, w->start + at * DM_WINDOW_UNIT, DM_WINDOW_UNIT, false);
+			units_publish(
+				w->map, w->start + at * DM_WINDOW_UNIT, DM_WINDOW_UNIT, false);
 	w->map = NULL;
 }

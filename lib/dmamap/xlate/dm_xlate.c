@@ -3,13 +3,15 @@
  *
  * How is a key found? A radix tree whose leaves lie at every page class; readers only load.
  *
- * A slot is one 8-byte word: nothing, a leaf (value minus key, so one formula serves all classes), or a node below.
- * Slots cover 256 TiB, 1 GiB, 2 MiB or 4 KiB of keys. The two upper levels are flat arrays whose pages the kernel
- * supplies when they are first written; the nodes below have a shape that suits what is in them (dm_xlate_node.h).
+ * A slot is one 8-byte word: nothing, a leaf (value minus key, so one formula serves all classes),
+ * or a node below. Slots cover 256 TiB, 1 GiB, 2 MiB or 4 KiB of keys. The two upper levels are
+ * flat arrays whose pages the kernel supplies when they are first written; the nodes below have a
+ * shape that suits what is in them (dm_xlate_node.h).
  *
- * A removal stores zeroes and unlinks empty nodes, so it needs no memory. An insertion stores to words that are
- * there, or makes a copy of the nodes concerned, children first, and one store publishes it. Unlinked nodes go to
- * dm_xlate_pool.h, which says how a reader that is late finds out.
+ * A removal stores zeroes and unlinks empty nodes, so it needs no memory. An insertion stores to
+ * words that are there, or makes a copy of the nodes concerned, children first, and one store
+ * publishes it. Unlinked nodes go to dm_xlate_pool.h, which says how a reader that is late finds
+ * out.
  */
 
 #include <errno.h>
@@ -28,7 +30,8 @@
 
 #define GRANULE_MASK (DM_XLATE_GRANULE - 1)
 #define HOST_PAGE UINT64_C(4096)
-/** Objects are aligned to 16 bytes, as malloc(3) does, so that an address of up to 56 bits fits a payload. */
+/** Objects are aligned to 16 bytes, as malloc(3) does, so that an address of up to 56 bits fits a
+ * payload. */
 #define OBJECT_SHIFT 8
 
 /** Levels from the top; a slot of level l covers 1 << level_shift[l] keys. */
@@ -81,8 +84,8 @@ wide_index(uint64_t key)
 /* Readers. */
 
 /**
- * The word that covers key in the lowest flat array; *level is that of its slot. Flat arrays stay, so this holds
- * whatever the epoch is.
+ * The word that covers key in the lowest flat array; *level is that of its slot. Flat arrays stay,
+ * so this holds whatever the epoch is.
  */
 static __rte_always_inline uint64_t
 flat_lookup(const struct dm_xlate *x, uint64_t key, enum level *level)
@@ -118,7 +121,8 @@ again:
 		if (dm_xlate_epoch(x) != epoch)
 			goto again;
 		if (word != 0)
-			*last = (key & ~slot_mask(LEVEL_1G)) + ((i + UINT64_C(1)) << level_shift[LEVEL_4K]) - 1;
+			*last = (key & ~slot_mask(LEVEL_1G)) +
+				((i + UINT64_C(1)) << level_shift[LEVEL_4K]) - 1;
 		return word;
 	}
 	while (dm_xlate_is_node(word)) {
@@ -129,7 +133,8 @@ again:
 			goto again;
 		if ((node & DM_XLATE_KIND) != DM_XLATE_TABLE)
 			i = RTE_MAX(i, (uint32_t)dm_xlate_word_last(word));
-		*last = (key & ~slot_mask(level - 1)) + ((i + UINT64_C(1)) << level_shift[level]) - 1;
+		*last = (key & ~slot_mask(level - 1)) + ((i + UINT64_C(1)) << level_shift[level]) -
+			1;
 	}
 	return word;
 }
@@ -148,10 +153,11 @@ dm_xlate_lookup_below(const struct dm_xlate *x, uint64_t key, uint64_t word, uin
 	uint32_t last;
 
 	if (likely(dm_xlate_is_node(word))) {
-		word = (word & DM_XLATE_KIND) == DM_XLATE_WIDE ?
-			dm_xlate_wide_lookup(dm_xlate_node(word), wide_index(key), &last) :
-			dm_xlate_large_lookup(word, slot_index(LEVEL_2M, key));
-		/* A pointer may be followed, and an answer given, only if no node was used again meanwhile. */
+		word = (word & DM_XLATE_KIND) == DM_XLATE_WIDE
+			? dm_xlate_wide_lookup(dm_xlate_node(word), wide_index(key), &last)
+			: dm_xlate_large_lookup(word, slot_index(LEVEL_2M, key));
+		/* A pointer may be followed, and an answer given, only if no node was used again
+		 * meanwhile. */
 		if (unlikely(dm_xlate_epoch(x) != epoch))
 			return dm_xlate_lookup_slow(x, key);
 	}
@@ -254,15 +260,17 @@ block_of(const struct writer *x, const uint64_t *slots)
 /** Words that will be stored. */
 struct edit {
 	uint64_t *at, n, word;
-	uint64_t node;	   /**< that they lie in, or 0: a flat array */
+	uint64_t node; /**< that they lie in, or 0: a flat array */
 	uint64_t *written; /**< of the flat array: its pages */
-	uint32_t index;	   /**< of the flat array: of at */
+	uint32_t index; /**< of the flat array: of at */
 };
 
-/** Nodes that one end may make: when a wide node has no room, a node for each end of each of its entries. */
+/** Nodes that one end may make: when a wide node has no room, a node for each end of each of its
+ * entries. */
 #define PLAN_MADE (2 * (DM_XLATE_WIDE_ROOM + 1) + 1)
 
-/** A range has two ends, in at most two 1 GiB slots of at most two blocks; see where each is filled. */
+/** A range has two ends, in at most two 1 GiB slots of at most two blocks; see where each is
+ * filled. */
 struct plan {
 	struct edit edit[20];
 	uint64_t made[2 * PLAN_MADE], replaced[6];
@@ -280,7 +288,8 @@ plan_edit(struct plan *p, const struct edit *e)
 /**
  * Plan entries of a node.
  * @param node  its word; 0: there is none yet
- * @return the word of the node that will have them, which is `node` if it can have them itself; 0: no memory.
+ * @return the word of the node that will have them, which is `node` if it can have them itself; 0:
+ * no memory.
  */
 static uint64_t
 plan_entries(struct writer *x, struct plan *p, uint64_t node, const struct dm_xlate_entry *e,
@@ -294,9 +303,11 @@ plan_entries(struct writer *x, struct plan *p, uint64_t node, const struct dm_xl
 		in_place = dm_xlate_node_fits(node, &e[i]);
 	if (in_place) {
 		for (i = 0; i < n; i++)
-			plan_edit(p, &(struct edit){
-				.at = dm_xlate_node_place(node, e[i].first).at, .word = e[i].word,
-				.n = table ? e[i].last - e[i].first + 1 : 1, .node = node});
+			plan_edit(p,
+				&(struct edit){.at = dm_xlate_node_place(node, e[i].first).at,
+					.word = e[i].word,
+					.n = table ? e[i].last - e[i].first + 1 : 1,
+					.node = node});
 		return node;
 	}
 	made = dm_xlate_node_make(&x->pool, node, e, n, level == LEVEL_4K);
@@ -322,7 +333,8 @@ plan_part(struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_
 {
 	uint32_t i = slot_index(LEVEL_2M, key);
 	uint64_t child = node == 0 ? 0 : dm_xlate_node_lookup(node, i), made;
-	struct dm_xlate_entry part = entry(slot_index(LEVEL_4K, key), slot_index(LEVEL_4K, last), leaf);
+	struct dm_xlate_entry part =
+		entry(slot_index(LEVEL_4K, key), slot_index(LEVEL_4K, last), leaf);
 
 	made = plan_entries(x, p, child, &part, 1, LEVEL_4K);
 	*changed = made != child;
@@ -353,7 +365,8 @@ split_close(struct writer *x, struct plan *p, struct split *s)
 
 /** Add slots of 4 KiB [first, last], which lie in one slot of 2 MiB. */
 static bool
-split_part(struct writer *x, struct plan *p, struct split *s, uint32_t first, uint32_t last, uint64_t leaf)
+split_part(struct writer *x, struct plan *p, struct split *s, uint32_t first, uint32_t last,
+	uint64_t leaf)
 {
 	if (s->n_parts != 0 && s->slot != first / DM_XLATE_FANOUT && !split_close(x, p, s))
 		return false;
@@ -363,7 +376,8 @@ split_part(struct writer *x, struct plan *p, struct split *s, uint32_t first, ui
 }
 
 static bool
-split_entry(struct writer *x, struct plan *p, struct split *s, uint32_t first, uint32_t last, uint64_t leaf)
+split_entry(struct writer *x, struct plan *p, struct split *s, uint32_t first, uint32_t last,
+	uint64_t leaf)
 {
 	const uint32_t mask = DM_XLATE_FANOUT - 1;
 
@@ -379,8 +393,8 @@ split_entry(struct writer *x, struct plan *p, struct split *s, uint32_t first, u
 	if (!split_close(x, p, s))
 		return false;
 	if (last - first >= mask) {
-		s->upper[s->n_upper++] = entry(first / DM_XLATE_FANOUT,
-			(last + 1) / DM_XLATE_FANOUT - 1, leaf);
+		s->upper[s->n_upper++] =
+			entry(first / DM_XLATE_FANOUT, (last + 1) / DM_XLATE_FANOUT - 1, leaf);
 		first = (last + 1) & ~mask;
 	}
 	return first > last || split_part(x, p, s, first, last, leaf);
@@ -388,16 +402,21 @@ split_entry(struct writer *x, struct plan *p, struct split *s, uint32_t first, u
 
 /** Plan [key, last] of a 1 GiB slot that is empty or has a wide node. @return as plan_entries(). */
 static uint64_t
-plan_wide(struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_t last, uint64_t leaf)
+plan_wide(
+	struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_t last, uint64_t leaf)
 {
-	struct dm_xlate_entry e[DM_XLATE_WIDE_ROOM + 1], more = {wide_index(key), wide_index(last), leaf};
+	struct dm_xlate_entry e[DM_XLATE_WIDE_ROOM + 1],
+		more = {wide_index(key), wide_index(last), leaf};
 	uint64_t *at = node == 0 ? NULL : dm_xlate_wide_fit(node, more.first, more.last), made;
 	struct split s = {.n_upper = 0, .n_parts = 0};
 	unsigned int n, i;
 
 	if (at != NULL) {
-		plan_edit(p, &(struct edit){.at = at, .n = 1, .node = node,
-			.word = dm_xlate_word_with_last(leaf, more.last)});
+		plan_edit(p,
+			&(struct edit){.at = at,
+				.n = 1,
+				.node = node,
+				.word = dm_xlate_word_with_last(leaf, more.last)});
 		return node;
 	}
 	n = dm_xlate_wide_entries(node, &more, e);
@@ -419,8 +438,8 @@ plan_wide(struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_
 
 /** Plan [key, last], part of the 1 GiB slot whose word is `node`. @return as plan_entries(). */
 static uint64_t
-plan_gig(struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_t last,
-	uint64_t leaf)
+plan_gig(
+	struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_t last, uint64_t leaf)
 {
 	const uint64_t mask = slot_mask(LEVEL_2M);
 	struct dm_xlate_entry e[3], tail;
@@ -464,8 +483,12 @@ plan_slot(struct writer *x, struct plan *p, struct block *b, uint64_t key, uint6
 	if (made == 0)
 		return false;
 	if (made != node)
-		plan_edit(p, &(struct edit){
-			.at = &b->slot[i], .n = 1, .word = made, .written = b->pages_written, .index = i});
+		plan_edit(p,
+			&(struct edit){.at = &b->slot[i],
+				.n = 1,
+				.word = made,
+				.written = b->pages_written,
+				.index = i});
 	return true;
 }
 
@@ -495,8 +518,12 @@ plan_block(struct writer *x, struct plan *p, struct block *b, uint64_t key, uint
 		end = (last & ~mask) - 1;
 	}
 	i = slot_index(LEVEL_1G, key);
-	plan_edit(p, &(struct edit){.at = &b->slot[i], .n = slot_index(LEVEL_1G, end) - i + 1,
-		.word = leaf, .written = b->pages_written, .index = i});
+	plan_edit(p,
+		&(struct edit){.at = &b->slot[i],
+			.n = slot_index(LEVEL_1G, end) - i + 1,
+			.word = leaf,
+			.written = b->pages_written,
+			.index = i});
 	return true;
 }
 
@@ -515,8 +542,12 @@ plan_root_slot(struct writer *x, struct plan *p, uint64_t key, uint64_t last, ui
 	p->blocks[p->n_blocks++] = b;
 	if (!plan_block(x, p, b, key, last, leaf))
 		return false;
-	plan_edit(p, &(struct edit){.at = &x->x.root[i], .n = 1, .word = dm_xlate_node_word(b->slot, DM_XLATE_TABLE),
-		.written = x->root_pages_written, .index = i});
+	plan_edit(p,
+		&(struct edit){.at = &x->x.root[i],
+			.n = 1,
+			.word = dm_xlate_node_word(b->slot, DM_XLATE_TABLE),
+			.written = x->root_pages_written,
+			.index = i});
 	return true;
 }
 
@@ -552,7 +583,8 @@ plan_abandon(struct writer *x, const struct plan *p)
 	unsigned int i;
 
 	for (i = 0; i < p->n_made; i++)
-		dm_xlate_pool_free(&x->pool, dm_xlate_node(p->made[i]), dm_xlate_node_units(p->made[i]));
+		dm_xlate_pool_free(
+			&x->pool, dm_xlate_node(p->made[i]), dm_xlate_node_units(p->made[i]));
 	for (i = 0; i < p->n_blocks; i++)
 		block_free(x, p->blocks[i]);
 }
@@ -596,14 +628,21 @@ fill_root_slot(struct writer *x, uint32_t i, uint64_t leaf)
 	struct block *b;
 
 	if (x->x.root[i] == 0) {
-		edit_make(x, &(struct edit){.at = &x->x.root[i], .n = 1, .word = leaf,
-			.written = x->root_pages_written, .index = i});
+		edit_make(x,
+			&(struct edit){.at = &x->x.root[i],
+				.n = 1,
+				.word = leaf,
+				.written = x->root_pages_written,
+				.index = i});
 		return;
 	}
 	/* A block stays when it has become empty. */
 	b = block_of(x, dm_xlate_node(x->x.root[i]));
-	edit_make(x, &(struct edit){.at = b->slot, .n = level_slots[LEVEL_1G], .word = leaf,
-		.written = b->pages_written});
+	edit_make(x,
+		&(struct edit){.at = b->slot,
+			.n = level_slots[LEVEL_1G],
+			.word = leaf,
+			.written = b->pages_written});
 }
 
 static void
@@ -625,7 +664,8 @@ plan_carry_out(struct writer *x, const struct plan *p, uint64_t leaf)
 			dm_xlate_node_units(p->replaced[i]));
 }
 
-/** The lowest key in [key, last] for which a slot of a node, at or below it, holds a leaf. @return false: none */
+/** The lowest key in [key, last] for which a slot of a node, at or below it, holds a leaf. @return
+ * false: none */
 static bool
 node_first(uint64_t node, enum level level, uint64_t key, uint64_t last, uint64_t *found)
 {
@@ -646,7 +686,8 @@ node_first(uint64_t node, enum level level, uint64_t key, uint64_t last, uint64_
 		*found = start;
 		/* Below the last level there are no nodes: said for the compiler, too. */
 		if (level == LEVEL_4K || !dm_xlate_is_node(*p.at) ||
-			node_first(*p.at, level + 1, start, RTE_MIN(start | slot_mask(level), last), found))
+			node_first(*p.at, level + 1, start, RTE_MIN(start | slot_mask(level), last),
+				found))
 			return true;
 	}
 	return false;
@@ -664,17 +705,21 @@ flat_first(const uint64_t *slots, enum level level, uint64_t key, uint64_t last,
 		if (word == 0)
 			continue;
 		*found = key;
-		if (!dm_xlate_is_node(word) || (level == LEVEL_256T ?
-			flat_first(dm_xlate_node(word), LEVEL_1G, key, RTE_MIN(stop, last), found) :
-			node_first(word, LEVEL_2M, key, RTE_MIN(stop, last), found)))
+		if (!dm_xlate_is_node(word) ||
+			(level == LEVEL_256T ? flat_first(dm_xlate_node(word), LEVEL_1G, key,
+						       RTE_MIN(stop, last), found)
+					     : node_first(word, LEVEL_2M, key, RTE_MIN(stop, last),
+						       found)))
 			return true;
 	}
 	return false;
 }
 
-/* Most ranges are short, and come and go where others of the same length did: no plan is needed for these. */
+/* Most ranges are short, and come and go where others of the same length did: no plan is needed for
+ * these. */
 
-/** Does [key, last] lie in one slot of 2 MiB of a node? *word is the slot's. @return false: look the long way */
+/** Does [key, last] lie in one slot of 2 MiB of a node? *word is the slot's. @return false: look
+ * the long way */
 static bool
 in_one_slot(const struct dm_xlate *x, uint64_t key, uint64_t last, uint64_t *word)
 {
@@ -740,7 +785,8 @@ remove_in_place(struct writer *x, uint64_t key, uint64_t last)
 	uint64_t node;
 
 	/* A node that becomes empty is to be unlinked. */
-	if (!in_one_slot(&x->x, key, last, &node) || !dm_xlate_is_node(node) || dm_xlate_node_live(node) < 2)
+	if (!in_one_slot(&x->x, key, last, &node) || !dm_xlate_is_node(node) ||
+		dm_xlate_node_live(node) < 2)
 		return false;
 	p = dm_xlate_node_place(node, first);
 	if (p.at == NULL || *p.at == 0 || p.first != first || p.end != end + 1)
@@ -760,7 +806,8 @@ insert(struct writer *x, uint64_t key, uint64_t last, uint64_t payload)
 
 	if (quick == QUICK_DONE)
 		return 0;
-	if (quick == QUICK_BUSY || (quick == QUICK_UNKNOWN && flat_first(x->x.root, LEVEL_256T, key, last, &busy)))
+	if (quick == QUICK_BUSY ||
+		(quick == QUICK_UNKNOWN && flat_first(x->x.root, LEVEL_256T, key, last, &busy)))
 		return -EEXIST;
 	p.n_edits = p.n_made = p.n_replaced = p.n_blocks = 0;
 	p.root_first = p.root_end = 0;
@@ -829,8 +876,8 @@ node_clear(struct writer *x, uint64_t node, enum level level, uint64_t key, uint
 		if (level != LEVEL_4K && dm_xlate_is_node(word)) {
 			start = base + ((uint64_t)i << level_shift[level]);
 			stop = start | slot_mask(level);
-			if (!node_clear(x, word, level + 1, RTE_MAX(start, key),
-				RTE_MIN(stop, last)))
+			if (!node_clear(
+				    x, word, level + 1, RTE_MAX(start, key), RTE_MIN(stop, last)))
 				continue;
 		}
 		dm_xlate_word_store(p.at, 0);
@@ -892,8 +939,11 @@ dm_xlate_create(struct rte_rcu_qsbr *rcu, struct dm_xlate **table)
 	if (x->blocks == NULL)
 		goto unmap_root;
 	x->x.low = x->blocks->slot;
-	edit_make(x, &(struct edit){.at = x->x.root, .n = 1, .word = dm_xlate_node_word(x->x.low, DM_XLATE_TABLE),
-		.written = x->root_pages_written});
+	edit_make(x,
+		&(struct edit){.at = x->x.root,
+			.n = 1,
+			.word = dm_xlate_node_word(x->x.low, DM_XLATE_TABLE),
+			.written = x->root_pages_written});
 	*table = &x->x;
 	return 0;
 

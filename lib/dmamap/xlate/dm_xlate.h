@@ -22,15 +22,15 @@
 
 /** What a reader needs of a table; it is made by dm_xlate_create() only. */
 struct dm_xlate {
-	uint64_t *low;	/**< a word for each GiB of keys below 2^48 */
+	uint64_t *low; /**< a word for each GiB of keys below 2^48 */
 	uint64_t *root; /**< a word for each 2^48 keys */
 	uint64_t epoch; /**< see dm_xlate_pool.h */
 };
 
 /**
  * Make an empty table.
- * @param rcu  readers to wait for before memory of the table is used again, or NULL: then memory that a reader
- *             could still see is kept until dm_xlate_destroy().
+ * @param rcu  readers to wait for before memory of the table is used again, or NULL: then memory
+ * that a reader could still see is kept until dm_xlate_destroy().
  * @return 0 or -ENOMEM.
  */
 int dm_xlate_create(struct rte_rcu_qsbr *rcu, struct dm_xlate **x);
@@ -39,9 +39,10 @@ int dm_xlate_create(struct rte_rcu_qsbr *rcu, struct dm_xlate **x);
 void dm_xlate_destroy(struct dm_xlate *x);
 
 /**
- * Let [key, key + len - 1] translate to [val, val + len - 1]. One writer at a time; readers may run.
- * @return 0; -EINVAL: 0 length, no granule multiple, wrap-around; -EEXIST: part of it translates already; -ENOMEM.
- *   Nothing changed then.
+ * Let [key, key + len - 1] translate to [val, val + len - 1]. One writer at a time; readers may
+ * run.
+ * @return 0; -EINVAL: 0 length, no granule multiple, wrap-around; -EEXIST: part of it translates
+ * already; -ENOMEM. Nothing changed then.
  */
 int dm_xlate_insert(struct dm_xlate *x, uint64_t key, uint64_t val, uint64_t len);
 
@@ -54,7 +55,8 @@ void dm_xlate_remove(struct dm_xlate *x, uint64_t key, uint64_t len);
 /** dm_xlate_lookup() for all keys, from the beginning. */
 uint64_t dm_xlate_lookup_slow(const struct dm_xlate *x, uint64_t key);
 /** dm_xlate_lookup() for a key whose GiB has this word; the epoch was read before it. */
-uint64_t dm_xlate_lookup_below(const struct dm_xlate *x, uint64_t key, uint64_t word, uint64_t epoch);
+uint64_t dm_xlate_lookup_below(
+	const struct dm_xlate *x, uint64_t key, uint64_t word, uint64_t epoch);
 
 /** The epoch now. */
 static inline uint64_t
@@ -63,7 +65,8 @@ dm_xlate_epoch(const struct dm_xlate *x)
 	return __atomic_load_n(&x->epoch, __ATOMIC_ACQUIRE);
 }
 
-/** Translate. Lock-free, any thread, registered with the RCU variable or not. @return the value, or DM_XLATE_NONE. */
+/** Translate. Lock-free, any thread, registered with the RCU variable or not. @return the value, or
+ * DM_XLATE_NONE. */
 static inline uint64_t
 dm_xlate_lookup(const struct dm_xlate *x, uint64_t key)
 {
@@ -87,7 +90,8 @@ dm_xlate_lookup(const struct dm_xlate *x, uint64_t key)
 
 /**
  * Translate a run.
- * @param len  in: bytes wanted from key on; out: how many of them are contiguous in value too (0: none).
+ * @param len  in: bytes wanted from key on; out: how many of them are contiguous in value too (0:
+ * none).
  * @return the value of key, or DM_XLATE_NONE.
  */
 uint64_t dm_xlate_lookup_run(const struct dm_xlate *x, uint64_t key, uint64_t *len);
@@ -100,7 +104,8 @@ void dm_xlate_prefetch(const struct dm_xlate *x, uint64_t key);
 
 /**
  * @name A table of objects
- * Each key of a range answers with one object instead of a value of its own. A table is of this kind or the other.
+ * Each key of a range answers with one object instead of a value of its own. A table is of this
+ * kind or the other.
  */
 /**@{*/
 /**
@@ -108,14 +113,16 @@ void dm_xlate_prefetch(const struct dm_xlate *x, uint64_t key);
  * @param object  aligned to 16 bytes, not NULL, at an address below 2^56
  */
 int dm_xlate_insert_object(struct dm_xlate *x, uint64_t key, uint64_t len, void *object);
-/** The object of a key, or NULL. Lock-free as dm_xlate_lookup(); how long the object lives is the caller's affair. */
+/** The object of a key, or NULL. Lock-free as dm_xlate_lookup(); how long the object lives is the
+ * caller's affair. */
 void *dm_xlate_object(const struct dm_xlate *x, uint64_t key);
 /**@}*/
 
 /** Bytes of memory that the table uses. */
 uint64_t dm_xlate_memory(const struct dm_xlate *x);
 
-/** From now on an insertion that would make the table use more than this says -ENOMEM. Of the writer. */
+/** From now on an insertion that would make the table use more than this says -ENOMEM. Of the
+ * writer. */
 void dm_xlate_limit(struct dm_xlate *x, uint64_t bytes);
 
 #endif /* DM_XLATE_H */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does a node of a translation look like? Here: what only the writer does. See dm_xlate_node.h.
+ * What does a node of a translation look like? Here: what only the writer does. See
+ * dm_xlate_node.h.
  */
 
 #include <stddef.h>
@@ -20,7 +21,8 @@ _Static_assert(sizeof(struct dm_xlate_table) == DM_XLATE_POOL_MAX * DM_XLATE_POO
 	"a table is the largest node");
 _Static_assert(sizeof(struct dm_xlate_runs) + FANOUT * 8 <= DM_XLATE_POOL_TAIL,
 	"a reader that finds rubbish stays near");
-_Static_assert(offsetof(struct dm_xlate_wide, lane) == 8 && offsetof(struct dm_xlate_wide, word) == 64,
+_Static_assert(
+	offsetof(struct dm_xlate_wide, lane) == 8 && offsetof(struct dm_xlate_wide, word) == 64,
 	"dm_xlate_wide_count() compares the first cache line");
 _Static_assert(offsetof(struct dm_xlate_mini, first) == 8 && sizeof(struct dm_xlate_mini) == 40,
 	"dm_xlate_mini_words() knows where they are");
@@ -60,7 +62,8 @@ dm_xlate_node_units(uint64_t node)
 	if ((node & DM_XLATE_KIND) == DM_XLATE_TABLE)
 		return DM_XLATE_POOL_MAX;
 	if ((node & DM_XLATE_KIND) == DM_XLATE_RUNS)
-		return runs_units(runs->rank[GROUPS - 1] + __builtin_popcountll(runs->begin[GROUPS - 1]));
+		return runs_units(
+			runs->rank[GROUPS - 1] + __builtin_popcountll(runs->begin[GROUPS - 1]));
 	if ((node & DM_XLATE_KIND) == DM_XLATE_WIDE)
 		return WIDE_UNITS;
 	return (node & DM_XLATE_KIND) - DM_XLATE_MINI + 1;
@@ -245,8 +248,9 @@ dm_xlate_node_make(struct dm_xlate_pool *pool, uint64_t node, const struct dm_xl
 	}
 	draft_copy(&d, node, at, FANOUT);
 	live = d.n;
-	made = may_be_mini && d.n <= mini_max ? mini_make(pool, &d) :
-		d.n <= RUNS_MAX ? runs_make(pool, &d) : table_make(pool, &d, &live);
+	made = may_be_mini && d.n <= mini_max ? mini_make(pool, &d)
+		: d.n <= RUNS_MAX             ? runs_make(pool, &d)
+					      : table_make(pool, &d, &live);
 	if (made != 0)
 		dm_xlate_node_live_set(made, live);
 	return made;
@@ -266,7 +270,8 @@ dm_xlate_wide_first(uint64_t node, uint32_t first, uint32_t last)
 	const struct dm_xlate_wide *n = dm_xlate_node(node);
 	unsigned int begun = dm_xlate_wide_count(n, first), i;
 
-	/* Entries are disjoint: of those that have begun, the live one that begins last reaches furthest. */
+	/* Entries are disjoint: of those that have begun, the live one that begins last reaches
+	 * furthest. */
 	for (i = begun; i > 0; i--) {
 		if (n->word[i - 1] == 0)
 			continue;

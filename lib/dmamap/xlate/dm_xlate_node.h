@@ -3,12 +3,12 @@
  *
  * What does a node of a translation look like, and how is a slot's word found in it?
  *
- * A GiB with few mappings is one node of the shape *wide*: slots of 4 KiB, up to 14 entries, nothing below. Else a
- * node has 512 slots and one of three shapes, by how many entries it has; an entry is a run of slots with one word:
- *   mini   the first slots of up to 16 entries, compared all at once, and a word each: one to three cache lines
- *   runs   a bitmap of first slots, and a word for each; a rank (popcount) finds it, there is no search
- *   table  a word for each slot
- * Where the entries of a node begin never changes while readers can see it; words do, each atomically.
+ * A GiB with few mappings is one node of the shape *wide*: slots of 4 KiB, up to 14 entries,
+ * nothing below. Else a node has 512 slots and one of three shapes, by how many entries it has; an
+ * entry is a run of slots with one word: mini   the first slots of up to 16 entries, compared all
+ * at once, and a word each: one to three cache lines runs   a bitmap of first slots, and a word for
+ * each; a rank (popcount) finds it, there is no search table  a word for each slot Where the
+ * entries of a node begin never changes while readers can see it; words do, each atomically.
  */
 
 #ifndef DM_XLATE_NODE_H
@@ -39,8 +39,9 @@
 
 /**
  * @name Words
- * Bits 0 to 2 are the kind, 3 to 11 the last slot of the entry (0 in tables and flat arrays, whose words are of one
- * slot), the rest a leaf's value minus key, or a node's address shifted left by 6. 0 is nothing.
+ * Bits 0 to 2 are the kind, 3 to 11 the last slot of the entry (0 in tables and flat arrays, whose
+ * words are of one slot), the rest a leaf's value minus key, or a node's address shifted left by 6.
+ * 0 is nothing.
  */
 /**@{*/
 #define DM_XLATE_KIND UINT64_C(7)
@@ -68,7 +69,8 @@ struct dm_xlate_runs {
 	uint64_t word[];
 };
 
-/** A node with a list of the slots at which entries begin; those not in use are beyond all slots. */
+/** A node with a list of the slots at which entries begin; those not in use are beyond all slots.
+ */
 struct dm_xlate_mini {
 	struct dm_xlate_pool_head live;
 	uint16_t first[16]; /**< of the smallest kind only 8, and words follow at once */
@@ -83,8 +85,9 @@ struct dm_xlate_mini {
 #define DM_XLATE_WIDE_ROOM 14u
 
 /**
- * A node for all of a GiB. A lane is the first slot of an entry, shifted left by 12, and the upper 9 bits of its last
- * slot; the lower 9 bits are in the word. Lanes that are not in use are beyond all slots.
+ * A node for all of a GiB. A lane is the first slot of an entry, shifted left by 12, and the upper
+ * 9 bits of its last slot; the lower 9 bits are in the word. Lanes that are not in use are beyond
+ * all slots.
  */
 struct dm_xlate_wide {
 	struct dm_xlate_pool_head live;
@@ -144,7 +147,8 @@ dm_xlate_word_if_reaches(uint64_t word, int n, int i)
 	return word & ~(no >> 63);
 }
 
-/* What is found in a node that was used again is rubbish, but no address beyond DM_XLATE_POOL_TAIL is touched. */
+/* What is found in a node that was used again is rubbish, but no address beyond DM_XLATE_POOL_TAIL
+ * is touched. */
 
 /** How many entries of `runs` begin at or before slot i. */
 static inline int
@@ -286,10 +290,11 @@ dm_xlate_node_prefetch(uint64_t node, uint32_t i)
 
 /** What slot i of a node is in. */
 struct dm_xlate_place {
-	uint64_t *at;	/**< its entry's word, which may be 0; NULL: it is in no entry */
+	uint64_t *at; /**< its entry's word, which may be 0; NULL: it is in no entry */
 	uint32_t first; /**< the entry's first slot; in no entry: i */
-	uint32_t end;	/**< the slot after the entry; in no entry: the first slot of the next one; at most 512 */
-	uint32_t next;	/**< the first slot of the next entry */
+	uint32_t end; /**< the slot after the entry; in no entry: the first slot of the next one; at
+			 most 512 */
+	uint32_t next; /**< the first slot of the next entry */
 };
 
 /** Find what slot i is in. An entry whose word is 0 reaches to the next one. */
@@ -315,13 +320,15 @@ bool dm_xlate_node_fits(uint64_t node, const struct dm_xlate_entry *e);
 /**
  * Make a node with the live entries of another, and some more.
  * @param node    0: no other
- * @param more    in order and disjoint; they may replace an entry of one slot, else they lie where none is live
+ * @param more    in order and disjoint; they may replace an entry of one slot, else they lie where
+ * none is live
  * @return its word, or 0: no memory
  */
 uint64_t dm_xlate_node_make(struct dm_xlate_pool *pool, uint64_t node,
 	const struct dm_xlate_entry *more, unsigned int n_more, bool may_be_mini);
 
-/** The lowest of the slots [first, last] of a wide node that is in a live entry; DM_XLATE_WIDE_FANOUT: none is. */
+/** The lowest of the slots [first, last] of a wide node that is in a live entry;
+ * DM_XLATE_WIDE_FANOUT: none is. */
 uint32_t dm_xlate_wide_first(uint64_t node, uint32_t first, uint32_t last);
 
 /** Clear the live entries in slots [first, last]. @return whether the node is empty now */
@@ -332,14 +339,16 @@ uint64_t *dm_xlate_wide_fit(uint64_t node, uint32_t first, uint32_t last);
 
 /**
  * The live entries of a wide node (0: none) and one more, in order.
- * @param e  room for DM_XLATE_WIDE_ROOM + 1; first and last are slots of 4 KiB; the last in the words is unset
+ * @param e  room for DM_XLATE_WIDE_ROOM + 1; first and last are slots of 4 KiB; the last in the
+ * words is unset
  * @return how many
  */
-unsigned int dm_xlate_wide_entries(uint64_t node, const struct dm_xlate_entry *more,
-	struct dm_xlate_entry *e);
+unsigned int dm_xlate_wide_entries(
+	uint64_t node, const struct dm_xlate_entry *more, struct dm_xlate_entry *e);
 
 /** Make a wide node of up to DM_XLATE_WIDE_ROOM entries. @return its word, or 0: no memory */
-uint64_t dm_xlate_wide_make(struct dm_xlate_pool *pool, const struct dm_xlate_entry *e, unsigned int n);
+uint64_t dm_xlate_wide_make(
+	struct dm_xlate_pool *pool, const struct dm_xlate_entry *e, unsigned int n);
 
 /** The word with the last slot of its entry set. */
 static inline uint64_t

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Where do the nodes of a translation live, and when is a node's memory used again? See dm_xlate_pool.h.
+ * Where do the nodes of a translation live, and when is a node's memory used again? See
+ * dm_xlate_pool.h.
  */
 
 #include <string.h>
@@ -14,7 +15,8 @@
 
 #define UNIT DM_XLATE_POOL_UNIT
 #define CHUNK_SMALL (UINT64_C(64) << 10)
-/** From the size of one huge page on, chunks are huge pages: random look-ups are short of TLB entries. */
+/** From the size of one huge page on, chunks are huge pages: random look-ups are short of TLB
+ * entries. */
 #define CHUNK_HUGE (UINT64_C(2) << 20)
 /** A batch is closed when it holds this much, or this part of the pool. */
 #define BATCH_MIN (UINT64_C(16) << 10)
@@ -165,8 +167,7 @@ dm_xlate_pool_alloc(struct dm_xlate_pool *p, unsigned int units)
 	node = list_pop(&p->free[units]);
 	if (node != NULL)
 		return node;
-	if (p->used + len <= p->limit &&
-		((uint64_t)(p->fresh_end - p->fresh) >= len || grow(p))) {
+	if (p->used + len <= p->limit && ((uint64_t)(p->fresh_end - p->fresh) >= len || grow(p))) {
 		node = (void *)p->fresh;
 		p->fresh += len;
 		p->used += len;
