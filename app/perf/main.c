@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How fast is Gantry? The benchmark program: its command line, its clocks, its table.
+ * gantry-perf, the benchmark program: command line, clocks, measuring loops, table of results.
+ * Benchmarks register themselves (perf.h). Exit status is a failure if one gave wrong answers or
+ * could not measure.
  */
 
 #include <errno.h>
@@ -20,7 +22,6 @@
 #include "perf.h"
 
 #define MIN_REPEATS 11
-#define MAX_REPEATS 1001
 
 static struct perf_bench *benches;
 static struct perf_row *rows;
@@ -119,7 +120,7 @@ perf_figure(struct perf_row *row, double *v, unsigned int n)
 void
 perf_compare(const struct perf_side *a, const struct perf_side *b, struct perf_row *row)
 {
-	static double ours[MAX_REPEATS], theirs[MAX_REPEATS], figures[MAX_REPEATS];
+	static double ours[PERF_MAX_REPEATS], theirs[PERF_MAX_REPEATS], figures[PERF_MAX_REPEATS];
 	unsigned int i;
 
 	measure(a, &row->errors);
@@ -152,7 +153,7 @@ perf_identity_round(void *look_ups, uint64_t ops)
 		const struct perf_query *q = &query[i & (PERF_QUERIES - 1)];
 		uint64_t iova = q->key;
 
-		/* As a value that the compiler has to have. */
+		/* Force the value into a register, so that the compiler keeps the load. */
 		__asm__ volatile("" : "+r"(iova));
 		errors += iova == q->want;
 	}
@@ -181,7 +182,7 @@ compare_cycles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/** What two readings of the clock with nothing between them differ by. */
+/** Cost of reading the clock: the smallest difference of two adjacent readings. */
 static uint32_t
 clock_cost(void)
 {
@@ -208,9 +209,9 @@ perf_tail_ns(struct perf_tail *t, double q)
 	return (cycles > cost ? cycles - cost : 0) * 1e9 / rte_get_tsc_hz();
 }
 
-/** Does the row reach a goal? Rows without that goal do. */
+/** Whether the row reaches a goal. A row without that goal does. */
 static bool
-reaches(const struct perf_row *row, double goal)
+row_reaches(const struct perf_row *row, double goal)
 {
 	if (isnan(goal))
 		return true;
@@ -218,20 +219,20 @@ reaches(const struct perf_row *row, double goal)
 }
 
 static const char *
-verdict(const struct perf_row *row)
+row_verdict(const struct perf_row *row)
 {
 	if (row->errors != 0)
 		return "WRONG";
 	if (isnan(row->target))
 		return "";
-	if (!reaches(row, row->target))
+	if (!row_reaches(row, row->target))
 		return "missed";
-	return !isnan(row->stretch) && reaches(row, row->stretch) ? "stretch" : "met";
+	return !isnan(row->stretch) && row_reaches(row, row->stretch) ? "stretch" : "met";
 }
 
-/** A number for people: three digits, or a dash. */
+/** Format a number for the table: three digits, or a dash for NAN. */
 static const char *
-number(char *buf, double v, const char *unit)
+format_number(char *buf, double v, const char *unit)
 {
 	if (isnan(v))
 		return "-";
@@ -251,14 +252,15 @@ print_row(const struct perf_row *row)
 {
 	char b[8][24], quartiles[64];
 
-	snprintf(quartiles, sizeof(quartiles), "%s..%s", number(b[0], row->low, ""),
-		number(b[1], row->high, ""));
+	snprintf(quartiles, sizeof(quartiles), "%s..%s", format_number(b[0], row->low, ""),
+		format_number(b[1], row->high, ""));
 	printf("%-34s %9s %17s %9s %-26s %9s %8s %8s %8s %s\n", row->name,
-		number(b[2], row->median, ""), isnan(row->low) ? "-" : quartiles,
-		number(b[3], row->p99_9, ""), row->peer != NULL ? row->peer : "-",
-		number(b[4], row->peer_median, ""), number(b[5], row->figure, row->unit),
-		number(b[6], row->target, row->unit), number(b[7], row->stretch, row->unit),
-		verdict(row));
+		format_number(b[2], row->median, ""), isnan(row->low) ? "-" : quartiles,
+		format_number(b[3], row->p99_9, ""), row->peer != NULL ? row->peer : "-",
+		format_number(b[4], row->peer_median, ""),
+		format_number(b[5], row->figure, row->unit),
+		format_number(b[6], row->target, row->unit),
+		format_number(b[7], row->stretch, row->unit), row_verdict(row));
 	fflush(stdout);
 }
 
@@ -324,7 +326,7 @@ json_number(FILE *f, const char *key, double v)
 		fprintf(f, ", \"%s\": null", key);
 }
 
-/** Names are our own: no character in them needs escaping. */
+/** Names are our own: none has a character that needs escaping. */
 static void
 json_string(FILE *f, const char *key, const char *v)
 {
@@ -361,7 +363,7 @@ write_json(const char *path)
 		json_number(f, "p99_9", row->p99_9);
 		json_number(f, "peer_median", row->peer_median);
 		fprintf(f, ", \"repeats\": %u, \"errors\": %" PRIu64, row->repeats, row->errors);
-		json_string(f, "verdict", verdict(row));
+		json_string(f, "verdict", row_verdict(row));
 		json_string(f, "series", row->series);
 		json_number(f, "x", row->x);
 		fprintf(f, "}%s\n", i + 1 < n_rows ? "," : "");
@@ -375,7 +377,7 @@ fail:
 }
 
 static bool
-wanted(const struct perf_bench *b, char **patterns, int n)
+bench_wanted(const struct perf_bench *b, char **patterns, int n)
 {
 	int i;
 
@@ -386,7 +388,7 @@ wanted(const struct perf_bench *b, char **patterns, int n)
 }
 
 /**
- * The EAL without anything of this host; the main thread is lcore 0 on the first CPU.
+ * Start the EAL without devices or files of this host; the main thread is lcore 0 on the first CPU.
  * @param physical  with 16 hugepages of 2 MiB, in PA mode, so that DPDK's own translation can be
  * measured
  */
@@ -406,9 +408,9 @@ start_eal(bool physical)
 	return rte_eal_init(RTE_DIM(argv) - 1, argv);
 }
 
-/** @return how many failed to measure or measured wrong answers */
+/** @return how many benchmarks could not measure or gave wrong answers */
 static unsigned int
-run(char **patterns, int n)
+run_benches(char **patterns, int n)
 {
 	struct perf_bench *b;
 	unsigned int bad = 0, ran = 0, i;
@@ -416,7 +418,7 @@ run(char **patterns, int n)
 
 	print_header();
 	for (b = benches; b != NULL; b = b->next) {
-		if (!wanted(b, patterns, n))
+		if (!bench_wanted(b, patterns, n))
 			continue;
 		ran++;
 		rc = b->run();
@@ -474,7 +476,7 @@ main(int argc, char **argv)
 			json = optarg;
 			break;
 		case 'r':
-			repeats = clamp(atoi(optarg), MIN_REPEATS, MAX_REPEATS);
+			repeats = clamp(atoi(optarg), MIN_REPEATS, PERF_MAX_REPEATS);
 			break;
 		case 'p':
 			physical = true;
@@ -491,7 +493,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "gantry-perf: the EAL does not start\n");
 		return EXIT_FAILURE;
 	}
-	bad = run(&argv[optind], argc - optind);
+	bad = run_benches(&argv[optind], argc - optind);
 	if (json != NULL && write_json(json) < 0)
 		bad++;
 	return bad == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How is a benchmark written? A function, registered by name, that measures and reports rows.
+ * Interface of a benchmark: a function, registered by name, that measures and reports rows.
+ * Implemented by main.c and called by the perf_*.c files. A row counts wrong answers besides
+ * times: a fast wrong answer is a failure.
  */
 
 #ifndef GANTRY_PERF_H
@@ -17,8 +19,9 @@
 /** A benchmark: measures one thing and reports it with perf_report(), once or for several rows. */
 struct perf_bench {
 	const char *name; /**< as on the command line: part/what */
-	const char *what; /**< one line for people */
-	int (*run)(void); /**< 0; negative: it could not measure (not: too slow) */
+	const char *what; /**< description, one line */
+	int (*run)(void); /**< 0, or negative: it could not measure. A figure that misses its target
+			     is no failure. */
 	struct perf_bench *next;
 };
 
@@ -29,8 +32,8 @@ enum perf_better {
 };
 
 /**
- * One line of the result. Times are in ns for each operation unless `unit` says otherwise.
- * What is not known or does not apply is NAN (numbers) or NULL (strings).
+ * One row of results. Times are in ns for each operation unless `unit` says otherwise.
+ * Unknown numbers are NAN; unknown strings are NULL.
  */
 struct perf_row {
 	const char *name; /**< what was measured; unique; copied */
@@ -38,21 +41,21 @@ struct perf_row {
 	const char *unit; /**< of the figure: "x", "ns", "MiB" */
 	double figure; /**< what is compared with target and stretch; mostly a ratio */
 	double figure_low, figure_high; /**< its quartiles */
-	bool difference; /**< in: the figure is A - B in ns, not B / A */
+	bool difference; /**< the figure is A - B in ns, not B / A; set by the caller */
 	double target;
 	double stretch;
 	enum perf_better better;
-	double median; /**< ours */
-	double low, high; /**< ours: quartiles of the repeats */
-	double p99_9; /**< ours: of single operations */
-	double peer_median; /**< the peer's */
+	double median; /**< our median */
+	double low, high; /**< quartiles of our repeats */
+	double p99_9; /**< 99.9 % quantile of our single operations */
+	double peer_median; /**< the peer's median */
 	unsigned int repeats;
 	uint64_t errors; /**< wrong answers; anything but 0 is a failure, however fast */
 	const char *series; /**< points of one plot share it; NULL: not plotted; copied */
 	double x; /**< place of this point on the plot's x axis */
 };
 
-/** A row in which nothing is known yet. */
+/** Initializer of a row in which nothing is known yet. */
 #define PERF_ROW_INIT                                                                              \
 	{                                                                                          \
 		.unit = "x", .figure = NAN, .figure_low = NAN, .figure_high = NAN, .target = NAN,  \
@@ -60,11 +63,13 @@ struct perf_row {
 		.peer_median = NAN, .x = NAN                                                       \
 	}
 
-/** Print a row and keep it for --json. */
+/** Print a row and keep a copy for --json. */
 void perf_report(const struct perf_row *row);
 
-/** How many times each side is measured: 11 at least, more with --repeats. */
+/** How many rounds of each side are measured: at least 11; --repeats raises it. */
 unsigned int perf_repeats(void);
+/** Upper bound of perf_repeats(). */
+#define PERF_MAX_REPEATS 1001
 
 /**
  * One side of a comparison: run `ops` operations once.
@@ -80,10 +85,11 @@ struct perf_side {
 };
 
 /**
- * Measure two sides interleaved, A B A B, after one unmeasured round of each. Time is the CPU time
- * of the calling thread, so that other load on the machine counts less. b may be NULL: only A then.
- * Fills median, low, high, peer_median, repeats, errors, and the figure and its quartiles from the
- * ratios B / A (the differences A - B, if row->difference) of neighbouring rounds.
+ * Measure two sides interleaved, A B A B, after one unmeasured round of each. Times are CPU times
+ * of the calling thread, so that other load on the machine counts less.
+ * Fills median, low, high, peer_median, repeats and errors. The figure and its quartiles come from
+ * the ratios B / A of neighbouring rounds, or from the differences A - B if row->difference.
+ * @param b  NULL: only A is measured.
  */
 void perf_compare(const struct perf_side *a, const struct perf_side *b, struct perf_row *row);
 
@@ -95,9 +101,8 @@ void perf_report_point(const char *name, const char *series, double x, double *n
 	uint64_t errors);
 
 /**
- * Measure one side and report its time, which is to stay below a target.
- * @param check  counts what is wrong afterwards, called with the side's argument; NULL: nothing to
- * check
+ * Measure one side and report its time, which has to stay below a target.
+ * @param check  counts wrong results afterwards, called with the side's argument; NULL: no check
  */
 void perf_report_time(const char *name, const struct perf_side *side,
 	uint64_t (*check)(const void *arg), double target, double stretch);
@@ -111,7 +116,7 @@ double perf_quantile(double *v, unsigned int n, double q);
 /** CPU time of the calling thread in ns. */
 uint64_t perf_thread_ns(void);
 
-/** @name Tails: how long does one operation take, at worst but one in a thousand? */
+/** @name Tails: quantiles of the times of single operations */
 /**@{*/
 
 /** Times of single operations in TSC cycles. */
@@ -121,12 +126,12 @@ struct perf_tail {
 	uint64_t cap;
 };
 
-/** Make room for n samples. @return 0 or -ENOMEM */
+/** Allocate n samples. @return 0 or -ENOMEM */
 int perf_tail_init(struct perf_tail *t, uint64_t n);
 /** Free them. */
 void perf_tail_fini(struct perf_tail *t);
 
-/** Keep one time, from rte_rdtsc_precise() before to after; beyond the room it is dropped. */
+/** Record one time, from rte_rdtsc_precise() before to after. Drops it if all samples are used. */
 static inline void
 perf_tail_add(struct perf_tail *t, uint64_t cycles)
 {
@@ -134,18 +139,20 @@ perf_tail_add(struct perf_tail *t, uint64_t cycles)
 		t->cycles[t->n++] = RTE_MIN(cycles, UINT32_MAX);
 }
 
-/** The q-quantile in ns, less what reading the clock costs. Sorts the samples. */
+/** The q-quantile in ns, less the cost of reading the clock. Sorts the samples. */
 double perf_tail_ns(struct perf_tail *t, double q);
 /**@}*/
 
-/** Pin the calling thread to the n-th CPU that the process may use. @return 0; -ENOENT: not so many
+/**
+ * Pin the calling thread to the n-th CPU that the process may use.
+ * @return 0; -ENOENT: there are fewer CPUs
  */
 int perf_pin(unsigned int n);
 
 /** How many CPUs the process may use. */
 unsigned int perf_cpus(void);
 
-/** A fast generator of random numbers for the measured loops; never 0 if x is not. */
+/** Fast pseudo-random numbers for measured loops (xorshift). Never 0 if x is not 0. */
 static inline uint64_t
 perf_random(uint64_t *x)
 {
@@ -155,15 +162,15 @@ perf_random(uint64_t *x)
 	return *x;
 }
 
-/** A look-up and what it must answer. */
+/** A look-up and its expected answer. */
 struct perf_query {
 	uint64_t key, want;
 };
 
-/** So many queries has a round, again and again; a power of two. */
+/** Queries in a round; a round repeats them. A power of two. */
 #define PERF_QUERIES (64u * 1024)
 
-/** What a round of look-ups is given. */
+/** Argument of a round of look-ups. */
 struct perf_look_ups {
 	const void *table;
 	const struct perf_query *query; /**< PERF_QUERIES of them */
@@ -172,9 +179,9 @@ struct perf_look_ups {
 /**
  * Define a round of look-ups: translate(table, key), for each query.
  *
- * Table and queries are in variables of its own. Read from *arg each time, they cost two loads a
- * look-up, and only the sides whose look-ups acquire would pay: past an acquiring load the compiler
- * has to read memory again. A driver that translates a burst has both at hand, too.
+ * Table and queries are in local variables. If they were read from *arg each time, each look-up
+ * would cost two more loads, but only for sides whose look-ups acquire: after an acquiring load the
+ * compiler has to read memory again. A driver that translates a burst has both in registers, too.
  */
 #define PERF_ROUND_OF_LOOK_UPS(name, translate)                                                    \
 	static uint64_t name(void *arg, uint64_t ops)                                              \
@@ -191,11 +198,13 @@ struct perf_look_ups {
 		return errors;                                                                     \
 	}
 
-/** A round of what a driver does in IOVA-as-VA mode: the VA is the answer. It is none that any
- * query wants. */
+/**
+ * A round of look-ups in IOVA-as-VA mode, where the VA is the answer. No query expects it as its
+ * answer, so errors stay 0.
+ */
 uint64_t perf_identity_round(void *look_ups, uint64_t ops);
 
-/** Called by REGISTER_PERF(). */
+/** Internal: called by REGISTER_PERF() before main(). */
 void perf_register(struct perf_bench *bench);
 
 /** Register a benchmark: REGISTER_PERF(name) = {.name = "part/what", .what = "...", .run = fn}; */

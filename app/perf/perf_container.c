@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What do the public calls cost: translation, map and unmap, registration? Without the kernel's
- * part.
+ * Benchmarks of the library's part of public calls: translation, map and unmap, registration.
+ * The kernel's part is left out, but for one row on the mock kernel.
  */
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include <rte_common.h>
+
 #include "dmamap.h"
-#include "dmamap_model.h"
+#include "vfio_mock.h"
 #include "perf.h"
 
 #define K UINT64_C(1024)
@@ -21,7 +23,8 @@
 #define AREA (64 * G)
 #define ZONES 16u
 #define ZONE_LEN (16 * M)
-#define STRIDE 7919u /* a prime: buffers are visited in no order that a cache foresees */
+/** A prime, so buffers are visited in an order that the CPU caches cannot predict. */
+#define STRIDE 7919u
 
 /** A buffer and the IOVA at which it is mapped. */
 struct buffer {
@@ -31,9 +34,9 @@ struct buffer {
 	struct dmamap_registration *reg;
 };
 
-/** A container, its machine if it has one, and buffers in address space without memory. */
+/** A container, its machine (if any), and buffers in address space without memory. */
 struct bed {
-	struct dmamap_model *model;
+	struct vfio_mock *mock;
 	struct dmamap_device *dev;
 	struct dmamap_container *c;
 	char *area;
@@ -42,21 +45,20 @@ struct bed {
 	struct perf_query *query;
 };
 
-/** A machine with one device behind an IOMMU of 48 bits, in which maps look at no memory. */
+/** A machine with one device behind an IOMMU of 48 bits. Its maps do not look at memory. */
 static int
 make_machine(struct bed *b)
 {
-	static const struct dmamap_model_iommu_conf iommu = {
-		.aperture = {0, (UINT64_C(1) << 48) - 1}};
-	static const struct dmamap_model_conf conf = {.entry_limit = 1 << 20, .no_memory = true};
-	struct dmamap_model_group_conf group = {0};
-	int rc = dmamap_model_create(&conf, &b->model);
+	static const struct vfio_mock_iommu_conf iommu = {.aperture = {0, (UINT64_C(1) << 48) - 1}};
+	static const struct vfio_mock_conf conf = {.entry_limit = 1 << 20, .no_memory = true};
+	struct vfio_mock_group_conf group = {0};
+	int rc = vfio_mock_create(&conf, &b->mock);
 
 	if (rc < 0)
 		return rc;
-	group.iommu = dmamap_model_add_iommu(b->model, &iommu);
-	rc = dmamap_model_add_group(b->model, &group);
-	return rc < 0 ? rc : dmamap_model_add_device(b->model, rc, "dev0", -1, "vfio-pci");
+	group.iommu = vfio_mock_add_iommu(b->mock, &iommu);
+	rc = vfio_mock_add_group(b->mock, &group);
+	return rc < 0 ? rc : vfio_mock_add_device(b->mock, rc, "dev0", -1, "vfio-pci");
 }
 
 static void
@@ -66,20 +68,19 @@ bed_fini(struct bed *b)
 		dmamap_container_detach(b->dev);
 	if (b->c != NULL)
 		dmamap_container_destroy(b->c);
-	if (b->model != NULL)
-		dmamap_model_destroy(b->model);
+	if (b->mock != NULL)
+		vfio_mock_destroy(b->mock);
 	if (b->area != NULL)
 		munmap(b->area, AREA);
 	free(b->buf);
 	free(b->query);
 }
 
-/** @param attach  with a device, so that maps go into a domain; without, nothing is asked of any
- * kernel */
+/** @param attach  true: with a device, so that maps go into a domain; false: no kernel is called */
 static int
 bed_init(struct bed *b, unsigned int n, bool attach)
 {
-	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_MODEL};
+	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_TYPE1};
 	void *area;
 	int rc;
 
@@ -93,16 +94,19 @@ bed_init(struct bed *b, unsigned int n, bool attach)
 	rc = make_machine(b);
 	if (rc < 0)
 		return rc;
-	conf.model = b->model;
+	conf.kernel = vfio_mock_kernel(b->mock);
 	rc = dmamap_container_create(&conf, &b->c);
 	if (rc == 0 && attach)
 		rc = dmamap_container_attach(b->c, "dev0", &b->dev);
 	if (rc == 0)
-		dmamap_registration_limit(b->c, UINT64_MAX);
+		dmamap_registration_cache(b->c, DMAMAP_CACHE_PROMISED, UINT64_MAX);
 	return rc;
 }
 
-/** 40 % one page, 25 % to 64 KiB, the rest to 1 MiB: side by side but for a hole of one page. */
+/**
+ * 40 % one page, 25 % up to 64 KiB, the rest up to 1 MiB. A hole of one page is between two
+ * buffers.
+ */
 static void
 place_buffers(struct bed *b)
 {
@@ -130,7 +134,7 @@ map_buffers(struct bed *b)
 	return rc;
 }
 
-/** Register all, and use none: they stay mapped, idle. */
+/** Register and deregister all: they stay mapped, idle. */
 static int
 register_buffers(struct bed *b)
 {
@@ -145,7 +149,7 @@ register_buffers(struct bed *b)
 	return rc;
 }
 
-/** Do all buffers translate, both ways, first byte and last? */
+/** Check that all buffers translate, both ways, first and last byte. @return wrong answers */
 static uint64_t
 check_buffers(const void *bed)
 {
@@ -225,33 +229,6 @@ bench_zone(void)
 	return rc;
 }
 
-/** Outside of the window: 4,096 buffers of 2 MiB, as an application's own hugepages are. */
-static int
-bench_outside(void)
-{
-	uint64_t x = 1;
-	unsigned int i;
-	struct bed b;
-	int rc = bed_init(&b, 4096, true);
-
-	for (i = 0; i < b.n && rc == 0; i++) {
-		b.buf[i].va = (char *)RTE_PTR_ALIGN_CEIL(b.area, 2 * M) + 4 * M * i;
-		b.buf[i].len = 2 * M;
-	}
-	if (rc == 0)
-		rc = map_buffers(&b);
-	for (i = 0; i < PERF_QUERIES && rc == 0; i++) {
-		const struct buffer *f = &b.buf[(perf_random(&x) >> 20) % b.n];
-		uint64_t offset = (perf_random(&x) >> 8) % f->len;
-
-		b.query[i] = (struct perf_query){(uintptr_t)f->va + offset, f->iova + offset};
-	}
-	if (rc == 0)
-		report_va2iova(&b, "container/va2iova mapping", NAN, NAN);
-	bed_fini(&b);
-	return rc;
-}
-
 /* Map and unmap; registration. */
 
 static uint64_t
@@ -269,7 +246,7 @@ map_round(void *arg, uint64_t ops)
 	return errors;
 }
 
-/** Part of a buffer, which is registered as a whole. */
+/** Register part of a buffer, which is registered as a whole: a hit. */
 static uint64_t
 hit_round(void *arg, uint64_t ops)
 {
@@ -291,7 +268,7 @@ hit_round(void *arg, uint64_t ops)
 	return errors;
 }
 
-/** A buffer goes, and comes back: mapped anew. */
+/** Invalidate a buffer and register it again: a miss. */
 static uint64_t
 miss_round(void *arg, uint64_t ops)
 {
@@ -334,7 +311,7 @@ bench_map(void)
 }
 
 static int
-bench_map_model(void)
+bench_map_mock(void)
 {
 	struct bed b;
 	int rc = bed_init(&b, LIVE, true);
@@ -343,7 +320,7 @@ bench_map_model(void)
 	if (rc == 0)
 		rc = map_buffers(&b);
 	if (rc == 0)
-		report_changes(&b, "container/unmap + map, model", map_round, 50000, NAN, NAN);
+		report_changes(&b, "container/unmap + map, mock", map_round, 50000, NAN, NAN);
 	bed_fini(&b);
 	return rc;
 }
@@ -371,26 +348,20 @@ REGISTER_PERF(zone) = {
 	.run = bench_zone,
 };
 
-REGISTER_PERF(outside) = {
-	.name = "container/va2iova-mapping",
-	.what = "dmamap_va2iova() of 4,096 mappings of 2 MiB, random",
-	.run = bench_outside,
-};
-
 REGISTER_PERF(map) = {
 	.name = "container/map",
 	.what = "dmamap_unmap() + dmamap_map(), 100,000 live, without a domain: the library's part",
 	.run = bench_map,
 };
 
-REGISTER_PERF(map_model) = {
-	.name = "container/map-model",
-	.what = "the same with one domain of the software model, whose page tables are part of the time",
-	.run = bench_map_model,
+REGISTER_PERF(map_mock) = {
+	.name = "container/map-mock",
+	.what = "the same with one domain of the mock kernel, whose page tables are part of the time",
+	.run = bench_map_mock,
 };
 
 REGISTER_PERF(registration) = {
 	.name = "container/register",
-	.what = "dmamap_register() + dmamap_deregister(), 100,000 live: of what is registered, and anew",
+	.what = "dmamap_register() + dmamap_deregister(), 100,000 live: hits and misses",
 	.run = bench_register,
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How often is the kernel asked, and what does an attach add to that? On the software model, which
- * counts calls.
+ * Benchmarks of kernel calls for each operation, and of the cost of an attach with mappings. The
+ * mock kernel counts the calls.
  */
 
 #include <errno.h>
@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include <rte_common.h>
+
 #include "dm_container.h"
-#include "dmamap_model.h"
+#include "vfio_mock.h"
 #include "perf.h"
 
 #define M (UINT64_C(1) << 20)
@@ -24,15 +26,15 @@
 
 /** Groups with some devices each, and a container in which each group has a domain. */
 struct bed {
-	struct dmamap_model *model;
+	struct vfio_mock *mock;
 	struct dmamap_container *c;
 	struct dmamap_device *dev[DOMAINS * DEVICES_EACH];
 	unsigned int n_dev;
 };
 
-/** The name of a device: it stays valid until the next call. */
+/** The name of a device; valid until the next call. */
 static const char *
-name_of(unsigned int i)
+device_name(unsigned int i)
 {
 	static char name[16];
 
@@ -43,28 +45,27 @@ name_of(unsigned int i)
 static int
 bed_init(struct bed *b)
 {
-	static const struct dmamap_model_conf machine = {.entry_limit = 1 << 20, .no_memory = true};
-	static const struct dmamap_model_iommu_conf wide = {
-		.aperture = {0, (UINT64_C(1) << 48) - 1}};
+	static const struct vfio_mock_conf machine = {.entry_limit = 1 << 20, .no_memory = true};
+	static const struct vfio_mock_iommu_conf wide = {.aperture = {0, (UINT64_C(1) << 48) - 1}};
 	struct dmamap_container_conf conf = {
-		.backend = DMAMAP_BACKEND_MODEL, .sharing = DMAMAP_ISOLATE};
-	struct dmamap_model_group_conf group = {0};
+		.backend = DMAMAP_BACKEND_TYPE1, .sharing = DMAMAP_ISOLATE};
+	struct vfio_mock_group_conf group = {0};
 	unsigned int i;
 	int rc;
 
 	*b = (struct bed){0};
-	rc = dmamap_model_create(&machine, &b->model);
+	rc = vfio_mock_create(&machine, &b->mock);
 	for (i = 0; i < DOMAINS * DEVICES_EACH && rc >= 0; i++) {
 		int in = i / DEVICES_EACH;
 
 		if (i % DEVICES_EACH == 0) {
-			group.iommu = dmamap_model_add_iommu(b->model, &wide);
-			in = dmamap_model_add_group(b->model, &group);
+			group.iommu = vfio_mock_add_iommu(b->mock, &wide);
+			in = vfio_mock_add_group(b->mock, &group);
 		}
 		rc = in < 0 ? in
-			    : dmamap_model_add_device(b->model, in, name_of(i), -1, "vfio-pci");
+			    : vfio_mock_add_device(b->mock, in, device_name(i), -1, "vfio-pci");
 	}
-	conf.model = b->model;
+	conf.kernel = vfio_mock_kernel(b->mock);
 	return rc < 0 ? rc : dmamap_container_create(&conf, &b->c);
 }
 
@@ -75,15 +76,15 @@ bed_fini(struct bed *b)
 		dmamap_container_detach(b->dev[--b->n_dev]);
 	if (b->c != NULL)
 		dmamap_container_destroy(b->c);
-	if (b->model != NULL)
-		dmamap_model_destroy(b->model);
+	if (b->mock != NULL)
+		vfio_mock_destroy(b->mock);
 }
 
 /** Attach the next device. */
 static int
-attach(struct bed *b)
+bed_attach(struct bed *b)
 {
-	int rc = dmamap_container_attach(b->c, name_of(b->n_dev), &b->dev[b->n_dev]);
+	int rc = dmamap_container_attach(b->c, device_name(b->n_dev), &b->dev[b->n_dev]);
 
 	b->n_dev += rc == 0;
 	return rc;
@@ -108,7 +109,7 @@ report_calls(const char *name, uint64_t calls, const char *peer, double peer_cal
 		printf("%34s %s: %.0f calls\n", "", peer, peer_calls);
 }
 
-/** A device a domain, and one more: what one more device costs is nothing. */
+/** Several devices in each domain: the number of kernel calls grows with domains only. */
 static int
 bench_three(void)
 {
@@ -118,16 +119,16 @@ bench_three(void)
 	int rc = bed_init(&b);
 
 	while (rc == 0 && b.n_dev < DOMAINS * DEVICES_EACH)
-		rc = attach(&b);
+		rc = bed_attach(&b);
 	if (rc == 0) {
-		before = dmamap_model_calls(b.model, DMAMAP_MODEL_MAP);
+		before = vfio_mock_calls(b.mock, VFIO_MOCK_MAP);
 		rc = dmamap_map(b.c, (void *)(uintptr_t)G, HUGEPAGE, DMAMAP_RW, &iova);
-		maps = dmamap_model_calls(b.model, DMAMAP_MODEL_MAP) - before;
+		maps = vfio_mock_calls(b.mock, VFIO_MOCK_MAP) - before;
 	}
 	if (rc == 0) {
-		before = dmamap_model_calls(b.model, DMAMAP_MODEL_UNMAP);
+		before = vfio_mock_calls(b.mock, VFIO_MOCK_UNMAP);
 		rc = dmamap_unmap(b.c, iova, HUGEPAGE);
-		unmaps = dmamap_model_calls(b.model, DMAMAP_MODEL_UNMAP) - before;
+		unmaps = vfio_mock_calls(b.mock, VFIO_MOCK_UNMAP) - before;
 		report_calls("domains/3: map calls", maps, "one a device", DOMAINS * DEVICES_EACH,
 			DOMAINS, true);
 		report_calls("domains/3: unmap calls", unmaps, "one a device",
@@ -137,8 +138,10 @@ bench_three(void)
 	return rc;
 }
 
-/** Hugepages of 2 MiB in one run, or in 8 with holes between; in each, as many calls as there are
- * runs. */
+/**
+ * Map hugepages of 2 MiB in one run, or in 8 runs with holes between. Each needs as many calls as
+ * it has runs.
+ */
 static int
 map_runs(const char *name, unsigned int runs)
 {
@@ -153,7 +156,7 @@ map_runs(const char *name, unsigned int runs)
 		return -ENOMEM;
 	rc = bed_init(&b);
 	if (rc == 0)
-		rc = attach(&b);
+		rc = bed_attach(&b);
 	for (i = 0; i < runs && rc == 0; i++) {
 		rte_iova_t iova = 0;
 		char *va = RTE_PTR_ALIGN_CEIL(area, G);
@@ -161,8 +164,8 @@ map_runs(const char *name, unsigned int runs)
 		rc = dmamap_map(b.c, va + i * (len + HUGEPAGE), len, DMAMAP_RW, &iova);
 	}
 	if (rc == 0)
-		report_calls(name, dmamap_model_calls(b.model, DMAMAP_MODEL_MAP), "one a hugepage",
-			8 * G / HUGEPAGE, runs, true);
+		report_calls(name, vfio_mock_calls(b.mock, VFIO_MOCK_MAP), "one a hugepage",
+			8.0 * G / HUGEPAGE, runs, true);
 	bed_fini(&b);
 	munmap(area, 16 * G);
 	return rc;
@@ -176,8 +179,10 @@ bench_hugepages(void)
 	return rc < 0 ? rc : map_runs("domains/8 GiB, 8 runs: map calls", 8);
 }
 
-/** The map calls of a replay alone: into the domain of another container, which is as new as the
- * replay's was. @return ns */
+/**
+ * Time of a replay's map calls alone. They go into the domain of another container, which is as new
+ * as the domain of the replay. @return ns
+ */
 static double
 sum_of_map_calls(const struct dmamap_container *c, struct dmamap_container *other, uint64_t *errors)
 {
@@ -191,14 +196,16 @@ sum_of_map_calls(const struct dmamap_container *c, struct dmamap_container *othe
 		*errors += ops->map(d->dom, m->range.start, dm_mapping_va(m),
 				   dm_range_len(m->range), m->flags & DMAMAP_RW) != 0;
 	ns = perf_thread_ns() - start;
-	/* Backwards, for so the model has least to do. */
+	/* In reverse order, which costs the mock least. */
 	TAILQ_FOREACH_REVERSE(m, &c->mappings, dm_mapping_list, next)
 		*errors += ops->unmap(d->dom, m->range.start, dm_range_len(m->range), &done) != 0;
 	return ns;
 }
 
-/** Attach the first device of the second group, and detach it; the same into a container without
- * mappings, with map calls. */
+/**
+ * Attach the first device of the second group, and detach it. For comparison, the same into a
+ * container without mappings, followed by the map calls alone.
+ */
 static int
 replay_once(struct bed *b, struct dmamap_container *other, double *attach_ns, double *calls_ns,
 	uint64_t *errors)
@@ -208,12 +215,12 @@ replay_once(struct bed *b, struct dmamap_container *other, double *attach_ns, do
 	int rc;
 
 	start = perf_thread_ns();
-	rc = dmamap_container_attach(b->c, name_of(DEVICES_EACH), &dev);
+	rc = dmamap_container_attach(b->c, device_name(DEVICES_EACH), &dev);
 	if (rc < 0)
 		return rc;
 	*attach_ns = perf_thread_ns() - start;
 	dmamap_container_detach(dev);
-	rc = dmamap_container_attach(other, name_of(DEVICES_EACH), &dev);
+	rc = dmamap_container_attach(other, device_name(DEVICES_EACH), &dev);
 	if (rc < 0)
 		return rc;
 	*calls_ns = sum_of_map_calls(b->c, other, errors);
@@ -225,18 +232,18 @@ bench_replay(void)
 {
 	const unsigned int n = perf_repeats();
 	double *ratio = calloc(2 * n, sizeof(*ratio)), *ns = ratio + n, calls;
-	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_MODEL};
+	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_TYPE1};
 	struct perf_row row = PERF_ROW_INIT;
 	struct dmamap_container *other = NULL;
 	struct bed b;
 	unsigned int i;
 	int rc = bed_init(&b);
 
-	conf.model = b.model;
+	conf.kernel = vfio_mock_kernel(b.mock);
 	if (rc == 0)
 		rc = ratio != NULL ? dmamap_container_create(&conf, &other) : -ENOMEM;
 	if (rc == 0)
-		rc = attach(&b);
+		rc = bed_attach(&b);
 	for (i = 0; i < LIVE && rc == 0; i++) {
 		rte_iova_t iova = 0;
 

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How fast is the IOVA allocator, how far does it fill a tight aperture, how does it grow?
+ * Benchmarks of the IOVA allocator: time, FIXED against automatic placement, how far a tight
+ * aperture fills, growth.
+ * Each run checks at its end that live ranges are usable, aligned and disjoint.
  */
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_lcore.h>
+#include <rte_common.h>
 
 #include "dm_iova.h"
 #include "perf.h"
@@ -19,27 +20,27 @@
 
 #define PAGE DM_IOVA_GRANULE
 #define LIVE 100000u
-#define LENS 4096u /* a power of two, so many that an index fits below an IOVA */
-#define NOTHING UINT64_MAX /* a live word: its take was refused */
+#define LENS 4096u /* a power of two, so large that an index fits into the low bits of an IOVA */
+#define NOTHING UINT64_MAX /* value of a live word whose reservation was refused */
 
-/** Which allocator: ours, or the reference. */
+/** Allocator under measurement: ours or the reference. */
 struct subject {
-	struct dm_iova_space *ours;
+	struct dm_iova_allocator *ours;
 	struct ref_treap *ref;
 };
 
 static int
-subject_take(const struct subject *s, uint64_t len, uint64_t align, rte_iova_t *iova)
+subject_reserve(const struct subject *s, uint64_t len, uint64_t align, rte_iova_t *iova)
 {
-	return s->ours != NULL ? dm_iova_take(s->ours, len, align, 0, DMAMAP_ANYWHERE, iova)
-			       : ref_treap_take(s->ref, len, align, iova);
+	return s->ours != NULL ? dm_iova_reserve(s->ours, len, align, 0, DMAMAP_ANYWHERE, iova)
+			       : ref_treap_reserve(s->ref, len, align, iova);
 }
 
 static int
-subject_give(const struct subject *s, rte_iova_t iova, uint64_t len)
+subject_release(const struct subject *s, rte_iova_t iova, uint64_t len)
 {
-	return s->ours != NULL ? dm_iova_give(s->ours, iova, len)
-			       : ref_treap_give(s->ref, iova, len);
+	return s->ours != NULL ? dm_iova_release(s->ours, iova, len)
+			       : ref_treap_release(s->ref, iova, len);
 }
 
 static void
@@ -49,7 +50,10 @@ subject_destroy(struct subject *s)
 	ref_treap_destroy(s->ref);
 }
 
-/** A 48 bit aperture with 16 reserved holes in its lower part, where they are met all the time. */
+/**
+ * A 48 bit aperture with 16 reserved holes in its lower part, where allocations meet them all the
+ * time.
+ */
 static int
 wide_aperture(struct dm_range_set *usable)
 {
@@ -81,21 +85,20 @@ subject_create(struct subject *s, const struct dm_range_set *usable, bool ours)
 	return rc;
 }
 
-/** The lengths of a workload. */
+/** Distribution of lengths in a workload. */
 enum mix {
 	MIX_4K, /* one page */
-	MIX_POW2, /* powers of two from 4 KiB to 1 GiB, each as often: what zones and rings ask for
-		   */
+	MIX_POW2, /* powers of two from 4 KiB to 1 GiB, equally frequent (zones, rings) */
 	MIX_PAGES, /* any number of pages from 1 to 1 GiB, spread evenly over the powers of two */
 };
 
-/** A workload on one allocator: live ranges, of which random ones are given back and taken anew. */
+/** A workload on one allocator: random live ranges are released, and new ones reserved. */
 struct churn {
 	struct subject s;
 	struct dm_range_set usable;
 	uint64_t lens[LENS];
-	uint64_t *live; /* IOVA | index of its length: 8 bytes, to leave the caches to the
-			   allocators */
+	uint64_t *live; /* IOVA | index of its length: 8 bytes, so that the CPU caches are left to
+			   the allocators */
 	uint32_t n;
 	uint64_t random;
 	unsigned int next_len;
@@ -119,7 +122,9 @@ make_lens(struct churn *c, enum mix mix)
 	}
 }
 
-/** As a mapper asks: page classes of the IOMMU where the length reaches them. */
+/**
+ * The alignment that a mapper requests: page classes of the IOMMU where the length reaches them.
+ */
 static uint64_t
 align_of(uint64_t len)
 {
@@ -133,12 +138,12 @@ live_len(const struct churn *c, uint64_t live)
 }
 
 static uint64_t
-take_one(struct churn *c, uint64_t *live)
+reserve_one(struct churn *c, uint64_t *live)
 {
 	uint32_t i = c->next_len++ & (LENS - 1);
 	rte_iova_t iova;
 
-	if (likely(subject_take(&c->s, c->lens[i], align_of(c->lens[i]), &iova) == 0)) {
+	if (likely(subject_reserve(&c->s, c->lens[i], align_of(c->lens[i]), &iova) == 0)) {
 		*live = iova | i;
 		return 0;
 	}
@@ -148,9 +153,10 @@ take_one(struct churn *c, uint64_t *live)
 }
 
 static uint64_t
-give_one(struct churn *c, uint64_t live)
+release_one(struct churn *c, uint64_t live)
 {
-	return live != NOTHING && subject_give(&c->s, live & ~(PAGE - 1), live_len(c, live)) != 0;
+	return live != NOTHING &&
+		subject_release(&c->s, live & ~(PAGE - 1), live_len(c, live)) != 0;
 }
 
 static uint64_t
@@ -164,8 +170,8 @@ churn_round(void *arg, uint64_t ops)
 
 		if (c->tail != NULL)
 			t0 = rte_rdtsc_precise();
-		errors += give_one(c, *live);
-		errors += take_one(c, live);
+		errors += release_one(c, *live);
+		errors += reserve_one(c, live);
 		if (c->tail != NULL)
 			perf_tail_add(c->tail, rte_rdtsc_precise() - t0);
 	}
@@ -180,7 +186,7 @@ compare_live(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/** Are the live ranges usable, aligned and disjoint? Sorts them. */
+/** Check that the live ranges are usable, aligned and disjoint. Sorts them. @return errors */
 static uint64_t
 churn_check(struct churn *c)
 {
@@ -199,7 +205,7 @@ churn_check(struct churn *c)
 	return errors;
 }
 
-/** Highest address in use; after churn_check(). */
+/** Highest address in use. Call churn_check() first. */
 static uint64_t
 churn_top(const struct churn *c)
 {
@@ -220,7 +226,7 @@ churn_init(struct churn *c, bool ours, enum mix mix, uint32_t n,
 	if (rc == 0)
 		rc = subject_create(&c->s, &c->usable, ours);
 	for (i = 0; i < n && rc == 0; i++)
-		rc = take_one(c, &c->live[i]) == 0 ? 0 : -ENOSPC;
+		rc = reserve_one(c, &c->live[i]) == 0 ? 0 : -ENOSPC;
 	return rc;
 }
 
@@ -232,7 +238,7 @@ churn_fini(struct churn *c)
 	free(c->live);
 }
 
-/** Points of the plot of tails; x is one in how many operations takes longer. */
+/** Points of the tail plot; x: one of x operations takes longer. */
 static void
 report_quantiles(struct perf_tail *tail, const char *name, const char *line)
 {
@@ -258,8 +264,9 @@ report_quantiles(struct perf_tail *tail, const char *name, const char *line)
 	}
 }
 
-/** The tail row that belongs to a throughput row; with the name of a line, that line of the plot
- * too. */
+/**
+ * Report the tail row of a throughput row. If a line is named, report that line of the plot, too.
+ */
 static int
 report_tail(struct churn *c, const char *name, const char *tail_name, const char *line)
 {
@@ -341,7 +348,7 @@ bench_4k(void)
 
 REGISTER_PERF(mixed) = {
 	.name = "iova/mixed",
-	.what = "take + give, powers of two from 4 KiB to 1 GiB, 100,000 live, 16 holes",
+	.what = "reserve + release, powers of two from 4 KiB to 1 GiB, 100,000 live, 16 holes",
 	.run = bench_mixed,
 };
 
@@ -357,7 +364,10 @@ REGISTER_PERF(only_4k) = {
 	.run = bench_4k,
 };
 
-/* Tight: 39 bits, as on a small IOMMU, filled until a take is refused, then churned while full. */
+/*
+ * Tight: 39 bits, as on a small IOMMU, filled until a reservation is refused, then churned while
+ * full.
+ */
 
 static int
 tight_aperture(struct dm_range_set *usable)
@@ -375,8 +385,8 @@ tight_aperture(struct dm_range_set *usable)
 }
 
 struct tight {
-	double filled; /* bytes, until the first refusal */
-	double refused; /* of the churn after it */
+	double filled; /* bytes reserved at the first refusal */
+	double refused; /* refusals during the churn after it */
 	uint64_t errors;
 };
 
@@ -397,7 +407,7 @@ tight_run(bool ours, enum mix mix, uint64_t seed, struct tight *sum)
 	c.random = seed;
 	c.next_len = seed % LENS;
 	for (n = 0; n < MOST && c.refused == 0; n++) {
-		sum->errors += take_one(&c, &c.live[n]);
+		sum->errors += reserve_one(&c, &c.live[n]);
 		sum->filled += c.live[n] != NOTHING ? live_len(&c, c.live[n]) : 0;
 	}
 	c.n = n;
@@ -459,173 +469,161 @@ REGISTER_PERF(tight) = {
 	.run = bench_tight,
 };
 
-/* Two lcores on one space, each with its own live ranges. */
+/* FIXED: the placement that a bus uses for the EAL's memory, and that every VFIO client uses. */
 
-struct lcore {
-	pthread_t thread;
-	struct churn c; /* only lens, live and random are its own */
-	unsigned int cpu;
-	pthread_barrier_t *start;
-	double ns; /* for each operation, of its own CPU time */
-	uint64_t errors;
+#define HUGEPAGE (UINT64_C(2) << 20)
+#define GRID_START (UINT64_C(64) << 30)
+
+/** Ranges of 2 MiB on a grid of twice as many places. The first n places are live. */
+struct grid {
+	struct dm_iova_allocator *space;
+	uint64_t *place;
+	uint32_t n;
+	uint64_t random;
 };
 
-#define LCORE_OPS 400000
-
-static void *
-lcore_main(void *arg)
+static uint32_t
+grid_pick(struct grid *g)
 {
-	struct lcore *l = arg;
-	uint64_t start;
-	uint32_t i;
-
-	l->errors = perf_pin(l->cpu) < 0 || rte_thread_register() < 0;
-	for (i = 0; i < l->c.n; i++)
-		l->errors += take_one(&l->c, &l->c.live[i]);
-	l->errors += churn_round(&l->c, LCORE_OPS);
-	pthread_barrier_wait(l->start);
-	start = perf_thread_ns();
-	l->errors += churn_round(&l->c, LCORE_OPS);
-	l->ns = (double)(perf_thread_ns() - start) / LCORE_OPS;
-	pthread_barrier_wait(l->start);
-	for (i = 0; i < l->c.n; i++)
-		l->errors += give_one(&l->c, l->c.live[i]);
-	rte_thread_unregister();
-	return NULL;
+	return (perf_random(&g->random) >> 32) * g->n >> 32;
 }
 
-/** @return operations per ns of n lcores together; 0: it did not work */
-static double
-lcores_run(struct lcore *lcores, unsigned int n)
+/** Release a random range; reserve another at an address of the allocator's choice. */
+static uint64_t
+grid_any(void *arg, uint64_t ops)
 {
-	pthread_barrier_t start;
-	double rate = 0;
-	unsigned int i;
+	struct grid *g = arg;
+	uint64_t errors = 0;
 
-	if (pthread_barrier_init(&start, NULL, n) != 0)
-		return 0;
-	for (i = 0; i < n; i++) {
-		lcores[i].cpu = i;
-		lcores[i].start = &start;
-		/* A thread that is missing would leave the others at the barrier. */
-		if (pthread_create(&lcores[i].thread, NULL, lcore_main, &lcores[i]) != 0)
-			abort();
+	while (ops-- > 0) {
+		uint64_t *live = &g->place[grid_pick(g)];
+
+		errors += dm_iova_release(g->space, *live, HUGEPAGE) != 0;
+		errors += dm_iova_reserve(g->space, HUGEPAGE, HUGEPAGE, 0, DMAMAP_ANYWHERE, live) !=
+			0;
 	}
-	for (i = 0; i < n; i++) {
-		pthread_join(lcores[i].thread, NULL);
-		rate += 1 / lcores[i].ns;
-	}
-	pthread_barrier_destroy(&start);
-	return rate;
+	return errors;
 }
 
-/** Two lcores, each with half of what lives: on one space, or each on its own. */
+/** Release a random range and reserve it again, FIXED: a place that was just released. */
+static uint64_t
+grid_same(void *arg, uint64_t ops)
+{
+	struct grid *g = arg;
+	uint64_t errors = 0;
+
+	while (ops-- > 0) {
+		uint64_t at = g->place[grid_pick(g)];
+
+		errors += dm_iova_release(g->space, at, HUGEPAGE) != 0;
+		errors += dm_iova_reserve_fixed(g->space, at, HUGEPAGE) != 0;
+	}
+	return errors;
+}
+
+/** Reserve a range, FIXED, that has been free for a while; release a random one. */
+static uint64_t
+grid_other(void *arg, uint64_t ops)
+{
+	struct grid *g = arg;
+	uint64_t errors = 0;
+
+	while (ops-- > 0) {
+		uint64_t *free = &g->place[g->n + grid_pick(g)], *live = &g->place[grid_pick(g)];
+
+		errors += dm_iova_reserve_fixed(g->space, *free, HUGEPAGE) != 0;
+		errors += dm_iova_release(g->space, *live, HUGEPAGE) != 0;
+		RTE_SWAP(*free, *live);
+	}
+	return errors;
+}
+
 static int
-lcores_init(struct lcore *l, bool own)
+grid_init(struct grid *g, uint32_t n)
 {
+	struct dm_range_set usable = {0};
+	uint32_t i;
+	int rc;
+
+	*g = (struct grid){.n = n, .random = 88172645463325252};
+	g->place = calloc(2 * n, sizeof(*g->place));
+	rc = g->place != NULL ? 0 : -ENOMEM;
+	if (rc == 0)
+		rc = dm_range_set_add(
+			&usable, (struct dmamap_range){GRID_START, (UINT64_C(1) << 48) - 1});
+	if (rc == 0)
+		rc = dm_iova_create(0, &g->space);
+	if (rc == 0)
+		rc = dm_iova_set_usable(g->space, &usable, 0, NULL);
+	dm_range_set_clear(&usable);
+	for (i = 0; i < 2 * n && rc == 0; i++)
+		g->place[i] = GRID_START + i * HUGEPAGE;
+	for (i = 0; i < n && rc == 0; i++)
+		rc = dm_iova_reserve_fixed(g->space, g->place[i], HUGEPAGE);
+	return rc;
+}
+
+static void
+grid_fini(struct grid *g)
+{
+	dm_iova_destroy(g->space);
+	free(g->place);
+}
+
+/** One row: FIXED on one allocator against automatic placement on another. */
+static int
+fixed_row(const char *what, perf_round_t fixed, uint32_t n)
+{
+	struct perf_row row = PERF_ROW_INIT;
+	struct grid a, b;
+	struct perf_side any = {grid_any, &a, 200000}, at = {fixed, &b, 200000};
+	char name[64];
+	int rc = grid_init(&a, n);
+
+	if (rc == 0)
+		rc = grid_init(&b, n);
+	else
+		b = (struct grid){0};
+	if (rc == 0) {
+		snprintf(name, sizeof(name), "iova/fixed %s, %u live", what, n);
+		row.name = name;
+		row.peer = "an address of our choice";
+		row.better = PERF_AT_MOST;
+		row.target = 1.5;
+		row.stretch = 1;
+		/* The figure is the second side's time divided by the first side's. */
+		perf_compare(&any, &at, &row);
+		RTE_SWAP(row.median, row.peer_median);
+		row.low = row.high = NAN;
+		perf_report(&row);
+	}
+	grid_fini(&a);
+	grid_fini(&b);
+	return rc;
+}
+
+static int
+bench_fixed(void)
+{
+	static const uint32_t live[] = {64, 4096, 65536};
 	unsigned int i;
 	int rc = 0;
 
-	for (i = 0; i < 2 && rc == 0; i++) {
-		if (i == 0 || own)
-			rc = churn_init(&l[i].c, true, MIX_POW2, 0, wide_aperture);
-		else
-			l[i].c = l[0].c;
-		free(i == 0 || own ? l[i].c.live : NULL);
-		l[i].c.n = LIVE / 2;
-		l[i].c.random = 88172645463325252 + i;
-		l[i].c.next_len = i * LENS / 2;
-		l[i].c.live = calloc(LIVE / 2, sizeof(*l[i].c.live));
-		if (l[i].c.live == NULL)
-			rc = -ENOMEM;
+	for (i = 0; i < RTE_DIM(live) && rc == 0; i++) {
+		rc = fixed_row("just released", grid_same, live[i]);
+		if (rc == 0)
+			rc = fixed_row("elsewhere", grid_other, live[i]);
 	}
 	return rc;
 }
 
-static void
-lcores_fini(struct lcore *l, bool own)
-{
-	if (own)
-		churn_fini(&l[1].c);
-	else
-		free(l[1].c.live);
-	churn_fini(&l[0].c);
-}
-
-/** What two lcores do against one; times of the repeats are what a take + give takes of its lcore's
- * time. */
-struct lcores_result {
-	double ratio[1001], single[1001], both[1001];
-	uint64_t errors;
+REGISTER_PERF(fixed) = {
+	.name = "iova/fixed",
+	.what = "FIXED reserve + release of 2 MiB against reserve + release at an address of our choice",
+	.run = bench_fixed,
 };
 
-static void
-lcores_repeat(struct lcore *l, struct lcores_result *r, unsigned int i)
-{
-	r->single[i] = 1 / lcores_run(l, 1);
-	r->both[i] = 2 / lcores_run(l, 2);
-	r->ratio[i] = 2 * r->single[i] / r->both[i];
-	r->errors += l[0].errors + l[1].errors;
-}
-
-static void
-lcores_report(const char *name, struct lcores_result *r, double target, double stretch)
-{
-	struct perf_row row = PERF_ROW_INIT;
-
-	row.name = name;
-	row.peer = "1 lcore";
-	row.repeats = perf_repeats();
-	row.median = perf_median(r->single, row.repeats);
-	row.low = perf_quantile(r->single, row.repeats, 0.25);
-	row.high = perf_quantile(r->single, row.repeats, 0.75);
-	perf_figure(&row, r->ratio, row.repeats);
-	row.target = target;
-	row.stretch = stretch;
-	row.errors = r->errors;
-	perf_report(&row);
-}
-
-static int
-bench_lcores(void)
-{
-	static struct lcores_result one, two;
-	static struct lcore a[2], b[2];
-	unsigned int i;
-	int rc;
-
-	if (perf_cpus() < 2)
-		return -ENODEV;
-	one.errors = two.errors = 0;
-	memset(b, 0, sizeof(b));
-	rc = lcores_init(a, false);
-	if (rc == 0)
-		rc = lcores_init(b, true);
-	for (i = 0; i < perf_repeats() && rc == 0; i++) {
-		lcores_repeat(a, &one, i);
-		lcores_repeat(b, &two, i);
-	}
-	if (rc == 0) {
-		lcores_report("iova/2-lcores", &one, 1.7, 1.95);
-		/* What this machine can do when the lcores share nothing of ours. */
-		lcores_report("iova/2-lcores, two spaces", &two, NAN, NAN);
-		perf_report_point("iova/threads 1", "threads:take + give", 1, one.single,
-			perf_repeats(), one.errors);
-		perf_report_point("iova/threads 2", "threads:take + give", 2, one.both,
-			perf_repeats(), one.errors);
-	}
-	lcores_fini(a, false);
-	lcores_fini(b, true);
-	return rc;
-}
-
-REGISTER_PERF(lcores) = {
-	.name = "iova/2-lcores",
-	.what = "take + give on 2 lcores against 1, mixed powers of two, 50,000 live each; on one space, on two",
-	.run = bench_lcores,
-};
-
-/* Growth. */
+/* Growth with the number of live ranges */
 
 static int
 growth_point(uint32_t n, double *ours)
@@ -684,6 +682,6 @@ bench_growth(void)
 
 REGISTER_PERF(growth) = {
 	.name = "iova/growth",
-	.what = "take + give, mixed powers of two, 10^3 to 10^6 live",
+	.what = "reserve + release, mixed powers of two, 10^3 to 10^6 live",
 	.run = bench_growth,
 };

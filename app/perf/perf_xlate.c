@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How fast is the translation, in both directions, beside a writer, and what does it weigh?
+ * Benchmarks of the translation tables: look-ups in both directions, registration, readers beside
+ * a writer, memory use, growth.
  */
 
 #include <errno.h>
@@ -14,7 +15,6 @@
 #include <rte_eal.h>
 #include <rte_memory.h>
 
-#include "dm_window.h"
 #include "dm_xlate.h"
 #include "perf.h"
 #include "ref_lookup.h"
@@ -30,7 +30,7 @@ struct map {
 	uint64_t va, iova, len;
 };
 
-/** Mappings, and both tables of them. */
+/** Mappings, and both tables that hold them. */
 struct world {
 	struct map *map;
 	unsigned int n;
@@ -38,13 +38,12 @@ struct world {
 	struct perf_query *va_query, *iova_query;
 };
 
-/* What is mapped. */
+/* Mappings of a benchmark */
 
-/** How long are the mappings? */
+/** Distribution of mapping lengths. */
 enum mix {
-	MIX_2M, /* all 2 MiB, side by side, as an EAL's hugepages are */
-	MIX_POW2, /* powers of two from 4 KiB to 1 GiB, each as often: what zones and rings ask for
-		   */
+	MIX_2M, /* all 2 MiB, adjacent, like an EAL's hugepages */
+	MIX_POW2, /* powers of two from 4 KiB to 1 GiB, equally frequent (zones, rings) */
 	MIX_SMALL, /* 40 % one page, 25 % to 64 KiB, 20 % to 1 MiB, 14 % to 64 MiB, 1 % 1 GiB */
 };
 
@@ -88,10 +87,12 @@ shuffle(unsigned int *v, unsigned int n, uint64_t *x)
 	}
 }
 
-/** Place mappings in random order, aligned to page classes; after one in four a hole of some pages.
+/**
+ * Place mappings in random order, aligned to page classes. One in four is followed by a hole of
+ * some pages.
  */
 static void
-place(struct map *map, const unsigned int *order, unsigned int n, enum mix mix, uint64_t at,
+world_place(struct map *map, const unsigned int *order, unsigned int n, enum mix mix, uint64_t at,
 	bool va, uint64_t *x)
 {
 	unsigned int i;
@@ -174,13 +175,13 @@ world_init(struct world *w, enum mix mix, unsigned int n)
 	if (rc == 0)
 		rc = dm_xlate_create(NULL, &w->iova2va);
 	if (rc == 0) {
-		place(w->map, order, n, mix, UINT64_C(0x7f0000000000) - 32 * K * G, true, &x);
+		world_place(w->map, order, n, mix, UINT64_C(0x7f0000000000) - 32 * K * G, true, &x);
 		shuffle(order, n, &x);
-		place(w->map, order, n, mix, M, false, &x);
+		world_place(w->map, order, n, mix, M, false, &x);
 		shuffle(order, n, &x);
 		make_queries(w, &x);
 	}
-	/* In an order that is neither that of VAs nor that of IOVAs. */
+	/* Shuffled, so the order is neither that of VAs nor that of IOVAs. */
 	for (i = 0; i < n && rc == 0; i++)
 		rc = world_insert(w, &w->map[order[i]]);
 	free(order);
@@ -192,9 +193,10 @@ world_init(struct world *w, enum mix mix, unsigned int n)
 PERF_ROUND_OF_LOOK_UPS(ours_round, dm_xlate_lookup)
 PERF_ROUND_OF_LOOK_UPS(sorted_round, ref_sorted_lookup)
 PERF_ROUND_OF_LOOK_UPS(two_level_round, ref_two_level_lookup)
-PERF_ROUND_OF_LOOK_UPS(window_round, dm_window_va2iova)
 
-/** DPDK's own, in PA mode: it reads /proc/self/pagemap. The pages are the queries' own. */
+/**
+ * DPDK's own look-up in PA mode, which reads /proc/self/pagemap. The pages are the queries' own.
+ */
 static uint64_t
 virt2phy_round(void *arg, uint64_t ops)
 {
@@ -240,7 +242,7 @@ against_sorted(const char *name, const struct world *w, double target, double st
 	return 0;
 }
 
-/** IOVA to VA against VA to IOVA. */
+/** IOVA to VA, compared with VA to IOVA. */
 static void
 report_parity(const char *name, const struct world *w)
 {
@@ -347,11 +349,11 @@ bench_small(void)
 		"xlate/mixed-small memory");
 }
 
-/* Registration. */
+/* Registration in the tables */
 
 struct registration {
 	struct world *w;
-	unsigned int stride; /**< 0: the same buffer again and again */
+	unsigned int stride; /**< distance to the next buffer; 0: always the same buffer */
 	unsigned int next;
 };
 
@@ -372,7 +374,7 @@ register_round(void *arg, uint64_t ops)
 	return errors;
 }
 
-/** Mappings of one to 16 pages come and go in new places, in the midst of those that stay. */
+/** Insert and remove mappings of one to 16 pages in new places among those that stay. */
 static uint64_t
 place_round(void *arg, uint64_t ops)
 {
@@ -384,7 +386,7 @@ place_round(void *arg, uint64_t ops)
 		struct map new;
 		int rc;
 
-		/* A hole may follow a mapping: use it. */
+		/* Use the hole that may follow a mapping. */
 		new = (struct map){m->va + m->len, m->iova + m->len, PAGE};
 		rc = world_insert(r->w, &new);
 		errors += rc != 0 && rc != -EEXIST;
@@ -420,13 +422,13 @@ bench_register(void)
 	return rc;
 }
 
-/* Readers beside a writer. */
+/* Readers beside a writer */
 
 struct reader {
 	struct perf_look_ups look_ups;
 	unsigned int cpu;
 	uint64_t ops, errors;
-	double ns; /**< for a look-up, of the thread's CPU time */
+	double ns; /**< CPU time of the thread for a look-up */
 };
 
 struct writer {
@@ -449,7 +451,7 @@ reader_main(void *arg)
 	return NULL;
 }
 
-/** Registers and unregisters at full speed next to what is looked up, never that itself. */
+/** Insert and remove mappings at full speed beside those that are looked up, which stay. */
 static void *
 writer_main(void *arg)
 {
@@ -464,7 +466,7 @@ writer_main(void *arg)
 	return NULL;
 }
 
-/** Look-ups a microsecond of all readers together. */
+/** Look-ups per microsecond of all readers together. */
 static double
 readers_rate(struct world *w, unsigned int n, uint64_t *errors)
 {
@@ -528,7 +530,7 @@ bench_readers(void)
 	perf_report(&row);
 	printf("%34s %" PRIu64 " changes meanwhile; times are of each reader's own CPU time\n", "",
 		wr.changes);
-	/* What a look-up takes of its reader's time. */
+	/* CPU time that a look-up takes of its reader. */
 	perf_report_point(
 		"xlate/threads 1", "threads:look-up, a writer beside", 1, ns, repeats, row.errors);
 	perf_report_point(
@@ -539,7 +541,7 @@ out:
 	return rc;
 }
 
-/** Cost against how much is live: flat is the aim. */
+/** Cost against the number of live mappings: it should stay flat. */
 static int
 bench_growth(void)
 {
@@ -577,59 +579,6 @@ bench_growth(void)
 	}
 	return rc;
 }
-
-/* Inside zones. */
-
-static int
-bench_window(void)
-{
-	struct perf_row row = PERF_ROW_INIT;
-	struct perf_query *query = calloc(PERF_QUERIES, sizeof(*query));
-	uint64_t x = 1, len = 64 * M, iova = 5 * G;
-	struct dm_window *w = NULL;
-	static struct dmamap_window map;
-	struct perf_look_ups z = {&map, query};
-	struct perf_side a = {window_round, &z, 1000000}, b = {perf_identity_round, &z, 1000000};
-	void *va[16];
-	unsigned int i;
-	int rc;
-
-	dm_window_none(&map);
-	rc = query == NULL ? -ENOMEM : dm_window_create(64 * G, &map, &w);
-
-	if (rc == 0)
-		dm_window_place(w, iova);
-	for (i = 0; i < RTE_DIM(va) && rc == 0; i++) {
-		rc = dm_window_take(w, len, 2 * M, &va[i]);
-		if (rc == 0)
-			dm_window_publish(w, va[i], len);
-	}
-	if (rc < 0)
-		goto out;
-	for (i = 0; i < PERF_QUERIES; i++) {
-		query[i].key = (uintptr_t)va[perf_random(&x) % RTE_DIM(va)] + perf_random(&x) % len;
-		query[i].want = query[i].key - w->start + iova;
-	}
-	row.name = "xlate/window";
-	row.peer = "the VA itself";
-	row.unit = "ns";
-	row.target = 1;
-	row.stretch = 0.3;
-	row.better = PERF_AT_MOST;
-	row.difference = true;
-	perf_compare(&a, &b, &row);
-	perf_report(&row);
-out:
-	dm_window_destroy(w);
-	free(query);
-	return rc;
-}
-
-REGISTER_PERF(window) = {
-	.name = "xlate/window",
-	.what = "VA to IOVA inside zones that lie in the window",
-	.run = bench_window,
-};
 
 REGISTER_PERF(hugepages) = {
 	.name = "xlate/2m",

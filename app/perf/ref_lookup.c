@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What do others do to translate? References for the benchmarks, as good as they can honestly be.
+ * Reference look-ups for the benchmarks. See ref_lookup.h.
  */
 
 #include <errno.h>

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What is the allocator measured against? Each node is a range that is not free and knows how much
- * is free just below it; each subtree knows its largest gap, so that the lowest gap that fits is
- * found by one descent. Nodes are 40 bytes in one array, linked by indexes: as compact as such a
- * tree gets.
+ * First fit in a treap of live ranges. See ref_treap.h.
+ * Each node is a range that is not free. It holds the length of the gap just below it. Each
+ * subtree holds its largest gap, so one descent finds the lowest gap that fits. Nodes are 40 bytes
+ * in one array, linked by indexes, which is as compact as such a tree gets.
  */
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+
+#include <rte_common.h>
 
 #include "ref_treap.h"
 
@@ -20,7 +22,7 @@ struct node { /* addresses and lengths in pages */
 	uint64_t start, gap, max_gap;
 	uint32_t left, right;
 	uint32_t prio;
-	uint32_t len; /* saturates; reserved ranges are never given back */
+	uint32_t len; /* length in pages, saturates; reserved ranges are never released */
 };
 
 struct ref_treap {
@@ -30,16 +32,19 @@ struct ref_treap {
 };
 
 static inline void
-pull(struct node *n, uint32_t i)
+node_pull(struct node *n, uint32_t i)
 {
 	uint64_t m = RTE_MAX(n[n[i].left].max_gap, n[n[i].right].max_gap);
 
 	n[i].max_gap = RTE_MAX(m, n[i].gap);
 }
 
-/** Pull from the bottom of a path up, as far as something changes; `must` has changed itself. */
+/**
+ * Recompute max_gap from the bottom of a path upwards until nothing changes. Node `must` itself has
+ * changed, so it is never skipped.
+ */
 static void
-pull_path(struct node *n, const uint32_t *path, unsigned int depth, uint32_t must)
+path_pull(struct node *n, const uint32_t *path, unsigned int depth, uint32_t must)
 {
 	unsigned int least = depth, k;
 
@@ -49,46 +54,46 @@ pull_path(struct node *n, const uint32_t *path, unsigned int depth, uint32_t mus
 	while (depth-- > 0) {
 		uint64_t was = n[path[depth]].max_gap;
 
-		pull(n, path[depth]);
+		node_pull(n, path[depth]);
 		if (was == n[path[depth]].max_gap && depth <= least)
 			break;
 	}
 }
 
 static void
-split(struct node *n, uint32_t i, uint64_t key, uint32_t *l, uint32_t *r)
+treap_split(struct node *n, uint32_t i, uint64_t key, uint32_t *l, uint32_t *r)
 {
 	if (i == NIL) {
 		*l = *r = NIL;
 		return;
 	}
 	if (n[i].start < key) {
-		split(n, n[i].right, key, &n[i].right, r);
+		treap_split(n, n[i].right, key, &n[i].right, r);
 		*l = i;
 	} else {
-		split(n, n[i].left, key, l, &n[i].left);
+		treap_split(n, n[i].left, key, l, &n[i].left);
 		*r = i;
 	}
-	pull(n, i);
+	node_pull(n, i);
 }
 
 static uint32_t
-merge(struct node *n, uint32_t a, uint32_t b)
+treap_merge(struct node *n, uint32_t a, uint32_t b)
 {
 	if (a == NIL || b == NIL)
 		return a == NIL ? b : a;
 	if (n[a].prio > n[b].prio) {
-		n[a].right = merge(n, n[a].right, b);
-		pull(n, a);
+		n[a].right = treap_merge(n, n[a].right, b);
+		node_pull(n, a);
 		return a;
 	}
-	n[b].left = merge(n, a, n[b].left);
-	pull(n, b);
+	n[b].left = treap_merge(n, a, n[b].left);
+	node_pull(n, b);
 	return b;
 }
 
 static uint32_t
-new_node(struct ref_treap *t)
+node_new(struct ref_treap *t)
 {
 	uint32_t i = t->spare;
 
@@ -111,7 +116,7 @@ new_node(struct ref_treap *t)
 }
 
 static void
-insert(struct ref_treap *t, uint32_t i, uint32_t above)
+treap_insert(struct ref_treap *t, uint32_t i, uint32_t above)
 {
 	struct node *n = t->n;
 	uint32_t *link = &t->root, path[128];
@@ -121,19 +126,21 @@ insert(struct ref_treap *t, uint32_t i, uint32_t above)
 		path[depth++] = *link;
 		link = n[i].start < n[*link].start ? &n[*link].left : &n[*link].right;
 	}
-	split(n, *link, n[i].start, &n[i].left, &n[i].right);
-	pull(n, i);
+	treap_split(n, *link, n[i].start, &n[i].left, &n[i].right);
+	node_pull(n, i);
 	*link = i;
-	pull_path(n, path, depth, above);
+	path_pull(n, path, depth, above);
 }
 
-/** Add a range that is not free, in the gap below `above` of which `left_over` pages stay below it.
+/**
+ * Insert a range that is not free into the gap below `above`. `left_over` pages of that gap stay
+ * below it.
  */
 static int
-add(struct ref_treap *t, uint32_t above, uint64_t start, uint64_t len, uint64_t gap,
+treap_add(struct ref_treap *t, uint32_t above, uint64_t start, uint64_t len, uint64_t gap,
 	uint64_t left_over)
 {
-	uint32_t i = new_node(t);
+	uint32_t i = node_new(t);
 
 	if (i == NIL)
 		return -ENOMEM;
@@ -142,20 +149,20 @@ add(struct ref_treap *t, uint32_t above, uint64_t start, uint64_t len, uint64_t 
 	t->n[i].gap = gap;
 	if (above != NIL)
 		t->n[above].gap = left_over;
-	insert(t, i, above);
+	treap_insert(t, i, above);
 	return 0;
 }
 
-/** The lowest node of subtree i with room below it, and where. */
+/** The lowest node of subtree i with a large enough gap below it; *at is the start of the fit. */
 static uint32_t
-fit(const struct node *n, uint32_t i, uint64_t len, uint64_t align, uint64_t *at)
+treap_fit(const struct node *n, uint32_t i, uint64_t len, uint64_t align, uint64_t *at)
 {
 	uint32_t found;
 	uint64_t start;
 
 	while (n[i].max_gap >= len) {
 		if (n[n[i].left].max_gap >= len) {
-			found = fit(n, n[i].left, len, align, at);
+			found = treap_fit(n, n[i].left, len, align, at);
 			if (found != NIL)
 				return found;
 		}
@@ -175,7 +182,7 @@ struct ref_treap *
 ref_treap_create(const struct dm_range_set *usable)
 {
 	struct ref_treap *t = calloc(1, sizeof(*t));
-	uint64_t end = 0; /* of the last range that is not usable */
+	uint64_t end = 0; /* end of the last range that is not usable */
 	unsigned int i;
 	int rc;
 
@@ -194,12 +201,12 @@ ref_treap_create(const struct dm_range_set *usable)
 			i + 1 < usable->n ? usable->r[i + 1].start >> PAGE_SHIFT : last + 2;
 
 		if (i == 0 && start > 0) {
-			rc = add(t, NIL, 0, start, 0, 0);
+			rc = treap_add(t, NIL, 0, start, 0, 0);
 			if (rc < 0)
 				goto fail;
 		}
 		end = last + 1;
-		rc = add(t, NIL, end, above - end, end - start, 0);
+		rc = treap_add(t, NIL, end, above - end, end - start, 0);
 		if (rc < 0)
 			goto fail;
 	}
@@ -218,25 +225,25 @@ ref_treap_destroy(struct ref_treap *t)
 }
 
 int
-ref_treap_take(struct ref_treap *t, uint64_t len, uint64_t align, rte_iova_t *iova)
+ref_treap_reserve(struct ref_treap *t, uint64_t len, uint64_t align, rte_iova_t *iova)
 {
 	uint64_t at, below;
 	uint32_t i;
 	int rc;
 
 	len >>= PAGE_SHIFT;
-	i = fit(t->n, t->root, len, align >> PAGE_SHIFT, &at);
+	i = treap_fit(t->n, t->root, len, align >> PAGE_SHIFT, &at);
 	if (i == NIL)
 		return -ENOSPC;
 	below = at - (t->n[i].start - t->n[i].gap);
-	rc = add(t, i, at, len, below, t->n[i].start - at - len);
+	rc = treap_add(t, i, at, len, below, t->n[i].start - at - len);
 	if (rc == 0)
 		*iova = at << PAGE_SHIFT;
 	return rc;
 }
 
 int
-ref_treap_give(struct ref_treap *t, rte_iova_t iova, uint64_t len)
+ref_treap_release(struct ref_treap *t, rte_iova_t iova, uint64_t len)
 {
 	struct node *n = t->n;
 	uint32_t *link = &t->root, path[128], spine[128], i, up = NIL;
@@ -257,18 +264,18 @@ ref_treap_give(struct ref_treap *t, rte_iova_t iova, uint64_t len)
 		return -ENOENT;
 	if (n[i].len != len >> PAGE_SHIFT)
 		return -EINVAL;
-	/* What is free now belongs to the next range above. */
+	/* The released pages join the gap of the next range above. */
 	if (n[i].right != NIL) {
 		for (up = n[i].right; n[up].left != NIL; up = n[up].left)
 			spine[down++] = up;
 		n[up].gap += n[i].gap + n[i].len;
 		spine[down++] = up;
-		pull_path(n, spine, down, up);
+		path_pull(n, spine, down, up);
 	} else {
 		n[up].gap += n[i].gap + n[i].len;
 	}
-	*link = merge(n, n[i].left, n[i].right);
-	pull_path(n, path, depth, up);
+	*link = treap_merge(n, n[i].left, n[i].right);
+	path_pull(n, path, depth, up);
 	n[i].left = t->spare;
 	t->spare = i;
 	return 0;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What is the allocator measured against? First fit in a treap of live ranges that knows its gaps.
+ * Reference IOVA allocator for the benchmarks: first fit in a treap of live ranges with their
+ * gaps.
+ * Called by perf_iova.c. Single-threaded.
  */
 
 #ifndef REF_TREAP_H
@@ -9,17 +11,19 @@
 
 #include <stdint.h>
 
+#include <rte_common.h>
+
 #include "dm_range_set.h"
 
 struct ref_treap;
 
-/** An allocator of what is usable; at most 2^31 live ranges. @return NULL without memory */
+/** Make an allocator of the usable ranges; at most 2^31 live ranges. @return NULL: no memory */
 struct ref_treap *ref_treap_create(const struct dm_range_set *usable);
 /** Free it. */
 void ref_treap_destroy(struct ref_treap *t);
-/** The lowest place for len bytes. @return 0, -ENOSPC, -ENOMEM */
-int ref_treap_take(struct ref_treap *t, uint64_t len, uint64_t align, rte_iova_t *iova);
-/** Give back exactly what was taken. @return 0, -ENOENT, -EINVAL */
-int ref_treap_give(struct ref_treap *t, rte_iova_t iova, uint64_t len);
+/** Reserve the lowest fit for len bytes. @return 0, -ENOSPC, -ENOMEM */
+int ref_treap_reserve(struct ref_treap *t, uint64_t len, uint64_t align, rte_iova_t *iova);
+/** Release exactly one reserved range. @return 0, -ENOENT, -EINVAL */
+int ref_treap_release(struct ref_treap *t, rte_iova_t iova, uint64_t len);
 
 #endif /* REF_TREAP_H */

@@ -1,16 +1,19 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 The Gantry authors
-"""How many packets a second does net_gantry_e1000e forward, and DPDK's own net_e1000_em on the same NICs? Started in the emulated
-machine (profile wire) or on two 82574L that are wired to each other, with the build folder as its argument:
+"""Measures packets a second forwarded by net_gantry_e1000e and by DPDK's own net_e1000_em on the same NICs.
 
-    config/vm/run --profile wire --timeout 900 -- app/perf/testpmd_rate.py BUILD
+Started in the emulated machine (profile wire), or on two 82574L on one wire, with the build folder as its argument:
 
-dpdk-testpmd, mode io, forwards from each NIC to the other one; frames that it sent at the start go round and round. The two drivers
-take turns, A B A B; a round's figure is what both ports received between two readings of the counters, in each of several windows.
+    devtools/vm/run --profile wire --timeout 900 -- app/perf/testpmd_rate.py BUILD
 
-With --profile each driver runs once more, and perf (package linux-perf) samples where its lcore is. In an emulated machine a write of a
-register takes as long as the chip's work that it starts, and counts for the instructions that follow it: they are shown apart.
+dpdk-testpmd, mode io, forwards from each NIC to the other one; the frames that it sent at the start
+circulate. The two drivers are measured alternately, A B A B. Each round has several windows; a
+window's figure is the packets that both ports received in it.
+
+With --profile each driver runs once more, and perf (package linux-perf) samples its lcore. In an
+emulated machine a register write takes as long as the emulated chip's work, and is attributed to
+the instructions that follow it: these are shown apart.
 """
 
 import argparse
@@ -23,9 +26,9 @@ import subprocess
 import sys
 import time
 
-FRAMES = 8                      # bursts of 32 that go round, for each port
-LCORE = '1'                     # which forwards
-HOT = 0.02                      # of all samples: an instruction that is shown, a function likewise
+FRAMES = 8                      # bursts of 32 that circulate, for each port
+LCORE = '1'                     # the forwarding lcore
+HOT = 0.02                      # fraction of all samples from which an instruction or function is shown
 KINDS = {
     'net_gantry_e1000e': ['--no-pci', '-d', '/run/gantry-build/drivers/libgantry_bus_vfio_pci.so',
                           '-d', '/run/gantry-build/drivers/libgantry_net_e1000e.so'],
@@ -34,7 +37,7 @@ KINDS = {
 
 
 class Testpmd:
-    """A dpdk-testpmd that forwards."""
+    """A forwarding dpdk-testpmd."""
 
     def __init__(self, kind, devices, options):
         prefix = 'vfio_pci:' if kind == 'net_gantry_e1000e' else ''
@@ -66,7 +69,7 @@ class Testpmd:
         self.process.wait()
 
     def received(self):
-        """What both ports have received, and lost, and when that was."""
+        """Returns the time, and the packets that both ports have received and lost."""
         text = self.ask('show port stats all')
         now = time.monotonic()
         counts = re.findall(r'RX-packets: (\d+)\s+RX-missed: (\d+)', text)
@@ -81,7 +84,7 @@ def forwarding(kind, devices, options):
 
 
 def measure(kind, devices, options, windows, seconds):
-    """Packets a second in each window."""
+    """Returns the packets a second of each window."""
     pmd = forwarding(kind, devices, options)
     rates = []
     for _ in range(windows):
@@ -97,7 +100,7 @@ def measure(kind, devices, options, windows, seconds):
 
 
 def profile(kind, devices, options, seconds):
-    """Prints where the forwarding lcore was: functions, and in each the instructions that stand out."""
+    """Prints the hot functions of the forwarding lcore, and the hot instructions in each."""
     pmd = forwarding(kind, devices, options)
     data = '/tmp/testpmd-rate.perf'
     subprocess.run(['perf', 'record', '-q', '-e', 'cpu-clock', '-F', '997', '-C', LCORE, '-o', data, '--', 'sleep', str(seconds)],
@@ -140,7 +143,7 @@ def main():
 
     rates, drops, ratios = {kind: [] for kind in KINDS}, dict.fromkeys(KINDS, 0), []
     for number in range(args.rounds):
-        # Who is first takes turns as well.
+        # The driver that is measured first alternates, too.
         for kind in list(KINDS) if number % 2 == 0 else list(KINDS)[::-1]:
             some, lost = measure(kind, devices, args.option, args.windows, args.seconds)
             rates[kind] += some

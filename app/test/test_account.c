@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is every byte in the account, once, under the right name?
+ * Tests of memory accounting: every byte is reported once, with its container, zone, owner and
+ * kind. On the mock kernel.
  */
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 #include "machine.h"
 #include "test.h"
 
-/** What the walk gave, as text: "container zone owner kind page node len;" for each entry. */
+/** The result of the walk as text: "container zone owner kind page node len;" for each entry. */
 static char account[4096];
 static uint64_t total;
 
@@ -31,14 +32,14 @@ note(const struct dmamap_memory *m, void *arg)
 }
 
 static const char *
-take_account(void)
+walk_account(void)
 {
 	account[0] = '\0';
 	total = 0;
 	return dmamap_memory_walk(note, NULL) == 0 ? account : "failed";
 }
 
-/** Is there exactly one such entry, of a container's memory? */
+/** Whether exactly one such entry of a container's memory exists. */
 static bool
 has(const char *container, const char *rest)
 {
@@ -53,7 +54,7 @@ has(const char *container, const char *rest)
 static int
 an_empty_container_has_nothing(void)
 {
-	TEST_ASSERT(strcmp(take_account(), "") == 0, "%s", account);
+	TEST_ASSERT(strcmp(walk_account(), "") == 0, "%s", account);
 	TEST_ASSERT_EQUAL(dmamap_memory_walk(NULL, NULL), -EINVAL, "no function");
 	return TEST_SUCCESS;
 }
@@ -73,22 +74,22 @@ zones_are_named_with_their_owners(void)
 	conf.name = "rx";
 	conf.owner = "pool rx";
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &conf, &z[2]), "zone of a pool");
-	take_account();
+	walk_account();
 	TEST_ASSERT(has(name, "rings nic0 2 4096 0 12288"), "%s", account);
 	TEST_ASSERT(has(name, "rx pool rx 2 4096 0 12288"), "%s", account);
 	account[0] = '\0';
-	take_account();
+	walk_account();
 	TEST_ASSERT(strstr(account, "zone dmamap") != NULL, "%s", account);
 	TEST_ASSERT_EQUAL(total, 9 * KB4, "%" PRIu64, total);
 	TEST_ASSERT_SUCCESS(dmamap_zone_free(z[1]), "free");
-	take_account();
+	walk_account();
 	TEST_ASSERT(!has(name, "rings nic0 2 4096 0 12288"), "%s", account);
 	TEST_ASSERT_EQUAL(total, 6 * KB4, "%" PRIu64, total);
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d), "detach");
 	return TEST_SUCCESS;
 }
 
-/** "name zone container kind page node len" for what is foreign. */
+/** Whether foreign memory is reported as "name zone container kind page node len". */
 static bool
 has_foreign(const char *what, uint64_t len)
 {
@@ -104,15 +105,16 @@ foreign_memory_is_counted_by_its_use(void)
 	struct dmamap_registration *reg;
 	rte_iova_t iova;
 
+	TEST_ASSERT_SUCCESS(dmamap_registration_cache(c, DMAMAP_CACHE_PROMISED, MB2), "cache");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, 2 * KB4, DMAMAP_RW, &iova), "map");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_ALIAS, &iova), "alias");
 	TEST_ASSERT_SUCCESS(
 		dmamap_register(c, buf + MB2 + 100, KB4, DMAMAP_RW, &iova, &reg), "register");
-	take_account();
+	walk_account();
 	TEST_ASSERT(has_foreign("mapped", 2 * KB4), "%s", account);
 	TEST_ASSERT(has_foreign("registered", 2 * KB4), "%s", account);
 	dmamap_deregister(reg);
-	take_account();
+	walk_account();
 	TEST_ASSERT(has_foreign("idle", 2 * KB4), "%s", account);
 	TEST_ASSERT_EQUAL(total, 4 * KB4, "%" PRIu64, total);
 	return TEST_SUCCESS;
@@ -126,16 +128,16 @@ a_merge_loses_no_byte(void)
 	struct dmamap_zone *z[2];
 	rte_iova_t iova;
 
-	/* Not at the same IOVA. */
+	/* At another IOVA than the first. */
 	TEST_ASSERT_SUCCESS(machine_make_container(DMAMAP_SHARE), "container");
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(other, &conf, &z[0]), "zone");
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, 3 * KB4, 0, DMAMAP_ANYWHERE, &iova), "take");
+	TEST_ASSERT_SUCCESS(dmamap_iova_reserve(c, 3 * KB4, 0, DMAMAP_ANYWHERE, &iova), "reserve");
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &conf, &z[1]), "zone");
-	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova, 3 * KB4), "give");
-	take_account();
+	TEST_ASSERT_SUCCESS(dmamap_iova_release(c, iova, 3 * KB4), "release");
+	walk_account();
 	TEST_ASSERT_EQUAL(total, 6 * KB4, "%" PRIu64, total);
 	TEST_ASSERT_SUCCESS(dmamap_container_merge(c, other), "merge");
-	take_account();
+	walk_account();
 	TEST_ASSERT_EQUAL(total, 6 * KB4, "%" PRIu64, total);
 	TEST_ASSERT_NULL(strstr(account, dmamap_container_name(other)), "%s", account);
 	TEST_ASSERT_SUCCESS(dmamap_container_destroy(other), "destroy");

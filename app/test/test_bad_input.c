@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is each mistake that can be made without a device refused with one clear line, and is nothing
- * left of it?
+ * Tests of refusals that need no device: each mistake returns its errno, logs one line and leaves
+ * nothing behind.
  */
 
 #include <errno.h>
@@ -20,13 +20,13 @@
 
 #define PAGE 4096
 #define MAPPED UINT64_C(0x10000000) /* the fixture's mapping of four pages */
-#define TAKEN UINT64_C(0x20000000) /* and its taken range of as many */
+#define TAKEN UINT64_C(0x20000000) /* the fixture's reservation of four pages */
 #define N_PAGES 4
 #define LEN (N_PAGES * PAGE)
 
 static struct dmamap_container *container;
 static struct dmamap_zone *zone;
-static uint8_t *memory; /* twice LEN: the first half is mapped */
+static uint8_t *memory; /* twice LEN, of which the first half is mapped */
 
 bool
 is_refused(struct dmamap_container *c, const struct wrong_call *wrong)
@@ -58,7 +58,7 @@ is_refused(struct dmamap_container *c, const struct wrong_call *wrong)
 			printf("  %s: does not say \"%s\"\n", wrong->name, wrong->says[i]);
 			right = false;
 		}
-	after.map_calls = before.map_calls; /* a call that was made and undone may be counted */
+	after.map_calls = before.map_calls; /* calls that were made and undone may be counted */
 	after.unmap_calls = before.unmap_calls;
 	if (memcmp(&before, &after, sizeof(before)) != 0) {
 		printf("  %s: the container is not as it was\n", wrong->name);
@@ -81,7 +81,7 @@ setup(void)
 	if (memory == MAP_FAILED || dmamap_container_create(&conf, &container) != 0)
 		return TEST_FAILED;
 	if (dmamap_map(container, memory, LEN, DMAMAP_RW | DMAMAP_FIXED, &iova) != 0 ||
-		dmamap_iova_take(container, LEN, 0, at, &iova) != 0 ||
+		dmamap_iova_reserve(container, LEN, 0, at, &iova) != 0 ||
 		dmamap_zone_alloc(container, &zone_conf, &zone) != 0)
 		return TEST_FAILED;
 	return 0;
@@ -152,7 +152,7 @@ map_inside(struct dmamap_container *c)
 }
 
 static int
-map_half_into_taken(struct dmamap_container *c)
+map_partly_into_reserved(struct dmamap_container *c)
 {
 	return map_fixed(c, 0, 2 * PAGE, TAKEN - PAGE);
 }
@@ -242,32 +242,32 @@ unmap_around_the_end(struct dmamap_container *c)
 }
 
 static int
-give_half(struct dmamap_container *c)
+release_half(struct dmamap_container *c)
 {
-	return dmamap_iova_give(c, TAKEN, LEN / 2);
+	return dmamap_iova_release(c, TAKEN, LEN / 2);
 }
 
 static int
-give_what_was_not_taken(struct dmamap_container *c)
+release_what_was_not_reserved(struct dmamap_container *c)
 {
-	return dmamap_iova_give(c, 0x40000000, PAGE);
+	return dmamap_iova_release(c, 0x40000000, PAGE);
 }
 
 static int
-take_without_length(struct dmamap_container *c)
+reserve_without_length(struct dmamap_container *c)
 {
 	rte_iova_t iova;
 
-	return dmamap_iova_take(c, 0, 0, DMAMAP_ANYWHERE, &iova);
+	return dmamap_iova_reserve(c, 0, 0, DMAMAP_ANYWHERE, &iova);
 }
 
 static int
-take_where_nothing_is_free(struct dmamap_container *c)
+reserve_where_nothing_is_free(struct dmamap_container *c)
 {
 	const struct dmamap_range there = {MAPPED, MAPPED + LEN - 1};
 	rte_iova_t iova;
 
-	return dmamap_iova_take(c, PAGE, 0, there, &iova);
+	return dmamap_iova_reserve(c, PAGE, 0, there, &iova);
 }
 
 static int
@@ -296,10 +296,10 @@ addresses_and_ranges(void)
 			{"[0x10003000, 0x10004fff]", "[0x10000000, 0x10003fff]"}},
 		{"inside", map_inside, -EEXIST,
 			{"[0x10001000, 0x10001fff]", "[0x10000000, 0x10003fff]"}},
-		{"half into a taken range", map_half_into_taken, -EEXIST,
-			{"[0x1ffff000, 0x20000fff]", "[0x20000000, 0x20003fff]", "taken"}},
+		{"partly into a reservation", map_partly_into_reserved, -EEXIST,
+			{"[0x1ffff000, 0x20000fff]", "[0x20000000, 0x20003fff]", "reservation"}},
 		{"memory twice", map_memory_twice, -EEXIST, {"IOVA 0x10000000", "DMAMAP_ALIAS"}},
-		{"take where nothing is free", take_where_nothing_is_free, -ENOSPC,
+		{"reserve where nothing is free", reserve_where_nothing_is_free, -ENOSPC,
 			{"[0x10000000, 0x10003fff]"}},
 	};
 	bool right = true;
@@ -320,8 +320,8 @@ lengths_and_flags(void)
 		{"unaligned IOVA", map_at_an_unaligned_iova, -EINVAL, {"0x30000800", "0x1000"}},
 		{"no access", map_without_access, -EINVAL, {"0x8", "DMAMAP_READ", "DMAMAP_WRITE"}},
 		{"unknown flags", map_with_unknown_flags, -EINVAL, {"0x80000003"}},
-		{"take without length", take_without_length, -EINVAL, {"4096"}},
-		{"a name that is taken", make_a_namesake, -EEXIST, {"bad", "taken"}},
+		{"reserve without length", reserve_without_length, -EINVAL, {"4096"}},
+		{"a name that is in use", make_a_namesake, -EEXIST, {"bad", "in use"}},
 	};
 	bool right = true;
 	unsigned int i;
@@ -343,8 +343,9 @@ halves_are_not_unmapped(void)
 		{"nothing there", unmap_nothing_there, -ENOENT, {"0x40000000"}},
 		{"around the end", unmap_around_the_end, -EINVAL, {"wraps"}},
 		{"a zone", unmap_a_zone, -EINVAL, {"rings", "dmamap_zone_free"}},
-		{"give half", give_half, -EINVAL, {"[0x20000000, 0x20003fff]"}},
-		{"give what was not taken", give_what_was_not_taken, -ENOENT, {"0x40000000"}},
+		{"release half", release_half, -EINVAL, {"[0x20000000, 0x20003fff]"}},
+		{"release what was not reserved", release_what_was_not_reserved, -ENOENT,
+			{"0x40000000"}},
 	};
 	bool right = true;
 	unsigned int i;
@@ -358,7 +359,7 @@ halves_are_not_unmapped(void)
 	return TEST_SUCCESS;
 }
 
-/** A tebibyte is more than any machine that runs this has reserved. */
+/** A tebibyte is more than the hugepages of any machine that runs this test. */
 static int
 zone_of_a_tebibyte(struct dmamap_container *c)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is each mistake that takes a real device refused with one clear line, and is nothing left of it?
- * What a machine cannot provoke is skipped there: the profiles shared-group and noiommu have what
- * the default one lacks.
+ * Tests of refusals that need a real device: each mistake returns its errno, logs one line and
+ * leaves nothing behind.
+ * Cases that a machine cannot provoke are skipped there. The profiles shared-group and noiommu
+ * have what the default one lacks.
  */
 
 #include <dirent.h>
@@ -33,19 +34,20 @@
 #define HUGEPAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 
 static struct dmamap_container *container;
-static struct dmamap_device *device; /* what a test attached; detached by teardown */
+static struct dmamap_device *device; /* device that a case attached; detached by teardown */
 static struct edu_raw edu;
 static uint8_t *memory;
-static char bdf[32]; /* whom a case is about */
-static char spoiler[32]; /* a device in its group that the host holds */
+static char bdf[32]; /* device of the running case */
+static char spoiler[32]; /* a device in its group that a host driver holds */
+
+static const struct dmamap_container_conf container_conf = {
+	.name = "bad", .backend = DMAMAP_BACKEND_TYPE1};
 
 static int
 setup(void)
 {
-	const struct dmamap_container_conf conf = {.name = "bad", .backend = DMAMAP_BACKEND_TYPE1};
-
 	memory = mmap(NULL, HUGEPAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED || dmamap_container_create(&conf, &container) != 0)
+	if (memory == MAP_FAILED || dmamap_container_create(&container_conf, &container) != 0)
 		return TEST_FAILED;
 	return 0;
 }
@@ -62,7 +64,7 @@ teardown(void)
 	container = NULL;
 	if (memory != MAP_FAILED)
 		munmap(memory, HUGEPAGE);
-	rooms_free();
+	areas_free();
 }
 
 static int
@@ -94,7 +96,10 @@ expect_refused(const struct wrong_call *wrong)
 	return is_refused(container, wrong) ? TEST_SUCCESS : TEST_FAILED;
 }
 
-/** Find a PCI device in an IOMMU group whose driver pleases; its address goes to bdf. */
+/**
+ * Find a PCI device in an IOMMU group whose driver satisfies the predicate; its address goes to
+ * bdf.
+ */
 static bool
 find_device(bool (*pleases)(const char *driver))
 {
@@ -151,13 +156,13 @@ static int
 no_address(void)
 {
 	static const char *const names[] = {
-		"", "eth0", "0000:01:00.0 token=1", "0000:01:00.0 vf_token=1"};
+		"", "../eth0", "0000:01:00.0 token=1", "0000:01:00.0 vf_token=1"};
 	struct wrong_call wrong = {"no address", attach, -EINVAL, {NULL}};
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(names); i++) {
 		snprintf(bdf, sizeof(bdf), "%s", names[i]);
-		wrong.says[0] = i > 1 ? "token" : "no PCI address";
+		wrong.says[0] = i > 1 ? "token" : "not a device name";
 		if (!is_refused(container, &wrong))
 			return TEST_FAILED;
 	}
@@ -194,7 +199,7 @@ held_by_no_driver(void)
 	return expect_refused(&wrong);
 }
 
-/** Find a member of bdf's group that the host holds. @return false: none. */
+/** Find a member of bdf's group that a host driver holds. @return false: none. */
 static bool
 find_spoiler(void)
 {
@@ -300,7 +305,7 @@ no_iommu(void)
 		closedir(dir);
 	if (n > 2)
 		return test_skip("this machine has an IOMMU (profile noiommu has none)");
-	snprintf(bdf, sizeof(bdf), "0000:00:00.0"); /* the host bridge: on every PC */
+	snprintf(bdf, sizeof(bdf), "0000:00:00.0"); /* the host bridge, which every PC has */
 	return expect_refused(&wrong);
 }
 
@@ -314,7 +319,7 @@ map_there(struct dmamap_container *c)
 	return dmamap_map(c, memory, PAGE, DMAMAP_RW | DMAMAP_FIXED, &iova);
 }
 
-/** A device that is attached: its group owns the range. None yet: the machine does. */
+/** An attached device: its group owns the range. Without a device, the machine does. */
 static int
 in_a_reserved_range(void)
 {
@@ -396,8 +401,9 @@ in_use(void)
 	return TEST_SUCCESS;
 }
 
-/** Run a part of a test in a process of its own, so that what it gives up is not lost to the
- * others. */
+/**
+ * Run a part of a test in a child, so that dropped privileges and limits do not affect other cases.
+ */
 static int
 in_a_child(int (*run)(void))
 {
@@ -407,7 +413,10 @@ in_a_child(int (*run)(void))
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0) {
-		status = run();
+		/* The parent's container does not work in this process. */
+		dmamap_container_destroy(container);
+		status = dmamap_container_create(&container_conf, &container) == 0 ? run()
+										   : TEST_FAILED;
 		fflush(NULL);
 		_exit(status == TEST_SUCCESS ? 0 : 1);
 	}
@@ -447,7 +456,7 @@ zone_of_2_mib(struct dmamap_container *c)
 	return dmamap_zone_alloc(c, &conf, &z);
 }
 
-/** 1 MiB may be locked; hugepages are charged as others are. */
+/** 1 MiB may be locked; hugepages are charged like other pages. */
 static int
 with_a_low_limit(void)
 {
@@ -466,7 +475,7 @@ with_a_low_limit(void)
 	TEST_ASSERT(right, "see above");
 	TEST_ASSERT_SUCCESS(
 		dmamap_map(container, memory, 1 << 19, DMAMAP_RW, &iova), "what is allowed");
-	/* Mapped, it counts. */
+	/* Once mapped, it is charged. */
 	TEST_ASSERT_EQUAL(
 		dmamap_map(container, memory + (1 << 19), (1 << 19) + PAGE, DMAMAP_RW, &iova),
 		-ENOMEM, "a page more than is allowed");
@@ -483,7 +492,7 @@ memlock_too_low(void)
 	return in_a_child(with_a_low_limit);
 }
 
-/** The maps before the first device are charged when it comes. */
+/** Maps from before the first device are charged when it is attached. */
 static int
 with_a_low_limit_at_attach(void)
 {
@@ -540,20 +549,22 @@ no_hugepages(void)
 	return TEST_SUCCESS;
 }
 
-/** Killed while its device writes: its pages, group and IOVAs are free, and a new start is like the
- * first. */
+/**
+ * Kill a process while its device writes. Its pages, group and IOVAs are free afterwards, and a new
+ * start behaves like the first.
+ */
 static int
 killed_in_mid_traffic(void)
 {
 	const long before = read_count(HUGEPAGES "free_hugepages");
 	rte_iova_t iova = 0x4000000;
-	struct room *r;
+	struct area *r;
 	unsigned int i;
 	pid_t pid;
 
 	if (edu_raw_name(0) == NULL)
 		return test_skip("no edu device (1234:11e8) is bound to vfio-pci");
-	r = room_make(2 * PAGE);
+	r = area_make(2 * PAGE);
 	TEST_ASSERT_NOT_NULL(r, "no memory");
 	TEST_ASSERT_SUCCESS(
 		dmamap_map(container, r->va, r->len, DMAMAP_RW | DMAMAP_FIXED, &iova), "map");
@@ -566,11 +577,11 @@ killed_in_mid_traffic(void)
 		TEST_ASSERT_EQUAL(
 			read_count(HUGEPAGES "free_hugepages"), before, "hugepages are lost");
 		TEST_ASSERT_SUCCESS(edu_raw_open(&edu, container, 0), "new start %u", i);
-		TEST_ASSERT(rooms_right(), "the killed process's transfer arrived here");
+		TEST_ASSERT(areas_match(), "the killed process's transfer arrived here");
 		TEST_ASSERT_SUCCESS(edu_raw_read(&edu, iova, 0, 64), "read");
 		TEST_ASSERT_SUCCESS(edu_raw_write(&edu, iova + PAGE + 64 * i, 0, 64), "write");
-		room_expect(r, PAGE + 64 * i, r->va, 64);
-		TEST_ASSERT(rooms_right(), "after new start %u", i);
+		area_expect(r, PAGE + 64 * i, r->va, 64);
+		TEST_ASSERT(areas_match(), "after new start %u", i);
 		TEST_ASSERT_SUCCESS(edu_raw_close(&edu), "detach");
 	}
 	return TEST_SUCCESS;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does the vfio_pci bus understand operator, kernel and data sheet? All that needs no device.
+ * Tests of the vfio_pci bus that need no device: arguments, scan, hotplug, BAR layouts, ids.
  */
 
 #include <errno.h>
@@ -22,12 +22,14 @@
 #include "test.h"
 #include "vfio_pci_private.h"
 
-/* A folder in the place of /sys/bus/pci/devices, with these devices in it. */
+/* A folder in place of /sys, with these devices in it. */
 #define DEV_A "0000:aa:00.0"
 #define DEV_B "0000:bb:00.1"
 #define DEV_ABSENT "0000:cc:00.0"
+#define DEVICES "/bus/pci/devices"
 
 static char sysfs[] = "/tmp/gantry-test-sysfs-XXXXXX";
+static const char *const folders[] = {"", "/bus", "/bus/pci", DEVICES};
 static const char *real_sysfs;
 static unsigned int n_probes;
 static int probe_result;
@@ -38,7 +40,7 @@ write_file(const char *dev, const char *file, const char *text)
 	char path[PATH_MAX];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/%s/%s", sysfs, dev, file);
+	snprintf(path, sizeof(path), "%s" DEVICES "/%s/%s", sysfs, dev, file);
 	f = fopen(path, "w");
 	if (f != NULL) {
 		fputs(text, f);
@@ -51,7 +53,7 @@ make_device(const char *dev, const char *vendor, const char *device, const char 
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "%s/%s", sysfs, dev);
+	snprintf(path, sizeof(path), "%s" DEVICES "/%s", sysfs, dev);
 	mkdir(path, 0755);
 	write_file(dev, "vendor", vendor);
 	write_file(dev, "device", device);
@@ -70,7 +72,7 @@ remove_device(const char *dev)
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(files); i++) {
-		snprintf(path, sizeof(path), "%s/%s/%s", sysfs, dev, files[i]);
+		snprintf(path, sizeof(path), "%s" DEVICES "/%s/%s", sysfs, dev, files[i]);
 		remove(path);
 	}
 }
@@ -78,13 +80,20 @@ remove_device(const char *dev)
 static int
 setup(void)
 {
+	char path[PATH_MAX];
+	unsigned int i;
+
 	strcpy(sysfs + strlen(sysfs) - 6, "XXXXXX");
 	if (mkdtemp(sysfs) == NULL)
 		return test_skip("no temporary folder can be made: %s", strerror(errno));
+	for (i = 1; i < RTE_DIM(folders); i++) {
+		snprintf(path, sizeof(path), "%s%s", sysfs, folders[i]);
+		mkdir(path, 0755);
+	}
 	make_device(DEV_A, "0x8086\n", "0x10d3\n", "1\n");
 	make_device(DEV_B, "0x1234\n", "0xdead\n", "-1\n");
-	real_sysfs = vfio_pci_sysfs;
-	vfio_pci_sysfs = sysfs;
+	real_sysfs = vfio_pci_sysfs.sysfs;
+	vfio_pci_sysfs.sysfs = sysfs;
 	n_probes = 0;
 	probe_result = 0;
 	return TEST_SUCCESS;
@@ -95,15 +104,20 @@ teardown(void)
 {
 	struct vfio_pci_device *dev, *tmp;
 	struct rte_devargs *da;
+	char path[PATH_MAX];
+	unsigned int i;
 
-	RTE_TAILQ_FOREACH_SAFE(dev, &vfio_pci_bus.devices, next, tmp)
-		vfio_pci_forget(dev);
+	RTE_TAILQ_FOREACH_SAFE(dev, &vfio_pci_devices, next, tmp)
+		vfio_pci_device_remove(dev);
 	while ((da = rte_devargs_next("vfio_pci", NULL)) != NULL)
 		rte_devargs_remove(da);
-	vfio_pci_sysfs = real_sysfs;
+	vfio_pci_sysfs.sysfs = real_sysfs;
 	remove_device(DEV_A);
 	remove_device(DEV_B);
-	rmdir(sysfs);
+	for (i = RTE_DIM(folders); i-- > 0;) {
+		snprintf(path, sizeof(path), "%s%s", sysfs, folders[i]);
+		rmdir(path);
+	}
 }
 
 static struct vfio_pci_device *
@@ -111,7 +125,7 @@ on_bus(const char *name)
 {
 	struct vfio_pci_device *dev;
 
-	TAILQ_FOREACH(dev, &vfio_pci_bus.devices, next)
+	TAILQ_FOREACH(dev, &vfio_pci_devices, next)
 		if (strcmp(dev->device.name, name) == 0)
 			return dev;
 	return NULL;
@@ -141,7 +155,7 @@ count_lines(const char *text, const char *what)
 	return n;
 }
 
-/* A driver for DEV_A, which no container can attach; so nothing gets as far as its probe(). */
+/* A driver for DEV_A. No container can attach it, so its probe() is never called. */
 static int
 fake_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
 {
@@ -218,26 +232,26 @@ wrong_params_are_refused_with_one_line(void)
 		const char *args;
 		const char *line;
 	} cases[] = {
-		{"container=", "container= makes no sense"},
-		{"container", "container= makes no sense"},
+		{"container=", "invalid argument container=: expected "},
+		{"container", "invalid argument container=: expected "},
 		{"container=1234567890123456789012345678901234567890123456789012345678901234",
-			"it takes a name of 1 to 63 characters"},
-		{"isolate=2", "isolate=2 makes no sense; it takes 0 or 1"},
-		{"isolate=", "isolate= makes no sense"},
-		{"isolate=01", "isolate=01 makes no sense"},
-		{"eal_memory=yes", "eal_memory=yes makes no sense; it takes 0 or 1"},
-		{"backend=model", "it takes auto, type1, iommufd or noiommu"},
-		{"backend=TYPE1", "backend=TYPE1 makes no sense"},
-		{"vf_token=1234", "it takes a UUID"},
-		{"vf_token=5a000000-1111-2222-3333-4444444444fg", "it takes a UUID"},
+			"expected a name of 1 to 63 characters"},
+		{"isolate=2", "invalid argument isolate=2: expected 0 or 1"},
+		{"isolate=", "invalid argument isolate=: expected "},
+		{"isolate=01", "invalid argument isolate=01: expected "},
+		{"eal_memory=yes", "invalid argument eal_memory=yes: expected 0 or 1"},
+		{"backend=model", "expected auto, type1, iommufd or noiommu"},
+		{"backend=TYPE1", "invalid argument backend=TYPE1: expected "},
+		{"vf_token=1234", "expected a UUID"},
+		{"vf_token=5a000000-1111-2222-3333-4444444444fg", "expected a UUID"},
 		{"driver=", "the name of a driver"},
-		{"contaner=a", "knows the argument \"contaner\""},
-		{"addr=" DEV_A, "knows the argument \"addr\""},
+		{"contaner=a", "unknown argument \"contaner\""},
+		{"addr=" DEV_A, "unknown argument \"addr\""},
 		{"isolate=1,isolate=1", "\"isolate\" is given twice"},
 		{"speed=1,speed=2", "\"speed\" is given twice"},
 		{"a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a",
-			"no list of key=value"},
-		{"container=a=b", "knows the argument \"a\""},
+			"are not of the form key=value"},
+		{"container=a=b", "unknown argument \"a\""},
 	};
 	const struct vfio_pci_params untouched = {.container = "before"};
 	struct vfio_pci_params got;
@@ -269,7 +283,7 @@ both_syntaxes_mean_the_same(void)
 {
 	static const struct {
 		const char *text;
-		int rc; /* of rte_devargs_parse(): 0 or not */
+		int rc; /* result of rte_devargs_parse(): 0 or not 0 */
 	} cases[] = {
 		{"vfio_pci:" DEV_A ",container=a,isolate=1", 0},
 		{"vfio_pci:aa:00.0,container=a,isolate=1", 0},
@@ -504,16 +518,16 @@ only_named_devices_are_scanned(void)
 {
 	struct vfio_pci_device *dev;
 
-	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "a scan without devargs");
-	TEST_ASSERT(TAILQ_EMPTY(&vfio_pci_bus.devices), "a device that nobody named is on the bus");
+	TEST_ASSERT_SUCCESS(vfio_pci_scan(&vfio_pci_bus.bus), "a scan without devargs");
+	TEST_ASSERT(TAILQ_EMPTY(&vfio_pci_devices), "a device that nobody named is on the bus");
 	TEST_ASSERT_EQUAL(
 		vfio_pci_bus.bus.get_iommu_class(), RTE_IOVA_DC, "an empty bus wants something");
 
 	TEST_ASSERT_SUCCESS(rte_devargs_add(RTE_DEVTYPE_ALLOWED, "vfio_pci:" DEV_B), "devargs");
 	TEST_ASSERT_SUCCESS(
 		rte_devargs_add(RTE_DEVTYPE_ALLOWED, "vfio_pci:aa:00.0,container=a"), "devargs");
-	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "scan");
-	dev = TAILQ_FIRST(&vfio_pci_bus.devices);
+	TEST_ASSERT_SUCCESS(vfio_pci_scan(&vfio_pci_bus.bus), "scan");
+	dev = TAILQ_FIRST(&vfio_pci_devices);
 	TEST_ASSERT(
 		dev != NULL && strcmp(dev->name, DEV_A) == 0, "the lowest address is not first");
 	TEST_ASSERT(dev->id.vendor_id == 0x8086 && dev->id.device_id == 0x10d3 &&
@@ -531,11 +545,11 @@ only_named_devices_are_scanned(void)
 	TEST_ASSERT_NULL(TAILQ_NEXT(dev, next), "a third is on the bus");
 	TEST_ASSERT_EQUAL(vfio_pci_bus.bus.get_iommu_class(), RTE_IOVA_VA, "IOVA mode");
 
-	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "second scan");
-	TEST_ASSERT_NULL(TAILQ_NEXT(TAILQ_NEXT(TAILQ_FIRST(&vfio_pci_bus.devices), next), next),
+	TEST_ASSERT_SUCCESS(vfio_pci_scan(&vfio_pci_bus.bus), "second scan");
+	TEST_ASSERT_NULL(TAILQ_NEXT(TAILQ_NEXT(TAILQ_FIRST(&vfio_pci_devices), next), next),
 		"a second scan adds devices");
 	remove_device(DEV_B);
-	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "third scan");
+	TEST_ASSERT_SUCCESS(vfio_pci_scan(&vfio_pci_bus.bus), "third scan");
 	TEST_ASSERT_NULL(on_bus(DEV_B), "a device that is gone is still on the bus");
 	TEST_ASSERT_NOT_NULL(on_bus(DEV_A), "one that is there is not");
 	return TEST_SUCCESS;
@@ -549,11 +563,11 @@ an_absent_device_has_one_line(void)
 	TEST_ASSERT_SUCCESS(
 		rte_devargs_add(RTE_DEVTYPE_ALLOWED, "vfio_pci:" DEV_ABSENT), "devargs");
 	test_log_begin();
-	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "scan");
-	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "second scan");
+	TEST_ASSERT_SUCCESS(vfio_pci_scan(&vfio_pci_bus.bus), "scan");
+	TEST_ASSERT_SUCCESS(vfio_pci_scan(&vfio_pci_bus.bus), "second scan");
 	log = test_log_end();
 	TEST_ASSERT_EQUAL(count_lines(log, DEV_ABSENT ": no such device"), 1u, "it logs: %s", log);
-	TEST_ASSERT(TAILQ_EMPTY(&vfio_pci_bus.devices), "it is on the bus");
+	TEST_ASSERT(TAILQ_EMPTY(&vfio_pci_devices), "it is on the bus");
 	return TEST_SUCCESS;
 }
 
@@ -576,7 +590,7 @@ devices_are_found_and_filtered(void)
 
 	rte_devargs_add(RTE_DEVTYPE_ALLOWED, "vfio_pci:" DEV_A);
 	rte_devargs_add(RTE_DEVTYPE_ALLOWED, "vfio_pci:" DEV_B);
-	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "scan");
+	TEST_ASSERT_SUCCESS(vfio_pci_scan(&vfio_pci_bus.bus), "scan");
 	for (i = 0; i < RTE_DIM(cases); i++) {
 		n = 0;
 		RTE_DEV_FOREACH(dev, cases[i].filter, &it)
@@ -589,7 +603,7 @@ devices_are_found_and_filtered(void)
 	TEST_ASSERT_SUCCESS(rte_dev_iterator_init(&it, "bus=vfio_pci,addr=" DEV_A), "init");
 	TEST_ASSERT_NULL(vfio_pci_bus.bus.dev_iterate(NULL, "size=1", &it),
 		"a wrong filter finds something");
-	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "makes no sense"), "no line");
+	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "invalid filter"), "no line");
 	TEST_ASSERT_EQUAL(rte_errno, EINVAL, "rte_errno is %d", rte_errno);
 	return TEST_SUCCESS;
 }
@@ -601,14 +615,14 @@ hotplug_refuses_and_leaves_nothing(void)
 		const char *devargs;
 		int rc;
 		const char *line;
-		bool stays; /* an unprobed device stays on the bus, as DPDK has it */
+		bool stays; /* an unprobed device stays on the bus, as in DPDK */
 	} cases[] = {
 		{"vfio_pci:" DEV_ABSENT, -ENODEV, "no such device", false},
 		{"vfio_pci:" DEV_B, -ENOTSUP, "no driver for 1234:dead", true},
 		{"vfio_pci:" DEV_A ",driver=other", -ENOTSUP, "no driver other for 8086:10d3",
 			true},
-		{"vfio_pci:" DEV_A ",colour=red", -EINVAL, "knows the argument \"colour\"", true},
-		{"vfio_pci:" DEV_A ",isolate=yes", -EINVAL, "it takes 0 or 1", true},
+		{"vfio_pci:" DEV_A ",colour=red", -EINVAL, "unknown argument \"colour\"", true},
+		{"vfio_pci:" DEV_A ",isolate=yes", -EINVAL, "expected 0 or 1", true},
 	};
 	const char *log;
 	unsigned int i;
@@ -625,8 +639,8 @@ hotplug_refuses_and_leaves_nothing(void)
 		TEST_ASSERT_EQUAL(count_devargs("vfio_pci"), cases[i].stays ? 1u : 0u,
 			"%s leaves %u devargs", cases[i].devargs, count_devargs("vfio_pci"));
 		if (cases[i].stays)
-			vfio_pci_forget(TAILQ_FIRST(&vfio_pci_bus.devices));
-		TEST_ASSERT(TAILQ_EMPTY(&vfio_pci_bus.devices), "a device is left");
+			vfio_pci_device_remove(TAILQ_FIRST(&vfio_pci_devices));
+		TEST_ASSERT(TAILQ_EMPTY(&vfio_pci_devices), "a device is left");
 	}
 	vfio_pci_unregister(&fake_driver);
 	TEST_ASSERT_EQUAL(n_probes, 0u, "the driver was asked");
@@ -637,7 +651,7 @@ static int
 naming_a_device_again_replaces_its_arguments(void)
 {
 	rte_devargs_add(RTE_DEVTYPE_ALLOWED, "vfio_pci:" DEV_B ",container=a");
-	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "scan");
+	TEST_ASSERT_SUCCESS(vfio_pci_scan(&vfio_pci_bus.bus), "scan");
 	test_log_begin();
 	TEST_ASSERT_EQUAL(rte_dev_probe("vfio_pci:" DEV_B ",container=b"), -ENOTSUP, "no driver");
 	TEST_ASSERT_EQUAL(count_devargs("vfio_pci"), 1u, "%u devargs", count_devargs("vfio_pci"));
@@ -651,7 +665,7 @@ naming_a_device_again_replaces_its_arguments(void)
 	return TEST_SUCCESS;
 }
 
-/* What the vfio_pci bus does to DPDK's own pci bus is seen on one that takes its place. */
+/* What the vfio_pci bus does to DPDK's own pci bus is observed on a replacement for it. */
 static struct rte_device pci_device = {.name = DEV_A};
 
 static int
@@ -691,7 +705,7 @@ pci_bus_cases(void)
 	const char *log;
 	int rc;
 
-	/* Which bus a name belongs to does not depend on who was registered first. */
+	/* The bus of a name does not depend on the order of registration. */
 	TEST_ASSERT_SUCCESS(rte_devargs_parse(&da, "vfio_pci:" DEV_A), "parse");
 	TEST_ASSERT(da.bus == &vfio_pci_bus.bus, "the name is another bus's");
 	rte_devargs_reset(&da);
@@ -699,37 +713,37 @@ pci_bus_cases(void)
 	TEST_ASSERT(da.bus == &pci_bus, "a bare address is not the pci bus's");
 	rte_devargs_reset(&da);
 
-	/* A device that is named is blocked there while it is here. */
+	/* A named device is blocked on DPDK's pci bus as long as it is on ours. */
 	rte_devargs_add(RTE_DEVTYPE_ALLOWED, "vfio_pci:" DEV_A);
-	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "scan");
+	TEST_ASSERT_SUCCESS(vfio_pci_scan(&vfio_pci_bus.bus), "scan");
 	theirs = pci_device.devargs;
 	TEST_ASSERT(theirs != NULL && theirs->policy == RTE_DEV_BLOCKED, "it is not blocked");
 	TEST_ASSERT_EQUAL(
 		pci_bus.conf.scan_mode, RTE_BUS_SCAN_BLOCKLIST, "mode %d", pci_bus.conf.scan_mode);
 	TEST_ASSERT_EQUAL(count_devargs("pci"), 1u, "%u devargs", count_devargs("pci"));
-	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "scan");
+	TEST_ASSERT_SUCCESS(vfio_pci_scan(&vfio_pci_bus.bus), "scan");
 	TEST_ASSERT_EQUAL(count_devargs("pci"), 1u, "a second scan blocks again");
-	vfio_pci_forget(on_bus(DEV_A));
+	vfio_pci_device_remove(on_bus(DEV_A));
 	TEST_ASSERT_NULL(pci_device.devargs, "it is blocked still");
 	TEST_ASSERT_EQUAL(count_devargs("pci"), 0u, "devargs are left");
 
-	/* One that the operator blocked stays blocked. */
+	/* A device that the operator blocked stays blocked. */
 	rte_devargs_add(RTE_DEVTYPE_BLOCKED, "pci:" DEV_A);
 	rte_devargs_add(RTE_DEVTYPE_ALLOWED, "vfio_pci:" DEV_A);
-	TEST_ASSERT_SUCCESS(vfio_pci_scan(), "scan");
-	vfio_pci_forget(on_bus(DEV_A));
+	TEST_ASSERT_SUCCESS(vfio_pci_scan(&vfio_pci_bus.bus), "scan");
+	vfio_pci_device_remove(on_bus(DEV_A));
 	TEST_ASSERT_EQUAL(count_devargs("pci"), 1u, "the operator's block is gone");
 	pci_device.devargs = NULL;
 	rte_devargs_remove(rte_devargs_next("pci", NULL));
 
-	/* One that is named on both buses, or driven there, is refused here. */
+	/* A device that is named on both buses, or driven on the other, is refused on ours. */
 	rte_devargs_add(RTE_DEVTYPE_ALLOWED, "pci:" DEV_A);
 	test_log_begin();
 	rc = rte_dev_probe("vfio_pci:" DEV_A);
 	log = test_log_end();
 	TEST_ASSERT_EQUAL(rc, -EBUSY, "named on both: %d", rc);
 	TEST_ASSERT_NOT_NULL(strstr(log, "name it on one bus only"), "it logs %s", log);
-	vfio_pci_forget(on_bus(DEV_A));
+	vfio_pci_device_remove(on_bus(DEV_A));
 	TEST_ASSERT_EQUAL(count_devargs("pci"), 1u, "the operator's wish is gone");
 	rte_devargs_remove(rte_devargs_next("pci", NULL));
 	pci_device.driver = &driver;
@@ -753,8 +767,8 @@ the_pci_bus_keeps_its_hands_off(void)
 	rte_bus_register(&pci_bus);
 	pci_device.bus = &pci_bus;
 	rc = pci_bus_cases();
-	while (!TAILQ_EMPTY(&vfio_pci_bus.devices))
-		vfio_pci_forget(TAILQ_FIRST(&vfio_pci_bus.devices));
+	while (!TAILQ_EMPTY(&vfio_pci_devices))
+		vfio_pci_device_remove(TAILQ_FIRST(&vfio_pci_devices));
 	while ((da = rte_devargs_next("pci", NULL)) != NULL)
 		rte_devargs_remove(da);
 	pci_device.devargs = NULL;
@@ -765,11 +779,25 @@ the_pci_bus_keeps_its_hands_off(void)
 	return rc;
 }
 
+/* This log always changes errno. */
+static int
+a_log_line_does_not_change_the_error(void)
+{
+	int rc;
+
+	test_log_begin();
+	errno = EBUSY;
+	rc = VFIO_PCI_FAIL(errno, "in use: %s", strerror(errno));
+	TEST_ASSERT_EQUAL(rc, -EBUSY, "it became %d", rc);
+	TEST_ASSERT(test_logged("in use: Device or resource busy"), "message");
+	return TEST_SUCCESS;
+}
+
 static const struct test_case cases[] = {
 	{"arguments are read", params_are_read},
 	{"wrong arguments are refused with one line", wrong_params_are_refused_with_one_line},
 	{"both syntaxes mean the same", both_syntaxes_mean_the_same},
-	{"capabilities are found, circles left", capabilities_are_found_and_circles_left},
+	{"capabilities are found, loops end", capabilities_are_found_and_circles_left},
 	{"BARs are mapped around the MSI-X table", bars_are_mapped_around_the_msix_table},
 	{"ids match, with wildcards", ids_match_with_wildcards},
 	{"pmd info is one JSON string", pmd_info_is_one_json_string},
@@ -779,7 +807,8 @@ static const struct test_case cases[] = {
 	{"hotplug refuses and leaves nothing", hotplug_refuses_and_leaves_nothing},
 	{"naming a device again replaces its arguments",
 		naming_a_device_again_replaces_its_arguments},
-	{"DPDK's pci bus keeps its hands off", the_pci_bus_keeps_its_hands_off},
+	{"DPDK's pci bus does not probe our devices", the_pci_bus_keeps_its_hands_off},
+	{"a log line does not change the error", a_log_line_does_not_change_the_error},
 };
 
 REGISTER_TEST_SUITE(bus_suite) = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Do devices reach the EAL's memory, wherever it is and whenever it comes? On the software model,
- * with an EAL whose heap grows.
+ * Tests that devices reach the EAL's memory, including memory that is added later. On the mock
+ * kernel, with an EAL whose heap grows.
  */
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include <rte_memory.h>
 #include <rte_memzone.h>
 
-#include <dmamap_model.h>
+#include <vfio_mock.h>
 
 #include "test.h"
 #include "vfio_pci_private.h"
@@ -27,10 +27,10 @@
 #define MB2 ((size_t)2 << 20)
 #define NIC "nic"
 #define NIC2 "nic2"
-/* More than a heap has left, in whole pages and with the heap's own words. */
+/* More than the heap has left, in whole pages and including the heap's own headers. */
 #define GROWTH (4 * MB2 - 4096)
 
-static struct dmamap_model *machine;
+static struct vfio_mock *machine;
 static struct dmamap_container *box;
 static struct dmamap_device *nic;
 static struct vfio_pci_mem *mem;
@@ -39,20 +39,20 @@ static struct vfio_pci_mem *mem;
 static int
 make_machine(rte_iova_t last, unsigned int entry_limit)
 {
-	const struct dmamap_model_conf conf = {.entry_limit = entry_limit};
-	const struct dmamap_model_iommu_conf iommu = {.aperture = {0, last}};
-	struct dmamap_model_group_conf group = {0};
-	struct dmamap_container_conf cconf = {.name = "box", .backend = DMAMAP_BACKEND_MODEL};
+	const struct vfio_mock_conf conf = {.entry_limit = entry_limit};
+	const struct vfio_mock_iommu_conf iommu = {.aperture = {0, last}};
+	struct vfio_mock_group_conf group = {0};
+	struct dmamap_container_conf cconf = {.name = "box", .backend = DMAMAP_BACKEND_TYPE1};
 
-	if (dmamap_model_create(&conf, &machine) < 0)
+	if (vfio_mock_create(&conf, &machine) < 0)
 		return -1;
-	group.iommu = dmamap_model_add_iommu(machine, &iommu);
-	if (dmamap_model_add_device(
-		    machine, dmamap_model_add_group(machine, &group), NIC2, -1, "vfio-pci") < 0)
+	group.iommu = vfio_mock_add_iommu(machine, &iommu);
+	if (vfio_mock_add_device(
+		    machine, vfio_mock_add_group(machine, &group), NIC2, -1, "vfio-pci") < 0)
 		return -1;
-	cconf.model = machine;
-	if (dmamap_model_add_device(
-		    machine, dmamap_model_add_group(machine, &group), NIC, -1, "vfio-pci") < 0 ||
+	cconf.kernel = vfio_mock_kernel(machine);
+	if (vfio_mock_add_device(
+		    machine, vfio_mock_add_group(machine, &group), NIC, -1, "vfio-pci") < 0 ||
 		dmamap_container_create(&cconf, &box) < 0)
 		return -1;
 	return dmamap_container_attach(box, NIC, &nic);
@@ -68,7 +68,7 @@ drop_machine(void)
 	if (box != NULL)
 		dmamap_container_destroy(box);
 	if (machine != NULL)
-		dmamap_model_destroy(machine);
+		vfio_mock_destroy(machine);
 	mem = NULL;
 	nic = NULL;
 	box = NULL;
@@ -78,7 +78,7 @@ drop_machine(void)
 static int
 setup(void)
 {
-	/* Wide, since an EAL below a sanitizer has its memory high up. */
+	/* 48 bits or more, since an EAL under a sanitizer has its memory at high addresses. */
 	return make_machine((UINT64_C(1) << 48) - 1, 0);
 }
 
@@ -91,7 +91,7 @@ info(void)
 	return i;
 }
 
-/** Does the NIC reach it at its own address, both ways? */
+/** Whether the NIC reaches memory at IOVA = VA, for reads and writes. */
 static bool
 reaches(char *va, size_t len)
 {
@@ -99,9 +99,9 @@ reaches(char *va, size_t len)
 	char got[sizeof(sent)] = "";
 
 	memset(va, 0, len);
-	return dmamap_model_dma_write(machine, NIC, (uintptr_t)va, sent, sizeof(sent)) == 0 &&
+	return vfio_mock_dma_write(machine, NIC, (uintptr_t)va, sent, sizeof(sent)) == 0 &&
 		strcmp(va, sent) == 0 &&
-		dmamap_model_dma_read(
+		vfio_mock_dma_read(
 			machine, NIC, (uintptr_t)va + len - sizeof(got), got, sizeof(got)) == 0;
 }
 
@@ -118,7 +118,7 @@ compare_page(const struct rte_memseg_list *msl, const struct rte_memseg *ms, voi
 	return 0;
 }
 
-/** Bytes of the EAL's that are mapped where it expects them; 0: some are not. */
+/** Bytes of the EAL's memory, all mapped at IOVA = VA; 0: some are not. */
 static uint64_t
 all_mapped(void)
 {
@@ -137,7 +137,7 @@ heap_len(void)
 }
 
 static int
-what_is_there_is_mapped(void)
+existing_memory_is_mapped(void)
 {
 	const struct rte_memzone *zone;
 	char *small = rte_malloc(NULL, 64, 0);
@@ -157,14 +157,14 @@ what_is_there_is_mapped(void)
 	TEST_ASSERT(!vfio_pci_mem_has(mem, zone->addr, zone->iova, (size_t)1 << 40), "too long");
 	vfio_pci_mem_leave(mem);
 	mem = NULL;
-	TEST_ASSERT(info().n_mappings == 0 && info().taken_len == 0, "something was left");
+	TEST_ASSERT(info().n_mappings == 0 && info().reservation_len == 0, "something was left");
 	rte_memzone_free(zone);
 	rte_free(small);
 	return TEST_SUCCESS;
 }
 
 static int
-what_comes_later_is_one_mapping_and_stays(void)
+added_memory_is_one_mapping_and_stays(void)
 {
 	uint64_t n_before;
 	size_t grown;
@@ -194,7 +194,7 @@ what_comes_later_is_one_mapping_and_stays(void)
 }
 
 static int
-nobody_else_gets_the_eals_addresses(void)
+the_eals_addresses_are_reserved_for_it(void)
 {
 	const struct rte_memzone *zone = rte_memzone_reserve("bus_mem", 64, SOCKET_ID_ANY, 0);
 	const struct rte_memseg_list *msl;
@@ -206,17 +206,18 @@ nobody_else_gets_the_eals_addresses(void)
 	all = (struct dmamap_range){
 		(uintptr_t)msl->base_va, (uintptr_t)msl->base_va + msl->len - 1};
 	TEST_ASSERT_SUCCESS(vfio_pci_mem_join(box, NIC, &mem), "join");
-	TEST_ASSERT_EQUAL(dmamap_iova_take(box, 4096, 0, all, &iova), -ENOSPC,
+	TEST_ASSERT_EQUAL(dmamap_iova_reserve(box, 4096, 0, all, &iova), -ENOSPC,
 		"IOVA 0x%" PRIx64 " of the EAL's memory is given out", iova);
 	vfio_pci_mem_leave(mem);
 	mem = NULL;
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(box, 4096, 0, all, &iova), "not given back");
+	TEST_ASSERT_SUCCESS(dmamap_iova_reserve(box, 4096, 0, all, &iova), "not given back");
 
 	test_log_begin();
 	TEST_ASSERT_EQUAL(vfio_pci_mem_join(box, NIC, &mem), -EEXIST, "taken IOVAs do not matter");
-	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "where the EAL's memory belongs"), "no line");
+	TEST_ASSERT_NOT_NULL(
+		strstr(test_log_end(), "IOVAs of the EAL's memory are in use"), "no line");
 	TEST_ASSERT_EQUAL(info().n_mappings, 0u, "something was left");
-	TEST_ASSERT_SUCCESS(dmamap_iova_give(box, iova, 4096), "something else was given back");
+	TEST_ASSERT_SUCCESS(dmamap_iova_release(box, iova, 4096), "something else was given back");
 	TEST_ASSERT_SUCCESS(vfio_pci_mem_join(box, NIC, &mem), "nor do they when given back");
 	rte_memzone_free(zone);
 	return TEST_SUCCESS;
@@ -238,7 +239,7 @@ memory_beyond_the_aperture_is_refused_with_advice(void)
 	TEST_ASSERT_NOT_NULL(
 		strstr(log, "--base-virtaddr=0x40000000, or give eal_memory=0"), "%s", log);
 	TEST_ASSERT_NULL(strchr(strchr(log, '\n') + 1, '\n'), "more than a line: %s", log);
-	TEST_ASSERT(info().n_mappings == 0 && info().taken_len == 0, "something was left");
+	TEST_ASSERT(info().n_mappings == 0 && info().reservation_len == 0, "something was left");
 	rte_free(small);
 	return TEST_SUCCESS;
 }
@@ -291,18 +292,18 @@ growth_without_an_entry_left_is_vetoed(void)
 }
 
 static int
-what_the_kernel_refuses_is_not_forgotten(void)
+memory_that_the_kernel_refused_is_retried(void)
 {
 	const size_t more = heap_len() + GROWTH;
 	char *first, *second;
 	const char *log;
 
 	TEST_ASSERT_SUCCESS(vfio_pci_mem_join(box, NIC, &mem), "join");
-	dmamap_model_fail_all(machine, 1u << DMAMAP_MODEL_MAP, ENOMEM);
+	vfio_mock_fail_all(machine, 1u << VFIO_MOCK_MAP, ENOMEM);
 	test_log_begin();
 	first = rte_malloc(NULL, more, 0);
 	log = test_log_end();
-	/* The EAL asks nobody once it has the memory. */
+	/* The EAL does not ask for consent here: it has got the memory already. */
 	TEST_ASSERT_NOT_NULL(first, "no memory");
 	TEST_ASSERT_NOT_NULL(strstr(log, "devices cannot reach the EAL's new memory"), "%s", log);
 	TEST_ASSERT(!reaches(first, GROWTH), "what is not mapped is reached");
@@ -311,9 +312,10 @@ what_the_kernel_refuses_is_not_forgotten(void)
 	second = rte_malloc(NULL, more + heap_len(), 0);
 	log = test_log_end();
 	TEST_ASSERT_NULL(second, "more memory is had");
-	TEST_ASSERT_NOT_NULL(strstr(log, "no more memory before all that it has"), "%s", log);
+	TEST_ASSERT_NOT_NULL(
+		strstr(log, "no more memory: some of its memory is not mapped"), "%s", log);
 
-	dmamap_model_fail_all(machine, 1u << DMAMAP_MODEL_MAP, 0);
+	vfio_mock_fail_all(machine, 1u << VFIO_MOCK_MAP, 0);
 	second = rte_malloc(NULL, heap_len() + GROWTH, 0);
 	TEST_ASSERT_NOT_NULL(second, "no memory once the kernel maps again");
 	TEST_ASSERT(reaches(first, GROWTH) && reaches(second, GROWTH), "out of reach");
@@ -329,16 +331,16 @@ a_join_that_fails_leaves_nothing(void)
 	char *small = rte_malloc(NULL, 64, 0);
 
 	TEST_ASSERT_NOT_NULL(small, "no memory");
-	dmamap_model_fail(machine, 1u << DMAMAP_MODEL_MAP, 1, ENOMEM);
+	vfio_mock_fail(machine, 1u << VFIO_MOCK_MAP, 1, ENOMEM);
 	TEST_ASSERT_EQUAL(vfio_pci_mem_join(box, NIC, &mem), -ENOMEM, "join");
-	TEST_ASSERT(info().n_mappings == 0 && info().taken_len == 0, "something was left");
+	TEST_ASSERT(info().n_mappings == 0 && info().reservation_len == 0, "something was left");
 	TEST_ASSERT_SUCCESS(vfio_pci_mem_join(box, NIC, &mem), "it cannot be had again");
 	rte_free(small);
 	return TEST_SUCCESS;
 }
 
 static int
-memory_of_others_comes_and_goes(void)
+external_memory_is_mapped_and_unmapped(void)
 {
 	char *area = mmap(NULL, 3 * MB2, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -360,8 +362,7 @@ memory_of_others_comes_and_goes(void)
 	return TEST_SUCCESS;
 }
 
-/** Give a heap of others two megabytes from `va` on, which devices are to find at `iova`. @return
- * What was logged. */
+/** Add 2 MiB from `va` on to an external heap, with `iova` as their IOVA. @return the log */
 static const char *
 add_others(char *va, rte_iova_t iova)
 {
@@ -375,7 +376,7 @@ add_others(char *va, rte_iova_t iova)
 }
 
 static int
-memory_of_others_that_no_device_reaches_vetoes_nothing(void)
+external_memory_out_of_reach_vetoes_nothing(void)
 {
 	static const rte_iova_t near = UINT64_C(0x500000000000), far = UINT64_C(1) << 52;
 	char *area = mmap(NULL, 3 * MB2, PROT_READ | PROT_WRITE,
@@ -385,19 +386,19 @@ memory_of_others_that_no_device_reaches_vetoes_nothing(void)
 	const char *log;
 
 	TEST_ASSERT(area != MAP_FAILED, "no memory");
-	/* Once it is out of reach for ever, once only for now. */
+	/* Once permanently out of reach, once only for now. */
 	for (i = 0; i < 2; i++) {
 		TEST_ASSERT_SUCCESS(vfio_pci_mem_join(box, NIC, &mem), "join");
 		if (i == 1)
-			dmamap_model_fail(machine, 1u << DMAMAP_MODEL_MAP, 1, ENOMEM);
+			vfio_mock_fail(machine, 1u << VFIO_MOCK_MAP, 1, ENOMEM);
 		log = add_others(va, i == 0 ? far : near);
 		TEST_ASSERT_NOT_NULL(
 			strstr(log, "devices cannot reach the EAL's new memory"), "%s", log);
 		TEST_ASSERT_EQUAL(dmamap_va2iova(box, va), RTE_BAD_IOVA, "it is mapped");
 
-		/* When it is tried again, it is in vain once more. */
+		/* The retry fails again. */
 		if (i == 1)
-			dmamap_model_fail(machine, 1u << DMAMAP_MODEL_MAP, 1, ENOMEM);
+			vfio_mock_fail(machine, 1u << VFIO_MOCK_MAP, 1, ENOMEM);
 		test_log_begin();
 		large = rte_malloc(NULL, heap_len() + GROWTH, 0);
 		log = test_log_end();
@@ -421,10 +422,11 @@ memory_of_others_that_no_device_reaches_vetoes_nothing(void)
 }
 
 static int
-two_containers_both_follow(void)
+two_containers_map_the_eals_memory(void)
 {
-	struct dmamap_container_conf conf = {
-		.name = "other", .backend = DMAMAP_BACKEND_MODEL, .model = machine};
+	struct dmamap_container_conf conf = {.name = "other",
+		.backend = DMAMAP_BACKEND_TYPE1,
+		.kernel = vfio_mock_kernel(machine)};
 	struct dmamap_container *other;
 	struct dmamap_device *nic2;
 	struct vfio_pci_mem *theirs;
@@ -446,19 +448,19 @@ two_containers_both_follow(void)
 }
 
 static const struct test_case cases[] = {
-	{"what is there is mapped", what_is_there_is_mapped},
-	{"what comes later is one mapping and stays", what_comes_later_is_one_mapping_and_stays},
-	{"nobody else gets the EAL's addresses", nobody_else_gets_the_eals_addresses},
+	{"existing memory is mapped", existing_memory_is_mapped},
+	{"added memory is one mapping and stays", added_memory_is_one_mapping_and_stays},
+	{"the EAL's addresses are reserved for it", the_eals_addresses_are_reserved_for_it},
 	{"memory beyond the aperture is refused with advice",
 		memory_beyond_the_aperture_is_refused_with_advice},
 	{"growth out of the devices' reach is vetoed", growth_out_of_the_devices_reach_is_vetoed},
 	{"growth without an entry left is vetoed", growth_without_an_entry_left_is_vetoed},
-	{"what the kernel refuses is not forgotten", what_the_kernel_refuses_is_not_forgotten},
+	{"memory that the kernel refused is retried", memory_that_the_kernel_refused_is_retried},
 	{"a join that fails leaves nothing", a_join_that_fails_leaves_nothing},
-	{"memory of others comes and goes", memory_of_others_comes_and_goes},
-	{"memory of others that no device reaches vetoes nothing",
-		memory_of_others_that_no_device_reaches_vetoes_nothing},
-	{"two containers both follow", two_containers_both_follow},
+	{"external memory is mapped and unmapped", external_memory_is_mapped_and_unmapped},
+	{"external memory out of reach vetoes nothing",
+		external_memory_out_of_reach_vetoes_nothing},
+	{"two containers map the EAL's memory", two_containers_map_the_eals_memory},
 };
 
 REGISTER_TEST_SUITE(bus_mem) = {

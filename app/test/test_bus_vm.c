@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does the vfio_pci bus drive real devices? Two 82574L of $GANTRY_DEVICES, on real VFIO. Registers
- * are those of the 82574L data sheet (10.2).
+ * Tests of the vfio_pci bus with real devices: two 82574L of $GANTRY_DEVICES, on real VFIO.
+ * Registers are those of the 82574L data sheet (10.2).
  */
 
 #include <dirent.h>
@@ -31,6 +31,7 @@
 #include <rte_io.h>
 #include <rte_memory.h>
 
+#include "peek.h"
 #include "test.h"
 #include "vfio_pci_private.h"
 
@@ -47,11 +48,11 @@
 /* RxQ0 to vector 1, RxQ1 to vector 2, other causes to vector 0. */
 #define IVAR_ROUTES (UINT32_C(0x9) | UINT32_C(0xa) << 4 | UINT32_C(0x8) << 16)
 
-/* What waits for an event gives up after this long, which is a failure and no measurement. */
+/* Time limit of waits for an event. Exceeding it is a failure; it is no measurement. */
 #define GIVE_UP_S 30
 
 static char device[2][32];
-static char resettable[32]; /* a device whose reset can be seen, or "" */
+static char resettable[32]; /* a device whose reset can be observed, or "" */
 static unsigned int n_devices;
 static unsigned int n_probes, n_removes, n_requests;
 static int remove_result;
@@ -136,7 +137,7 @@ teardown(void)
 	if (n_devices < RTE_DIM(device))
 		return;
 	remove_result = 0;
-	RTE_TAILQ_FOREACH_SAFE(dev, &vfio_pci_bus.devices, next, tmp)
+	RTE_TAILQ_FOREACH_SAFE(dev, &vfio_pci_devices, next, tmp)
 		vfio_pci_bus.bus.unplug(&dev->device);
 	vfio_pci_unregister(&nic_driver);
 }
@@ -157,7 +158,7 @@ find(unsigned int i)
 {
 	struct vfio_pci_device *dev;
 
-	TAILQ_FOREACH(dev, &vfio_pci_bus.devices, next)
+	TAILQ_FOREACH(dev, &vfio_pci_devices, next)
 		if (strcmp(dev->name, device[i]) == 0)
 			return dev;
 	return NULL;
@@ -184,8 +185,10 @@ command(const struct vfio_pci_device *dev)
 	return rte_le_to_cpu_16(value);
 }
 
-/** Can the process read this byte? To try it would be an error of the bus where a device cannot be
- * read by bytes. */
+/**
+ * Whether the process can read this byte, by /proc/self/maps. A real read would be a bus error on
+ * devices without byte access.
+ */
 static bool
 readable(const volatile uint8_t *addr)
 {
@@ -227,7 +230,7 @@ a_probed_device_is_ready(void)
 	TEST_ASSERT(ids[0] == 0x8086 && ids[1] == 0x10d3, "ids %04x:%04x", ids[0], ids[1]);
 	TEST_ASSERT_EQUAL(vfio_pci_cfg_read(dev, ids, 4, 4096), -EINVAL, "beyond config space");
 	TEST_ASSERT_EQUAL(vfio_pci_cfg_read(dev, ids, 4, 4094), -EINVAL, "across its end");
-	/* The EAL makes a success of the bus's -EEXIST. */
+	/* The EAL turns the bus's -EEXIST into success. */
 	test_log_begin();
 	TEST_ASSERT_SUCCESS(probe(0, ""), "a second probe");
 	test_log_end();
@@ -299,7 +302,7 @@ bus_mastering_holds_the_device(void)
 	TEST_ASSERT_SUCCESS(vfio_pci_bus_master(dev, false), "off");
 	TEST_ASSERT_EQUAL((command(dev) & PCI_COMMAND_MASTER), 0, "the bit is set");
 
-	/* A driver that forgets leaves nothing running. */
+	/* A driver that stops nothing leaves nothing running. */
 	TEST_ASSERT_SUCCESS(vfio_pci_bus_master(dev, true), "on");
 	TEST_ASSERT_SUCCESS(rte_dev_remove(&dev->device), "remove");
 	TEST_ASSERT_SUCCESS(probe(0, ""), "probe");
@@ -307,7 +310,8 @@ bus_mastering_holds_the_device(void)
 	return TEST_SUCCESS;
 }
 
-/** A virtio device's device_status register, by the capability that says where (virtio 1.1, 4.1.4).
+/**
+ * Address of a virtio device's device_status register, found by the capability (virtio 1.1, 4.1.4).
  */
 static volatile uint8_t *
 virtio_status(const struct vfio_pci_device *dev)
@@ -336,17 +340,17 @@ a_reset_clears_registers(void)
 		return test_skip("a virtio-rng (1af4:1044) in $GANTRY_DEVICES is wanted");
 	snprintf(text, sizeof(text), "vfio_pci:%s,driver=bus_test", resettable);
 	TEST_ASSERT_SUCCESS(rte_dev_probe(text), "probe");
-	status = virtio_status(TAILQ_FIRST(&vfio_pci_bus.devices));
+	status = virtio_status(TAILQ_FIRST(&vfio_pci_devices));
 	TEST_ASSERT_NOT_NULL((const void *)(uintptr_t)status, "no status register");
 	rte_write8(1, status);
 	TEST_ASSERT_EQUAL(rte_read8(status), 1, "the register does not keep a value");
-	TEST_ASSERT_SUCCESS(vfio_pci_reset(TAILQ_FIRST(&vfio_pci_bus.devices)), "reset");
+	TEST_ASSERT_SUCCESS(vfio_pci_reset(TAILQ_FIRST(&vfio_pci_devices)), "reset");
 	TEST_ASSERT_EQUAL(rte_read8(status), 0, "%u after a reset", rte_read8(status));
 
 	rte_write8(1, status);
-	TEST_ASSERT_SUCCESS(rte_dev_remove(&TAILQ_FIRST(&vfio_pci_bus.devices)->device), "remove");
+	TEST_ASSERT_SUCCESS(rte_dev_remove(&TAILQ_FIRST(&vfio_pci_devices)->device), "remove");
 	TEST_ASSERT_SUCCESS(rte_dev_probe(text), "probe");
-	status = virtio_status(TAILQ_FIRST(&vfio_pci_bus.devices));
+	status = virtio_status(TAILQ_FIRST(&vfio_pci_devices));
 	TEST_ASSERT_EQUAL(rte_read8(status), 0, "an open device was not reset");
 	return TEST_SUCCESS;
 }
@@ -360,11 +364,11 @@ removal_leaves_nothing(void)
 		TEST_ASSERT_SUCCESS(probe(0, "container=c"), "probe %u", i);
 		TEST_ASSERT_SUCCESS(
 			vfio_pci_intr_enable(find(0), VFIO_PCI_INTR_MSIX, 5), "vectors");
-		TEST_ASSERT_NOT_NULL(dmamap_container_by_name("c"), "no container");
+		TEST_ASSERT_NOT_NULL(peek(dmamap_container_by_name("c")), "no container");
 		TEST_ASSERT_SUCCESS(rte_dev_remove(&find(0)->device), "remove %u", i);
 		TEST_ASSERT_NULL(find(0), "it is on the bus still");
 		TEST_ASSERT_NULL(rte_devargs_next("vfio_pci", NULL), "devargs are left");
-		TEST_ASSERT_NULL(dmamap_container_by_name("c"), "the container is left");
+		TEST_ASSERT_NULL(peek(dmamap_container_by_name("c")), "the container is left");
 		TEST_ASSERT(i == 0 || test_open_files() == fds, "%u files open, %u before",
 			test_open_files(), fds);
 		fds = test_open_files();
@@ -383,7 +387,8 @@ a_driver_may_keep_its_device(void)
 	remove_result = -EBUSY;
 	test_log_begin();
 	TEST_ASSERT_EQUAL(rte_dev_remove(&dev->device), -EBUSY, "it was removed");
-	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "driver bus_test does not let go"), "no line");
+	TEST_ASSERT_NOT_NULL(
+		strstr(test_log_end(), "removal by driver bus_test failed"), "no line");
 	TEST_ASSERT(find(0) == dev && rte_dev_is_probed(&dev->device), "it is not probed any more");
 	TEST_ASSERT_NOT_EQUAL(reg_read(dev, REG_STATUS), UINT32_MAX, "no register answers");
 	TEST_ASSERT_NOT_NULL(vfio_pci_inner(dev)->req_handle, "removal requests are not heard");
@@ -393,7 +398,7 @@ a_driver_may_keep_its_device(void)
 	return TEST_SUCCESS;
 }
 
-/** Wait until an eventfd fires. 0: it did not; else its count. */
+/** Wait until an eventfd fires. @return its count; 0: it did not fire */
 static uint64_t
 wait_event(int fd)
 {
@@ -424,9 +429,9 @@ raise_cause(const struct vfio_pci_device *dev, uint32_t cause)
 }
 
 /**
- * QEMU's device starts a throttling timer of 128 us with each interrupt, and aborts the whole
- * machine if the kind of interrupt has changed when it ends. No register shows it; hence the delay,
- * on which no verdict hangs.
+ * QEMU's device starts a throttling timer of 128 us with each interrupt. It aborts the whole
+ * machine if the kind of interrupt has changed when the timer ends. No register shows the timer;
+ * hence the delay, on which no verdict depends.
  */
 static void
 clear_cause(const struct vfio_pci_device *dev)
@@ -435,6 +440,46 @@ clear_cause(const struct vfio_pci_device *dev)
 	reg_write(dev, REG_ICR, UINT32_MAX);
 	reg_read(dev, REG_ICR);
 	rte_delay_us_sleep(20000);
+}
+
+/** Read and clear an eventfd. @return its count; 0: it did not fire */
+static uint64_t
+read_count(int fd)
+{
+	uint64_t count;
+
+	return read(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
+}
+
+/**
+ * Whether a cause fires its vector and no other. QEMU 7.2 records an interrupt that came within the
+ * throttling time, and sends such a vector once more at the end of a later one. So an extra vector
+ * in one of three rounds is accepted; a wrong route shows in every round.
+ */
+static bool
+fires_alone(const struct vfio_pci_device *dev, uint32_t cause, int vector)
+{
+	unsigned int round;
+	uint64_t others;
+	int i;
+
+	for (round = 0; round < 3; round++) {
+		clear_cause(dev);
+		for (i = 0; i < 3; i++)
+			read_count(vfio_pci_intr_fd(dev, i));
+		raise_cause(dev, cause);
+		if (wait_event(vfio_pci_intr_fd(dev, vector)) == 0) {
+			printf("vector %d is silent\n", vector);
+			return false;
+		}
+		for (others = 0, i = 0; i < 3; i++)
+			if (i != vector)
+				others += read_count(vfio_pci_intr_fd(dev, i));
+		if (others == 0)
+			return true;
+		printf("round %u: %" PRIu64 " events beside vector %d\n", round, others, vector);
+	}
+	return false;
 }
 
 static int
@@ -455,12 +500,8 @@ msix_vectors_fire_apart(void)
 	TEST_ASSERT_EQUAL(vfio_pci_intr_fd(dev, 3), -1, "a fourth eventfd");
 
 	reg_write(dev, REG_IVAR, IVAR_ROUTES);
-	raise_cause(dev, CAUSE_RXQ1);
-	TEST_ASSERT(wait_event(vfio_pci_intr_fd(dev, 2)) > 0, "vector 2 is silent");
-	raise_cause(dev, CAUSE_RXQ0);
-	TEST_ASSERT(wait_event(vfio_pci_intr_fd(dev, 1)) > 0, "vector 1 is silent");
-	TEST_ASSERT(is_quiet(vfio_pci_intr_fd(dev, 0)) && is_quiet(vfio_pci_intr_fd(dev, 2)),
-		"another vector fired too");
+	TEST_ASSERT(fires_alone(dev, CAUSE_RXQ1, 2), "vector 2");
+	TEST_ASSERT(fires_alone(dev, CAUSE_RXQ0, 1), "vector 1");
 	clear_cause(dev);
 	vfio_pci_intr_disable(dev);
 	TEST_ASSERT_EQUAL(vfio_pci_intr_fd(dev, 0), -1, "an eventfd afterwards");
@@ -484,7 +525,9 @@ wait_post(sem_t *sem)
 	return sem_timedwait(sem, &until) == 0;
 }
 
-/** Vector 0 of a kind reaches a callback of the EAL's interrupt thread, again and again. */
+/**
+ * Vector 0 of each kind of interrupt reaches a callback of the EAL's interrupt thread, each time.
+ */
 static int
 check_callback(struct vfio_pci_device *dev, enum vfio_pci_intr kind, uint32_t cause)
 {
@@ -497,7 +540,7 @@ check_callback(struct vfio_pci_device *dev, enum vfio_pci_intr kind, uint32_t ca
 	TEST_ASSERT_SUCCESS(
 		rte_intr_callback_register(dev->intr_handle, post, &called), "register");
 	for (i = 0; i < 3; i++) {
-		/* What DPDK's drivers call does no harm. */
+		/* Interrupt calls that DPDK's drivers make are harmless. */
 		if (i == 1 && rte_intr_enable(dev->intr_handle) != 0)
 			goto out;
 		raise_cause(dev, cause);
@@ -556,7 +599,9 @@ queue_vectors_reach_an_epoll(void)
 	TEST_ASSERT(n == 1 && event.epdata.data == &cookie, "%d events", n);
 	TEST_ASSERT(is_quiet(vfio_pci_intr_fd(dev, 2)), "the eventfd was not read");
 	clear_cause(dev);
-	/* The bus takes what is left out of the epoll, so that it can be put there again. */
+	/*
+	 * The bus removes descriptors that are left in the epoll, so that they can be added again.
+	 */
 	vfio_pci_intr_disable(dev);
 	TEST_ASSERT_SUCCESS(vfio_pci_intr_enable(dev, VFIO_PCI_INTR_MSIX, 3), "enable again");
 	TEST_ASSERT_SUCCESS(rte_intr_rx_ctl(dev->intr_handle, epfd, RTE_INTR_EVENT_ADD,
@@ -581,7 +626,7 @@ devices_share_containers_by_name(void)
 		info.n_devices, info.n_domains);
 	TEST_ASSERT_SUCCESS(rte_dev_remove(&find(1)->device), "remove");
 	TEST_ASSERT_NOT_NULL(
-		dmamap_container_by_name("c"), "the container went with another's device");
+		peek(dmamap_container_by_name("c")), "the container went with another's device");
 
 	test_log_begin();
 	TEST_ASSERT_EQUAL(probe(1, "container=c,isolate=1"), -EINVAL, "isolate");
@@ -629,11 +674,12 @@ an_applications_container_stays(void)
 	TEST_ASSERT_EQUAL(dmamap_container_destroy(c), -EBUSY, "it goes with a device in it");
 	test_log_end();
 	TEST_ASSERT_SUCCESS(rte_dev_remove(&find(0)->device), "remove");
-	TEST_ASSERT(dmamap_container_by_name("mine") == c, "the bus destroyed it");
+	TEST_ASSERT(peek(dmamap_container_by_name("mine")) == c, "the bus destroyed it");
 	test_log_begin();
 	TEST_ASSERT_EQUAL(probe(0, "container=mine,isolate=1"), -EINVAL, "isolate");
 	log = test_log_end();
-	TEST_ASSERT_NOT_NULL(strstr(log, "container mine is the application's"), "%s", log);
+	TEST_ASSERT_NOT_NULL(
+		strstr(log, "container mine was created by the application"), "%s", log);
 	TEST_ASSERT_SUCCESS(dmamap_container_destroy(c), "destroy");
 	return TEST_SUCCESS;
 }
@@ -641,7 +687,7 @@ an_applications_container_stays(void)
 #define DMA_LEN (64 * UINT64_C(4096))
 #define DMA_IOVA UINT64_C(0x40000000)
 
-/** Where devices write their interrupts to: no memory can be mapped there. */
+/** Devices write their interrupts to these addresses, so no memory can be mapped there. */
 static rte_iova_t
 msi_window(const struct dmamap_container *c)
 {
@@ -685,7 +731,7 @@ dma_map_cases(uint8_t *va)
 		"mapped over the MSI window: %d", rte_errno);
 	test_log_end();
 
-	/* What a device wished goes with it. */
+	/* A device's mappings are unmapped when it is removed. */
 	TEST_ASSERT_SUCCESS(rte_dev_dma_map(b, va, DMA_IOVA, DMA_LEN), "map");
 	TEST_ASSERT_SUCCESS(rte_dev_remove(b), "remove");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, va), RTE_BAD_IOVA, "it outlives its device");
@@ -766,7 +812,7 @@ on_event(const char *name, enum rte_dev_event_type type, void *arg)
 	sem_post(&removal->told);
 }
 
-/** The kernel wants the device back; the application lets go, in the callback or later. */
+/** The kernel requests the device; the application releases it, in the callback or later. */
 static int
 check_unbind(bool in_callback)
 {
@@ -787,9 +833,10 @@ check_unbind(bool in_callback)
 		removal.rc = rte_dev_remove(&find(0)->device);
 	pthread_join(thread, &unbound);
 	log = test_log_end();
-	TEST_ASSERT_NOT_NULL(strstr(log, "the kernel wants the device back"), "no line");
+	TEST_ASSERT_NOT_NULL(
+		strstr(log, "the kernel requests that the device be released"), "no line");
 	TEST_ASSERT_NULL(strstr(log, "reset"), "more than that: %s", log);
-	/* Once the callback is back from where it was called, it can be unregistered. */
+	/* The callback can be unregistered once it has returned. */
 	while (rte_dev_event_callback_unregister(device[0], on_event, &removal) == -EAGAIN)
 		rte_pause();
 	TEST_ASSERT(bind_again(device[0]), "it cannot be bound again");
@@ -807,9 +854,9 @@ check_unbind(bool in_callback)
 }
 
 static int
-the_kernel_gets_its_device_back(void)
+a_device_is_released_when_the_kernel_requests_it(void)
 {
-	/* What the container opens once and keeps is open now. */
+	/* Files that the container opens once and keeps are open now. */
 	TEST_ASSERT_SUCCESS(probe(0, ""), "probe");
 	TEST_ASSERT_SUCCESS(rte_dev_remove(&find(0)->device), "remove");
 	TEST_ASSERT_SUCCESS(check_unbind(false), "removed after the callback");
@@ -819,7 +866,7 @@ the_kernel_gets_its_device_back(void)
 }
 
 static int
-a_device_of_the_kernels_is_refused(void)
+a_device_with_a_kernel_driver_is_refused(void)
 {
 	char text[300], name[32] = "";
 	struct vfio_pci_device *dev;
@@ -842,8 +889,8 @@ a_device_of_the_kernels_is_refused(void)
 	log = test_log_end();
 	TEST_ASSERT_EQUAL(rc, -EBUSY, "a kernel's NIC gives %d: %s", rc, log);
 	TEST_ASSERT_NOT_NULL(strstr(log, "vfio-pci"), "it does not say what to do: %s", log);
-	TEST_ASSERT_NULL(dmamap_container_by_name("default"), "a container is left");
-	dev = TAILQ_FIRST(&vfio_pci_bus.devices);
+	TEST_ASSERT_NULL(peek(dmamap_container_by_name("default")), "a container is left");
+	dev = TAILQ_FIRST(&vfio_pci_devices);
 	TEST_ASSERT(dev != NULL && dev->container == NULL && !rte_dev_is_probed(&dev->device),
 		"half open");
 	return TEST_SUCCESS;
@@ -865,8 +912,9 @@ static const struct test_case cases[] = {
 	{"an application's container stays", an_applications_container_stays},
 	{"applications map for devices", applications_map_for_devices},
 	{"a dead device reads as ones", a_dead_device_reads_as_ones},
-	{"the kernel gets its device back", the_kernel_gets_its_device_back},
-	{"a device of the kernel's is refused", a_device_of_the_kernels_is_refused},
+	{"a device is released when the kernel requests it",
+		a_device_is_released_when_the_kernel_requests_it},
+	{"a device with a kernel driver is refused", a_device_with_a_kernel_driver_is_refused},
 };
 
 REGISTER_TEST_SUITE(bus_vm_suite) = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does a kernel's iommufd keep the contract that Gantry relies on? Facts 23 to 28 of
- * doc/conformance.md, for the model and for Linux alike.
+ * Conformance suites for iommufd: facts 23 to 28 of doc/conformance.md, run on the mock and on
+ * Linux alike.
  */
 
 #include <errno.h>
@@ -18,8 +18,8 @@
 #define R ABI_IOAS_MAP_READABLE
 #define W ABI_IOAS_MAP_WRITEABLE
 #define FIXED ABI_IOAS_MAP_FIXED_IOVA
-#define ANYWHERE UINT64_MAX /* of map(): the kernel chooses */
-#define BEYOND (UINT64_C(1) << 62) /* no IOMMU of today reaches it */
+#define ANYWHERE UINT64_MAX /* for map(): the kernel chooses */
+#define BEYOND (UINT64_C(1) << 62) /* above the aperture of all present IOMMUs */
 
 /* Calls */
 
@@ -29,7 +29,7 @@ ioctl_at(int fd, unsigned long request, void *arg)
 	return k->ioctl(fd, request, (unsigned long)arg);
 }
 
-/** @return the number of a new IOAS, or what the kernel says. */
+/** @return the number of a new IOAS, or the kernel's error. */
 static int
 make_ioas(int iommufd)
 {
@@ -47,7 +47,7 @@ destroy(int iommufd, uint32_t id)
 	return ioctl_at(iommufd, ABI_IOMMU_DESTROY, &cmd);
 }
 
-/** Map an address; *iova is where, and comes back if the kernel chooses. */
+/** Map an address. *iova is the IOVA with FIXED, otherwise it returns the kernel's choice. */
 static int
 map_at(int iommufd, uint32_t ioas, uint64_t *iova, uint64_t va, uint64_t len, uint32_t flags)
 {
@@ -64,7 +64,7 @@ map_at(int iommufd, uint32_t ioas, uint64_t *iova, uint64_t va, uint64_t len, ui
 	return rc;
 }
 
-/** Map pages of the memory at iova. */
+/** Map pages of `memory` at iova. */
 static int
 map(int iommufd, uint32_t ioas, uint64_t iova, unsigned int page, unsigned int pages)
 {
@@ -98,20 +98,20 @@ copy(int iommufd, uint32_t to, uint64_t to_iova, uint32_t from, uint64_t from_io
 	return ioctl_at(iommufd, ABI_IOMMU_IOAS_COPY, &cmd);
 }
 
-/** What an IOAS offers. @return what the kernel says to `room` ranges. */
+/** Get the ranges of an IOAS, with an array of `max` ranges. @return the kernel's result */
 static int
-read_ranges(int iommufd, uint32_t ioas, uint32_t room, struct facts *f)
+read_ranges(int iommufd, uint32_t ioas, uint32_t max, struct facts *f)
 {
 	struct abi_iova_range ranges[RTE_DIM(f->ranges)];
 	struct abi_ioas_iova_ranges cmd = {.size = sizeof(cmd),
 		.ioas_id = ioas,
-		.num_iovas = room,
+		.num_iovas = max,
 		.allowed_iovas = (uintptr_t)ranges};
 	int rc = ioctl_at(iommufd, ABI_IOMMU_IOAS_IOVA_RANGES, &cmd);
 	uint32_t i;
 
 	*f = (struct facts){.n_ranges = cmd.num_iovas, .page_sizes = cmd.out_iova_alignment};
-	for (i = 0; i < RTE_MIN(cmd.num_iovas, room); i++)
+	for (i = 0; i < RTE_MIN(cmd.num_iovas, max); i++)
 		f->ranges[i] = (struct dmamap_range){ranges[i].start, ranges[i].last};
 	return rc;
 }
@@ -146,7 +146,7 @@ bind_to(int cdev, int iommufd)
 	return ioctl_at(cdev, ABI_VFIO_BIND_IOMMUFD, &cmd);
 }
 
-/** @param table  NULL, or which page table it became. */
+/** @param table  returns the id of the page table; NULL: not wanted */
 static int
 attach_to(int cdev, uint32_t ioas, uint32_t *table)
 {
@@ -166,7 +166,7 @@ detach_from(int cdev)
 	return ioctl_at(cdev, ABI_VFIO_DETACH_PT, &cmd);
 }
 
-/* What a case begins with */
+/* Preconditions of a case */
 
 /** An iommufd with one IOAS, and a device that is bound to it. */
 struct stand {
@@ -189,7 +189,7 @@ stand_open_iommufd(struct stand *st)
 	return TEST_SUCCESS;
 }
 
-/** A device that is bound to an iommufd; its file goes to *d. */
+/** Open a device and bind it to an iommufd; its file goes to *d. */
 static int
 bind_place(enum need need, int iommufd, struct probed **p, int *d)
 {
@@ -212,7 +212,9 @@ stand_open(struct stand *st, bool attached)
 	return TEST_SUCCESS;
 }
 
-/** First range that every device here reserves, by what an IOAS with one offers. */
+/**
+ * The first range that every device here reserves, found by the ranges of an IOAS with one device.
+ */
 static int
 find_reserved(struct stand *st, struct dmamap_range *r)
 {
@@ -229,7 +231,8 @@ find_reserved(struct stand *st, struct dmamap_range *r)
 
 /* 23: attaching a device */
 
-/** A map is in the way: the attach is refused, and has changed nothing; without it, it is accepted.
+/**
+ * A map is in the way: the attach is refused and changes nothing. Without the map it is accepted.
  */
 static int
 refused_over(struct stand *st, uint64_t iova, uint64_t len)
@@ -304,13 +307,13 @@ static int
 fact_23_allowed_over_reserved(void)
 {
 	struct dmamap_range r;
-	struct abi_iova_range wish;
+	struct abi_iova_range allowed;
 	struct stand st;
 
 	TRY(stand_open(&st, false));
 	TRY(find_reserved(&st, &r));
-	wish = (struct abi_iova_range){r.start, r.last};
-	WANT("ALLOW_IOVAS before the attach", allow(st.i, st.s, &wish, 1), 0);
+	allowed = (struct abi_iova_range){r.start, r.last};
+	WANT("ALLOW_IOVAS before the attach", allow(st.i, st.s, &allowed, 1), 0);
 	WANT("ATTACH", attach_to(st.d, st.s, NULL), -EADDRINUSE);
 	WANT("ALLOW_IOVAS of anything", allow(st.i, st.s, NULL, 0), 0);
 	WANT("ATTACH", attach_to(st.d, st.s, NULL), 0);
@@ -374,7 +377,7 @@ fact_23_attach_again_moves(void)
 	return TEST_SUCCESS;
 }
 
-/** Do two devices share a page table? Entries into tables are told as for fact 7. */
+/** Whether two devices share a page table. Map events are evaluated as for fact 7. */
 static int
 two_devices(enum need need, bool *shared)
 {
@@ -521,12 +524,12 @@ fact_24_automatic(void)
 	WANT("UNMAP", unmap(st.i, st.s, at, PAGE, &done), 0);
 
 	WANT("ALLOW_IOVAS", allow(st.i, st.s, &three, 1), 0);
-	WANT("automatic with no room", map_at(st.i, st.s, &at, va, 4 * PAGE, R), -ENOSPC);
+	WANT("automatic with no space", map_at(st.i, st.s, &at, va, 4 * PAGE, R), -ENOSPC);
 	WANT("automatic MAP", map_at(st.i, st.s, &at, va, PAGE, R), 0);
 	TEST_ASSERT_EQUAL(at, IOVA, "%#" PRIx64, at);
 	WANT("automatic MAP", map_at(st.i, st.s, &next, va + PAGE, PAGE, R), 0);
 	TEST_ASSERT_EQUAL(next, IOVA + PAGE, "%#" PRIx64, next);
-	WANT("automatic with no room left", map_at(st.i, st.s, &next, va, 2 * PAGE, R), -ENOSPC);
+	WANT("automatic with no space left", map_at(st.i, st.s, &next, va, 2 * PAGE, R), -ENOSPC);
 	WANT("fixed MAP outside of what is allowed", map(st.i, st.s, IOVA + 16 * PAGE, 0, 1), 0);
 	return TEST_SUCCESS;
 }
@@ -655,10 +658,10 @@ fact_26_ranges(void)
 		TEST_ASSERT(
 			i == 0 || with.ranges[i].start > with.ranges[i - 1].last, "not ascending");
 	}
-	WANT("no room", read_ranges(st.i, st.s, 0, &some), -EMSGSIZE);
+	WANT("an empty array", read_ranges(st.i, st.s, 0, &some), -EMSGSIZE);
 	TEST_ASSERT_EQUAL(some.n_ranges, with.n_ranges, "the count");
 	if (with.n_ranges > 1) {
-		WANT("too little room", read_ranges(st.i, st.s, 1, &some), -EMSGSIZE);
+		WANT("a small array", read_ranges(st.i, st.s, 1, &some), -EMSGSIZE);
 		TEST_ASSERT_EQUAL(some.n_ranges, with.n_ranges, "the count");
 		TEST_ASSERT_EQUAL(some.ranges[0].last, with.ranges[0].last, "the first range");
 	}
@@ -693,26 +696,26 @@ fact_26_ranges_shrink(void)
 static int
 fact_26_allow(void)
 {
-	struct abi_iova_range wish[2] = {{IOVA, IOVA + PAGE - 1}};
+	struct abi_iova_range allowed[2] = {{IOVA, IOVA + PAGE - 1}};
 	struct dmamap_range r;
 	struct stand st;
 
 	TRY(stand_open(&st, false));
 	TRY(find_reserved(&st, &r));
 	WANT("ATTACH", attach_to(st.d, st.s, NULL), 0);
-	wish[1] = (struct abi_iova_range){r.start, r.last};
-	WANT("ALLOW_IOVAS over reserved", allow(st.i, st.s, wish, 2), -EADDRINUSE);
-	wish[1] = wish[0];
-	WANT("ALLOW_IOVAS twice", allow(st.i, st.s, wish, 2), -EINVAL);
-	wish[1] = (struct abi_iova_range){IOVA + PAGE, IOVA};
-	WANT("ALLOW_IOVAS backwards", allow(st.i, st.s, wish, 2), -EINVAL);
-	WANT("ALLOW_IOVAS", allow(st.i, st.s, wish, 1), 0);
+	allowed[1] = (struct abi_iova_range){r.start, r.last};
+	WANT("ALLOW_IOVAS over reserved", allow(st.i, st.s, allowed, 2), -EADDRINUSE);
+	allowed[1] = allowed[0];
+	WANT("ALLOW_IOVAS twice", allow(st.i, st.s, allowed, 2), -EINVAL);
+	allowed[1] = (struct abi_iova_range){IOVA + PAGE, IOVA};
+	WANT("ALLOW_IOVAS backwards", allow(st.i, st.s, allowed, 2), -EINVAL);
+	WANT("ALLOW_IOVAS", allow(st.i, st.s, allowed, 1), 0);
 	return TEST_SUCCESS;
 }
 
 /* 27: copies */
 
-/** Two IOAS, each with a device if `both`; four pages are mapped in the first. */
+/** Two IOAS with four pages mapped in the first; each has a device if `both`. */
 struct pair {
 	struct stand st;
 	uint32_t other;
@@ -749,7 +752,7 @@ fact_27_pinned_once(void)
 	WANT("COPY", copy(i, p.other, 2 * IOVA, p.st.s, IOVA, 4 * PAGE, R | W), 0);
 	TEST_ASSERT_EQUAL(k->pinned(), pinned + 4 * PAGE, "not pinned once");
 	WANT("MAP of the same memory", map(i, p.other, 4 * IOVA, 0, 4), 0);
-	TEST_ASSERT_EQUAL(k->pinned(), pinned + 8 * PAGE, "a map pins anew");
+	TEST_ASSERT_EQUAL(k->pinned(), pinned + 8 * PAGE, "a map pins again");
 	WANT("UNMAP", unmap(i, p.other, 4 * IOVA, 4 * PAGE, &done), 0);
 	WANT("UNMAP of the source", unmap(i, p.st.s, IOVA, 4 * PAGE, &done), 0);
 	TEST_ASSERT_EQUAL(k->pinned(), pinned + 4 * PAGE, "the copy does not hold its pages");
@@ -856,8 +859,10 @@ fact_27_without_devices(void)
 	TEST_ASSERT_EQUAL(k->pinned(), pinned + 4 * PAGE, "not pinned once");
 	WANT("UNMAP of the source", unmap(p.st.i, p.st.s, IOVA, 4 * PAGE, &done), 0);
 	TEST_ASSERT_EQUAL(k->pinned(), pinned, "pinned without a device");
-	/* virtio-iommu of 6.12 knows its aperture only after an attach: no device moves to where a
-	 * map is. */
+	/*
+	 * virtio-iommu of 6.12 knows its aperture only after an attach, so no device can be
+	 * attached where a map is.
+	 */
 	rc = attach_to(p.st.d, p.other, NULL);
 	WANT("ATTACH to the copy", rc, 0, -EADDRINUSE);
 	TEST_ASSERT_EQUAL(k->pinned(), pinned + (rc == 0 ? 4 * PAGE : 0), "pinned memory after it");
@@ -866,7 +871,7 @@ fact_27_without_devices(void)
 
 /* 28: the compatibility container */
 
-/** /dev/iommu as a container of VFIO, with a group in it. */
+/** /dev/iommu as a VFIO container, with a group in it. */
 static int
 compat_open(struct bench *b, bool with_group)
 {
@@ -1060,6 +1065,36 @@ fact_28_shares_with_iommufd(void)
 	return TEST_SUCCESS;
 }
 
+/**
+ * A group's device enters the IOAS that is set when the device is opened, and leaves it when it is
+ * closed.
+ */
+static int
+fact_28_device_enters_the_ioas_that_is_set(void)
+{
+	struct abi_vfio_ioas cmd = {.size = sizeof(cmd), .op = ABI_VFIO_IOAS_CLEAR};
+	struct abi_iommu_destroy destroy = {.size = sizeof(destroy)};
+	struct abi_ioas_alloc alloc = {.size = sizeof(alloc)};
+	struct bench b;
+	int d;
+
+	TRY(compat_open(&b, true));
+	WANT("VFIO_IOAS clear", ioctl_at(b.c, ABI_IOMMU_VFIO_IOAS, &cmd), 0);
+	WANT("GET_DEVICE_FD without an IOAS", k_device(b.g, b.at->place.name), -ENODEV);
+	WANT("IOAS_ALLOC", ioctl_at(b.c, ABI_IOMMU_IOAS_ALLOC, &alloc), 0);
+	cmd.op = ABI_VFIO_IOAS_SET;
+	cmd.ioas_id = destroy.id = alloc.out_ioas_id;
+	WANT("VFIO_IOAS set", ioctl_at(b.c, ABI_IOMMU_VFIO_IOAS, &cmd), 0);
+	d = k_device(b.g, b.at->place.name);
+	TEST_ASSERT(d >= 0, "GET_DEVICE_FD: %s", answer_name(d));
+	WANT("DESTROY with a device in it", ioctl_at(b.c, ABI_IOMMU_DESTROY, &destroy), -EBUSY);
+	WANT("UNSET_CONTAINER with an open device", k_unset_container(b.g), 0);
+	WANT("DESTROY with it still there", ioctl_at(b.c, ABI_IOMMU_DESTROY, &destroy), -EBUSY);
+	k_close(d);
+	WANT("DESTROY", ioctl_at(b.c, ABI_IOMMU_DESTROY, &destroy), 0);
+	return TEST_SUCCESS;
+}
+
 /* The suites */
 
 static const struct test_case iommufd_cases[] = {
@@ -1104,6 +1139,8 @@ static const struct test_case iommufd_cases[] = {
 	{"fact 28: dma_avail is U32_MAX and stays so", fact_28_info},
 	{"fact 28: the errors of an attach come with GET_DEVICE_FD",
 		fact_28_attach_errors_come_later},
+	{"fact 28: a device enters the IOAS that is set, and leaves it when it is closed",
+		fact_28_device_enters_the_ioas_that_is_set},
 	{"fact 28: a group that is not viable is refused with GET_DEVICE_FD", fact_28_not_viable},
 	{"fact 28: maps are unmapped whole", fact_28_unmaps_as_v2},
 	{"fact 28: v1 unmaps what it is told to", fact_28_v1_splits},
@@ -1129,13 +1166,13 @@ setup_linux(void)
 static int
 setup_6_12(void)
 {
-	return bench_setup(conformance_model_6_12);
+	return bench_setup(conformance_mock_6_12);
 }
 
 static int
 setup_6_18(void)
 {
-	return bench_setup(conformance_model_6_18);
+	return bench_setup(conformance_mock_6_18);
 }
 
 #define IOMMUFD_SUITE(suite, suite_name, suite_kind, begin, end)                                   \
@@ -1148,8 +1185,6 @@ setup_6_18(void)
 		.teardown = end,                                                                   \
 	}
 
-IOMMUFD_SUITE(
-	iommufd_6_12, "conformance_iommufd_6_12", TEST_FAST, setup_6_12, bench_teardown_model);
-IOMMUFD_SUITE(
-	iommufd_6_18, "conformance_iommufd_6_18", TEST_FAST, setup_6_18, bench_teardown_model);
+IOMMUFD_SUITE(iommufd_6_12, "conformance_iommufd_6_12", TEST_FAST, setup_6_12, bench_teardown_mock);
+IOMMUFD_SUITE(iommufd_6_18, "conformance_iommufd_6_18", TEST_FAST, setup_6_18, bench_teardown_mock);
 IOMMUFD_SUITE(iommufd_linux, "conformance_iommufd", TEST_VM, setup_linux, bench_teardown);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How is the Linux that runs this process put to the test? System calls, sysfs, tracefs.
+ * The running Linux as a kernel under the conformance suites: its system calls, sysfs and tracefs.
+ * Called through conformance.h.
  */
 
 #include <errno.h>
@@ -29,7 +30,7 @@
 #include "test.h"
 
 #define ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
-/* Of the kernel that config/vm/kernel-build makes only, see config/vm/kernel-alter.h. */
+/* Only in the kernel that devtools/vm/kernel-build makes; see config/vm/kernel-alter.h. */
 #define NEVER_SHARE "/sys/module/vfio_iommu_type1/parameters/never_share"
 #define ALTER "/sys/module/iommu/parameters/alter"
 #define FAIL_MAP "/sys/module/iommu/parameters/fail_map"
@@ -58,7 +59,7 @@ linux_ioctl(int fd, unsigned long request, unsigned long arg)
 
 /* Devices */
 
-/** The last part of what a link of sysfs points at. */
+/** The last part of the target of a sysfs link. */
 static bool
 link_name(const char *path, char *name, size_t room)
 {
@@ -72,7 +73,7 @@ link_name(const char *path, char *name, size_t room)
 	return true;
 }
 
-/** Whether the first line of a file has the text in it. */
+/** Whether the first line of a file contains the text. */
 static bool
 file_has(const char *path, const char *text)
 {
@@ -87,11 +88,11 @@ file_has(const char *path, const char *text)
 	return has;
 }
 
-/** Which IOMMU the kernel takes to be in front of a device. */
+/** Name of the IOMMU in front of a device, by sysfs. */
 static void
 read_iommu(struct place *place)
 {
-	char path[256], name[41]; /* as long as smmu3.0x0000000009050000 */
+	char path[256], name[41]; /* length of a name such as smmu3.0x0000000009050000 */
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu", place->name);
 	if (!link_name(path, name, sizeof(name)))
@@ -174,7 +175,7 @@ describe_noiommu(unsigned int i, struct place *place)
 	return rc;
 }
 
-/** The i-th of the devices that the runner names, then those in noiommu mode. */
+/** The i-th of the devices that the runner names, followed by those in noiommu mode. */
 static int
 linux_device(unsigned int i, struct place *place)
 {
@@ -190,7 +191,7 @@ linux_device(unsigned int i, struct place *place)
 
 /* Limits */
 
-/** A line of /proc/self/status that is so many KiB, in bytes. */
+/** The value of a KiB line of /proc/self/status, in bytes. */
 static uint64_t
 status_bytes(const char *format)
 {
@@ -219,7 +220,7 @@ linux_pinned(void)
 	return status_bytes("VmPin: %" SCNu64);
 }
 
-/** Have CAP_IPC_LOCK in effect, or keep it for later. */
+/** Make CAP_IPC_LOCK effective, or keep it permitted only. */
 static int
 set_capable(bool capable)
 {
@@ -289,11 +290,11 @@ linux_ioctl_elsewhere(int fd, unsigned long request, void *arg, size_t len)
 	return rc;
 }
 
-/* What the kernel did: its own account of it */
+/* The kernel's trace events */
 
 static bool tracing;
 
-/** Entries into any IOMMU's tables since the case began, or -1 where the kernel does not tell. */
+/** Map events of all IOMMUs since the case began; -1: the kernel does not trace them. */
 static int64_t
 linux_map_events(void)
 {
@@ -325,22 +326,52 @@ static struct kernel kernel_linux = {
 	.map_events = linux_map_events,
 };
 
+/**
+ * Under gantry-run the suite runs on a virtual container. GANTRY_FRONT names its kind: "type1",
+ * "isolated" or "iommufd". Such a kernel differs from Linux in these properties.
+ */
+static int
+read_front(void)
+{
+	const char *front = getenv("GANTRY_FRONT");
+
+	if (front == NULL)
+		return TEST_SUCCESS;
+	TEST_ASSERT(strcmp(front, "type1") == 0 || strcmp(front, "isolated") == 0 ||
+			strcmp(front, "iommufd") == 0,
+		"GANTRY_FRONT=%s", front);
+	kernel_linux.ioctl_elsewhere = NULL;
+	kernel_linux.charges_domains = strcmp(front, "isolated") == 0;
+	kernel_linux.unlimited = strcmp(front, "iommufd") == 0;
+	kernel_linux.charges_user = kernel_linux.unlimited;
+	return TEST_SUCCESS;
+}
+
 int
 conformance_linux(const struct kernel **kernel)
 {
 	static bool told;
 	struct place place;
 	struct utsname name;
+	int fd;
 
-	if (access("/dev/vfio/vfio", R_OK | W_OK) < 0)
+	/*
+	 * Do not use access(2): under gantry-run /dev/vfio/vfio may work although the kernel has
+	 * none.
+	 */
+	fd = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
 		return test_skip("/dev/vfio/vfio: %s", strerror(errno));
+	close(fd);
 	if (linux_device(0, &place) < 0)
 		return test_skip("GANTRY_DEVICES names no device with a group");
 	if (!told && uname(&name) == 0)
 		printf("  kernel Linux %s %s, IOMMU %s\n", name.release, name.machine, place.iommu);
 	told = true;
+	if (read_front() != TEST_SUCCESS)
+		return TEST_FAILED;
 	tracing = iommu_trace_start() == 0;
-	/* What the case before has not used up is taken back. */
+	/* Failures that the previous case injected and did not use are cancelled. */
 	if (test_write_file(FAIL_MAP, "0") == 0)
 		kernel_linux.fail_map_event = linux_fail_map_event;
 	*kernel = &kernel_linux;

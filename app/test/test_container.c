@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is a container one address space, whatever is below it? On the software model of the kernel.
+ * Tests of containers: one address space over any number of domains, and every change all or
+ * nothing. On the mock kernel.
  */
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/vfio.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dm_container.h"
 #include "machine.h"
+#include "peek.h"
 #include "test.h"
 
 static int
@@ -26,7 +31,7 @@ maps_before_the_first_device_are_replayed(void)
 	TEST_ASSERT_NOT_NULL(d, "attach");
 	TEST_ASSERT_EQUAL(machine_info().map_calls, 2, "replay is one call a mapping");
 	TEST_ASSERT(machine_reaches("nic0", a, buf, MB2), "not reached");
-	TEST_ASSERT_EQUAL(dmamap_model_dma_write(model, "nic0", b, "x", 1), -EFAULT,
+	TEST_ASSERT_EQUAL(vfio_mock_dma_write(mock, "nic0", b, "x", 1), -EFAULT,
 		"a read-only mapping was written");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf + 5), a + 5, "va2iova");
 	TEST_ASSERT(dmamap_iova2va(c, b + 7) == buf + MB2 + 7, "iova2va");
@@ -80,21 +85,20 @@ isolation_makes_a_domain_for_each_group(void)
 		"not reached by all");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, late, MB2), "unmap");
 	TEST_ASSERT_EQUAL(machine_info().unmap_calls, 3, "one call a domain");
-	TEST_ASSERT_EQUAL(
-		dmamap_model_dma_read(model, "nic1", late, buf, 1), -EFAULT, "still reached");
+	TEST_ASSERT_EQUAL(vfio_mock_dma_read(mock, "nic1", late, buf, 1), -EFAULT, "still reached");
 	for (i = 0; i < RTE_DIM(d); i++)
 		TEST_ASSERT_SUCCESS(dmamap_container_detach(d[i]), "detach %u", i);
 	return 0;
 }
 
 static int
-a_domain_that_the_kernel_refuses_is_made_anew(void)
+a_device_that_a_domain_refuses_gets_a_new_one(void)
 {
 	struct dmamap_device *d0 = machine_attach("nic0"), *d1;
 	rte_iova_t iova = 0;
 
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, MB2, DMAMAP_RW, &iova), "map");
-	dmamap_model_fail(model, 1u << DMAMAP_MODEL_SET_CONTAINER, 1, EINVAL);
+	vfio_mock_fail(mock, 1u << VFIO_MOCK_SET_CONTAINER, 1, EINVAL);
 	d1 = machine_attach("nic1");
 	TEST_ASSERT_NOT_NULL(d1, "attach");
 	TEST_ASSERT_EQUAL(machine_info().n_domains, 2, "%u domains", machine_info().n_domains);
@@ -127,7 +131,7 @@ ranges_shrink_and_grow_with_the_devices(void)
 	return dmamap_container_detach(d0);
 }
 
-/** Lines that the last refusal logged. */
+/** Number of lines that the last refusal logged. */
 static unsigned int refused_lines;
 
 static unsigned int
@@ -140,12 +144,12 @@ count_lines(const char *text)
 	return n;
 }
 
-/** Try to attach; it must fail with an errno, a message, and without a trace. */
+/** Try to attach. It must fail with an errno and these texts, and change nothing. */
 static int
 refused(const char *dev, int err, const char *const text[], unsigned int n)
 {
 	struct dmamap_container_info before = machine_info(), after;
-	char *state = dmamap_model_dump(model), *state_after;
+	char *state = vfio_mock_dump(mock), *state_after;
 	struct dmamap_device *d = NULL;
 	const char *said;
 	unsigned int i;
@@ -163,7 +167,7 @@ refused(const char *dev, int err, const char *const text[], unsigned int n)
 	after.map_calls = before.map_calls;
 	after.unmap_calls = before.unmap_calls;
 	TEST_ASSERT_EQUAL(memcmp(&before, &after, sizeof(after)), 0, "the container changed");
-	state_after = dmamap_model_dump(model);
+	state_after = vfio_mock_dump(mock);
 	rc = strcmp(state, state_after);
 	if (rc != 0)
 		printf("before:\n%s\nafter:\n%s\n", state, state_after);
@@ -201,21 +205,78 @@ an_attach_that_a_mapping_forbids_is_refused_whole(void)
 	return dmamap_container_detach(d);
 }
 
+/**
+ * Map and unmap in a container with nic0 (pages of 4 KiB, 2 MiB, 1 GiB) and coarse0 (64 KiB only).
+ */
 static int
-a_taken_range_forbids_an_attach_too(void)
+check_both_page_sizes(void)
 {
-	static const char *const text[] = {"odd0", "taken", "[0x8000000, 0x80fffff]"};
+	const struct dmamap_zone_conf conf = {
+		.len = 100000, .page_size = sysconf(_SC_PAGESIZE), .max_len = 300000};
+	rte_iova_t iova = 0;
+	struct dmamap_zone *z;
+
+	TEST_ASSERT_EQUAL(machine_info().page_sizes, 1 << 16, "page sizes 0x%" PRIx64,
+		machine_info().page_sizes);
+	test_log_begin();
+	TEST_ASSERT_EQUAL(dmamap_map(c, buf, KB4, DMAMAP_RW, &iova), -EINVAL, "4 KiB");
+	TEST_ASSERT(test_logged("multiples of the IOMMU's page size, 0x10000"), "line");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, 3 << 16, DMAMAP_RW, &iova), "192 KiB");
+	TEST_ASSERT(machine_reaches("nic0", iova, buf, 3 << 16), "nic0");
+	TEST_ASSERT(machine_reaches("coarse0", iova, buf, 3 << 16), "coarse0");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, 3 << 16), "unmap");
+	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &conf, &z), "zone");
+	TEST_ASSERT(
+		machine_reaches("nic0", dmamap_zone_iova(z), dmamap_zone_va(z), 100000), "zone");
+	TEST_ASSERT(
+		machine_reaches("coarse0", dmamap_zone_iova(z), dmamap_zone_va(z), 100000), "zone");
+	TEST_ASSERT_EQUAL(dmamap_zone_len(z), 2 << 16, "0x%zx bytes", dmamap_zone_len(z));
+	TEST_ASSERT_SUCCESS(dmamap_zone_resize(z, 300000), "resize");
+	TEST_ASSERT(machine_reaches("coarse0", dmamap_zone_iova(z), dmamap_zone_va(z), 300000),
+		"grown");
+	TEST_ASSERT_EQUAL(dmamap_zone_len(z), 5 << 16, "0x%zx bytes", dmamap_zone_len(z));
+	return dmamap_zone_free(z);
+}
+
+/**
+ * One kernel container would accept both, but then map nothing: it only has page sizes that all its
+ * IOMMUs have (Linux, vfio_update_pgsize_bitmap()). With a domain each, whole pages of the coarser
+ * IOMMU suit both.
+ */
+static int
+iommus_without_a_common_page_size_get_domains_of_their_own(void)
+{
+	struct dmamap_device *nic, *coarse;
+	rte_iova_t iova = 0;
+
+	TEST_ASSERT_NOT_NULL(nic = machine_attach("nic0"), "attach");
+	TEST_ASSERT_NOT_NULL(coarse = machine_attach("coarse0"), "attach");
+	TEST_ASSERT_EQUAL(machine_info().n_domains, 2, "domains");
+	TEST_ASSERT_SUCCESS(check_both_page_sizes(), "nic0 first");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(nic), "detach");
+	TEST_ASSERT_NOT_NULL(nic = machine_attach("nic0"), "attach");
+	TEST_ASSERT_SUCCESS(check_both_page_sizes(), "coarse0 first");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(coarse), "detach");
+	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW, &iova), "4 KiB again");
+	TEST_ASSERT(machine_reaches("nic0", iova, buf, KB4), "nic0");
+	return dmamap_container_detach(nic);
+}
+
+static int
+a_reservation_forbids_an_attach_too(void)
+{
+	static const char *const text[] = {"odd0", "reservation", "[0x8000000, 0x80fffff]"};
 	struct dmamap_range within = {0x8000000, 0x800ffff};
 	struct dmamap_device *d = machine_attach("nic0");
 	rte_iova_t iova;
 
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, 0x10000, 0, within, &iova), "take");
+	TEST_ASSERT_SUCCESS(dmamap_iova_reserve(c, 0x10000, 0, within, &iova), "reserve");
 	TEST_ASSERT_SUCCESS(refused("odd0", -EADDRINUSE, text, RTE_DIM(text)), "odd0");
-	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova, 0x10000), "give");
+	TEST_ASSERT_SUCCESS(dmamap_iova_release(c, iova, 0x10000), "release");
 	return dmamap_container_detach(d);
 }
 
-/** Is there such a conflict in a list? */
+/** Whether a list has such a conflict. */
 static bool
 has_conflict(const struct dmamap_conflict *all, int n, enum dmamap_conflict_kind kind,
 	rte_iova_t start, const char *name, const char *owner)
@@ -233,12 +294,12 @@ has_conflict(const struct dmamap_conflict *all, int n, enum dmamap_conflict_kind
 static int
 every_conflict_of_an_attach_is_named(void)
 {
-	static const struct dmamap_model_iommu_conf narrow_and_coarse = {
+	static const struct vfio_mock_iommu_conf narrow_and_coarse = {
 		.aperture = {0, UINT32_MAX}, .page_sizes = 1 << 16 | 1 << 21};
-	static const struct dmamap_model_resv hole = {{0x8000000, 0x80fffff}, DMAMAP_RESERVED_BUS};
+	static const struct vfio_mock_resv hole = {{0x8000000, 0x80fffff}, DMAMAP_RESERVED_BUS};
 	static const char *const text[] = {
-		"(the first of 5 conflicts)", "zone rings", "taken range"};
-	struct dmamap_model_group_conf group = {.n_resv = 1, .resv = &hole};
+		"(the first of 5 conflicts)", "zone rings", "reservation"};
+	struct vfio_mock_group_conf group = {.n_resv = 1, .resv = &hole};
 	struct dmamap_zone_conf conf = {
 		.len = KB4, .page_size = KB4, .flags = DMAMAP_LOW32, .name = "rings"};
 	rte_iova_t in_hole = 0x8000000, high = 0x200000000, taken;
@@ -247,15 +308,14 @@ every_conflict_of_an_attach_is_named(void)
 	struct dmamap_zone *z;
 	int n;
 
-	group.iommu = dmamap_model_add_iommu(model, &narrow_and_coarse);
-	dmamap_model_add_device(
-		model, dmamap_model_add_group(model, &group), "bad0", 0, "vfio-pci");
+	group.iommu = vfio_mock_add_iommu(mock, &narrow_and_coarse);
+	vfio_mock_add_device(mock, vfio_mock_add_group(mock, &group), "bad0", 0, "vfio-pci");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &in_hole), "map");
 	TEST_ASSERT_SUCCESS(
 		dmamap_map(c, buf + MB2, 1 << 16, DMAMAP_RW | DMAMAP_FIXED, &high), "map");
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, 0x10000, 0,
+	TEST_ASSERT_SUCCESS(dmamap_iova_reserve(c, 0x10000, 0,
 				    (struct dmamap_range){0x8010000, 0x801ffff}, &taken),
-		"take");
+		"reserve");
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &conf, &z), "zone");
 
 	TEST_ASSERT_SUCCESS(refused("bad0", -EADDRINUSE, text, RTE_DIM(text)), "bad0");
@@ -267,9 +327,9 @@ every_conflict_of_an_attach_is_named(void)
 		"a mapping in a reserved range");
 	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_PAGE_SIZE, in_hole, "mapping", "domain 1"),
 		"a mapping of too small pages");
-	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_RESERVED, taken, "taken range",
+	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_RESERVED, taken, "reservation",
 			    "group 6 (bad0)"),
-		"a taken range in a reserved range");
+		"a reservation in a reserved range");
 	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_RESERVED, high, "mapping", "domain 1"),
 		"a mapping beyond the aperture");
 	TEST_ASSERT(has_conflict(all, n, DMAMAP_CONFLICT_PAGE_SIZE, dmamap_zone_iova(z),
@@ -281,7 +341,7 @@ every_conflict_of_an_attach_is_named(void)
 
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, in_hole, KB4), "unmap");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, high, 1 << 16), "unmap");
-	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, taken, 0x10000), "give");
+	TEST_ASSERT_SUCCESS(dmamap_iova_release(c, taken, 0x10000), "release");
 	TEST_ASSERT_SUCCESS(dmamap_zone_free(z), "zone");
 	TEST_ASSERT_SUCCESS(dmamap_container_attach(c, "bad0", &other), "all of them are gone");
 	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, NULL, 0), 0, "conflicts after a success");
@@ -299,32 +359,34 @@ a_shrinking_aperture_names_every_range_beyond(void)
 	rte_iova_t iova[2];
 	unsigned int i;
 
-	/* The kernel, which knows of no taken ranges, lets the device in; the ranges shrink, and
-	 * grow again. */
+	/*
+	 * The kernel knows no reservations and accepts the device. The ranges shrink, and grow
+	 * again.
+	 */
 	for (i = 0; i < 2; i++)
-		TEST_ASSERT_SUCCESS(dmamap_iova_take(c, KB4, 0,
+		TEST_ASSERT_SUCCESS(dmamap_iova_reserve(c, KB4, 0,
 					    (struct dmamap_range){(i + 2) * 0x100000000,
 						    (i + 3) * 0x100000000 - 1},
 					    &iova[i]),
-			"take");
+			"reserve");
 	TEST_ASSERT_SUCCESS(refused("narrow0", -EADDRINUSE, text, RTE_DIM(text)), "narrow0");
 	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, all, 2), 2, "conflicts");
 	for (i = 0; i < 2; i++) {
-		TEST_ASSERT(has_conflict(all, 2, DMAMAP_CONFLICT_RESERVED, iova[i], "taken range",
+		TEST_ASSERT(has_conflict(all, 2, DMAMAP_CONFLICT_RESERVED, iova[i], "reservation",
 				    "domain 0"),
 			"range %u", i);
-		TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova[i], KB4), "give");
+		TEST_ASSERT_SUCCESS(dmamap_iova_release(c, iova[i], KB4), "release");
 	}
 	narrow = machine_attach("narrow0");
 	TEST_ASSERT_NOT_NULL(narrow, "attach");
-	TEST_ASSERT_EQUAL(dmamap_iova_take(c, KB4, 0,
+	TEST_ASSERT_EQUAL(dmamap_iova_reserve(c, KB4, 0,
 				  (struct dmamap_range){UINT64_C(1) << 32, UINT64_MAX}, &iova[0]),
 		-ENOSPC, "beyond the narrow aperture");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(narrow), "detach");
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, KB4, 0,
+	TEST_ASSERT_SUCCESS(dmamap_iova_reserve(c, KB4, 0,
 				    (struct dmamap_range){UINT64_C(1) << 32, UINT64_MAX}, &iova[0]),
 		"the aperture did not grow");
-	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova[0], KB4), "give");
+	TEST_ASSERT_SUCCESS(dmamap_iova_release(c, iova[0], KB4), "release");
 	return dmamap_container_detach(d);
 }
 
@@ -415,9 +477,10 @@ arguments_are_checked(void)
 	TEST_ASSERT_EQUAL(dmamap_map(c, buf, (size_t)0 - KB4, DMAMAP_RW, &iova), -EINVAL, "wrap");
 	TEST_ASSERT_EQUAL(dmamap_unmap(c, 0x1000, 0), -EINVAL, "unmap of nothing");
 	TEST_ASSERT_EQUAL(dmamap_unmap(c, UINT64_MAX - KB4 + 1, 2 * KB4), -EINVAL, "unmap wrap");
-	TEST_ASSERT_EQUAL(dmamap_iova_take(c, 100, 0, DMAMAP_ANYWHERE, &iova), -EINVAL, "take");
-	TEST_ASSERT_EQUAL(dmamap_iova_take(c, KB4, 3, DMAMAP_ANYWHERE, &iova), -EINVAL, "align");
-	TEST_ASSERT_EQUAL(dmamap_iova_give(c, 0x1000, KB4), -ENOENT, "give");
+	TEST_ASSERT_EQUAL(
+		dmamap_iova_reserve(c, 100, 0, DMAMAP_ANYWHERE, &iova), -EINVAL, "reserve");
+	TEST_ASSERT_EQUAL(dmamap_iova_reserve(c, KB4, 3, DMAMAP_ANYWHERE, &iova), -EINVAL, "align");
+	TEST_ASSERT_EQUAL(dmamap_iova_release(c, 0x1000, KB4), -ENOENT, "release");
 	return 0;
 }
 
@@ -459,7 +522,7 @@ memory_has_one_iova_unless_an_alias_is_asked_for(void)
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf + KB4), a, "the first mapping counts");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf), RTE_BAD_IOVA, "an alias counts");
 	TEST_ASSERT(dmamap_iova2va(c, b + KB4) == buf + KB4, "the alias is not known");
-	TEST_ASSERT_EQUAL(dmamap_model_dma_write(model, "nic0", b, "x", 1), -EFAULT, "writable");
+	TEST_ASSERT_EQUAL(vfio_mock_dma_write(mock, "nic0", b, "x", 1), -EFAULT, "writable");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, b, 4 * KB4), "unmap");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf + KB4), a, "lost with the alias");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, a, KB4), "unmap");
@@ -467,28 +530,29 @@ memory_has_one_iova_unless_an_alias_is_asked_for(void)
 }
 
 static int
-taken_ranges_hold_fixed_maps(void)
+reservations_hold_fixed_maps(void)
 {
 	rte_iova_t iova, at, other;
 
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, 4 * MB2, MB2, DMAMAP_ANYWHERE, &iova), "take");
+	TEST_ASSERT_SUCCESS(
+		dmamap_iova_reserve(c, 4 * MB2, MB2, DMAMAP_ANYWHERE, &iova), "reserve");
 	TEST_ASSERT_EQUAL(iova % MB2, 0, "alignment");
-	TEST_ASSERT_EQUAL(machine_info().taken_len, 4 * MB2, "taken_len");
+	TEST_ASSERT_EQUAL(machine_info().reservation_len, 4 * MB2, "reservation_len");
 	at = iova + MB2;
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, MB2, DMAMAP_RW | DMAMAP_FIXED, &at), "map");
 	at = iova + 3 * MB2;
 	TEST_ASSERT_EQUAL(dmamap_map(c, buf + MB2, 2 * MB2, DMAMAP_RW | DMAMAP_FIXED, &at), -EEXIST,
-		"a map across the end of a taken range");
+		"a map across the end of a reservation");
 	other = 0;
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + MB2, MB2, DMAMAP_RW, &other), "map");
-	TEST_ASSERT(other > iova + 4 * MB2 - 1 || other + MB2 - 1 < iova, "in the taken range");
+	TEST_ASSERT(other > iova + 4 * MB2 - 1 || other + MB2 - 1 < iova, "in the reservation");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, other, MB2), "unmap");
-	TEST_ASSERT_EQUAL(dmamap_iova_give(c, iova, 4 * MB2), -EBUSY, "given while mapped");
+	TEST_ASSERT_EQUAL(dmamap_iova_release(c, iova, 4 * MB2), -EBUSY, "given while mapped");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova + MB2, MB2), "unmap");
-	TEST_ASSERT_EQUAL(dmamap_iova_give(c, iova, MB2), -EINVAL, "another length");
-	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova, 4 * MB2), "give");
-	TEST_ASSERT_EQUAL(dmamap_iova_give(c, iova, 4 * MB2), -ENOENT, "given twice");
-	TEST_ASSERT_EQUAL(machine_info().taken_len, 0, "taken_len");
+	TEST_ASSERT_EQUAL(dmamap_iova_release(c, iova, MB2), -EINVAL, "another length");
+	TEST_ASSERT_SUCCESS(dmamap_iova_release(c, iova, 4 * MB2), "release");
+	TEST_ASSERT_EQUAL(dmamap_iova_release(c, iova, 4 * MB2), -ENOENT, "given twice");
+	TEST_ASSERT_EQUAL(machine_info().reservation_len, 0, "reservation_len");
 	return 0;
 }
 
@@ -505,6 +569,68 @@ a_running_device_cannot_be_detached(void)
 }
 
 static int
+an_ioctl_on_a_device_reaches_its_kernel(void)
+{
+	const struct vfio_mock_device_conf conf = {.region[3] = {.size = KB4, .mappable = true}};
+	struct vfio_device_info info = {.argsz = sizeof(info)};
+	struct vfio_region_info region = {.argsz = sizeof(region), .index = 3};
+	struct vfio_irq_set none = {.argsz = sizeof(none),
+		.index = VFIO_PCI_NUM_IRQS,
+		.flags = VFIO_IRQ_SET_ACTION_TRIGGER | VFIO_IRQ_SET_DATA_NONE};
+	struct dmamap_device *d;
+
+	TEST_ASSERT_SUCCESS(vfio_mock_describe_device(mock, "nic0", &conf), "describe");
+	TEST_ASSERT_NOT_NULL(d = machine_attach("nic0"), "attach");
+	TEST_ASSERT_SUCCESS(dmamap_device_ioctl(d, VFIO_DEVICE_GET_INFO, &info), "info");
+	TEST_ASSERT(
+		(info.flags & VFIO_DEVICE_FLAGS_PCI) && info.num_regions == VFIO_PCI_NUM_REGIONS,
+		"what it says");
+	TEST_ASSERT_SUCCESS(dmamap_device_ioctl(d, VFIO_DEVICE_GET_REGION_INFO, &region), "region");
+	TEST_ASSERT_EQUAL(region.size, KB4, "its size");
+	TEST_ASSERT_SUCCESS(dmamap_device_ioctl(d, VFIO_DEVICE_RESET, NULL), "reset");
+	TEST_ASSERT_EQUAL(vfio_mock_resets(mock, "nic0"), 1u, "it was not reset");
+
+	/* Errors of the kernel, and errors before the kernel is called. Nothing is logged. */
+	test_log_begin();
+	TEST_ASSERT_EQUAL(dmamap_device_ioctl(d, VFIO_DEVICE_SET_IRQS, &none), -EINVAL, "index");
+	TEST_ASSERT_EQUAL(dmamap_device_ioctl(d, VFIO_IOMMU_GET_INFO, &info), -ENOTTY, "request");
+	vfio_mock_fail(mock, UINT32_C(1) << VFIO_MOCK_DEVICE, 1, EIO);
+	TEST_ASSERT_EQUAL(dmamap_device_ioctl(d, VFIO_DEVICE_RESET, NULL), -EIO, "error");
+	TEST_ASSERT_EQUAL(strlen(test_log_end()), 0u, "something is logged");
+	test_log_begin();
+	TEST_ASSERT_EQUAL(dmamap_device_ioctl(NULL, VFIO_DEVICE_RESET, NULL), -EINVAL, "no device");
+	TEST_ASSERT(test_logged("ioctl: no device"), "no device");
+	return dmamap_container_detach(d);
+}
+
+/**
+ * A device that a failed move lost is in no container. No kernel call is made for it, and it can be
+ * freed.
+ */
+static int
+a_lost_device_has_no_file(void)
+{
+	const struct dmamap_container_conf conf = {
+		.backend = DMAMAP_BACKEND_TYPE1, .kernel = vfio_mock_kernel(mock)};
+	struct dmamap_container *to;
+	struct dmamap_device *d;
+
+	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &to), "create");
+	TEST_ASSERT_NOT_NULL(d = machine_attach("nic0"), "attach");
+	test_log_begin();
+	vfio_mock_fail_all(mock, UINT32_C(1) << VFIO_MOCK_GET_DEVICE_FD, EIO);
+	TEST_ASSERT_EQUAL(dmamap_device_move(d, to), -ENODEV, "move");
+	vfio_mock_fail_all(mock, UINT32_C(1) << VFIO_MOCK_GET_DEVICE_FD, 0);
+	test_log_end();
+	test_log_begin();
+	TEST_ASSERT_EQUAL(dmamap_device_ioctl(d, VFIO_DEVICE_RESET, NULL), -ENODEV, "ioctl");
+	TEST_ASSERT(test_logged("ioctl on nic0: it is in no container"), "ioctl");
+	TEST_ASSERT_EQUAL(dmamap_device_fd(d), -1, "it has a file");
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d), "detach");
+	return dmamap_container_destroy(to);
+}
+
+static int
 a_map_that_one_domain_refuses_is_in_none(void)
 {
 	struct dmamap_device *d0, *d1, *d2;
@@ -516,10 +642,10 @@ a_map_that_one_domain_refuses_is_in_none(void)
 	d0 = machine_attach("nic0");
 	d1 = machine_attach("nic1");
 	d2 = machine_attach("twin0");
-	state = dmamap_model_dump(model);
-	dmamap_model_fail(model, 1u << DMAMAP_MODEL_MAP, 3, ENOMEM);
+	state = vfio_mock_dump(mock);
+	vfio_mock_fail(mock, 1u << VFIO_MOCK_MAP, 3, ENOMEM);
 	TEST_ASSERT_EQUAL(dmamap_map(c, buf, MB2, DMAMAP_RW, &iova), -ENOMEM, "map");
-	after = dmamap_model_dump(model);
+	after = vfio_mock_dump(mock);
 	rc = strcmp(state, after);
 	free(state);
 	free(after);
@@ -544,7 +670,7 @@ an_unmap_that_one_domain_refuses_is_undone(void)
 	d0 = machine_attach("nic0");
 	d1 = machine_attach("nic1");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, MB2, DMAMAP_RW, &iova), "map");
-	dmamap_model_fail(model, 1u << DMAMAP_MODEL_UNMAP, 2, EINVAL);
+	vfio_mock_fail(mock, 1u << VFIO_MOCK_UNMAP, 2, EINVAL);
 	TEST_ASSERT_EQUAL(dmamap_unmap(c, iova, MB2), -EINVAL, "unmap");
 	TEST_ASSERT(
 		machine_reaches("nic0", iova, buf, MB2) && machine_reaches("nic1", iova, buf, MB2),
@@ -563,11 +689,12 @@ a_short_unmap_fences_the_range_off(void)
 	rte_iova_t iova = 0x40000000, other;
 
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, 0x100000, DMAMAP_RW | DMAMAP_FIXED, &iova), "map");
-	dmamap_model_short_unmap(model, 1, 0);
+	vfio_mock_short_unmap(mock, 1, 0);
 	TEST_ASSERT_EQUAL(dmamap_unmap(c, iova, 0x100000), -EIO, "a short unmap went unnoticed");
-	TEST_ASSERT_EQUAL(machine_info().fenced_len, 0x100000, "fenced_len");
+	TEST_ASSERT_EQUAL(machine_info().quarantined_len, 0x100000, "quarantined_len");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf), RTE_BAD_IOVA, "still found");
-	TEST_ASSERT_EQUAL(dmamap_iova_take(c, KB4, 0, within, &other), -ENOSPC, "given out again");
+	TEST_ASSERT_EQUAL(
+		dmamap_iova_reserve(c, KB4, 0, within, &other), -ENOSPC, "given out again");
 	TEST_ASSERT_EQUAL(
 		dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &iova), -EEXIST, "mapped again");
 	return dmamap_container_detach(d);
@@ -580,18 +707,18 @@ a_device_with_a_narrow_mask_gets_low_iovas(void)
 	struct dmamap_device *d = machine_attach("nic0");
 	rte_iova_t iova = 0;
 
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, KB4, 0, high, &iova), "take");
-	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova, KB4), "give");
+	TEST_ASSERT_SUCCESS(dmamap_iova_reserve(c, KB4, 0, high, &iova), "reserve");
+	TEST_ASSERT_SUCCESS(dmamap_iova_release(c, iova, KB4), "release");
 	TEST_ASSERT_EQUAL(dmamap_device_dma_mask(d, 11), -EINVAL, "11 bits");
 	TEST_ASSERT_SUCCESS(dmamap_device_dma_mask(d, 28), "28 bits");
-	TEST_ASSERT_EQUAL(dmamap_iova_take(c, KB4, 0, high, &iova), -ENOSPC, "beyond the mask");
+	TEST_ASSERT_EQUAL(dmamap_iova_reserve(c, KB4, 0, high, &iova), -ENOSPC, "beyond the mask");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, BUF_LEN, DMAMAP_RW, &iova), "map");
 	TEST_ASSERT(iova + BUF_LEN <= UINT64_C(1) << 28, "0x%" PRIx64, iova);
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, BUF_LEN), "unmap");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d), "detach");
 	TEST_ASSERT_SUCCESS(
-		dmamap_iova_take(c, KB4, 0, high, &iova), "the mask left with its device");
-	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, iova, KB4), "give");
+		dmamap_iova_reserve(c, KB4, 0, high, &iova), "the mask left with its device");
+	TEST_ASSERT_SUCCESS(dmamap_iova_release(c, iova, KB4), "release");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_LOW32, &iova), "map");
 	TEST_ASSERT(iova <= UINT32_MAX, "LOW32 gave 0x%" PRIx64, iova);
 	return dmamap_unmap(c, iova, KB4);
@@ -608,7 +735,7 @@ detach_of_the_last_and_reattach_restores_everything(void)
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d), "detach");
 	TEST_ASSERT_EQUAL(machine_info().n_domains, 0, "domains");
 	TEST_ASSERT_EQUAL(machine_info().n_mappings, 2, "mappings");
-	TEST_ASSERT_EQUAL(dmamap_model_locked(model), 0, "memory is still pinned");
+	TEST_ASSERT_EQUAL(vfio_mock_locked(mock), 0, "memory is still pinned");
 	d = machine_attach("nic1");
 	TEST_ASSERT(
 		machine_reaches("nic1", a, buf, MB2) && machine_reaches("nic1", b, buf + MB2, KB4),
@@ -619,7 +746,7 @@ detach_of_the_last_and_reattach_restores_everything(void)
 static int
 the_budget_of_entries_is_known_before(void)
 {
-	static const struct dmamap_model_conf conf = {.entry_limit = 2};
+	static const struct vfio_mock_conf conf = {.entry_limit = 2};
 	static const char *const text[] = {"3", "2"};
 	struct dmamap_device *d;
 	rte_iova_t iova[3] = {0};
@@ -629,12 +756,12 @@ the_budget_of_entries_is_known_before(void)
 	for (i = 0; i < 3; i++)
 		TEST_ASSERT_SUCCESS(dmamap_map(c, buf + i * MB2, MB2, DMAMAP_RW, &iova[i]), "map");
 	TEST_ASSERT_SUCCESS(refused("nic0", -ENOSPC, text, RTE_DIM(text)), "replay of three");
-	TEST_ASSERT_EQUAL(dmamap_model_calls(model, DMAMAP_MODEL_MAP), 0, "the kernel was asked");
+	TEST_ASSERT_EQUAL(vfio_mock_calls(mock, VFIO_MOCK_MAP), 0, "the kernel was asked");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova[2], MB2), "unmap");
 	d = machine_attach("nic0");
 	TEST_ASSERT_EQUAL(machine_info().entries_left, 0, "entries_left");
 	TEST_ASSERT_EQUAL(dmamap_map(c, buf + 2 * MB2, MB2, DMAMAP_RW, &iova[2]), -ENOSPC, "third");
-	TEST_ASSERT_EQUAL(dmamap_model_calls(model, DMAMAP_MODEL_MAP), 2, "the kernel was asked");
+	TEST_ASSERT_EQUAL(vfio_mock_calls(mock, VFIO_MOCK_MAP), 2, "the kernel was asked");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova[1], MB2), "unmap");
 	TEST_ASSERT_EQUAL(machine_info().entries_left, 1, "entries_left");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + 2 * MB2, MB2, DMAMAP_RW, &iova[2]), "map");
@@ -644,9 +771,9 @@ the_budget_of_entries_is_known_before(void)
 #define ENTRIES 65535u
 
 static int
-all_entries_are_used_and_given_back(void)
+all_entries_are_used_and_released(void)
 {
-	static const struct dmamap_model_conf conf = {.no_memory = true};
+	static const struct vfio_mock_conf conf = {.no_memory = true};
 	char *far = (char *)UINT64_C(0x100000000000);
 	rte_iova_t *iova = calloc(ENTRIES, sizeof(*iova)), more = 0;
 	struct dmamap_device *d[2];
@@ -667,10 +794,9 @@ all_entries_are_used_and_given_back(void)
 	TEST_ASSERT_NOT_NULL(
 		strstr(said, "needs 1 map entries, domain 0 has 0 left: map fewer, longer runs"),
 		"%s", said);
-	TEST_ASSERT_EQUAL(
-		dmamap_model_calls(model, DMAMAP_MODEL_MAP), ENTRIES, "the kernel was asked");
+	TEST_ASSERT_EQUAL(vfio_mock_calls(mock, VFIO_MOCK_MAP), ENTRIES, "the kernel was asked");
 
-	/* All of it goes into another domain; then one goes, and one more comes. */
+	/* Replay all into another domain. Then unmap one and map another. */
 	d[1] = machine_attach("nic1");
 	TEST_ASSERT_NOT_NULL(d[1], "replay");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova[ENTRIES / 2], KB4), "unmap");
@@ -687,7 +813,7 @@ all_entries_are_used_and_given_back(void)
 	for (n = 0; n < ENTRIES; n++)
 		TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova[n], KB4), "unmap %u", n);
 	TEST_ASSERT_EQUAL(machine_info().entries_left, ENTRIES, "entries left");
-	TEST_ASSERT_EQUAL(dmamap_model_locked(model), 0, "memory is pinned");
+	TEST_ASSERT_EQUAL(vfio_mock_locked(mock), 0, "memory is pinned");
 	free(iova);
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d[0]), "detach");
 	return dmamap_container_detach(d[1]);
@@ -703,8 +829,10 @@ a_map_is_one_entry_whatever_its_length(void)
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, MB2, DMAMAP_RW | DMAMAP_FIXED, &iova), "map");
 	TEST_ASSERT_EQUAL(machine_info().map_calls, 1, "512 pages in one call");
 	TEST_ASSERT_EQUAL(machine_info().entries_left, left - 1, "and one entry");
-	/* The neighbour, whose VA and IOVA go on, has its own: the kernel can neither grow an entry
-	 * nor cut one. */
+	/*
+	 * The neighbour with contiguous VA and IOVA gets its own entry: the kernel can neither
+	 * extend an entry nor split one.
+	 */
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + MB2, MB2, DMAMAP_RW | DMAMAP_FIXED, &next), "map");
 	TEST_ASSERT_EQUAL(machine_info().entries_left, left - 2, "another entry");
 	TEST_ASSERT_EQUAL(
@@ -750,8 +878,7 @@ zones_are_reached_and_freed_as_one(void)
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, va + 12345), iova + 12345, "va2iova");
 	TEST_ASSERT_EQUAL(dmamap_unmap(c, iova, 25 * KB4), -EINVAL, "unmapped behind its back");
 	TEST_ASSERT_SUCCESS(dmamap_zone_free(z), "free");
-	TEST_ASSERT_EQUAL(
-		dmamap_model_dma_read(model, "nic0", iova, buf, 1), -EFAULT, "still there");
+	TEST_ASSERT_EQUAL(vfio_mock_dma_read(mock, "nic0", iova, buf, 1), -EFAULT, "still there");
 	TEST_ASSERT_EQUAL(machine_info().n_mappings, 0, "mappings");
 	conf.len = 0;
 	TEST_ASSERT_EQUAL(dmamap_zone_alloc(c, &conf, &z), -EINVAL, "no length");
@@ -800,20 +927,20 @@ large_zones_share_one_constant(void)
 	TEST_ASSERT_EQUAL(
 		dmamap_va2iova(c, dmamap_zone_va(b)), dmamap_zone_iova(b), "its neighbour");
 
-	/* What does not fit in the window, or must not lie there, lies elsewhere. */
+	/* Zones that do not fit into the linear map, or must not be there, are placed elsewhere. */
 	low = zone_of(MB2, DMAMAP_LOW32);
 	TEST_ASSERT(dmamap_zone_iova(low) + MB2 - 1 <= UINT32_MAX, "LOW32");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, dmamap_zone_va(low)), dmamap_zone_iova(low), "low");
-	TEST_ASSERT_SUCCESS(
-		dmamap_iova_take(c, MB2, MB2, (struct dmamap_range){iova, iova + MB2 - 1}, &taken),
-		"take");
+	TEST_ASSERT_SUCCESS(dmamap_iova_reserve(c, MB2, MB2,
+				    (struct dmamap_range){iova, iova + MB2 - 1}, &taken),
+		"reserve");
 	late = zone_of(MB2, 0);
 	TEST_ASSERT(machine_reaches("nic0", dmamap_zone_iova(late), dmamap_zone_va(late), MB2),
 		"a zone whose place is taken");
 	TEST_ASSERT_NOT_EQUAL(dmamap_zone_iova(late), iova, "at an IOVA that is taken");
 
-	/* An unmap that fails leaves it findable. */
-	dmamap_model_fail(model, 1u << DMAMAP_MODEL_UNMAP, 1, EINVAL);
+	/* After a failed unmap the zone is still found by translation. */
+	vfio_mock_fail(mock, 1u << VFIO_MOCK_UNMAP, 1, EINVAL);
 	TEST_ASSERT_EQUAL(dmamap_zone_free(b), -EINVAL, "free");
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, dmamap_zone_va(b)), dmamap_zone_iova(b), "lost");
 	TEST_ASSERT_SUCCESS(dmamap_zone_free(b), "free");
@@ -828,16 +955,17 @@ containers_are_found_by_name_and_device(void)
 	struct dmamap_container *other;
 	struct dmamap_device *d;
 
-	TEST_ASSERT(dmamap_container_by_name(dmamap_container_name(c)) == c, "by name");
-	TEST_ASSERT_NULL(dmamap_container_by_name("none"), "by another name");
-	TEST_ASSERT_NULL(dmamap_container_by_device("nic0"), "by a device that is not attached");
+	TEST_ASSERT(peek(dmamap_container_by_name(dmamap_container_name(c))) == c, "by name");
+	TEST_ASSERT_NULL(peek(dmamap_container_by_name("none")), "by another name");
+	TEST_ASSERT_NULL(
+		peek(dmamap_container_by_device("nic0")), "by a device that is not attached");
 	TEST_ASSERT_EQUAL(dmamap_container_create(&conf, &other), -EEXIST, "the same name");
 	conf.name = NULL;
 	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &other), "no name");
 	TEST_ASSERT_SUCCESS(dmamap_container_destroy(other), "destroy");
 	d = machine_attach("nic0");
-	TEST_ASSERT(dmamap_container_by_device("nic0") == c, "by device");
-	TEST_ASSERT(dmamap_device_container(d) == c, "of device");
+	TEST_ASSERT(peek(dmamap_container_by_device("nic0")) == c, "by device");
+	TEST_ASSERT(peek(dmamap_device_container(d)) == c, "of device");
 	TEST_ASSERT_EQUAL(strcmp(dmamap_device_name(d), "nic0"), 0, "device name");
 	TEST_ASSERT_NULL(machine_attach("nic0"), "attached twice");
 	return dmamap_container_detach(d);
@@ -873,8 +1001,8 @@ static const struct test_case cases[] = {
 	{"maps before the first device are replayed", maps_before_the_first_device_are_replayed},
 	{"devices of one IOMMU share a domain", devices_of_one_iommu_share_a_domain},
 	{"isolation makes a domain for each group", isolation_makes_a_domain_for_each_group},
-	{"a domain that the kernel refuses is made anew",
-		a_domain_that_the_kernel_refuses_is_made_anew},
+	{"a device that a domain refuses gets a new one",
+		a_device_that_a_domain_refuses_gets_a_new_one},
 	{"ranges shrink and grow with the devices", ranges_shrink_and_grow_with_the_devices},
 	{"an attach that a mapping forbids is refused whole",
 		an_attach_that_a_mapping_forbids_is_refused_whole},
@@ -882,14 +1010,18 @@ static const struct test_case cases[] = {
 	{"a shrinking aperture names every range beyond",
 		a_shrinking_aperture_names_every_range_beyond},
 	{"many conflicts are listed, and some logged", many_conflicts_are_listed_and_some_logged},
-	{"a taken range forbids an attach too", a_taken_range_forbids_an_attach_too},
+	{"IOMMUs without a common page size get domains of their own",
+		iommus_without_a_common_page_size_get_domains_of_their_own},
+	{"a reservation forbids an attach too", a_reservation_forbids_an_attach_too},
 	{"fixed maps are checked", fixed_maps_are_checked},
 	{"arguments are checked", arguments_are_checked},
 	{"an unmap covers whole mappings", an_unmap_covers_whole_mappings},
 	{"memory has one IOVA unless an alias is asked for",
 		memory_has_one_iova_unless_an_alias_is_asked_for},
-	{"taken ranges hold fixed maps", taken_ranges_hold_fixed_maps},
+	{"reservations hold fixed maps", reservations_hold_fixed_maps},
 	{"a running device cannot be detached", a_running_device_cannot_be_detached},
+	{"an ioctl on a device reaches its kernel", an_ioctl_on_a_device_reaches_its_kernel},
+	{"a lost device has no file", a_lost_device_has_no_file},
 	{"a map that one domain refuses is in none", a_map_that_one_domain_refuses_is_in_none},
 	{"an unmap that one domain refuses is undone", an_unmap_that_one_domain_refuses_is_undone},
 	{"a short unmap fences the range off", a_short_unmap_fences_the_range_off},
@@ -897,7 +1029,7 @@ static const struct test_case cases[] = {
 	{"detach of the last and re-attach restores everything",
 		detach_of_the_last_and_reattach_restores_everything},
 	{"the budget of entries is known before", the_budget_of_entries_is_known_before},
-	{"all 65,535 entries are used and given back", all_entries_are_used_and_given_back},
+	{"all 65,535 entries are used and released", all_entries_are_used_and_released},
 	{"a map is one entry, whatever its length", a_map_is_one_entry_whatever_its_length},
 	{"IOVA and VA are alike modulo the page size", iova_and_va_are_alike_modulo_the_page_size},
 	{"zones are reached and freed as one", zones_are_reached_and_freed_as_one},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What do readers in other threads see of a container while mappings come and go? On the software
- * model of the kernel.
+ * Tests of lock-free readers: what translations return in other threads while mappings come and
+ * go. On the mock kernel.
  */
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include "machine.h"
 #include "test.h"
 
-/* A reader that translates what a writer maps and unmaps. */
+/* A reader that translates addresses which a writer maps and unmaps. */
 struct reader {
 	struct rte_rcu_qsbr *rcu;
 	unsigned int id;
@@ -47,7 +47,7 @@ static int
 readers_see_a_mapping_whole_or_none(void)
 {
 	struct dmamap_container_conf conf = {
-		.name = "rcu", .backend = DMAMAP_BACKEND_MODEL, .model = model};
+		.name = "rcu", .backend = DMAMAP_BACKEND_TYPE1, .kernel = vfio_mock_kernel(mock)};
 	size_t size = rte_rcu_qsbr_get_memsize(2);
 	struct rte_rcu_qsbr *rcu = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
 	struct reader r = {.rcu = rcu};
@@ -78,11 +78,11 @@ readers_see_a_mapping_whole_or_none(void)
 	return machine_make_container(DMAMAP_SHARE);
 }
 
-/* An unmap in a thread of its own, and what it found when it came to the clients. */
+/* An unmap in its own thread, and the order that its client callback saw. */
 struct late_unmap {
 	rte_iova_t iova;
 	bool reader_done; /**< set by the reader before it reports its quiescent state */
-	bool in_order; /**< whether it was set when the unmap went on */
+	bool in_order; /**< whether it was set when the unmap called the clients */
 	int rc;
 };
 
@@ -106,7 +106,8 @@ unmap_late(void *arg)
 static int
 nothing_is_unmapped_before_readers_are_quiescent(void)
 {
-	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_MODEL, .model = model};
+	struct dmamap_container_conf conf = {
+		.backend = DMAMAP_BACKEND_TYPE1, .kernel = vfio_mock_kernel(mock)};
 	struct rte_rcu_qsbr *rcu = aligned_alloc(RTE_CACHE_LINE_SIZE, rte_rcu_qsbr_get_memsize(1));
 	struct late_unmap u = {0};
 	struct dmamap_client_conf client_conf = {.unmap = note_order, .arg = &u};
@@ -126,7 +127,7 @@ nothing_is_unmapped_before_readers_are_quiescent(void)
 	while (dmamap_va2iova(c, buf) != RTE_BAD_IOVA)
 		;
 	__atomic_store_n(&u.reader_done, true, __ATOMIC_RELEASE);
-	/* Not just quiescent: the unmap may begin to wait only after that. */
+	/* Go offline, as the unmap may begin to wait only after a quiescent state was reported. */
 	rte_rcu_qsbr_thread_offline(rcu, 0);
 	pthread_join(thread, NULL);
 
@@ -138,7 +139,7 @@ nothing_is_unmapped_before_readers_are_quiescent(void)
 	return machine_make_container(DMAMAP_SHARE);
 }
 
-/** A reader that is quiescent until the mappings are withdrawn, and not again. */
+/** A reader that reports quiescent states until the mappings are withdrawn, and none afterwards. */
 struct holdout {
 	struct rte_rcu_qsbr *rcu;
 	pthread_t thread;
@@ -164,13 +165,15 @@ stop_being_quiescent(void *arg, struct dmamap_range range)
 	pthread_join(h->thread, NULL);
 }
 
-/** An unmap is undone, but there is no memory to translate again: the mapping's memory counts as
- * not mapped. */
+/**
+ * An unmap is undone, but without memory for the translation's nodes. The memory then counts as not
+ * mapped.
+ */
 static int
-what_is_not_found_again_harms_nobody(void)
+an_undone_unmap_may_lose_its_translation(void)
 {
 	struct dmamap_container_conf conf = {
-		.name = "rcu", .backend = DMAMAP_BACKEND_MODEL, .model = model};
+		.name = "rcu", .backend = DMAMAP_BACKEND_TYPE1, .kernel = vfio_mock_kernel(mock)};
 	struct holdout h = {.rcu = aligned_alloc(RTE_CACHE_LINE_SIZE, rte_rcu_qsbr_get_memsize(1))};
 	struct dmamap_client_conf client_conf = {.unmap = stop_being_quiescent, .arg = &h};
 	struct dmamap_client *client;
@@ -188,7 +191,7 @@ what_is_not_found_again_harms_nobody(void)
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW, &first), "map");
 	TEST_ASSERT_SUCCESS(pthread_create(&h.thread, NULL, hold_out, &h), "thread");
 	dm_xlate_limit(c->va2iova, dm_xlate_memory(c->va2iova));
-	dmamap_model_fail(model, 1u << DMAMAP_MODEL_UNMAP, 1, EINVAL);
+	vfio_mock_fail(mock, 1u << VFIO_MOCK_UNMAP, 1, EINVAL);
 	TEST_ASSERT_EQUAL(dmamap_unmap(c, first, KB4), -EINVAL, "unmap");
 	dm_xlate_limit(c->va2iova, UINT64_MAX);
 	dmamap_client_detach(client);
@@ -211,7 +214,7 @@ static const struct test_case cases[] = {
 	{"readers see a mapping whole, or none", readers_see_a_mapping_whole_or_none},
 	{"nothing is unmapped before readers are quiescent",
 		nothing_is_unmapped_before_readers_are_quiescent},
-	{"what is not found again harms nobody", what_is_not_found_again_harms_nobody},
+	{"an undone unmap may lose its translation", an_undone_unmap_may_lose_its_translation},
 };
 
 REGISTER_TEST_SUITE(container_rcu) = {

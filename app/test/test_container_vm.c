@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is a container right about Linux? What it believes, compared with what the kernel's own
- * tracepoints say it did, on all devices that the runner assigned.
+ * Tests of containers on a real kernel: what the container reports is compared with the kernel's
+ * tracepoints. Uses all devices that the runner assigned.
  */
 
 #include <errno.h>
@@ -19,13 +19,14 @@
 
 #include <dmamap.h>
 
+#include "peek.h"
 #include "test.h"
 #include "test_dma_edu_raw.h"
 
 #define PAGE ((size_t)4096)
 #define HUGE_PAGE ((size_t)2 << 20)
 #define PAGES 16
-/** Beyond 4 GiB, where no kernel driver of the machine maps: events there are ours. */
+/** Above 4 GiB, where no kernel driver of the machine maps, so events there are ours. */
 #define OURS UINT64_C(0x200000000)
 #define OURS_LEN UINT64_C(0x100000000)
 #define DEVICES_MAX 16
@@ -37,7 +38,7 @@ static struct dmamap_device *devs[DEVICES_MAX];
 static unsigned int n_devs;
 static char *buf;
 
-/* The container under test */
+/* The container under test. */
 
 static int
 setup(void)
@@ -88,13 +89,14 @@ create(enum dmamap_backend backend, enum dmamap_sharing sharing)
 	return dmamap_container_create(&conf, &c);
 }
 
-/** Attach all devices that can be, each in one group with others of the list or alone. */
+/** Attach all devices that can be attached. Some share a group. */
 static void
 attach_all(void)
 {
 	char *copy = strdup(getenv("GANTRY_DEVICES")), *rest = copy, *name;
 
-	test_log_begin(); /* of groups that are not viable: that is another suite's */
+	test_log_begin(); /* suppress lines about groups that are not viable; another suite tests
+			     these */
 	while ((name = strsep(&rest, " ")) != NULL)
 		if (name[0] != '\0' && n_devs < DEVICES_MAX &&
 			dmamap_container_attach(c, name, &devs[n_devs]) == 0)
@@ -112,7 +114,7 @@ info(void)
 	return i;
 }
 
-/* What the kernel says */
+/* Trace events of the kernel */
 
 static int
 put(const char *file, const char *text)
@@ -131,7 +133,7 @@ put(const char *file, const char *text)
 
 static const char *const events[] = {"attach_device_to_domain", "map", "unmap"};
 
-/** Record events from now on. @return 0, or as a setup skips. */
+/** Record events from now on. @return 0, or the result of test_skip(). */
 static int
 trace_begin(void)
 {
@@ -154,11 +156,12 @@ trace_begin(void)
 	return put("trace", "");
 }
 
-/** What was recorded. */
+/** Recorded events. */
 struct seen {
-	unsigned int devices; /**< different ones that were put into a domain, of those attached */
+	unsigned int devices; /**< number of different domains to which the attached devices were
+				 attached */
 	unsigned int maps, unmaps; /**< events in one page */
-	uint64_t mapped, unmapped; /**< bytes, in all of OURS */
+	uint64_t mapped, unmapped; /**< bytes in all of OURS */
 };
 
 static uint64_t
@@ -189,7 +192,9 @@ read_event(const char *line, rte_iova_t page, bool *attached, char (*names)[DMAM
 		attached[i] |= strstr(line, names[i]) != NULL;
 }
 
-/** Read and forget what was recorded since the last call. Names are those of the devices attached.
+/**
+ * Read and clear what was recorded since the last call. The names are those of the attached
+ * devices.
  */
 static struct seen
 trace_read(rte_iova_t page, char (*names)[DMAMAP_NAME_MAX], unsigned int n_names)
@@ -212,7 +217,7 @@ trace_read(rte_iova_t page, char (*names)[DMAMAP_NAME_MAX], unsigned int n_names
 	return s;
 }
 
-/** What the kernel does for one map: once for each of its domains. */
+/** Check that one map or unmap makes one event in each domain. */
 static int
 expect(const char *what, struct seen s, unsigned int maps, unsigned int unmaps)
 {
@@ -224,10 +229,10 @@ expect(const char *what, struct seen s, unsigned int maps, unsigned int unmaps)
 }
 
 /**
- * A mapping from before the devices, one from after; each comes and goes in every domain once,
- * whatever the number of devices.
+ * Map one page before the devices and one after. Each is mapped and unmapped once in every domain,
+ * independently of the number of devices.
  * @param kernel_shares  false: the kernel has a domain for each group, whatever the container
- * believes.
+ * reports.
  */
 static int
 compare(enum dmamap_backend backend, enum dmamap_sharing sharing, bool kernel_shares)
@@ -281,8 +286,10 @@ compare(enum dmamap_backend backend, enum dmamap_sharing sharing, bool kernel_sh
 	TEST_ASSERT_SUCCESS(expect("a hugepage", s, n, 0), "in one piece");
 	all.mapped += s.mapped, all.unmapped += s.unmapped;
 
-	/* A kernel's domain that goes while its container has others takes its tables along,
-	 * without a word: unmap first. */
+	/*
+	 * When a domain of a kernel container with other domains goes, its tables are freed without
+	 * unmap events. So unmap first.
+	 */
 	if (!kernel_shares) {
 		TEST_ASSERT_SUCCESS(dmamap_unmap(c, early, PAGE), "unmap");
 		TEST_ASSERT_SUCCESS(dmamap_unmap(c, large, HUGE_PAGE), "unmap");
@@ -296,7 +303,9 @@ compare(enum dmamap_backend backend, enum dmamap_sharing sharing, bool kernel_sh
 	return 0;
 }
 
-/** Does the kernel put groups into domains that fit, or was it told to give each its own? */
+/**
+ * Whether the kernel joins groups in a common domain. The module parameter never_share forbids it.
+ */
 static bool
 type1_shares(void)
 {
@@ -350,7 +359,7 @@ iommufd_in_a_domain_each(void)
 
 /* Locked memory */
 
-/** Bytes that a line of /proc/self/status tells. */
+/** The value of a line of /proc/self/status, in bytes. */
 static uint64_t
 status_bytes(const char *key)
 {
@@ -386,7 +395,7 @@ iommufd_pins_once_for_all_domains(void)
 	TEST_ASSERT_EQUAL(status_bytes("VmPin:") - before, 12 * PAGE,
 		"a map pins 0x%" PRIx64 " bytes for %u domains", status_bytes("VmPin:") - before,
 		info().n_domains);
-	/* The domain that mapped first goes first. */
+	/* The domain that mapped first is detached first. */
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(devs[0]), "detach");
 	memmove(devs, devs + 1, --n_devs * sizeof(devs[0]));
 	TEST_ASSERT_EQUAL(status_bytes("VmPin:") - before, 12 * PAGE, "the others' pages");
@@ -401,7 +410,10 @@ iommufd_pins_once_for_all_domains(void)
 
 #define ENTRIES 65535u
 
-/** Address space for more than that many pages, which are few: a file of 2 MiB, again and again. */
+/**
+ * Address space for more than that many pages, with little memory: one file of 2 MiB, mapped
+ * repeatedly.
+ */
 static char *
 many_pages(size_t *len)
 {
@@ -469,7 +481,8 @@ entries_are_reached_and_survived(void)
 		TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova[n], PAGE), "unmap %u", n);
 	TEST_ASSERT_EQUAL(info().entries_left, ENTRIES, "entries: %" PRIu64, info().entries_left);
 	TEST_ASSERT_EQUAL(status_bytes("VmLck:"), locked, "memory stays locked");
-	/* What the container believes, the kernel says too: a device that comes makes it ask anew.
+	/*
+	 * An attach re-reads the kernel's count of entries, which confirms the container's count.
 	 */
 	detach_all();
 	attach_all();
@@ -529,7 +542,7 @@ a_moved_device_sees_exactly_its_new_space(void)
 	TEST_ASSERT_SUCCESS(edu_raw_close(&e), "close");
 
 	TEST_ASSERT_SUCCESS(dmamap_device_move(dma, other), "move");
-	TEST_ASSERT(dmamap_device_container(dma) == other, "its container");
+	TEST_ASSERT(peek(dmamap_device_container(dma)) == other, "its container");
 	TEST_ASSERT_EQUAL(info().n_domains, 0, "the old domain");
 	TEST_ASSERT_SUCCESS(edu_raw_start(&e, dma), "start");
 	TEST_ASSERT(copies(&e, there, buf + 3 * PAGE, out_there, "there"),
@@ -539,7 +552,7 @@ a_moved_device_sees_exactly_its_new_space(void)
 	TEST_ASSERT_EQUAL(buf[2 * PAGE], 0, "the old space is reached still");
 	TEST_ASSERT_SUCCESS(edu_raw_close(&e), "close");
 
-	/* Merged, a device of one reaches what the other had mapped. */
+	/* After a merge a device of one container reaches what the other had mapped. */
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, here, PAGE), "unmap");
 	TEST_ASSERT_SUCCESS(edu_raw_open(&e, c, 0), "edu");
 	TEST_ASSERT_SUCCESS(dmamap_container_attach(other, edu_raw_name(1), &dma), "attach");

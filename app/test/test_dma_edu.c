@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is the edu driver a dmadev like any other? Everything here goes through rte_dmadev and the EAL's
- * hotplug.
+ * Tests of the edu driver as a dmadev. All calls go through rte_dmadev and the EAL's hotplug.
  */
 
 #include <errno.h>
@@ -22,15 +21,16 @@
 #include <dmamap.h>
 #include <edu_hw.h>
 
+#include "peek.h"
 #include "test.h"
 #include "test_dma_edu_raw.h"
 
 #define PAGE 4096
-#define ROOM_LEN (4 * PAGE)
+#define AREA_LEN (4 * PAGE)
 
 static int16_t dev_id = -1;
 static struct dmamap_container *container;
-static struct room *src, *dst; /* mapped at src_iova and dst_iova */
+static struct area *src, *dst; /* mapped at src_iova and dst_iova */
 static rte_iova_t src_iova, dst_iova;
 
 static const struct rte_dma_vchan_conf mem_to_mem = {
@@ -44,7 +44,7 @@ plug(const char *args)
 	if (rc < 0)
 		return rc;
 	dev_id = rte_dma_get_dev_id_by_name(edu_raw_name(0));
-	container = dmamap_container_by_device(edu_raw_name(0));
+	container = peek(dmamap_container_by_device(edu_raw_name(0)));
 	return dev_id >= 0 && container != NULL ? 0 : -ENODEV;
 }
 
@@ -63,11 +63,11 @@ setup(void)
 		return test_skip("no edu device (1234:11e8) is bound to vfio-pci");
 	if (plug("container=edu") != 0)
 		return TEST_FAILED;
-	src = room_make(ROOM_LEN);
-	dst = room_make(ROOM_LEN);
+	src = area_make(AREA_LEN);
+	dst = area_make(AREA_LEN);
 	if (src == NULL || dst == NULL ||
-		dmamap_map(container, src->va, ROOM_LEN, DMAMAP_READ, &src_iova) != 0 ||
-		dmamap_map(container, dst->va, ROOM_LEN, DMAMAP_RW, &dst_iova) != 0)
+		dmamap_map(container, src->va, AREA_LEN, DMAMAP_READ, &src_iova) != 0 ||
+		dmamap_map(container, dst->va, AREA_LEN, DMAMAP_RW, &dst_iova) != 0)
 		return TEST_FAILED;
 	return 0;
 }
@@ -79,7 +79,7 @@ teardown(void)
 		rte_dma_stop(dev_id);
 		unplug();
 	}
-	rooms_free();
+	areas_free();
 }
 
 static int
@@ -109,7 +109,9 @@ bus_device(void)
 	return VFIO_PCI_DEVICE(device);
 }
 
-/** Poll until n jobs are reported. @return how many were, when all were or none came for 5 s. */
+/**
+ * Poll until n jobs are reported, or until none was reported for 5 s. @return the number reported
+ */
 static unsigned int
 wait_for(unsigned int n, uint16_t *last)
 {
@@ -129,7 +131,7 @@ wait_for(unsigned int n, uint16_t *last)
 }
 
 static int
-it_says_what_it_can(void)
+capabilities_are_reported(void)
 {
 	struct rte_dma_info info;
 
@@ -162,8 +164,8 @@ copies_are_exact(void)
 		TEST_ASSERT_EQUAL(idx, (int)i, "number %d", idx);
 		TEST_ASSERT_EQUAL(wait_for(1, &last), 1, "%u bytes do not arrive", copies[i].len);
 		TEST_ASSERT_EQUAL(last, i, "reported as %u", last);
-		room_expect(dst, copies[i].to, src->va + copies[i].from, copies[i].len);
-		TEST_ASSERT(rooms_right(), "copy of %u bytes", copies[i].len);
+		area_expect(dst, copies[i].to, src->va + copies[i].from, copies[i].len);
+		TEST_ASSERT(areas_match(), "copy of %u bytes", copies[i].len);
 	}
 	TEST_ASSERT_SUCCESS(rte_dma_stats_get(dev_id, 0, &stats), "statistics");
 	TEST_ASSERT(stats.submitted == i && stats.completed == i && stats.errors == 0,
@@ -191,14 +193,14 @@ into_the_device_and_out_again(void)
 	TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, src_iova + 7, 95, 4000, RTE_DMA_OP_FLAG_SUBMIT),
 		0, "into the device");
 	TEST_ASSERT_EQUAL(wait_for(1, &last), 1, "does not end");
-	TEST_ASSERT(rooms_right(), "wrote to memory");
+	TEST_ASSERT(areas_match(), "wrote to memory");
 	TEST_ASSERT_SUCCESS(rte_dma_stop(dev_id), "stop");
 	TEST_ASSERT_SUCCESS(start(&from_dev), "start");
 	TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, 100, dst_iova + 11, 3995, RTE_DMA_OP_FLAG_SUBMIT),
 		0, "out of the device");
 	TEST_ASSERT_EQUAL(wait_for(1, &last), 1, "does not end");
-	room_expect(dst, 11, src->va + 12, 3995);
-	TEST_ASSERT(rooms_right(), "out of the device");
+	area_expect(dst, 11, src->va + 12, 3995);
+	TEST_ASSERT(areas_match(), "out of the device");
 	return TEST_SUCCESS;
 }
 
@@ -212,7 +214,7 @@ the_ring_fills_wraps_and_keeps_order(void)
 
 	TEST_ASSERT_SUCCESS(start(&ring), "start");
 	TEST_ASSERT_EQUAL(rte_dma_burst_capacity(dev_id, 0), 3, "capacity");
-	/* All to one place: the last one's bytes must stay. */
+	/* All jobs copy to one address: the last job's bytes must stay. */
 	for (round = 0; round < 3; round++) {
 		for (i = 0; i < 3; i++)
 			TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, src_iova + 64 * (3 * round + i),
@@ -230,15 +232,18 @@ the_ring_fills_wraps_and_keeps_order(void)
 			got = wait_for(3, &last);
 		TEST_ASSERT_EQUAL(got, 3, "only %u of 3 were reported", got);
 		TEST_ASSERT_EQUAL(last, 3 * round + 2, "the last one was %u", last);
-		room_expect(dst, 0, src->va + 64 * last, 64);
-		TEST_ASSERT(rooms_right(), "round %u", round);
+		area_expect(dst, 0, src->va + 64 * last, 64);
+		TEST_ASSERT(areas_match(), "round %u", round);
 	}
 	for (i = 0; i < 3; i++)
 		TEST_ASSERT_EQUAL(status[i], RTE_DMA_STATUS_SUCCESSFUL, "status %d", status[i]);
 	return TEST_SUCCESS;
 }
 
-/** A stop lets the running transfer end and drops the rest; what is started anew begins at 0. */
+/**
+ * A stop lets the running transfer finish and drops the rest. Job numbers begin at 0 after a
+ * restart.
+ */
 static int
 stop_in_mid_work_and_start_again(void)
 {
@@ -252,19 +257,19 @@ stop_in_mid_work_and_start_again(void)
 	TEST_ASSERT_SUCCESS(rte_dma_vchan_status(dev_id, 0, &status), "status");
 	TEST_ASSERT_EQUAL(status, RTE_DMA_VCHAN_ACTIVE, "not active");
 	TEST_ASSERT_SUCCESS(rte_dma_stop(dev_id), "stop");
-	TEST_ASSERT(rooms_right(), "the first one cannot have got so far");
+	TEST_ASSERT(areas_match(), "the first one cannot have got so far");
 	TEST_ASSERT_SUCCESS(rte_dma_start(dev_id), "start");
 	TEST_ASSERT_EQUAL(rte_dma_burst_capacity(dev_id, 0), 8, "capacity");
 	TEST_ASSERT_EQUAL(
 		rte_dma_copy(dev_id, 0, src_iova + 9, dst_iova + 900, 64, RTE_DMA_OP_FLAG_SUBMIT),
 		0, "number");
-	/* Who only asks for the status must see the work go on, too. */
+	/* Polling the status only must advance the work, too. */
 	for (i = 0; i < 5000 && status != RTE_DMA_VCHAN_IDLE; i++, usleep(1000))
 		rte_dma_vchan_status(dev_id, 0, &status);
 	TEST_ASSERT_EQUAL(status, RTE_DMA_VCHAN_IDLE, "never idle");
 	TEST_ASSERT_EQUAL(wait_for(1, &last), 1, "does not end");
-	room_expect(dst, 900, src->va + 9, 64);
-	TEST_ASSERT(rooms_right(), "after the second start");
+	area_expect(dst, 900, src->va + 9, 64);
+	TEST_ASSERT(areas_match(), "after the second start");
 	return TEST_SUCCESS;
 }
 
@@ -295,27 +300,27 @@ wrong_use_is_refused(void)
 	return TEST_SUCCESS;
 }
 
-/** The device has no way to tell of a fault: the copy is over, the memory is as it was. */
+/** The device cannot report a fault: the copy completes, and memory is unchanged. */
 static int
 a_copy_to_nowhere_touches_nothing(void)
 {
 	uint16_t last;
 
 	TEST_ASSERT_SUCCESS(start(&mem_to_mem), "start");
-	TEST_ASSERT_SUCCESS(dmamap_unmap(container, dst_iova, ROOM_LEN), "unmap");
+	TEST_ASSERT_SUCCESS(dmamap_unmap(container, dst_iova, AREA_LEN), "unmap");
 	TEST_ASSERT_EQUAL(rte_dma_copy(dev_id, 0, src_iova, dst_iova, 64, RTE_DMA_OP_FLAG_SUBMIT),
 		0, "number");
 	TEST_ASSERT_EQUAL(wait_for(1, &last), 1, "does not end");
-	TEST_ASSERT(rooms_right(), "it arrived");
+	TEST_ASSERT(areas_match(), "it arrived");
 	return TEST_SUCCESS;
 }
 
 /**
- * The device has no reset: a transfer that a killed process left behind runs on while its successor
- * starts, who may have other memory at the same IOVA. It must end in nothing.
+ * The device has no reset. A transfer that a killed process left running continues while the next
+ * process starts, which may have mapped other memory at the same IOVA. It must not reach memory.
  */
 static int
-a_transfer_that_was_left_behind_ends_in_nothing(void)
+a_transfer_that_was_left_running_reaches_no_memory(void)
 {
 	volatile uint8_t *bar = bus_device()->bar[0].addr;
 	uint16_t last;
@@ -332,22 +337,22 @@ a_transfer_that_was_left_behind_ends_in_nothing(void)
 		rte_dma_copy(dev_id, 0, src_iova, dst_iova + PAGE, 64, RTE_DMA_OP_FLAG_SUBMIT), 0,
 		"number");
 	TEST_ASSERT_EQUAL(wait_for(1, &last), 1, "does not end");
-	room_expect(dst, PAGE, src->va, 64);
-	TEST_ASSERT(rooms_right(), "it ended in memory");
+	area_expect(dst, PAGE, src->va, 64);
+	TEST_ASSERT(areas_match(), "it ended in memory");
 	return TEST_SUCCESS;
 }
 
-/** What the container is told of the device's reach is what the argument says, else 28 bits. */
+/** The container's DMA mask is that of the argument, by default 28 bits. */
 static int
-its_reach_is_an_argument(void)
+the_dma_mask_is_an_argument(void)
 {
 	rte_iova_t iova;
 
-	TEST_ASSERT_EQUAL(dmamap_iova_take(container, 256 << 20, 0, DMAMAP_ANYWHERE, &iova),
+	TEST_ASSERT_EQUAL(dmamap_iova_reserve(container, 256 << 20, 0, DMAMAP_ANYWHERE, &iova),
 		-ENOSPC, "256 MiB without page 0 cannot be below 2^28");
 	TEST_ASSERT_SUCCESS(unplug(), "unplug");
 	TEST_ASSERT_SUCCESS(plug("container=edu,dma_mask_bits=30"), "plug");
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(container, 256 << 20, 0, DMAMAP_ANYWHERE, &iova),
+	TEST_ASSERT_SUCCESS(dmamap_iova_reserve(container, 256 << 20, 0, DMAMAP_ANYWHERE, &iova),
 		"256 MiB below 2^30");
 	TEST_ASSERT(iova + (256 << 20) <= UINT64_C(1) << 30, "beyond 2^30: %#" PRIx64, iova);
 	return TEST_SUCCESS;
@@ -377,7 +382,7 @@ wrong_arguments_are_refused(void)
 		TEST_ASSERT(
 			strstr(log, wrong[i].says) != NULL && strstr(log, edu_raw_name(0)) != NULL,
 			"%s: the log says: %s", wrong[i].args, log);
-		TEST_ASSERT_NULL(dmamap_container_by_device(edu_raw_name(0)),
+		TEST_ASSERT_NULL(peek(dmamap_container_by_device(edu_raw_name(0))),
 			"%s: the device stayed attached", wrong[i].args);
 	}
 	TEST_ASSERT_SUCCESS(plug(""), "cannot be plugged in any more");
@@ -393,7 +398,7 @@ event_comes(int fd, int timeout_ms)
 	return poll(&pfd, 1, timeout_ms) == 1 && read(fd, &count, sizeof(count)) == sizeof(count);
 }
 
-/** The bus's interrupts, with a device that raises one on demand. */
+/** Interrupts of the bus, with a device that raises one on demand. */
 static int
 an_msi_arrives_at_the_eventfd(void)
 {
@@ -401,7 +406,7 @@ an_msi_arrives_at_the_eventfd(void)
 	volatile uint8_t *bar = pci->bar[0].addr;
 	int fd;
 
-	/* The message is a write to memory, too: the device must master the bus. */
+	/* An MSI is a memory write, too: the device needs bus mastering. */
 	TEST_ASSERT_SUCCESS(start(&mem_to_mem), "start");
 	TEST_ASSERT_EQUAL(vfio_pci_intr_vectors(pci, VFIO_PCI_INTR_MSI), 1, "one vector");
 	TEST_ASSERT_SUCCESS(vfio_pci_intr_enable(pci, VFIO_PCI_INTR_MSI, 1), "enable");
@@ -439,16 +444,16 @@ a_dump_names_device_and_container(void)
 }
 
 static const struct test_case cases[] = {
-	{"it says what it can", it_says_what_it_can},
+	{"capabilities are reported", capabilities_are_reported},
 	{"copies are exact", copies_are_exact},
 	{"into the device and out again", into_the_device_and_out_again},
 	{"the ring fills, wraps and keeps order", the_ring_fills_wraps_and_keeps_order},
 	{"stop in mid-work and start again", stop_in_mid_work_and_start_again},
 	{"wrong use is refused", wrong_use_is_refused},
 	{"a copy to nowhere touches nothing", a_copy_to_nowhere_touches_nothing},
-	{"a transfer that was left behind ends in nothing",
-		a_transfer_that_was_left_behind_ends_in_nothing},
-	{"its reach is an argument", its_reach_is_an_argument},
+	{"a transfer that was left running reaches no memory",
+		a_transfer_that_was_left_running_reaches_no_memory},
+	{"the DMA mask is an argument", the_dma_mask_is_an_argument},
 	{"wrong arguments are refused", wrong_arguments_are_refused},
 	{"an MSI arrives at the eventfd", an_msi_arrives_at_the_eventfd},
 	{"a dump names device and container", a_dump_names_device_and_container},

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does the edu driver's state machine do all transfers, the right ones, in order, and tell the
- * truth about them? Its BAR is plain memory here, and the test plays the device: one transfer for
- * each call of device_step().
+ * Tests of the edu driver's state machine: it does all transfers, in order, and reports each one
+ * correctly. Its BAR is plain memory here, and the test acts as the device: one transfer for each
+ * call of device_step().
  */
 
 #include <errno.h>
@@ -13,18 +13,19 @@
 #include <rte_malloc.h>
 
 #include <edu_engine.h>
+#include <edu_log.h>
 
 #include "test.h"
 
 #define RAM_LEN 0x10000
-#define MASK_BITS 16 /* the device reaches exactly what RAM there is */
+#define MASK_BITS 16 /* the device reaches exactly the RAM */
 
 static struct edu_engine engine;
 static uint8_t bar[0x100] __rte_aligned(8);
 static uint8_t ram[RAM_LEN];
 static uint8_t buffer[EDU_BUF_LEN];
 static unsigned int n_steps;
-static bool broken; /* the device was asked for what it must not be asked for */
+static bool broken; /* the device got an invalid request */
 
 static uint64_t *
 reg(unsigned int off)
@@ -32,7 +33,7 @@ reg(unsigned int off)
 	return (uint64_t *)(uintptr_t)&bar[off];
 }
 
-/** Do the transfer that was asked for, if any. */
+/** Do the requested transfer, if there is one. @return whether there was one */
 static bool
 device_step(void)
 {
@@ -55,7 +56,7 @@ device_step(void)
 	return true;
 }
 
-/** Poll until all submitted jobs are over, but not for ever. */
+/** Poll until all submitted jobs are complete, with a limit of polls. */
 static void
 run_all(void)
 {
@@ -120,7 +121,7 @@ copies_every_length(void)
 }
 
 static int
-device_directions_take_one_transfer(void)
+device_directions_need_one_transfer(void)
 {
 	edu_engine_setup(&engine, 8, RTE_DMA_DIR_MEM_TO_DEV, SOCKET_ID_ANY);
 	TEST_ASSERT_EQUAL(edu_engine_copy(&engine, 100, 95, 4000), 0, "refused");
@@ -201,7 +202,7 @@ jobs_run_in_order_and_only_once_submitted(void)
 	return TEST_SUCCESS;
 }
 
-/** While a transfer runs, the registers are left alone. */
+/** While a transfer runs, the registers are not written. */
 static int
 a_running_transfer_is_not_disturbed(void)
 {
@@ -228,8 +229,10 @@ the_ring_fills_and_wraps(void)
 	unsigned int i, n;
 	int idx;
 
-	/* 70,000 jobs: numbers and positions pass 2^16. A ring of 6 in 8 entries: the limit is
-	 * the 6. */
+	/*
+	 * 70,000 jobs: job numbers and ring positions wrap at 2^16. A ring of 6 jobs has 8 slots;
+	 * the limit is 6.
+	 */
 	edu_engine_setup(&engine, 6, RTE_DMA_DIR_MEM_TO_MEM, SOCKET_ID_ANY);
 	for (round = 0; round < 70000; round += n) {
 		n = 1 + round % 6;
@@ -250,8 +253,10 @@ the_ring_fills_and_wraps(void)
 	return TEST_SUCCESS;
 }
 
-/** A device that leaves the bus reads as ones: the running job failed, the rest was not tried, none
- * is lost. */
+/**
+ * A device that left the bus reads as all ones. The running job failed, the others were not tried,
+ * and all are reported.
+ */
 static int
 a_device_that_is_gone_fails_its_jobs(void)
 {
@@ -264,7 +269,7 @@ a_device_that_is_gone_fails_its_jobs(void)
 	device_step();
 	edu_engine_poll(&engine);
 	device_step();
-	edu_engine_poll(&engine); /* the first job is over, the second runs */
+	edu_engine_poll(&engine); /* the first job is complete, the second runs */
 	memset(bar, 0xff, sizeof(bar));
 	edu_engine_poll(&engine);
 	TEST_ASSERT(edu_engine_idle(&engine), "jobs are stuck");
@@ -282,7 +287,7 @@ a_device_that_is_gone_fails_its_jobs(void)
 	return TEST_SUCCESS;
 }
 
-/** Jobs that were enqueued when the device went, and submitted only then, are reported too. */
+/** Jobs that were enqueued before the device left and submitted afterwards are reported, too. */
 static int
 a_late_submit_to_a_gone_device_fails(void)
 {
@@ -320,19 +325,35 @@ a_reset_forgets_jobs_and_numbers(void)
 }
 
 static int
-only_an_edu_device_passes_for_one(void)
+only_an_edu_device_is_accepted(void)
 {
 	*(uint32_t *)(uintptr_t)&bar[EDU_ID] = 0x010000ed;
-	/* A device inverts what is written to the liveness register; this memory does not. */
+	/*
+	 * The real device inverts what is written to the liveness register; this memory does not.
+	 */
 	TEST_ASSERT_EQUAL(edu_engine_check(&engine), -ENODEV, "not alive");
 	*(uint32_t *)(uintptr_t)&bar[EDU_ID] = 0x010000ee;
 	TEST_ASSERT_EQUAL(edu_engine_check(&engine), -ENODEV, "another mark");
 	return TEST_SUCCESS;
 }
 
+/* This log always changes errno. */
+static int
+a_log_line_does_not_change_the_error(void)
+{
+	int rc;
+
+	test_log_begin();
+	errno = EBUSY;
+	rc = EDU_FAIL(errno, "in use: %s", strerror(errno));
+	TEST_ASSERT_EQUAL(rc, -EBUSY, "it became %d", rc);
+	TEST_ASSERT(test_logged("in use: Device or resource busy"), "message");
+	return TEST_SUCCESS;
+}
+
 static const struct test_case cases[] = {
 	{"copies of every length are exact", copies_every_length},
-	{"to and from the device is one transfer", device_directions_take_one_transfer},
+	{"to and from the device is one transfer", device_directions_need_one_transfer},
 	{"what cannot be done is refused", what_cannot_be_done_is_refused},
 	{"jobs run in order and only once submitted", jobs_run_in_order_and_only_once_submitted},
 	{"a running transfer is not disturbed", a_running_transfer_is_not_disturbed},
@@ -340,7 +361,8 @@ static const struct test_case cases[] = {
 	{"a device that is gone fails its jobs", a_device_that_is_gone_fails_its_jobs},
 	{"a late submit to a gone device fails", a_late_submit_to_a_gone_device_fails},
 	{"a reset forgets jobs and numbers", a_reset_forgets_jobs_and_numbers},
-	{"only an edu device passes for one", only_an_edu_device_passes_for_one},
+	{"only an edu device is accepted", only_an_edu_device_is_accepted},
+	{"a log line does not change the error", a_log_line_does_not_change_the_error},
 };
 
 REGISTER_TEST_SUITE(dma_edu_engine) = {

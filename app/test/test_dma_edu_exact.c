@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does a device reach exactly the memory that its container says, byte for byte, and no other? An
- * edu device reads and writes at chosen IOVAs; after each transfer every byte of all memory in play
- * is compared with what it must be.
+ * Tests that a device reaches exactly the memory that is mapped for it, byte for byte. An edu
+ * device reads and writes at chosen IOVAs. After each transfer every byte of all test memory is
+ * compared with its expected value.
  */
 
 #include <errno.h>
@@ -42,7 +42,7 @@ teardown(void)
 		edu_raw_close(&edu[i]);
 	while (n_containers > 0)
 		dmamap_container_destroy(containers[--n_containers]);
-	rooms_free();
+	areas_free();
 }
 
 static struct dmamap_container *
@@ -58,20 +58,21 @@ make_container(enum dmamap_sharing sharing)
 }
 
 static int
-map_at(struct dmamap_container *c, const struct room *r, size_t off, size_t len, rte_iova_t iova,
+map_at(struct dmamap_container *c, const struct area *r, size_t off, size_t len, rte_iova_t iova,
 	uint32_t flags)
 {
 	return dmamap_map(c, r->va + off, len, flags | DMAMAP_FIXED, &iova);
 }
 
-/** A container with the first edu device, and two rooms of two pages, A to be read and B to be
- * written. */
+/**
+ * Make a container with the first edu device, and two areas of two pages: A is read, B is written.
+ */
 static int
-begin(struct dmamap_container **c, struct room **a, struct room **b)
+begin(struct dmamap_container **c, struct area **a, struct area **b)
 {
 	*c = make_container(DMAMAP_SHARE);
-	*a = room_make(2 * PAGE);
-	*b = room_make(2 * PAGE);
+	*a = area_make(2 * PAGE);
+	*b = area_make(2 * PAGE);
 	TEST_ASSERT(*c != NULL && *a != NULL && *b != NULL, "no container, or no memory");
 	TEST_ASSERT_SUCCESS(edu_raw_open(&edu[0], *c, 0), "the edu device does not open");
 	TEST_ASSERT_SUCCESS(map_at(*c, *a, 0, 2 * PAGE, IOVA_A, DMAMAP_READ), "map A");
@@ -79,7 +80,7 @@ begin(struct dmamap_container **c, struct room **a, struct room **b)
 	return 0;
 }
 
-/** Let a device take bytes of a room through one IOVA, and write them through another. */
+/** Let a device read bytes of an area at one IOVA, and write them at another. */
 static int
 carry(struct edu_raw *e, uint64_t from, uint64_t to, uint32_t len)
 {
@@ -117,14 +118,14 @@ reads_at_a_arrive_at_b(void)
 		{4097, 4097, 4095},
 	};
 	struct dmamap_container *c;
-	struct room *a, *b;
+	struct area *a, *b;
 	unsigned int i;
 
 	BEGIN(&c, &a, &b);
 	for (i = 0; i < RTE_DIM(moves); i++) {
 		CARRY(&edu[0], IOVA_A + moves[i].from, IOVA_B + moves[i].to, moves[i].len);
-		room_expect(b, moves[i].to, a->va + moves[i].from, moves[i].len);
-		TEST_ASSERT(rooms_right(), "%u bytes from %u to %u", moves[i].len, moves[i].from,
+		area_expect(b, moves[i].to, a->va + moves[i].from, moves[i].len);
+		TEST_ASSERT(areas_match(), "%u bytes from %u to %u", moves[i].len, moves[i].from,
 			moves[i].to);
 	}
 	return TEST_SUCCESS;
@@ -134,36 +135,36 @@ static int
 a_read_only_mapping_is_not_written(void)
 {
 	struct dmamap_container *c;
-	struct room *a, *b;
+	struct area *a, *b;
 
 	BEGIN(&c, &a, &b);
 	CARRY(&edu[0], IOVA_B, IOVA_A, 64);
-	TEST_ASSERT(rooms_right(), "written through a mapping that only allows reads");
-	/* The same device, the same page: reading it is still allowed. */
+	TEST_ASSERT(areas_match(), "written through a mapping that only allows reads");
+	/* The same device may still read the same page. */
 	CARRY(&edu[0], IOVA_A, IOVA_B, 64);
-	room_expect(b, 0, a->va, 64);
-	TEST_ASSERT(rooms_right(), "cannot be read any more");
+	area_expect(b, 0, a->va, 64);
+	TEST_ASSERT(areas_match(), "cannot be read any more");
 	return TEST_SUCCESS;
 }
 
 /**
- * Whether it can be read as well is the platform's affair: Linux's VT-d driver sets the bit that
- * says "present" in one format of its tables, and "readable" in the other, in every entry
- * (intel/iommu.c, __domain_mapping()).
+ * Whether the device can also read it depends on the platform. Linux's VT-d driver sets bit 0 in
+ * every entry: it means "present" in one table format, "readable" in the other (intel/iommu.c,
+ * __domain_mapping()).
  */
 static int
 a_write_only_mapping_is_written(void)
 {
 	struct dmamap_container *c;
-	struct room *a, *b, *x;
+	struct area *a, *b, *x;
 
 	BEGIN(&c, &a, &b);
-	x = room_make(PAGE);
+	x = area_make(PAGE);
 	TEST_ASSERT_NOT_NULL(x, "no memory");
 	TEST_ASSERT_SUCCESS(map_at(c, x, 0, PAGE, IOVA_B + 2 * PAGE, DMAMAP_WRITE), "map");
 	CARRY(&edu[0], IOVA_A, IOVA_B + 2 * PAGE + 8, 64);
-	room_expect(x, 8, a->va, 64);
-	TEST_ASSERT(rooms_right(), "not written");
+	area_expect(x, 8, a->va, 64);
+	TEST_ASSERT(areas_match(), "not written");
 	return TEST_SUCCESS;
 }
 
@@ -171,43 +172,47 @@ static int
 an_unmapped_iova_is_neither_read_nor_written(void)
 {
 	struct dmamap_container *c;
-	struct room *a, *b, *never;
+	struct area *a, *b, *never;
 
 	BEGIN(&c, &a, &b);
-	never = room_make(PAGE); /* in the process, in no container */
+	never = area_make(PAGE); /* memory of the process that is in no container */
 	TEST_ASSERT_NOT_NULL(never, "no memory");
 	CARRY(&edu[0], IOVA_A, IOVA_B + 2 * PAGE, 64);
-	TEST_ASSERT(rooms_right(), "a write behind the last mapping arrived somewhere");
+	TEST_ASSERT(areas_match(), "a write behind the last mapping arrived somewhere");
 	CARRY(&edu[0], IOVA_A, IOVA_A - PAGE, 64);
-	TEST_ASSERT(rooms_right(), "a write before the first mapping arrived somewhere");
+	TEST_ASSERT(areas_match(), "a write before the first mapping arrived somewhere");
 	/* Neither the process's address nor 0 is an IOVA that reaches memory. */
 	CARRY(&edu[0], IOVA_A, (uintptr_t)never->va, 64);
 	CARRY(&edu[0], IOVA_A, 0, 64);
-	TEST_ASSERT(rooms_right(), "a write to an address that was never mapped arrived somewhere");
+	TEST_ASSERT(areas_match(), "a write to an address that was never mapped arrived somewhere");
 	CARRY(&edu[0], IOVA_A - PAGE, IOVA_B, 64);
 	TEST_ASSERT(memcmp(b->va, a->va, 64) != 0, "the device read its old bytes");
 	return TEST_SUCCESS;
 }
 
-/** Where a transfer crosses the end of a mapping, the memory that lies behind in the process is not
- * reached. */
+/**
+ * If a transfer crosses the end of a mapping, the adjacent memory of the process is not reached.
+ */
 static int
 mappings_end_where_they_end(void)
 {
 	struct dmamap_container *c;
-	struct room *a, *b, *middle;
+	struct area *a, *b, *middle;
 
 	BEGIN(&c, &a, &b);
-	middle = room_make(3 * PAGE);
+	middle = area_make(3 * PAGE);
 	TEST_ASSERT_NOT_NULL(middle, "no memory");
 	TEST_ASSERT_SUCCESS(map_at(c, middle, PAGE, PAGE, IOVA_A + 16 * PAGE, DMAMAP_RW), "map");
 	CARRY(&edu[0], IOVA_A, IOVA_A + 17 * PAGE - 100, 200);
-	room_expect(middle, 2 * PAGE - 100, a->va, 100);
-	TEST_ASSERT(rooms_right(), "over the end");
+	area_expect(middle, 2 * PAGE - 100, a->va, 100);
+	TEST_ASSERT(areas_match(), "over the end");
 	CARRY(&edu[0], IOVA_A, IOVA_A + 16 * PAGE - 100, 200);
-	/* What lies inside may or may not be written by a device that met a fault before. */
-	room_expect(middle, PAGE, middle->va + PAGE, 100);
-	TEST_ASSERT(rooms_right(), "over the beginning");
+	/*
+	 * Bytes inside the mapping may or may not be written after an earlier fault of the
+	 * transfer.
+	 */
+	area_expect(middle, PAGE, middle->va + PAGE, 100);
+	TEST_ASSERT(areas_match(), "over the beginning");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, IOVA_A + 16 * PAGE, PAGE), "unmap");
 	return TEST_SUCCESS;
 }
@@ -216,47 +221,47 @@ static int
 after_an_unmap_nothing_arrives(void)
 {
 	struct dmamap_container *c;
-	struct room *a, *b, *other;
+	struct area *a, *b, *other;
 
 	BEGIN(&c, &a, &b);
-	other = room_make(2 * PAGE);
+	other = area_make(2 * PAGE);
 	TEST_ASSERT_NOT_NULL(other, "no memory");
-	/* Once while mapped, so that the IOMMU has cached the translation. */
+	/* Once while mapped, so that the IOMMU caches the translation. */
 	CARRY(&edu[0], IOVA_A, IOVA_B, 64);
-	room_expect(b, 0, a->va, 64);
-	TEST_ASSERT(rooms_right(), "while mapped");
+	area_expect(b, 0, a->va, 64);
+	TEST_ASSERT(areas_match(), "while mapped");
 
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, IOVA_B, 2 * PAGE), "unmap");
 	CARRY(&edu[0], IOVA_A + 64, IOVA_B, 64);
-	TEST_ASSERT(rooms_right(), "written after the unmap");
+	TEST_ASSERT(areas_match(), "written after the unmap");
 
 	TEST_ASSERT_SUCCESS(
 		map_at(c, other, 0, 2 * PAGE, IOVA_B, DMAMAP_RW), "map other memory there");
 	CARRY(&edu[0], IOVA_A + 128, IOVA_B + PAGE, 64);
-	room_expect(other, PAGE, a->va + 128, 64);
-	TEST_ASSERT(rooms_right(), "the IOVA must mean the other memory and only that");
+	area_expect(other, PAGE, a->va + 128, 64);
+	TEST_ASSERT(areas_match(), "the IOVA must mean the other memory and only that");
 	return TEST_SUCCESS;
 }
 
-/** Two IOVAs for one piece of memory, with rights of their own. */
+/** Two IOVAs for the same memory, with different permissions. */
 static int
 an_alias_reaches_the_same_memory(void)
 {
 	const rte_iova_t alias = IOVA_B + 64 * PAGE;
 	struct dmamap_container *c;
-	struct room *a, *b;
+	struct area *a, *b;
 
 	BEGIN(&c, &a, &b);
 	TEST_ASSERT_SUCCESS(map_at(c, a, 0, 2 * PAGE, alias, DMAMAP_RW | DMAMAP_ALIAS), "alias");
 	CARRY(&edu[0], IOVA_B, IOVA_A, 64);
-	TEST_ASSERT(rooms_right(), "the first mapping became writable");
+	TEST_ASSERT(areas_match(), "the first mapping became writable");
 	CARRY(&edu[0], IOVA_B, alias + PAGE, 64);
-	room_expect(a, PAGE, b->va, 64);
-	TEST_ASSERT(rooms_right(), "through the alias");
+	area_expect(a, PAGE, b->va, 64);
+	TEST_ASSERT(areas_match(), "through the alias");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, alias, 2 * PAGE), "unmap the alias");
 	CARRY(&edu[0], IOVA_A + PAGE, IOVA_B + PAGE, 64);
-	room_expect(b, PAGE, a->va + PAGE, 64);
-	TEST_ASSERT(rooms_right(), "the first mapping went with the alias");
+	area_expect(b, PAGE, a->va + PAGE, 64);
+	TEST_ASSERT(areas_match(), "the first mapping went with the alias");
 	return TEST_SUCCESS;
 }
 
@@ -267,34 +272,34 @@ a_zone_is_reached_from_end_to_end(void)
 		.len = 2 << 20, .page_size = 2 << 20, .flags = DMAMAP_LOW32};
 	struct dmamap_container *c;
 	struct dmamap_zone *z;
-	struct room *a, *b, *zone;
+	struct area *a, *b, *zone;
 	rte_iova_t iova;
 
 	BEGIN(&c, &a, &b);
 	if (dmamap_device_dma_mask(edu[0].dma, 28) != 0 || dmamap_zone_alloc(c, &conf, &z) != 0)
 		return TEST_FAILED;
 	iova = dmamap_zone_iova(z);
-	zone = room_adopt(dmamap_zone_va(z), dmamap_zone_len(z));
+	zone = area_adopt(dmamap_zone_va(z), dmamap_zone_len(z));
 	TEST_ASSERT_NOT_NULL(zone, "no memory");
 	CARRY(&edu[0], IOVA_A, iova, 64);
-	room_expect(zone, 0, a->va, 64);
+	area_expect(zone, 0, a->va, 64);
 	CARRY(&edu[0], IOVA_A, iova + zone->len - 64, 64);
-	room_expect(zone, zone->len - 64, a->va, 64);
-	TEST_ASSERT(rooms_right(), "first and last bytes");
+	area_expect(zone, zone->len - 64, a->va, 64);
+	TEST_ASSERT(areas_match(), "first and last bytes");
 	CARRY(&edu[0], iova + zone->len / 2 - 100, IOVA_B, 200);
-	room_expect(b, 0, zone->va + zone->len / 2 - 100, 200);
+	area_expect(b, 0, zone->va + zone->len / 2 - 100, 200);
 	CARRY(&edu[0], IOVA_A + 64, iova + zone->len, 64);
-	TEST_ASSERT(rooms_right(), "the middle, and behind the end");
+	TEST_ASSERT(areas_match(), "the middle, and behind the end");
 	return TEST_SUCCESS;
 }
 
-/** One IOVA, two containers, two devices: each means its own memory. */
+/** One IOVA, two containers, two devices: each device reaches its container's memory. */
 static int
 containers_do_not_mix(void)
 {
 	struct dmamap_container *one = make_container(DMAMAP_SHARE);
 	struct dmamap_container *two = make_container(DMAMAP_SHARE);
-	struct room *a = room_make(2 * PAGE), *b = room_make(2 * PAGE);
+	struct area *a = area_make(2 * PAGE), *b = area_make(2 * PAGE);
 
 	if (edu_raw_name(1) == NULL)
 		return test_skip("there is only one edu device");
@@ -305,30 +310,32 @@ containers_do_not_mix(void)
 	TEST_ASSERT_SUCCESS(map_at(two, b, 0, 2 * PAGE, IOVA_A, DMAMAP_RW), "map");
 
 	CARRY(&edu[0], IOVA_A, IOVA_A + PAGE, 64);
-	room_expect(a, PAGE, a->va, 64);
-	TEST_ASSERT(rooms_right(), "the first device");
+	area_expect(a, PAGE, a->va, 64);
+	TEST_ASSERT(areas_match(), "the first device");
 	CARRY(&edu[1], IOVA_A, IOVA_A + PAGE, 64);
-	room_expect(b, PAGE, b->va, 64);
-	TEST_ASSERT(rooms_right(), "the second device");
+	area_expect(b, PAGE, b->va, 64);
+	TEST_ASSERT(areas_match(), "the second device");
 
-	/* Unmapped in one, it stays mapped in the other. */
+	/* Unmapped in one container, it stays mapped in the other. */
 	TEST_ASSERT_SUCCESS(edu_raw_read(&edu[0], IOVA_A + 1024, 0, 64), "read");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(one, IOVA_A, 2 * PAGE), "unmap");
 	TEST_ASSERT_SUCCESS(edu_raw_write(&edu[0], IOVA_A, 0, 64), "write");
-	TEST_ASSERT(rooms_right(), "the first device after its unmap");
+	TEST_ASSERT(areas_match(), "the first device after its unmap");
 	CARRY(&edu[1], IOVA_A + PAGE, IOVA_A + 200, 64);
-	room_expect(b, 200, b->va + PAGE, 64);
-	TEST_ASSERT(rooms_right(), "the second device after the first one's unmap");
+	area_expect(b, 200, b->va + PAGE, 64);
+	TEST_ASSERT(areas_match(), "the second device after the first one's unmap");
 	return TEST_SUCCESS;
 }
 
-/** Detached and attached elsewhere, a device sees the new address space and nothing of the old one.
+/**
+ * A device that is detached and attached elsewhere sees the new address space and nothing of the
+ * old.
  */
 static int
 a_device_that_moves_sees_only_its_new_container(void)
 {
 	struct dmamap_container *old, *new = make_container(DMAMAP_SHARE);
-	struct room *a, *b, *x = room_make(2 * PAGE);
+	struct area *a, *b, *x = area_make(2 * PAGE);
 
 	TEST_ASSERT(new != NULL &&x != NULL, "no container or memory");
 	BEGIN(&old, &a, &b);
@@ -336,18 +343,18 @@ a_device_that_moves_sees_only_its_new_container(void)
 	TEST_ASSERT_SUCCESS(edu_raw_close(&edu[0]), "detach");
 	TEST_ASSERT_SUCCESS(edu_raw_open(&edu[0], new, 0), "attach");
 	CARRY(&edu[0], IOVA_B, IOVA_B + PAGE, 64);
-	room_expect(x, PAGE, x->va, 64);
-	TEST_ASSERT(rooms_right(), "through an IOVA that both containers map");
+	area_expect(x, PAGE, x->va, 64);
+	TEST_ASSERT(areas_match(), "through an IOVA that both containers map");
 	CARRY(&edu[0], IOVA_A, IOVA_B, 64);
 	TEST_ASSERT(memcmp(x->va, a->va, 64) != 0, "reads what only the old one maps");
-	room_expect(x, 0, x->va, 64);
+	area_expect(x, 0, x->va, 64);
 
-	/* And back: the old container kept its mappings, and has a new set of page tables. */
+	/* Back again: the old container kept its mappings, and gets new page tables. */
 	TEST_ASSERT_SUCCESS(edu_raw_close(&edu[0]), "detach");
 	TEST_ASSERT_SUCCESS(edu_raw_open(&edu[0], old, 0), "attach");
 	CARRY(&edu[0], IOVA_A, IOVA_B, 64);
-	room_expect(b, 0, a->va, 64);
-	TEST_ASSERT(rooms_right(), "back in its old container");
+	area_expect(b, 0, a->va, 64);
+	TEST_ASSERT(areas_match(), "back in its old container");
 	return TEST_SUCCESS;
 }
 
@@ -362,18 +369,18 @@ expect_domains(struct dmamap_container *c, unsigned int domains, unsigned int de
 	return 0;
 }
 
-/** All that two devices of one container must see, whether they share a domain or not. */
+/** What two devices of one container must see, in a common domain or in two domains. */
 static int
 two_devices(enum dmamap_sharing sharing, unsigned int domains)
 {
 	struct dmamap_container *c = make_container(sharing);
-	struct room *a = room_make(2 * PAGE), *b = room_make(2 * PAGE), *late = room_make(2 * PAGE);
+	struct area *a = area_make(2 * PAGE), *b = area_make(2 * PAGE), *late = area_make(2 * PAGE);
 	unsigned int i;
 
 	if (edu_raw_name(1) == NULL)
 		return test_skip("there is only one edu device");
 	TEST_ASSERT(c != NULL && a != NULL && b != NULL && late != NULL, "no container or memory");
-	/* A before any device, B between the two, the last one after both. */
+	/* Map A before any device, B between the two, and the last after both. */
 	TEST_ASSERT_SUCCESS(
 		map_at(c, a, 0, 2 * PAGE, IOVA_A, DMAMAP_READ), "map before any device");
 	TEST_ASSERT_SUCCESS(edu_raw_open(&edu[0], c, 0), "open");
@@ -385,23 +392,23 @@ two_devices(enum dmamap_sharing sharing, unsigned int domains)
 
 	for (i = 0; i < 2; i++) {
 		CARRY(&edu[i], IOVA_A + 64 * i, IOVA_B + 128 * i, 64);
-		room_expect(b, 128 * i, a->va + 64 * i, 64);
+		area_expect(b, 128 * i, a->va + 64 * i, 64);
 		CARRY(&edu[i], IOVA_B + PAGE, IOVA_B + 17 * PAGE + 64 * i, 64);
-		room_expect(late, PAGE + 64 * i, b->va + PAGE, 64);
+		area_expect(late, PAGE + 64 * i, b->va + PAGE, 64);
 		CARRY(&edu[i], IOVA_B + PAGE, IOVA_A, 64); /* which is read-only */
-		TEST_ASSERT(rooms_right(), "device %u of %u domains", i, domains);
+		TEST_ASSERT(areas_match(), "device %u of %u domains", i, domains);
 	}
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, IOVA_B, 2 * PAGE), "unmap");
 	for (i = 0; i < 2; i++)
 		CARRY(&edu[i], IOVA_A + 1024, IOVA_B, 64);
-	TEST_ASSERT(rooms_right(), "written after the unmap, of %u domains", domains);
+	TEST_ASSERT(areas_match(), "written after the unmap, of %u domains", domains);
 
-	/* The first one leaves; what is mapped stays with the second. */
+	/* Detach the first device; the mappings stay for the second. */
 	TEST_ASSERT_SUCCESS(edu_raw_close(&edu[0]), "detach");
 	TEST_ASSERT_SUCCESS(expect_domains(c, 1, 1), "domains");
 	CARRY(&edu[1], IOVA_A + 2048, IOVA_B + 16 * PAGE, 64);
-	room_expect(late, 0, a->va + 2048, 64);
-	TEST_ASSERT(rooms_right(), "after the first device has left");
+	area_expect(late, 0, a->va + 2048, 64);
+	TEST_ASSERT(areas_match(), "after the first device has left");
 	return TEST_SUCCESS;
 }
 
@@ -417,17 +424,16 @@ two_domains_of_one_container_see_the_same(void)
 	return two_devices(DMAMAP_ISOLATE, 2);
 }
 
-/** Take pieces of IOVA space until there are none. @return how many; *last: the highest IOVA that
- * was given. */
+/** Reserve IOVA ranges until none is free. @return how many; *last: the highest reserved IOVA */
 static unsigned int
-take_all(struct dmamap_container *c, size_t len, struct dmamap_range within, rte_iova_t *last)
+reserve_all(struct dmamap_container *c, size_t len, struct dmamap_range within, rte_iova_t *last)
 {
 	unsigned int n = 0;
 	rte_iova_t iova;
 
 	*last = 0;
-	test_log_begin(); /* the last one fails, as it must */
-	while (n < 4096 && dmamap_iova_take(c, len, 0, within, &iova) == 0) {
+	test_log_begin(); /* the last one must fail */
+	while (n < 4096 && dmamap_iova_reserve(c, len, 0, within, &iova) == 0) {
 		*last = RTE_MAX(*last, iova + len - 1);
 		n++;
 	}
@@ -435,13 +441,13 @@ take_all(struct dmamap_container *c, size_t len, struct dmamap_range within, rte
 	return n;
 }
 
-/** With a mask of 28 bits, no IOVA beyond is given out, as long as the device is attached. */
+/** While a device with a mask of 28 bits is attached, no higher IOVA is allocated. */
 static int
 a_device_mask_bounds_all_iovas(void)
 {
 	const size_t len = 16 << 20;
 	struct dmamap_container *c;
-	struct room *a, *b;
+	struct area *a, *b;
 	rte_iova_t last, iova;
 	unsigned int n;
 
@@ -449,12 +455,12 @@ a_device_mask_bounds_all_iovas(void)
 	TEST_ASSERT_EQUAL(dmamap_device_dma_mask(edu[0].dma, 11), -EINVAL, "11 bits");
 	TEST_ASSERT_EQUAL(dmamap_device_dma_mask(edu[0].dma, 65), -EINVAL, "65 bits");
 	TEST_ASSERT_SUCCESS(dmamap_device_dma_mask(edu[0].dma, 28), "28 bits");
-	n = take_all(c, len, DMAMAP_ANYWHERE, &last);
+	n = reserve_all(c, len, DMAMAP_ANYWHERE, &last);
 	TEST_ASSERT(n > 0 && n <= 16, "%u times 16 MiB below 256 MiB", n);
 	TEST_ASSERT(last < UINT64_C(1) << 28, "an IOVA beyond the mask: %#" PRIx64, last);
 
 	TEST_ASSERT_SUCCESS(edu_raw_close(&edu[0]), "detach");
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(c, len, 0, DMAMAP_ANYWHERE, &iova),
+	TEST_ASSERT_SUCCESS(dmamap_iova_reserve(c, len, 0, DMAMAP_ANYWHERE, &iova),
 		"the mask outlives its device");
 	return TEST_SUCCESS;
 }
@@ -464,18 +470,18 @@ low32_stays_below_4_gib(void)
 {
 	const struct dmamap_range low = {0, UINT32_MAX};
 	struct dmamap_container *c;
-	struct room *a, *b, *x;
+	struct area *a, *b, *x;
 	rte_iova_t last, iova = 0;
 	size_t len;
 
 	BEGIN(&c, &a, &b);
-	x = room_make(PAGE);
+	x = area_make(PAGE);
 	TEST_ASSERT_NOT_NULL(x, "no memory");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, x->va, PAGE, DMAMAP_RW | DMAMAP_LOW32, &iova), "map");
 	TEST_ASSERT(iova <= UINT32_MAX - PAGE, "not low: %#" PRIx64, iova);
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, iova, PAGE), "unmap");
 	for (len = 1 << 30; len >= PAGE; len /= 2)
-		take_all(c, len, low, &last);
+		reserve_all(c, len, low, &last);
 	test_log_begin();
 	TEST_ASSERT_EQUAL(dmamap_map(c, x->va, PAGE, DMAMAP_RW | DMAMAP_LOW32, &iova), -ENOSPC,
 		"mapped although nothing low is free");
@@ -486,15 +492,15 @@ low32_stays_below_4_gib(void)
 }
 
 /**
- * A device that cuts addresses off writes to the wrong place. With its mask known to the container,
- * whatever is mapped for it is where it can reach.
+ * A device that truncates addresses writes to the wrong place. If the container knows its mask,
+ * everything is mapped where the device can reach it.
  */
 static int
 a_narrow_device_reaches_what_is_mapped_for_it(void)
 {
 	const rte_iova_t low = 0x100000, high = low + (UINT64_C(1) << 28);
 	struct dmamap_container *c = make_container(DMAMAP_SHARE);
-	struct room *a = room_make(PAGE), *x = room_make(PAGE), *y = room_make(PAGE);
+	struct area *a = area_make(PAGE), *x = area_make(PAGE), *y = area_make(PAGE);
 	rte_iova_t iova;
 	unsigned int i;
 
@@ -506,19 +512,19 @@ a_narrow_device_reaches_what_is_mapped_for_it(void)
 		TEST_ASSERT_SUCCESS(edu_raw_open(&edu[i], c, i), "open");
 		CARRY(&edu[i], IOVA_A + 64 * i, high, 64);
 		if (memcmp(x->va, a->va + 64 * i, 64) == 0)
-			break; /* it wrote to low instead */
-		room_expect(y, 0, a->va + 64 * i, 64);
-		TEST_ASSERT(rooms_right(), "device %u wrote neither high nor low", i);
+			break; /* the device truncated the address */
+		area_expect(y, 0, a->va + 64 * i, 64);
+		TEST_ASSERT(areas_match(), "device %u wrote neither high nor low", i);
 	}
 	if (edu_raw_name(i) == NULL)
 		return test_skip("all edu devices reach beyond 28 bits");
-	room_expect(x, 0, x->va, 64);
+	area_expect(x, 0, x->va, 64);
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, high, PAGE), "unmap");
 	TEST_ASSERT_SUCCESS(dmamap_device_dma_mask(edu[i].dma, 28), "mask");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, y->va, PAGE, DMAMAP_RW, &iova), "map");
 	CARRY(&edu[i], IOVA_A, iova, 64);
-	room_expect(y, 0, a->va, 64);
-	TEST_ASSERT(rooms_right(), "not reached at %#" PRIx64, iova);
+	area_expect(y, 0, a->va, 64);
+	TEST_ASSERT(areas_match(), "not reached at %#" PRIx64, iova);
 	return TEST_SUCCESS;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How is DMA made visible to the byte? The kernel's VFIO interface, three registers of edu, and
- * memory that is compared as a whole.
+ * An edu device without its driver, and memory with known contents. See test_dma_edu_raw.h. Uses
+ * the kernel's VFIO interface and three registers of edu.
  */
 
 #include <dirent.h>
@@ -27,8 +27,8 @@
 #include "test.h"
 #include "test_dma_edu_raw.h"
 
-static struct room rooms[ROOMS_MAX];
-static unsigned int n_rooms;
+static struct area areas[AREAS_MAX];
+static unsigned int n_areas;
 
 static bool
 file_holds(const char *bdf, const char *file, unsigned long value)
@@ -59,7 +59,7 @@ driver_of(const char *bdf)
 	return len < 0 ? "" : strrchr(target, '/') + 1;
 }
 
-/** May tests have this device? */
+/** Whether tests may use this device. */
 static bool
 is_ours(const char *bdf)
 {
@@ -111,7 +111,7 @@ set_bus_master(const struct edu_raw *e, bool on)
 	return pwrite(e->fd, &cmd, sizeof(cmd), at) == sizeof(cmd) ? 0 : -EIO;
 }
 
-/** Map BAR 0 and find config space. */
+/** Map BAR 0 and find the config space region. */
 static int
 map_bar(struct edu_raw *e)
 {
@@ -131,22 +131,40 @@ map_bar(struct edu_raw *e)
 }
 
 int
-edu_raw_start(struct edu_raw *e, struct dmamap_device *dma)
+edu_raw_start_file(struct edu_raw *e, int fd)
 {
 	int rc;
 
-	e->fd = dmamap_device_fd(dma);
+	e->fd = fd;
 	rc = map_bar(e);
 	if (rc < 0)
 		return rc;
-	/* What another left running must end before the device may master the bus again. */
+	/*
+	 * A transfer that another process left running must finish before bus mastering is enabled.
+	 */
 	rc = edu_raw_wait(e);
 	if (rc == 0)
 		rc = set_bus_master(e, true);
-	if (rc < 0) {
+	if (rc < 0)
 		munmap((void *)(uintptr_t)e->bar, EDU_BAR_LEN);
+	return rc;
+}
+
+void
+edu_raw_stop(struct edu_raw *e)
+{
+	edu_raw_wait(e);
+	set_bus_master(e, false);
+	munmap((void *)(uintptr_t)e->bar, EDU_BAR_LEN);
+}
+
+int
+edu_raw_start(struct edu_raw *e, struct dmamap_device *dma)
+{
+	int rc = edu_raw_start_file(e, dmamap_device_fd(dma));
+
+	if (rc < 0)
 		return rc;
-	}
 	dmamap_device_hold(dma);
 	e->dma = dma;
 	return 0;
@@ -176,9 +194,7 @@ edu_raw_close(struct edu_raw *e)
 
 	if (dma == NULL)
 		return 0;
-	edu_raw_wait(e);
-	set_bus_master(e, false);
-	munmap((void *)(uintptr_t)e->bar, EDU_BAR_LEN);
+	edu_raw_stop(e);
 	dmamap_device_release(dma);
 	e->dma = NULL;
 	return dmamap_container_detach(dma);
@@ -220,7 +236,7 @@ edu_raw_write(struct edu_raw *e, uint64_t iova, uint32_t off, uint32_t len)
 	return edu_raw_wait(e);
 }
 
-/** What the child does: never comes back. Its end of the pipe gets a byte when a transfer runs. */
+/** The child's function, which never returns. It writes a byte to the pipe when a transfer runs. */
 static void
 make_traffic(unsigned int n, uint64_t iova, int started)
 {
@@ -229,7 +245,7 @@ make_traffic(unsigned int n, uint64_t iova, int started)
 	struct dmamap_container *c;
 	struct dmamap_zone *z;
 	struct edu_raw e = {0};
-	struct room *r = room_make(4096);
+	struct area *r = area_make(4096);
 
 	if (r == NULL || dmamap_container_create(&conf, &c) != 0 || edu_raw_open(&e, c, n) != 0 ||
 		dmamap_zone_alloc(c, &zone_conf, &z) != 0 ||
@@ -278,14 +294,14 @@ edu_raw_child_kill(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
-struct room *
-room_adopt(void *va, size_t len)
+struct area *
+area_adopt(void *va, size_t len)
 {
-	struct room *r = &rooms[n_rooms];
-	uint32_t state = 0x9e3779b9u * (n_rooms + 1);
+	struct area *r = &areas[n_areas];
+	uint32_t state = 0x9e3779b9u * (n_areas + 1);
 	size_t i;
 
-	if (n_rooms == ROOMS_MAX)
+	if (n_areas == AREAS_MAX)
 		return NULL;
 	r->want = malloc(len);
 	if (r->want == NULL)
@@ -293,25 +309,25 @@ room_adopt(void *va, size_t len)
 	r->va = va;
 	r->len = len;
 	r->own = false;
-	/* Every room holds bytes of its own, so that bytes of one are known in another. */
+	/* Fill each area with different bytes, so that bytes of one are recognized in another. */
 	for (i = 0; i < len; i++) {
 		state = state * 1664525u + 1013904223u;
 		r->want[i] = state >> 24;
 	}
 	memcpy(r->va, r->want, len);
-	n_rooms++;
+	n_areas++;
 	return r;
 }
 
-struct room *
-room_make(size_t len)
+struct area *
+area_make(size_t len)
 {
 	void *va = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct room *r;
+	struct area *r;
 
 	if (va == MAP_FAILED)
 		return NULL;
-	r = room_adopt(va, len);
+	r = area_adopt(va, len);
 	if (r == NULL)
 		munmap(va, len);
 	else
@@ -320,37 +336,37 @@ room_make(size_t len)
 }
 
 void
-room_expect(struct room *r, size_t off, const void *bytes, size_t len)
+area_expect(struct area *r, size_t off, const void *bytes, size_t len)
 {
 	memcpy(r->want + off, bytes, len);
 }
 
 bool
-rooms_right(void)
+areas_match(void)
 {
 	bool right = true;
 	unsigned int i;
 	size_t at;
 
-	for (i = 0; i < n_rooms; i++) {
-		if (memcmp(rooms[i].va, rooms[i].want, rooms[i].len) == 0)
+	for (i = 0; i < n_areas; i++) {
+		if (memcmp(areas[i].va, areas[i].want, areas[i].len) == 0)
 			continue;
-		for (at = 0; rooms[i].va[at] == rooms[i].want[at]; at++)
+		for (at = 0; areas[i].va[at] == areas[i].want[at]; at++)
 			;
-		printf("  room %u of %zu bytes: byte %zu is %#x, not %#x\n", i, rooms[i].len, at,
-			rooms[i].va[at], rooms[i].want[at]);
+		printf("  area %u of %zu bytes: byte %zu is %#x, not %#x\n", i, areas[i].len, at,
+			areas[i].va[at], areas[i].want[at]);
 		right = false;
 	}
 	return right;
 }
 
 void
-rooms_free(void)
+areas_free(void)
 {
-	struct room *r;
+	struct area *r;
 
-	while (n_rooms > 0) {
-		r = &rooms[--n_rooms];
+	while (n_areas > 0) {
+		r = &areas[--n_areas];
 		free(r->want);
 		if (r->own)
 			munmap(r->va, r->len);

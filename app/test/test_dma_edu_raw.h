@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How is DMA made visible to the byte? An edu device without its driver, straight on a container,
- * and rooms: memory of which every byte is known, so that a stray write anywhere in them is seen.
+ * An edu device without its driver, directly on a container, and areas: memory with known
+ * contents, so that a stray write anywhere in them is found. Used by suites on real kernels.
+ * Single-threaded.
  */
 
 #ifndef TEST_DMA_EDU_RAW_H
@@ -15,49 +16,54 @@
 
 #include <dmamap.h>
 
-/** Most edu devices and rooms that a test uses. */
+/** Maximum numbers of edu devices and areas in a test. */
 #define EDU_RAW_MAX 4
-#define ROOMS_MAX 16
+#define AREAS_MAX 16
 
-/** An edu device that the test drives itself. */
+/** An edu device that the test drives directly. */
 struct edu_raw {
-	struct dmamap_device *dma; /**< NULL: not open */
+	struct dmamap_device *dma; /**< BAR 0; NULL: not open */
 	volatile uint8_t *bar;
 	int fd;
-	uint64_t cfg_off; /**< of config space in the device's file */
+	uint64_t cfg_off; /**< offset of config space in the device's file */
 };
 
-/** Memory of which every byte is known. */
-struct room {
+/** Memory with known contents. */
+struct area {
 	uint8_t *va;
-	uint8_t *want; /**< what it must hold */
+	uint8_t *want; /**< expected contents */
 	size_t len;
-	bool own; /**< rooms_free() unmaps it */
+	bool own; /**< areas_free() unmaps it */
 };
 
 /**
- * The devices with this vendor and device id that tests may have: of those that the runner names in
- * GANTRY_DEVICES or, where it is not set, of all that are bound to vfio-pci; ascending.
- * @return how many there are in names[], at most max.
+ * Get the devices with this vendor and device id that tests may use: of the devices in
+ * GANTRY_DEVICES or, if it is not set, of all that are bound to vfio-pci; ascending.
+ * @return the number of devices in names[], at most max.
  */
 unsigned int find_devices(
 	uint16_t vendor, uint16_t device, char (*names)[DMAMAP_NAME_MAX], unsigned int max);
 
-/** The name of the driver that holds a PCI device; "": none. Valid until the next call. */
+/** The name of the driver of a PCI device; "": none. Valid until the next call. */
 const char *driver_of(const char *bdf);
 
-/** The n-th edu device's address; NULL: there are fewer. */
+/** The address of the n-th edu device; NULL: there are fewer. */
 const char *edu_raw_name(unsigned int n);
 
-/** Attach the n-th edu device and let it master the bus. @return 0, or the negative errno of what
- * failed. */
+/** Attach the n-th edu device and enable bus mastering. @return 0 or a negative errno */
 int edu_raw_open(struct edu_raw *e, struct dmamap_container *c, unsigned int n);
-/** The same for a device that is attached already; edu_raw_close() detaches it. */
+/** As edu_raw_open(), for an attached device. edu_raw_close() detaches it. */
 int edu_raw_start(struct edu_raw *e, struct dmamap_device *dma);
-/** Take bus mastering away, close and detach. Nothing happens if it is not open. */
+/**
+ * As edu_raw_open(), for a device that the test opened itself. edu_raw_stop() is the counterpart.
+ */
+int edu_raw_start_file(struct edu_raw *e, int fd);
+/** Disable bus mastering; the file stays open. */
+void edu_raw_stop(struct edu_raw *e);
+/** Disable bus mastering, close and detach. Does nothing if the device is not open. */
 int edu_raw_close(struct edu_raw *e);
 
-/** Start the transfer RAM to device (device to RAM), and do not wait for it. */
+/** Start a transfer from RAM to the device, or to RAM, and return at once. */
 void edu_raw_begin(struct edu_raw *e, uint64_t iova, uint32_t off, uint32_t len, bool to_ram);
 /** Wait until the device's transfer has ended. @return 0, or -ETIMEDOUT. */
 int edu_raw_wait(struct edu_raw *e);
@@ -67,24 +73,23 @@ int edu_raw_read(struct edu_raw *e, uint64_t iova, uint32_t off, uint32_t len);
 int edu_raw_write(struct edu_raw *e, uint64_t iova, uint32_t off, uint32_t len);
 
 /**
- * Start a process that attaches the n-th edu device to a container of its own, has a zone of one 2
- * MiB page in it, and lets the device write to an IOVA, over and over. It is there to be killed.
+ * Start a process that attaches the n-th edu device to a container of its own and allocates a zone
+ * of one 2 MiB page. Its device writes to an IOVA in a loop. The caller kills the process.
  * @return its id, with a transfer running; -1: it failed.
  */
 pid_t edu_raw_child(unsigned int n, uint64_t iova);
-/** Kill it and wait until nothing is left of it. */
+/** Kill the process and wait until it has ended. */
 void edu_raw_child_kill(pid_t pid);
 
-/** Make a room of base pages, filled with bytes of its own; one of the suite's rooms, all freed by
- * rooms_free(). */
-struct room *room_make(size_t len);
-/** Take memory that is there (a zone's) as a room; it is filled. */
-struct room *room_adopt(void *va, size_t len);
-/** From now on the room must hold these bytes there. */
-void room_expect(struct room *r, size_t off, const void *bytes, size_t len);
-/** Does every room hold what it must? Says which byte of which room does not. */
-bool rooms_right(void);
-/** Free all rooms; no container maps them any more. */
-void rooms_free(void);
+/** Allocate an area of base pages with its own pattern. areas_free() frees it. */
+struct area *area_make(size_t len);
+/** Use existing memory (a zone's) as an area, and fill it. */
+struct area *area_adopt(void *va, size_t len);
+/** From now on the area must contain these bytes at that offset. */
+void area_expect(struct area *r, size_t off, const void *bytes, size_t len);
+/** Whether every area has its expected contents. Prints the first byte that differs. */
+bool areas_match(void);
+/** Free all areas; no container may map them any more. */
+void areas_free(void);
 
 #endif /* TEST_DMA_EDU_RAW_H */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Do packet buffers in a zone carry the right IOVA, and does everything go away with the pool?
- * Containers without devices do: they keep IOVAs and translations without a kernel below.
+ * Tests of mbuf pools in zones: each mbuf has the right IOVA, and everything is freed with the
+ * pool. Containers without devices are enough, as they have IOVAs and translations without a
+ * kernel.
  */
 
 #include <errno.h>
@@ -124,8 +125,10 @@ count_crossing(struct rte_mempool *mp, void *arg, void *obj, unsigned int i)
 	*(unsigned int *)arg += first >> 21 != last >> 21;
 }
 
-/* The zone is filled to its end, with whole objects on each of its pages, whatever the EAL takes
- * for pages. */
+/*
+ * The zone is filled to its end, with whole objects on each page, whatever page size the EAL
+ * assumes.
+ */
 static int
 test_density(void)
 {
@@ -173,8 +176,10 @@ test_share(void)
 	struct iova_check check = {.c = other};
 	struct rte_mempool *mp, *before;
 
-	/* Something else is mapped first, so that the pool is not where a new container would put
-	 * it. */
+	/*
+	 * Map something else first, so that the pool is not at the address where a new container
+	 * would place it.
+	 */
 	before = dmamap_pktmbuf_pool_create(c, "before", 1, 0, 0, ROOM, SOCKET_ID_ANY);
 	TEST_ASSERT_NOT_NULL(before, "no pool: %s", rte_strerror(rte_errno));
 	mp = dmamap_pktmbuf_pool_create(c, "share", N_MBUFS, 32, 0, ROOM, SOCKET_ID_ANY);
@@ -184,7 +189,7 @@ test_share(void)
 	TEST_ASSERT_EQUAL(check.seen, N_MBUFS, "%u of the mbufs seen", check.seen);
 	TEST_ASSERT_EQUAL(check.wrong, 0, "%u mbufs with a wrong IOVA", check.wrong);
 
-	/* The first container's addresses are now taken in the other one. */
+	/* The first container's addresses are now used in the other one. */
 	test_log_begin();
 	TEST_ASSERT_EQUAL(dmamap_pktmbuf_pool_share(mp, other), -EEXIST, "shared twice");
 	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "pool share cannot be shared"), "no line");

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does what a killed process has left go at the next start, and what a living one has stay?
+ * Tests of files on a hugetlbfs: files of a killed process are removed, files of a running process
+ * stay.
  */
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -13,12 +15,15 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <rte_common.h>
 
+#include "child.h"
 #include "dm_hugefile.h"
+#include "dm_hugepage.h"
 #include "test.h"
 
 static char dir[] = "/tmp/gantry-test-XXXXXX";
@@ -61,7 +66,7 @@ exists(const char *path)
 	return access(path, F_OK) == 0;
 }
 
-/** A child that makes a file with a name and stays. */
+/** Start a child that makes a named file and keeps running. */
 static pid_t
 start_owner(char path[PATH_MAX])
 {
@@ -92,7 +97,7 @@ end(pid_t pid)
 }
 
 static int
-only_what_the_dead_have_left_goes(void)
+only_files_of_dead_processes_are_removed(void)
 {
 	char dead[PATH_MAX] = "", living[PATH_MAX] = "";
 	pid_t killed = start_owner(dead), lives = start_owner(living);
@@ -119,9 +124,9 @@ make(const char *name)
 	return open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
 }
 
-/** The number of this process now belongs to another one than that which made the file. */
+/** This process's number now belongs to another process than the file's maker. */
 static int
-a_number_used_again_protects_nothing(void)
+a_reused_process_number_protects_no_file(void)
 {
 	char name[64];
 
@@ -132,9 +137,9 @@ a_number_used_again_protects_nothing(void)
 	return TEST_SUCCESS;
 }
 
-/** A process of another PID namespace: no such number here, but it holds the lock. */
+/** A process of another PID namespace: its number does not exist here, but it holds the lock. */
 static int
-a_lock_protects_who_cannot_be_seen(void)
+a_lock_protects_files_of_other_pid_namespaces(void)
 {
 	int fd = make("gantry-2147483647-77-0");
 
@@ -145,9 +150,9 @@ a_lock_protects_who_cannot_be_seen(void)
 	return TEST_SUCCESS;
 }
 
-/** As between its making and its locking. */
+/** The state between a file's creation and its locking. */
 static int
-a_living_process_needs_no_lock(void)
+a_running_process_needs_no_lock(void)
 {
 	char path[PATH_MAX];
 	int fd = dm_hugefile_create(dir, path, sizeof(path));
@@ -160,13 +165,13 @@ a_living_process_needs_no_lock(void)
 }
 
 static int
-a_name_lasts_a_moment(void)
+a_named_file_is_unlinked_at_once(void)
 {
 	int fd = dm_hugefile_open_named(dir);
 
 	TEST_ASSERT(fd >= 0, "open: %d", fd);
 	TEST_ASSERT_EQUAL(n_files(), 0, "files");
-	TEST_ASSERT_SUCCESS(ftruncate(fd, 4096), "it is a file");
+	TEST_ASSERT_SUCCESS(ftruncate(fd, 1), "it is a file");
 	close(fd);
 	TEST_ASSERT(dm_hugefile_open_named("/nowhere/at/all") < 0, "no folder");
 	return TEST_SUCCESS;
@@ -188,7 +193,7 @@ other_files_stay(void)
 	return TEST_SUCCESS;
 }
 
-/** What a child does until it is killed: open files, one after the other. */
+/** A child's loop until it is killed: open files, one after the other. */
 static void
 open_for_ever(void)
 {
@@ -201,8 +206,7 @@ open_for_ever(void)
 	}
 }
 
-/** Killed wherever it is at the moment. Here O_TMPFILE works, so there is nothing to remove either.
- */
+/** The child is killed at a random moment. O_TMPFILE works here, so no file remains. */
 static int
 a_kill_leaves_no_file(void)
 {
@@ -222,9 +226,11 @@ a_kill_leaves_no_file(void)
 	return TEST_SUCCESS;
 }
 
-/** The same with names: nothing is left after a sweep, which never takes those of the living. */
+/**
+ * The same with named files: a sweep removes them all, and never removes a running process's file.
+ */
 static int
-a_kill_leaves_nothing_that_stays(void)
+a_sweep_removes_what_a_kill_leaves(void)
 {
 	char path[PATH_MAX], mine[PATH_MAX];
 	int fd = dm_hugefile_create(dir, mine, sizeof(mine));
@@ -244,15 +250,46 @@ a_kill_leaves_nothing_that_stays(void)
 	return TEST_SUCCESS;
 }
 
+/** A process that may open no more files gets that error, and not "no hugetlbfs". */
+static int
+open_without_descriptors(const void *arg)
+{
+	const struct rlimit limit = {.rlim_cur = STDERR_FILENO + 1, .rlim_max = 1024};
+	int fd;
+
+	RTE_SET_USED(arg);
+	for (fd = STDERR_FILENO + 1; fd < 1024; fd++)
+		close(fd);
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 2;
+	if (dm_hugefile_open_in(dir) != -EMFILE || dm_hugefile_open_named(dir) != -EMFILE)
+		return 3;
+	if (dm_hugefile_open(2 << 20) != -EMFILE)
+		return 4;
+	return dm_hugepage_file(2 << 20, "z") == -EMFILE ? 0 : 5;
+}
+
+static int
+too_few_descriptors_are_reported_as_such(void)
+{
+	int rc = test_in_child(open_without_descriptors, NULL);
+
+	TEST_ASSERT_EQUAL(rc, 0, "step %d", rc);
+	TEST_ASSERT_EQUAL(n_files(), 0, "files");
+	return TEST_SUCCESS;
+}
+
 static const struct test_case cases[] = {
-	{"only what the dead have left goes", only_what_the_dead_have_left_goes},
-	{"a number used again protects nothing", a_number_used_again_protects_nothing},
-	{"a lock protects who cannot be seen", a_lock_protects_who_cannot_be_seen},
-	{"a living process needs no lock", a_living_process_needs_no_lock},
-	{"a name lasts a moment", a_name_lasts_a_moment},
+	{"only files of dead processes are removed", only_files_of_dead_processes_are_removed},
+	{"a reused process number protects no file", a_reused_process_number_protects_no_file},
+	{"a lock protects files of other PID namespaces",
+		a_lock_protects_files_of_other_pid_namespaces},
+	{"a running process needs no lock", a_running_process_needs_no_lock},
+	{"a named file is unlinked at once", a_named_file_is_unlinked_at_once},
 	{"other files stay", other_files_stay},
+	{"too few descriptors are reported as such", too_few_descriptors_are_reported_as_such},
 	{"a kill leaves no file", a_kill_leaves_no_file},
-	{"a kill leaves nothing that stays", a_kill_leaves_nothing_that_stays},
+	{"a sweep removes what a kill leaves", a_sweep_removes_what_a_kill_leaves},
 };
 
 REGISTER_TEST_SUITE(hugefile) = {.name = "hugefile",

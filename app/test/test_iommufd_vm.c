@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is the iommufd backend right about Linux? On a kernel that has it, with the devices that the
- * runner assigned.
+ * Tests of the iommufd backend on a real kernel that has it, with the devices that the runner
+ * assigned.
  */
 
 #include <errno.h>
@@ -181,8 +181,7 @@ is_empty_after_the_last_device(void)
 	return TEST_SUCCESS;
 }
 
-/** The whole way: a container that chooses iommufd by itself, and a device that reads and writes by
- * it. */
+/** End to end: a container chooses iommufd by itself, and a device reads and writes through it. */
 static int
 a_device_reaches_a_zone(void)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does gantry-l2fwd understand its command line, and refuse nonsense with a line that names it?
+ * Tests of gantry-l2fwd's command line: valid options are parsed, and each invalid one is refused
+ * with a line that names it.
  */
 
 #include <errno.h>
@@ -14,7 +15,7 @@
 
 #define MAX_ARGS 8
 
-/* What a command line means. */
+/* A valid command line and the resulting options. */
 struct good_case {
 	const char *args[MAX_ARGS];
 	uint64_t portmask;
@@ -22,7 +23,7 @@ struct good_case {
 	bool mac_updating, promiscuous;
 };
 
-/* What is refused, and the word that the message must hold. */
+/* An invalid command line, and a word that its message must contain. */
 struct bad_case {
 	const char *args[MAX_ARGS];
 	const char *says;
@@ -129,13 +130,13 @@ test_help(void)
 	return TEST_SUCCESS;
 }
 
-/* Options and a machine, and what must come of them. */
+/* Options and a machine, and the resulting plan. */
 struct plan_case {
-	const char *portmap; /* NULL: neighbours */
+	const char *portmap; /* NULL: neighbouring ports are paired */
 	uint64_t mask, available;
 	unsigned int q, n_lcores;
 	int rc;
-	const char *says; /* word of the message */
+	const char *says; /* a word of the message */
 	unsigned int n_lanes;
 	uint8_t src[4], dst[4], lcore[4];
 };

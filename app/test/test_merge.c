@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Do devices see exactly their new address space, and the old one if they could not get it?
+ * Tests of merges and moves: devices see exactly their new address space, or the old one after a
+ * failure. On the mock kernel.
  */
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "machine.h"
+#include "peek.h"
 #include "test.h"
 
 static struct dmamap_container *other;
@@ -16,12 +18,12 @@ static struct dmamap_container *other;
 static int
 setup(void)
 {
-	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_MODEL};
+	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_TYPE1};
 	int rc = machine_setup();
 
 	if (rc != 0)
 		return rc;
-	conf.model = model;
+	conf.kernel = vfio_mock_kernel(mock);
 	return dmamap_container_create(&conf, &other);
 }
 
@@ -53,9 +55,9 @@ a_merge_lets_all_devices_reach_everything(void)
 	twin0 = attach_to_other("twin0");
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &a), "map");
 	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2, KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(other, MB2, MB2,
+	TEST_ASSERT_SUCCESS(dmamap_iova_reserve(other, MB2, MB2,
 				    (struct dmamap_range){0x40000000, 0x4fffffff}, &taken),
-		"take");
+		"reserve");
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(other, &zone_conf, &zone), "zone");
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &zone_conf, &own), "zone");
 	TEST_ASSERT_SUCCESS(dmamap_container_merge(c, other), "merge");
@@ -63,7 +65,7 @@ a_merge_lets_all_devices_reach_everything(void)
 	TEST_ASSERT_EQUAL(machine_info().n_domains, 2, "domains");
 	TEST_ASSERT_EQUAL(machine_info().n_devices, 3, "devices");
 	TEST_ASSERT_EQUAL(machine_info().n_mappings, 4, "mappings");
-	TEST_ASSERT_EQUAL(machine_info().taken_len, MB2, "taken");
+	TEST_ASSERT_EQUAL(machine_info().reservation_len, MB2, "taken");
 	TEST_ASSERT(machine_reaches("nic0", b, buf + MB2, KB4), "nic0 does not reach the other's");
 	TEST_ASSERT(machine_reaches("nic1", a, buf, KB4), "nic1 does not reach the first's");
 	TEST_ASSERT(machine_reaches("nic0", dmamap_zone_iova(zone), dmamap_zone_va(zone), MB2),
@@ -74,7 +76,7 @@ a_merge_lets_all_devices_reach_everything(void)
 	TEST_ASSERT_EQUAL(dmamap_va2iova(c, buf + MB2), b, "translation");
 	TEST_ASSERT_EQUAL(
 		dmamap_va2iova(other, buf + MB2), RTE_BAD_IOVA, "translation of the other");
-	TEST_ASSERT(dmamap_device_container(d1) == c, "the device's container");
+	TEST_ASSERT(peek(dmamap_device_container(d1)) == c, "the device's container");
 
 	twin1 = machine_attach("twin1");
 	TEST_ASSERT_NOT_NULL(twin1, "a group that came with the merge takes another device");
@@ -84,18 +86,18 @@ a_merge_lets_all_devices_reach_everything(void)
 			machine_reaches("nic0", late, buf + 2 * MB2, MB2),
 		"a late map");
 	TEST_ASSERT_SUCCESS(dmamap_zone_free(zone), "zone");
-	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, taken, MB2), "give");
+	TEST_ASSERT_SUCCESS(dmamap_iova_release(c, taken, MB2), "release");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d1), "detach");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(twin0), "detach");
 	return dmamap_container_detach(twin1);
 }
 
-/** A merge that must fail with an errno, and without a trace. */
+/** Try a merge that must fail with an errno and change nothing. */
 static int
 merge_refused(int err, const char *text)
 {
-	char *before = dmamap_model_dump(model), *after;
+	char *before = vfio_mock_dump(mock), *after;
 	struct dmamap_container_info i = machine_info(), j;
 	const char *said;
 	int rc, same;
@@ -105,7 +107,7 @@ merge_refused(int err, const char *text)
 	said = test_log_end();
 	TEST_ASSERT_EQUAL(rc, err, "merge gave %d: %s", rc, said);
 	TEST_ASSERT_NOT_NULL(strstr(said, text), "'%s' does not say '%s'", said, text);
-	after = dmamap_model_dump(model);
+	after = vfio_mock_dump(mock);
 	same = strcmp(before, after);
 	free(before);
 	free(after);
@@ -130,7 +132,7 @@ a_merge_that_would_break_a_mapping_is_refused(void)
 
 	b = 0x200000;
 	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
-	TEST_ASSERT_SUCCESS(merge_refused(-EEXIST, "mapped in both"), "the same memory");
+	TEST_ASSERT_SUCCESS(merge_refused(-EEXIST, "that both containers map"), "the same memory");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(other, b, KB4), "unmap");
 
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf + MB2, KB4, DMAMAP_RW | DMAMAP_FIXED, &high), "map");
@@ -153,8 +155,10 @@ every_conflict_of_a_merge_is_named(void)
 	struct dmamap_conflict k[8] = {0};
 	unsigned int i;
 
-	/* Two mappings under one of the other's; one too high for it; memory that both map; a taken
-	 * range. */
+	/*
+	 * Conflicts: two mappings of `other` overlap one of c; one is above the aperture; memory
+	 * that both map; a reservation.
+	 */
 	for (i = 0; i < 3; i++)
 		TEST_ASSERT_SUCCESS(
 			dmamap_map(c, buf + i * KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &a[i]), "map");
@@ -163,8 +167,8 @@ every_conflict_of_a_merge_is_named(void)
 	TEST_ASSERT_SUCCESS(
 		dmamap_map(other, buf + KB4, KB4, DMAMAP_RW | DMAMAP_FIXED, &b2), "map");
 	TEST_ASSERT_SUCCESS(
-		dmamap_iova_take(c, KB4, 0, (struct dmamap_range){0x103000, 0x103fff}, &taken),
-		"take");
+		dmamap_iova_reserve(c, KB4, 0, (struct dmamap_range){0x103000, 0x103fff}, &taken),
+		"reserve");
 	TEST_ASSERT_SUCCESS(merge_refused(-EADDRINUSE, "(the first of 5 conflicts)"), "merge");
 	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, k, RTE_DIM(k)), 5, "conflicts");
 	for (i = 0; i < 2; i++)
@@ -173,7 +177,7 @@ every_conflict_of_a_merge_is_named(void)
 				strcmp(k[i].container, dmamap_container_name(other)) == 0,
 			"IOVA %u", i);
 	TEST_ASSERT(k[2].kind == DMAMAP_CONFLICT_IOVA && k[2].range.start == b &&
-			k[2].with.start == taken && strcmp(k[2].owner, "taken range") == 0,
+			k[2].with.start == taken && strcmp(k[2].owner, "reservation") == 0,
 		"taken");
 	TEST_ASSERT(k[3].kind == DMAMAP_CONFLICT_MEMORY && k[3].range.start == b2 &&
 			k[3].va == buf + KB4 && k[3].with.start == a[1],
@@ -189,7 +193,7 @@ every_conflict_of_a_merge_is_named(void)
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, a[2], KB4), "unmap");
 	TEST_ASSERT_SUCCESS(dmamap_container_merge(c, other), "merge");
 	TEST_ASSERT_EQUAL(dmamap_container_conflicts(c, NULL, 0), 0, "conflicts after a success");
-	TEST_ASSERT_SUCCESS(dmamap_iova_give(c, taken, KB4), "give");
+	TEST_ASSERT_SUCCESS(dmamap_iova_release(c, taken, KB4), "release");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
 	return dmamap_container_detach(d1);
 }
@@ -229,7 +233,7 @@ a_merge_that_fails_half_way_is_undone(void)
 			"map");
 	}
 	for (i = 1; i <= 4; i++) {
-		dmamap_model_fail(model, 1u << DMAMAP_MODEL_MAP, i, ENOMEM);
+		vfio_mock_fail(mock, 1u << VFIO_MOCK_MAP, i, ENOMEM);
 		TEST_ASSERT_SUCCESS(merge_refused(-ENOMEM, "refuses to map"), "failure %u", i);
 		TEST_ASSERT_EQUAL(dmamap_va2iova(other, buf + MB2), b[0], "translation");
 	}
@@ -250,13 +254,13 @@ a_merge_beyond_lockable_memory_is_refused_before_the_first_call(void)
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, 2 * KB4, DMAMAP_RW | DMAMAP_FIXED, &a), "map");
 	TEST_ASSERT_SUCCESS(
 		dmamap_map(other, buf + MB2, 3 * KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
-	maps = dmamap_model_calls(model, DMAMAP_MODEL_MAP);
-	/* Each way alone would do. */
+	maps = vfio_mock_calls(mock, VFIO_MOCK_MAP);
+	/* Each container's memory alone is within the limit. */
 	if (machine_limit_memory(4 * KB4) < 0)
 		return test_skip("this process may not limit itself");
 	rc = merge_refused(-ENOMEM, "locking 20 KiB needs RLIMIT_MEMLOCK of 20 KiB, it is 16 KiB");
 	machine_limit_memory(5 * KB4);
-	maps -= dmamap_model_calls(model, DMAMAP_MODEL_MAP);
+	maps -= vfio_mock_calls(mock, VFIO_MOCK_MAP);
 	enough = dmamap_container_merge(c, other);
 	machine_limit_memory(0);
 	TEST_ASSERT_SUCCESS(rc, "under a limit of 4 pages");
@@ -276,7 +280,7 @@ a_moved_device_sees_exactly_its_new_space(void)
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &a), "map");
 	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2, KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
 	TEST_ASSERT_SUCCESS(dmamap_device_move(d1, other), "move");
-	TEST_ASSERT(dmamap_device_container(d1) == other, "container");
+	TEST_ASSERT(peek(dmamap_device_container(d1)) == other, "container");
 	TEST_ASSERT(machine_reaches("nic1", b, buf + MB2, KB4), "the new space");
 	TEST_ASSERT(machine_reaches("nic0", a, buf, KB4), "the one that stayed");
 	TEST_ASSERT_EQUAL(dmamap_device_move(d1, other), -EINVAL, "moved to where it is");
@@ -286,7 +290,7 @@ a_moved_device_sees_exactly_its_new_space(void)
 	TEST_ASSERT_SUCCESS(dmamap_device_move(d1, c), "and back");
 	TEST_ASSERT(machine_reaches("nic1", a, buf, KB4), "the old space again");
 	TEST_ASSERT_SUCCESS(dmamap_unmap(c, a, KB4), "unmap");
-	TEST_ASSERT_EQUAL(dmamap_model_dma_read(model, "nic1", a, &byte, 1), -EFAULT, "stale");
+	TEST_ASSERT_EQUAL(vfio_mock_dma_read(mock, "nic1", a, &byte, 1), -EFAULT, "stale");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
 	return dmamap_container_detach(d1);
 }
@@ -299,13 +303,13 @@ a_move_that_fails_puts_the_device_back(void)
 
 	TEST_ASSERT_SUCCESS(dmamap_map(c, buf, KB4, DMAMAP_RW | DMAMAP_FIXED, &a), "map");
 	TEST_ASSERT_SUCCESS(dmamap_map(other, buf + MB2, KB4, DMAMAP_RW | DMAMAP_FIXED, &b), "map");
-	dmamap_model_fail(model, 1u << DMAMAP_MODEL_MAP, 1, ENOMEM);
+	vfio_mock_fail(mock, 1u << VFIO_MOCK_MAP, 1, ENOMEM);
 	TEST_ASSERT_EQUAL(dmamap_device_move(d1, other), -ENOMEM, "move");
-	TEST_ASSERT(dmamap_device_container(d1) == c, "container");
+	TEST_ASSERT(peek(dmamap_device_container(d1)) == c, "container");
 	TEST_ASSERT(machine_reaches("nic1", a, buf, KB4), "not put back");
-	dmamap_model_fail_all(model, 1u << DMAMAP_MODEL_MAP, ENOMEM);
+	vfio_mock_fail_all(mock, 1u << VFIO_MOCK_MAP, ENOMEM);
 	TEST_ASSERT_EQUAL(dmamap_device_move(d1, other), -ENODEV, "lost");
-	dmamap_model_fail_all(model, 1u << DMAMAP_MODEL_MAP, 0);
+	vfio_mock_fail_all(mock, 1u << VFIO_MOCK_MAP, 0);
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d1), "a lost device is freed");
 
 	t0 = machine_attach("twin0");
@@ -319,13 +323,13 @@ a_move_that_fails_puts_the_device_back(void)
 static int
 domains_are_found_by_device_and_requester(void)
 {
-	static const struct dmamap_model_group_conf group = {.iommu = 0};
+	static const struct vfio_mock_group_conf group = {.iommu = 0};
 	struct dmamap_device *d0 = machine_attach("nic0"), *d1;
 
-	TEST_ASSERT_SUCCESS(dmamap_model_add_device(model, dmamap_model_add_group(model, &group),
+	TEST_ASSERT_SUCCESS(vfio_mock_add_device(mock, vfio_mock_add_group(mock, &group),
 				    "0001:3a:1f.7", 0, "vfio-pci"),
 		"add");
-	dmamap_model_fail(model, 1u << DMAMAP_MODEL_SET_CONTAINER, 1, EINVAL);
+	vfio_mock_fail(mock, 1u << VFIO_MOCK_SET_CONTAINER, 1, EINVAL);
 	d1 = machine_attach("0001:3a:1f.7");
 	TEST_ASSERT_EQUAL(dmamap_domain_by_device(c, "nic0"), 0, "nic0");
 	TEST_ASSERT_EQUAL(dmamap_domain_by_device(c, "nic1"), -ENODEV, "nic1");
@@ -334,6 +338,25 @@ domains_are_found_by_device_and_requester(void)
 		dmamap_domain_by_rid(c, 0, 0x3a << 8 | 0x1f << 3 | 7), -ENODEV, "another segment");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(d0), "detach");
 	return dmamap_container_detach(d1);
+}
+
+static int
+containers_on_different_kernels_stay_apart(void)
+{
+	struct dmamap_container_conf conf = {.backend = DMAMAP_BACKEND_TYPE1};
+	struct dmamap_container *elsewhere;
+	struct vfio_mock *second;
+	int rc;
+
+	TEST_ASSERT_SUCCESS(vfio_mock_create(NULL, &second), "mock");
+	conf.kernel = vfio_mock_kernel(second);
+	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &elsewhere), "create");
+	test_log_begin();
+	rc = dmamap_container_merge(c, elsewhere);
+	TEST_ASSERT(test_logged("another backend"), "log");
+	TEST_ASSERT_EQUAL(rc, -EINVAL, "%d", rc);
+	TEST_ASSERT_SUCCESS(dmamap_container_destroy(elsewhere), "destroy");
+	return vfio_mock_destroy(second);
 }
 
 static const struct test_case cases[] = {
@@ -349,6 +372,7 @@ static const struct test_case cases[] = {
 	{"a moved device sees exactly its new space", a_moved_device_sees_exactly_its_new_space},
 	{"a move that fails puts the device back", a_move_that_fails_puts_the_device_back},
 	{"domains are found by device and requester", domains_are_found_by_device_and_requester},
+	{"containers on different kernels stay apart", containers_on_different_kernels_stay_apart},
 };
 
 REGISTER_TEST_SUITE(merge) = {

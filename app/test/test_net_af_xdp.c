@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does the driver hold what an Ethernet port promises, on veth pairs of this machine's kernel? In a
- * network namespace of its own, which ends with the process: a veth's one end is the port's, at the
- * other a packet socket sends and listens.
+ * Tests of the AF_XDP driver as an Ethernet port, on veth pairs of this machine's kernel.
+ * They run in a network namespace of their own, which ends with the process. One end of a veth
+ * pair is the port's; at the other end a packet socket sends and receives.
  */
 
 #include <errno.h>
@@ -36,15 +36,16 @@
 #include <dmamap_mbuf.h>
 
 #include "af_xdp.h"
+#include "peek.h"
 #include "test.h"
 
 #define DEVICE "net_gantry_af_xdp_test0"
 #define DEVICE2 "net_gantry_af_xdp_test1"
 #define N_DESC 256
 #define N_MBUFS 2047
-#define TEST_TYPE 0x88b5 /* IEEE 802, local experiments */
+#define TEST_TYPE 0x88b5 /* IEEE 802: an EtherType for local experiments */
 #define BURST 32
-/* A packet that is lost does not come later; this is for a busy machine. */
+/* A lost packet never arrives; the long timeout is for a busy machine. */
 #define PATIENCE_S 20
 
 static int home_ns = -1, own_ns = -1;
@@ -53,7 +54,7 @@ static uint16_t port;
 static int peer = -1; /* packet socket at the other end */
 static uint16_t n_queues;
 
-/* system(3) says it all in a line, as one would by hand. */
+/* Shell commands by system(3): one line each, as on a terminal. */
 static int
 sh(const char *command)
 {
@@ -86,7 +87,7 @@ packet_socket(const char *iface, uint16_t type)
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-	/* Straight to the netdev, on the queue of the CPU's number. */
+	/* Send directly to the netdev, on the queue of the CPU's number. */
 	setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &yes, sizeof(yes));
 	setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes, sizeof(yes));
 	return fd;
@@ -111,7 +112,7 @@ setup(void)
 	return 0;
 }
 
-/* The devices, their ports, and the pool; whatever is left of them. */
+/* Close devices, ports and the pool, as far as they exist. */
 static void
 drop_port(void)
 {
@@ -158,8 +159,8 @@ add_port(const char *args, unsigned int n)
 	rc = rte_eth_dev_get_port_by_name(DEVICE, &port);
 	if (rc < 0)
 		return rc;
-	pool = dmamap_pktmbuf_pool_create(dmamap_container_by_device(DEVICE), "af_xdp", n, 32, 0,
-		RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	pool = dmamap_pktmbuf_pool_create(peek(dmamap_container_by_device(DEVICE)), "af_xdp", n, 32,
+		0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	return pool == NULL ? -rte_errno : 0;
 }
 
@@ -195,7 +196,7 @@ byte_at(uint32_t number, unsigned int i)
 	return number * 31 + i * 7 + (i >> 8);
 }
 
-/* A frame of its own for each number. */
+/* Make a frame with contents that depend on its number. */
 static void
 make_frame(uint8_t *frame, unsigned int len, uint32_t number)
 {
@@ -233,7 +234,7 @@ deadline(void)
 	return rte_rdtsc() + PATIENCE_S * rte_get_tsc_hz();
 }
 
-/* Poll all queues until a frame comes; *queue says where. */
+/* Poll all queues until a frame comes; *queue returns its queue. */
 static struct rte_mbuf *
 port_receive(uint16_t *queue)
 {
@@ -277,7 +278,7 @@ make_mbuf(struct rte_mempool *mp, unsigned int len, uint32_t number)
 	return m;
 }
 
-/* Frames of all sizes from the least to the most, exact, both ways. */
+/* Frames of all sizes from the minimum to the maximum, exact, both ways. */
 static int
 both_ways(unsigned int least, unsigned int most)
 {
@@ -308,7 +309,7 @@ both_ways(unsigned int least, unsigned int most)
 	return 0;
 }
 
-/* After a stop, every mbuf is back: what was received, what was to be filled, what was sent. */
+/* After a stop every mbuf is back in the pool: those received, in the fill ring, and sent. */
 static int
 stop_whole(void)
 {
@@ -335,7 +336,7 @@ frames_of_all_sizes(void)
 	return stop_whole();
 }
 
-/* The other ways to have a queue carry the same frames. */
+/* Other configurations of the queues carry the same frames. */
 static int
 frames_in_each_mode(void)
 {
@@ -365,8 +366,8 @@ buffers_lie_in_the_zone(void)
 	uint16_t q;
 
 	TEST_ASSERT_SUCCESS(start_port("iface=near,container=mine", 1), "start");
-	c = dmamap_container_by_name("mine");
-	TEST_ASSERT(c != NULL && c == dmamap_container_by_device(DEVICE), "container");
+	c = peek(dmamap_container_by_name("mine"));
+	TEST_ASSERT(c != NULL && c == peek(dmamap_container_by_device(DEVICE)), "container");
 	TEST_ASSERT_SUCCESS(dmamap_container_info(c, &info), "info");
 	TEST_ASSERT_EQUAL(info.n_mappings, 1, "%" PRIu64 " mappings", info.n_mappings);
 	TEST_ASSERT_SUCCESS(peer_send(100, 1), "send");
@@ -380,11 +381,11 @@ buffers_lie_in_the_zone(void)
 	if (stop_whole() < 0)
 		return -1;
 	drop_port();
-	TEST_ASSERT_NULL(dmamap_container_by_name("mine"), "the container is left behind");
+	TEST_ASSERT_NULL(peek(dmamap_container_by_name("mine")), "the container is left behind");
 	return 0;
 }
 
-/* Frames come to the queue on which the peer sends them, and go out on that which is asked for. */
+/* Frames arrive on the queue on which the peer sends them, and leave on the requested queue. */
 static int
 multi_queue(const char *args, unsigned int umems)
 {
@@ -412,7 +413,7 @@ multi_queue(const char *args, unsigned int umems)
 			TEST_ASSERT_EQUAL(got, q, "came to queue %u instead of %u", got, q);
 			TEST_ASSERT(is_frame(rte_pktmbuf_mtod(m, void *), m->pkt_len, 200, i),
 				"content");
-			/* Received here, sent there: memory is one. */
+			/* Receive on one port, send on the other: both use the same memory. */
 			TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, !q, &m, 1), 1, "transmit");
 			uint8_t back[AF_XDP_MAX_CHUNK];
 			ssize_t len = peer_receive(back, sizeof(back));
@@ -439,23 +440,32 @@ two_queues_have_a_umem_each(void)
 	return multi_queue("iface=near,queue_count=2,shared_umem=0", 2);
 }
 
+/** Send 600 frames and hold all mbufs of the pool. Frames that come then are lost and counted. */
+static int
+flood(struct rte_mbuf **held, unsigned int *n)
+{
+	unsigned int i;
+
+	for (i = 0; i < 600; i++) {
+		TEST_ASSERT_SUCCESS(peer_send(60, i), "send");
+		*n += rte_eth_rx_burst(port, 0, &held[*n], 1);
+	}
+	return TEST_SUCCESS;
+}
+
 static int
 an_exhausted_pool_recovers(void)
 {
 	struct rte_mbuf *held[2 * N_DESC];
 	struct rte_eth_conf conf = {0};
 	struct rte_eth_stats stats;
-	unsigned int n = 0, i;
+	unsigned int n = 0;
 	uint16_t q;
 
 	TEST_ASSERT_SUCCESS(add_port("iface=near", 511), "port");
 	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	/* Hold all that the pool has; what comes then is lost, and counted. */
-	for (i = 0; i < 600; i++) {
-		TEST_ASSERT_SUCCESS(peer_send(60, i), "send");
-		n += rte_eth_rx_burst(port, 0, &held[n], 1);
-	}
+	TEST_ASSERT_SUCCESS(flood(held, &n), "flood");
 	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
 	TEST_ASSERT(n > N_DESC && n <= 511, "%u of 511 mbufs came", n);
 	TEST_ASSERT_EQUAL(n + stats.imissed, 600, "%u came, %" PRIu64 " missed", n, stats.imissed);
@@ -472,6 +482,33 @@ an_exhausted_pool_recovers(void)
 }
 
 static int
+what_was_lost_stays_counted_over_restarts(void)
+{
+	struct rte_mbuf *held[2 * N_DESC];
+	struct rte_eth_conf conf = {0};
+	struct rte_eth_stats stats;
+	unsigned int n = 0, round;
+
+	TEST_ASSERT_SUCCESS(add_port("iface=near", 511), "port");
+	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(flood(held, &n), "flood");
+	rte_pktmbuf_free_bulk(held, n);
+	TEST_ASSERT(n < 600, "nothing was lost");
+	for (round = 0; round < 2; round++) {
+		TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop %u", round);
+		TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+		TEST_ASSERT_EQUAL(stats.imissed, 600 - n, "%" PRIu64 " missed after stop %u",
+			stats.imissed, round);
+		TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start %u", round);
+		TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+		TEST_ASSERT_EQUAL(stats.imissed, 600 - n, "%" PRIu64 " missed after start %u",
+			stats.imissed, round);
+	}
+	return stop_whole();
+}
+
+static int
 a_pool_too_small_is_refused(void)
 {
 	struct rte_eth_conf conf = {0};
@@ -481,12 +518,12 @@ a_pool_too_small_is_refused(void)
 	test_log_begin();
 	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -ENOMEM, "started");
 	TEST_ASSERT_NOT_NULL(
-		strstr(test_log_end(), "wants 256 mbufs, but pool af_xdp has 255 free"), "message");
+		strstr(test_log_end(), "needs 256 mbufs, pool af_xdp has 255 free"), "message");
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_DESC - 1, "mbufs lost");
 	return 0;
 }
 
-/* What does not lie in the UMEM is copied; what cannot be a frame is dropped and counted. */
+/* Frames outside of the UMEM are copied; invalid frames are dropped and counted. */
 static int
 strange_mbufs_are_sent(void)
 {
@@ -498,9 +535,9 @@ strange_mbufs_are_sent(void)
 
 	TEST_ASSERT_NOT_NULL(other, "pool");
 	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	/* Of another pool. */
+	/* An mbuf of another pool. */
 	m[0] = make_mbuf(other, 1000, 0);
-	/* In three pieces. */
+	/* An mbuf of three segments. */
 	make_frame(frame, sizeof(frame), 1);
 	m[1] = rte_pktmbuf_alloc(pool);
 	memcpy(rte_pktmbuf_append(m[1], 20), frame, 20);
@@ -510,7 +547,7 @@ strange_mbufs_are_sent(void)
 		memcpy(rte_pktmbuf_append(tail, 590), frame + 20 + i * 590, 590);
 		rte_pktmbuf_chain(m[1], tail);
 	}
-	/* Another's data, and twice the same one. */
+	/* An mbuf with external data, and the same mbuf twice. */
 	m[2] = make_mbuf(pool, 300, 2);
 	m[3] = rte_pktmbuf_clone(m[2], pool);
 	m[4] = m[2];
@@ -542,7 +579,7 @@ strange_mbufs_are_sent(void)
 	return 0;
 }
 
-/* More than a ring takes at once: nothing is lost, as long as the port says what it took. */
+/* More than fits in a ring. Nothing is lost if the port reports how many it took. */
 static int
 bursts_beyond_the_ring(void)
 {
@@ -565,7 +602,7 @@ bursts_beyond_the_ring(void)
 	return stop_whole();
 }
 
-/* Bursts that are no multiple of a refill: the kernel never runs out of buffers. */
+/* Bursts that are no multiple of a refill: the fill ring never runs empty. */
 static int
 bursts_of_any_size(void)
 {
@@ -650,11 +687,11 @@ a_netdev_that_vanishes(void)
 		;
 	TEST_ASSERT_EQUAL(events, 1, "%u events", events);
 	TEST_ASSERT_NOT_NULL(
-		strstr(test_log_end(), "netdev near has vanished; stop and close port"), "message");
+		strstr(test_log_end(), "netdev near was removed: stop and close port"), "message");
 	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "link is up");
 	TEST_ASSERT_EQUAL(rte_eth_dev_is_removed(port), 1, "not removed");
-	/* The datapath goes on, to no avail, without a crash. */
+	/* Receive and transmit calls keep working without effect, and do not crash. */
 	for (i = 0; i < 100; i++) {
 		TEST_ASSERT_EQUAL(rte_eth_rx_burst(port, 0, m, BURST), 0, "receives");
 		m[0] = make_mbuf(pool, 60, i);
@@ -666,14 +703,14 @@ a_netdev_that_vanishes(void)
 	if (stop_whole() < 0)
 		return -1;
 	test_log_begin();
-	/* Of a removed device ethdev says so, whatever the driver said. */
+	/* ethdev returns this error for a removed device, whatever the driver returned. */
 	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -EIO, "started without a netdev");
-	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "has vanished"), "message");
+	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "was removed"), "message");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_close(port), "close");
 	return 0;
 }
 
-/* A second port, with a queue and a pool of its own or the first one's. */
+/* Probe a second port, with a queue and a pool of its own or the first one's. */
 static int
 add_second(const char *args, struct rte_mempool *mbufs, uint16_t *port2)
 {
@@ -688,8 +725,10 @@ add_second(const char *args, struct rte_mempool *mbufs, uint16_t *port2)
 	return 0;
 }
 
-/* The kernel knows sockets, not programs: another port of ours, with the same queue, is as good as
- * another program's. */
+/*
+ * The kernel sees sockets, not programs: another port of ours on the same queue stands for another
+ * program.
+ */
 static int
 add_rival(uint16_t *port2, struct rte_mempool **pool2)
 {
@@ -724,16 +763,16 @@ a_queue_that_another_holds(void)
 		strstr(test_log_end(), "queue 0 of near is held by another AF_XDP socket"),
 		"message");
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool2), 1023, "mbufs lost");
-	if (both_ways(60, 69) < 0) /* the first does not suffer */
+	if (both_ways(60, 69) < 0) /* the first port is unaffected */
 		return -1;
 	if (stop_whole() < 0)
 		return -1;
-	/* As soon as it is free it can be had. */
+	/* The queue can be used as soon as it is free. */
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port2), "not free");
 	return remove_rival(port2, pool2);
 }
 
-#define LATE_S 4 /* longer than a port waits for a queue that it never had */
+#define LATE_S 4 /* longer than a port waits for a queue that was never its own */
 
 static void *
 stop_late(void *arg)
@@ -742,10 +781,12 @@ stop_late(void *arg)
 	return (void *)(intptr_t)rte_eth_dev_stop(*(uint16_t *)arg);
 }
 
-/* On a busy machine the kernel takes seconds to give back the queue of a closed socket; a port that
- * starts again waits. */
+/*
+ * On a busy machine the kernel takes seconds to release the queue of a closed socket. A port that
+ * starts again waits for it.
+ */
 static int
-a_queue_that_comes_back_late(void)
+a_queue_that_is_released_late(void)
 {
 	struct rte_mempool *pool2;
 	pthread_t thread;
@@ -762,7 +803,7 @@ a_queue_that_comes_back_late(void)
 	pthread_join(thread, &stopped);
 	TEST_ASSERT(stopped == NULL, "stop");
 	TEST_ASSERT_SUCCESS(rc, "it did not wait: %d", rc);
-	/* The other may have taken the netdev down on its way out. */
+	/* The other port may have set the netdev down when it closed. */
 	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(port), "up");
 	if (both_ways(60, 69) < 0 || stop_whole() < 0)
 		return -1;
@@ -781,8 +822,10 @@ two_ports_on_one_netdev(void)
 		return -1;
 	rc = rte_eth_dev_start(port2);
 	TEST_ASSERT_SUCCESS(rc, "second port: %d", rc);
-	/* The program stays as long as one of them needs it, and so does the netdev, which the
-	 * first one brought up. */
+	/*
+	 * The XDP program stays until no port needs it. So does the netdev's state, which the first
+	 * port set up.
+	 */
 	rte_eth_dev_stop(port2);
 	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q xdp"), "no program any more");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port2), "the second again");
@@ -824,7 +867,7 @@ a_program_of_another(void)
 	return stop_whole();
 }
 
-/* A thread for which the kernel has no AF_XDP: seccomp(2) answers in its place. */
+/* Run a thread without AF_XDP: a seccomp(2) filter makes its calls fail. */
 static void *
 without_af_xdp(void *result)
 {
@@ -855,41 +898,41 @@ a_kernel_without_af_xdp(void)
 	pthread_join(thread, NULL);
 	if (rc == 1)
 		return test_skip("this kernel has no seccomp filters");
-	TEST_ASSERT(rc < 0, "probed");
+	TEST_ASSERT_EQUAL(rc, -EAFNOSUPPORT, "probe: %d", rc);
 	TEST_ASSERT_NOT_NULL(
-		strstr(test_log_end(), "this kernel has no AF_XDP; it needs CONFIG_XDP_SOCKETS"),
+		strstr(test_log_end(), "this kernel has no AF_XDP: it needs CONFIG_XDP_SOCKETS"),
 		"message");
 	TEST_ASSERT(rte_eth_dev_get_port_by_name(DEVICE, &port) < 0, "a port is left");
-	TEST_ASSERT_NULL(dmamap_container_by_name("af_xdp"), "a container is left");
+	TEST_ASSERT_NULL(peek(dmamap_container_by_name("af_xdp")), "a container is left");
 	return 0;
 }
 
-/* What cannot be had is refused when it is asked for, in a line that says why. */
+/* Unsupported requests are refused at configuration, with a line that gives the reason. */
 static int
 wrong_parameters(void)
 {
 	static const struct {
 		const char *args, *said;
 	} bad[] = {
-		{"", "which netdev? Name it: iface=eth0"},
+		{"", "no netdev given: add iface="},
 		{"iface=nowhere", "there is no netdev nowhere in this network namespace"},
-		{"iface=lo", "lo is no Ethernet device"},
-		{"iface=aninterfacewithalongname", "is no name of a netdev"},
-		{"iface=near,iface=far", "iface= is given twice"},
-		{"iface=near,speed=1", "speed=1 is not known"},
-		{"iface=near,queue_count=0", "is no number from 1 to 64"},
-		{"iface=near,queue_count=-1", "is no number from 1 to 64"},
-		{"iface=near,queue_count=2x", "is no number from 1 to 64"},
-		{"iface=near,queue_count=3", "near has no queue 2, but 2 from 0 on"},
+		{"iface=lo", "lo is not an Ethernet device"},
+		{"iface=aninterfacewithalongname", "expected the name of a netdev"},
+		{"iface=near,iface=far", "the argument \"iface\" is given twice"},
+		{"iface=near,speed=1", "unknown argument \"speed\": known are iface"},
+		{"iface=near,queue_count=0", "expected a number from 1 to 64"},
+		{"iface=near,queue_count=-1", "expected a number from 1 to 64"},
+		{"iface=near,queue_count=2x", "expected a number from 1 to 64"},
+		{"iface=near,queue_count=3", "near has no queue 2, only 0 to 1"},
 		{"iface=near,start_queue=1,queue_count=2", "near has no queue 2"},
-		{"iface=near,zero_copy=maybe", "is neither 0 nor 1"},
+		{"iface=near,zero_copy=maybe", "invalid argument zero_copy=maybe: expected 0 or 1"},
 		{"iface=near,native=0,zero_copy=1", "zero_copy=1 needs the driver's XDP"},
-		{"iface=near,busy_budget=70000", "is no number from 0 to 65535"},
-		{"iface=near,steer=gopher", "wants of each kind of frame"},
-		{"iface=near,steer=arp:3", "gives a port to a protocol without ports"},
-		{"iface=near,steer=udp:0", "is no number from 1 to 65535"},
-		{"iface=near,steer=0x11", "wants of each kind of frame"},
-		{"iface=near,container=", "is no name of a container"},
+		{"iface=near,busy_budget=70000", "expected a number from 0 to 65535"},
+		{"iface=near,steer=gopher", "expected arp, ipv4"},
+		{"iface=near,steer=arp:3", "expected no port after a protocol without ports"},
+		{"iface=near,steer=udp:0", "expected a number from 1 to 65535"},
+		{"iface=near,steer=0x11", "expected arp, ipv4"},
+		{"iface=near,container=", "expected the name of a container"},
 	};
 	const char *said;
 	unsigned int i;
@@ -900,7 +943,7 @@ wrong_parameters(void)
 		said = test_log_end();
 		TEST_ASSERT_NOT_NULL(strstr(said, bad[i].said), "%s: %s", bad[i].args, said);
 		TEST_ASSERT(rte_eth_dev_get_port_by_name(DEVICE, &port) < 0, "a port is left");
-		TEST_ASSERT_NULL(dmamap_container_by_name("af_xdp"), "a container is left");
+		TEST_ASSERT_NULL(peek(dmamap_container_by_name("af_xdp")), "a container is left");
 	}
 	return 0;
 }
@@ -914,8 +957,9 @@ zero_copy_that_is_not_there(void)
 	TEST_ASSERT_EQUAL(start_port("iface=near,zero_copy=1", 1), -EOPNOTSUPP, "started");
 	said = test_log_end();
 	TEST_ASSERT_NOT_NULL(
-		strstr(said, "the driver of near has no zero-copy; leave zero_copy=1 out"), "%s",
-		said);
+		strstr(said,
+			"the driver of near does not support zero-copy: leave zero_copy=1 out"),
+		"%s", said);
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs lost");
 	drop_port();
 	test_log_begin();
@@ -957,7 +1001,7 @@ wrong_configurations(void)
 	return 0;
 }
 
-/* A frame for the steering rules, and where it belongs. */
+/* A frame for the steering rules, and its expected queue. */
 struct steered {
 	const char *name;
 	bool mine;
@@ -1148,7 +1192,7 @@ all_counters_have_names(void)
 	return stop_whole();
 }
 
-/* Copy mode needs a call to send; to receive it needs none. */
+/* Copy mode needs a system call to send, and none to receive. */
 static int
 receiving_makes_no_system_calls(void)
 {
@@ -1177,6 +1221,7 @@ static const struct test_case cases[] = {
 	{"two queues have a UMEM each", two_queues_have_a_umem_each},
 	{"two ports on one netdev share its program", two_ports_on_one_netdev},
 	{"an exhausted pool recovers", an_exhausted_pool_recovers},
+	{"what was lost stays counted over restarts", what_was_lost_stays_counted_over_restarts},
 	{"a pool too small is refused", a_pool_too_small_is_refused},
 	{"mbufs outside the UMEM are sent too", strange_mbufs_are_sent},
 	{"bursts beyond the ring are sent", bursts_beyond_the_ring},
@@ -1190,8 +1235,8 @@ static const struct test_case cases[] = {
 	{"all counters have names", all_counters_have_names},
 	{"a netdev that vanishes", a_netdev_that_vanishes},
 	{"a queue that another socket holds", a_queue_that_another_holds},
-	{"a queue that comes back late", a_queue_that_comes_back_late},
-	{"a netdev with a program of another's", a_program_of_another},
+	{"a queue that is released late", a_queue_that_is_released_late},
+	{"a netdev with another XDP program", a_program_of_another},
 	{"a kernel without AF_XDP", a_kernel_without_af_xdp},
 	{"zero-copy that is not there", zero_copy_that_is_not_there},
 	{"wrong parameters", wrong_parameters},

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Do the 82574L driver's rings and descriptors hold, whatever the chip and the application do in
- * between? Plain memory stands for the registers, and a few lines here for the chip: it reads and
- * writes rings by IOVA.
+ * Tests of the 82574L driver's rings and descriptors. Plain memory stands for the registers. A few
+ * lines here act as the chip, which reads and writes rings by IOVA.
  */
 
 #include <errno.h>
@@ -25,7 +24,7 @@
 #define N_MBUFS 1023
 #define N_DESC 256
 #define ROUNDS 4000
-#define ROOM (RTE_PKTMBUF_HEADROOM + 256) /* small buffers: frames need several */
+#define ROOM (RTE_PKTMBUF_HEADROOM + 256) /* small buffers, so frames need several */
 
 static struct dmamap_container *c;
 static struct rte_mempool *pool;
@@ -87,7 +86,7 @@ make_queues(uint16_t rx_free_thresh, uint16_t tx_rs_thresh)
 	TEST_ASSERT_SUCCESS(e1000e_rx_queue_setup(&eth, 0, N_DESC, 0, &rx, pool), "Rx queue");
 	TEST_ASSERT_SUCCESS(e1000e_tx_queue_setup(&eth, 0, N_DESC, 0, &tx), "Tx queue");
 	TEST_ASSERT_SUCCESS(e1000e_queues_start(&eth), "start");
-	regs[E1000E_RDT(0) / 4] = N_DESC - 1; /* as dev_start() does at the end */
+	regs[E1000E_RDT(0) / 4] = N_DESC - 1; /* as dev_start() does at its end */
 	return 0;
 }
 
@@ -106,7 +105,7 @@ pattern(uint32_t seed, uint32_t at)
 	return (seed * 2654435761u + at * 40503u) >> 11;
 }
 
-/* The chip takes a frame in. @return false: there are too few descriptors. */
+/* The chip receives a frame. @return false: there are too few descriptors. */
 static bool
 chip_receive(uint32_t len, uint32_t seed, uint32_t room)
 {
@@ -150,12 +149,14 @@ is_frame(const struct rte_mbuf *m, uint32_t len, uint32_t seed)
 	return 0;
 }
 
-/* A random history of a ring: the chip takes frames in, the application takes them out and keeps
- * some for a while. */
+/*
+ * A random sequence on a ring: the chip receives frames, and the application takes them and holds
+ * some for a while.
+ */
 static int
 receive_history(uint16_t free_thresh, bool scattered)
 {
-	struct rte_mbuf *kept[64] = {NULL}, *m[40];
+	struct rte_mbuf *held[64] = {NULL}, *m[40];
 	uint32_t in = 0, out = 0, lens[256], max = scattered ? 1000 : 256, i, n, slot;
 	const struct e1000e_rxq *q;
 	unsigned int round;
@@ -179,16 +180,16 @@ receive_history(uint16_t free_thresh, bool scattered)
 		for (i = 0; i < n; i++, out++) {
 			TEST_ASSERT(out != in, "a frame that was not sent");
 			TEST_ASSERT_SUCCESS(is_frame(m[i], lens[out % 256], out), "frame %u", out);
-			slot = rte_rand_max(RTE_DIM(kept));
-			rte_pktmbuf_free(kept[slot]);
-			kept[slot] = m[i];
+			slot = rte_rand_max(RTE_DIM(held));
+			rte_pktmbuf_free(held[slot]);
+			held[slot] = m[i];
 		}
 		TEST_ASSERT(q->hold < N_DESC, "hold");
 	}
 	TEST_ASSERT(out > ROUNDS / 2, "only %u frames came through", out);
 	TEST_ASSERT_EQUAL(q->packets, out, "counted");
-	for (i = 0; i < RTE_DIM(kept); i++)
-		rte_pktmbuf_free(kept[i]);
+	for (i = 0; i < RTE_DIM(held); i++)
+		rte_pktmbuf_free(held[i]);
 	return all_back();
 }
 
@@ -222,8 +223,9 @@ test_receive_scattered(void)
 	return receive_history(16, true);
 }
 
-/* Without a threshold of the application's a quarter of the ring, and never more than 128, waits
- * for buffers; the tail says so. */
+/*
+ * Default threshold: a quarter of the ring, at most 128, waits for buffers before the tail moves.
+ */
 static int
 test_refill_by_default(void)
 {
@@ -272,7 +274,7 @@ test_no_buffers(void)
 	rte_pktmbuf_free_bulk(m, n);
 	rte_pktmbuf_free_bulk(all, taken);
 
-	/* With mbufs again, the next poll brings the ring back to life. */
+	/* With mbufs in the pool again, the next poll refills the ring. */
 	TEST_ASSERT_EQUAL(e1000e_rx_burst(rxqs[0], m, 10), 0, "nothing was sent");
 	TEST_ASSERT_EQUAL(chip_receive(100, 99, 256), true, "the ring is dead");
 	TEST_ASSERT_EQUAL(e1000e_rx_burst(rxqs[0], m, 10), 1, "lost");
@@ -281,7 +283,7 @@ test_no_buffers(void)
 	return all_back();
 }
 
-/* A port stops while the application has frames, and half of another is there. */
+/* A port stops while the application holds frames, and a part of another frame is in the ring. */
 static int
 test_stop_in_between(void)
 {
@@ -295,7 +297,7 @@ test_stop_in_between(void)
 		TEST_ASSERT(chip_receive(100, i, 256), "no room");
 	TEST_ASSERT(chip_receive(600, 5, 256), "no room");
 	ring = dmamap_iova2va(c, reg(E1000E_RDBAL(0)) | (uint64_t)reg(E1000E_RDBAH(0)) << 32);
-	ring[7].wb.status = 0; /* the third piece of the last frame is not there yet */
+	ring[7].wb.status = 0; /* the third segment of the last frame is not complete */
 	TEST_ASSERT_EQUAL(e1000e_rx_burst_scattered(rxqs[0], m, RTE_DIM(m)), 5, "frames");
 	e1000e_queues_stop(&eth);
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS - 5, "%u mbufs are back",
@@ -326,14 +328,14 @@ test_rx_status(void)
 	return all_back();
 }
 
-/* What the chip has sent: lengths and first bytes, in order. */
+/* What the chip has sent: numbers of frames, reports and descriptors, and errors. */
 static struct {
 	uint32_t n, reports, descs;
 	uint32_t bytes_wrong, empty,
-		across; /**< across: descriptors that cross a border of port.tx_split */
+		across; /**< descriptors that cross a boundary of port.tx_split */
 } sent;
 
-/* The chip sends up to n descriptors of what it was given. Frame i is pattern(i, ...). */
+/* The chip sends up to n descriptors of those up to the tail. Frame i is pattern(i, ...). */
 static void
 chip_transmit(uint32_t n)
 {
@@ -379,7 +381,7 @@ make_chain(uint32_t seed, unsigned int n_segs)
 			rte_pktmbuf_free(first);
 			return NULL;
 		}
-		/* The first has something in it; others may be empty. */
+		/* The first segment has data; others may be empty. */
 		len = first == NULL ? 60 : rte_rand_max(50);
 		for (i = 0; i < len; i++, at++)
 			*(uint8_t *)rte_pktmbuf_append(m, 1) = pattern(seed, at);
@@ -394,7 +396,7 @@ make_chain(uint32_t seed, unsigned int n_segs)
 static int
 transmit_history(uint16_t rs_thresh, bool fast_free)
 {
-	uint32_t given = 0, i, n, kept = 0;
+	uint32_t accepted = 0, i, n, refused = 0;
 	struct rte_mbuf *m[16];
 	unsigned int round;
 	uint16_t taken;
@@ -408,9 +410,12 @@ transmit_history(uint16_t rs_thresh, bool fast_free)
 		n = rte_rand_max(RTE_DIM(m));
 		for (i = 0; i < n; i++) {
 			m[i] = make_chain(
-				given + i, rte_rand_max(4) > 0 ? 1 : 1 + rte_rand_max(12));
+				accepted + i, rte_rand_max(4) > 0 ? 1 : 1 + rte_rand_max(12));
 			TEST_ASSERT_NOT_NULL(m[i], "round %u: the pool is empty", round);
-			/* Some want a checksum: a context descriptor goes before them, or not. */
+			/*
+			 * Some packets request a checksum; a context descriptor precedes them
+			 * unless it is already loaded.
+			 */
 			if (rte_rand_max(4) == 0) {
 				m[i]->ol_flags = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
 				m[i]->l2_len = 14;
@@ -418,18 +423,18 @@ transmit_history(uint16_t rs_thresh, bool fast_free)
 			}
 		}
 		taken = e1000e_tx_burst(txqs[0], m, n);
-		given += taken;
+		accepted += taken;
 		rte_pktmbuf_free_bulk(m + taken, n - taken);
-		kept += n - taken;
+		refused += n - taken;
 		chip_transmit(rte_rand_max(40));
 	}
 	chip_transmit(N_DESC);
-	TEST_ASSERT_EQUAL(sent.n, given, "%u of %u frames", sent.n, given);
+	TEST_ASSERT_EQUAL(sent.n, accepted, "%u of %u frames", sent.n, accepted);
 	TEST_ASSERT_EQUAL(sent.bytes_wrong, 0, "%u wrong bytes", sent.bytes_wrong);
 	TEST_ASSERT_EQUAL(sent.empty, 0, "%u empty descriptors", sent.empty);
 	TEST_ASSERT_EQUAL(sent.across, 0, "%u descriptors cross a border", sent.across);
-	TEST_ASSERT(given > ROUNDS && kept > 0, "%u given, %u refused: not much of a test", given,
-		kept);
+	TEST_ASSERT(accepted > ROUNDS && refused > 0, "%u accepted, %u refused: not much of a test",
+		accepted, refused);
 	TEST_ASSERT(sent.reports <= sent.descs / rs_thresh, "%u reports for %u descriptors",
 		sent.reports, sent.descs);
 	return all_back();
@@ -453,7 +458,7 @@ test_transmit_each(void)
 	return transmit_history(1, true);
 }
 
-/* Every frame is cut, since its first segment of 60 bytes begins behind a headroom of 128. */
+/* Every frame is split, since its first segment of 60 bytes begins after a headroom of 128. */
 static int
 test_transmit_split(void)
 {
@@ -471,7 +476,7 @@ test_transmit_late(void)
 	return transmit_history(32, false);
 }
 
-/* mbufs that somebody else holds stay theirs. */
+/* An mbuf with another reference is not freed after its transmission. */
 static int
 test_shared(void)
 {
@@ -495,7 +500,10 @@ test_shared(void)
 	return all_back();
 }
 
-/* One context serves all packets that want the same; room is made when a packet wants it. */
+/*
+ * One context descriptor serves consecutive packets with the same offloads. Descriptors are
+ * reclaimed on demand.
+ */
 static int
 test_thrift(void)
 {
@@ -515,7 +523,7 @@ test_thrift(void)
 	chip_transmit(N_DESC);
 	TEST_ASSERT_EQUAL(sent.descs, RTE_DIM(m) + 2, "%u descriptors", sent.descs);
 
-	/* 17 are free, which is more than tx_free_thresh, and less than this one wants. */
+	/* 17 are free: more than tx_free_thresh, and fewer than this packet needs. */
 	m[0] = make_chain(sent.n, 30);
 	TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[0], m, 1), 1, "there was room for it");
 	chip_transmit(N_DESC);
@@ -536,8 +544,10 @@ test_tx_status(void)
 		TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[0], &m, 1), 1, "sent");
 	}
 	chip_transmit(6);
-	/* Descriptors 0 to 9 are used; 0 to 3 are reported, 4 to 7 not yet, 8 and 9 make no batch.
-	 * The tail is 10. */
+	/*
+	 * Descriptors 0 to 9 are used; 0 to 3 are reported, 4 to 7 not yet, 8 and 9 are no whole
+	 * batch. The tail is 10.
+	 */
 	for (i = 0; i < N_DESC; i++) {
 		unsigned int at = (10 + i) % N_DESC;
 
@@ -606,8 +616,10 @@ test_ptypes(void)
 static int
 test_context(void)
 {
-	/* Bytes as the chip reads them: IPCSS, IPCSO, IPCSE, TUCSS, TUCSO, TUCSE, PAYLEN and
-	 * command, the rest. */
+	/*
+	 * Bytes in the order in which the chip reads them: IPCSS, IPCSO, IPCSE, TUCSS, TUCSO,
+	 * TUCSE, PAYLEN and command, the rest.
+	 */
 	static const struct {
 		uint64_t flags;
 		uint16_t l2, l3;
@@ -683,29 +695,44 @@ test_filter_registers(void)
 	return TEST_SUCCESS;
 }
 
+/* This log always changes errno. */
+static int
+a_log_line_does_not_change_the_error(void)
+{
+	int rc;
+
+	test_log_begin();
+	errno = EBUSY;
+	rc = E1000E_FAIL(errno, "test", "in use: %s", strerror(errno));
+	TEST_ASSERT_EQUAL(rc, -EBUSY, "it became %d", rc);
+	TEST_ASSERT(test_logged("in use: Device or resource busy"), "message");
+	return TEST_SUCCESS;
+}
+
 static const struct test_case cases[] = {
 	{"received frames come in order and unchanged", test_receive},
-	{"the same, with each buffer given back at once", test_receive_each},
-	{"the same, in pieces that do not divide the ring", test_receive_odd},
+	{"the same, with each buffer refilled at once", test_receive_each},
+	{"the same, in bursts that do not divide the ring", test_receive_odd},
 	{"the same, with many waiting for buffers", test_receive_held},
 	{"scattered frames are put together", test_receive_scattered},
 	{"the tail moves for a quarter of the ring", test_refill_by_default},
-	{"without buffers nothing is lost but time", test_no_buffers},
-	{"a stop leaves the application what it has", test_stop_in_between},
+	{"a ring without buffers recovers", test_no_buffers},
+	{"a stop leaves the application's mbufs alone", test_stop_in_between},
 	{"receive descriptors tell their state", test_rx_status},
 	{"sent frames leave in order and unchanged", test_transmit},
 	{"the same, when all mbufs are of one pool", test_transmit_fast},
 	{"the same, with a report for each", test_transmit_each},
 	{"the same, with few reports", test_transmit_late},
 	{"the same, cut at borders", test_transmit_split},
-	{"shared mbufs stay with those who share them", test_shared},
-	{"no descriptor is wasted, no room is left", test_thrift},
+	{"shared mbufs are not freed", test_shared},
+	{"contexts are shared, descriptors reclaimed on demand", test_thrift},
 	{"transmit descriptors tell their state", test_tx_status},
 	{"status bits become flags", test_flags},
 	{"packet types are told", test_ptypes},
 	{"context descriptors say where checksums are", test_context},
 	{"the buffer size is what fits", test_buffer_sizes},
 	{"filters are written as the data sheet says", test_filter_registers},
+	{"a log line does not change the error", a_log_line_does_not_change_the_error},
 };
 
 REGISTER_TEST_SUITE(net_e1000e_rings) = {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does the 82574L driver move frames bit by bit, filter what it must and count what it moves? Two
- * NICs on one wire, both assigned: what one sends, the other receives. That a frame does not come
- * is shown by a later one that does.
+ * Tests of the 82574L driver on real VFIO: it moves frames unchanged, filters and counts them. Two
+ * assigned NICs share one wire: what one sends, the other receives. That a frame was filtered is
+ * shown by a later one that arrives.
  */
 
 #include <errno.h>
@@ -29,13 +29,14 @@
 #include <dmamap.h>
 #include <dmamap_mbuf.h>
 
+#include "peek.h"
 #include "test.h"
 
 #define N_MBUFS 2047
 #define N_DESC 128
-#define TEST_TYPE 0x88B5 /* IEEE 802: for experiments */
+#define TEST_TYPE 0x88B5 /* IEEE 802: an EtherType for experiments */
 #define MAX_BURST 64
-#define IDLE_TRIES 5000 /* milliseconds without a frame after which none is expected */
+#define IDLE_TRIES 5000 /* milliseconds without a frame, after which none is expected */
 #define BIG_MTU 9004 /* frames of 9018 bytes */
 
 static char devices[2][32];
@@ -44,13 +45,13 @@ static struct rte_ether_addr mac[2];
 static struct rte_mempool *pool;
 static struct rte_eth_conf conf; /* for the next start() */
 static uint16_t mtu;
-static unsigned int n_queues;
+static uint16_t n_queues;
 
-static const struct rte_ether_addr stranger = {{0x02, 0, 0, 0, 0, 0x99}};
+static const struct rte_ether_addr foreign_mac = {{0x02, 0, 0, 0, 0, 0x99}};
 static const struct rte_ether_addr group = {{0x01, 0, 0x5e, 0x11, 0x22, 0x33}};
 static const struct rte_ether_addr everybody = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 
-/* Is the device an 82574L? */
+/* Whether the device is an 82574L. */
 static bool
 is_82574l(const char *name)
 {
@@ -125,7 +126,7 @@ drain(unsigned int i)
 			rte_pktmbuf_free_bulk(m, n);
 }
 
-/* Start both ports, wait for the wire, and forget what was on it from before. */
+/* Start both ports, wait for the link, and drop earlier frames. */
 static int
 start(void)
 {
@@ -164,8 +165,8 @@ setup(void)
 	n_queues = 1;
 	if (plug(0) != 0 || plug(1) != 0)
 		return TEST_FAILED;
-	pool = dmamap_pktmbuf_pool_create(dmamap_container_by_device(devices[0]), "net", N_MBUFS, 0,
-		0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	pool = dmamap_pktmbuf_pool_create(peek(dmamap_container_by_device(devices[0])), "net",
+		N_MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	TEST_ASSERT_NOT_NULL(pool, "pool: %s", rte_strerror(rte_errno));
 	return 0;
 }
@@ -191,7 +192,7 @@ teardown(void)
 		rte_eal_hotplug_remove("vfio_pci", devices[i]);
 }
 
-/* The ports are stopped: are all mbufs back? */
+/* Stop the ports and check that all mbufs are back in the pool. */
 static int
 check_all_back(void)
 {
@@ -207,7 +208,7 @@ pattern(uint32_t seed, uint32_t at)
 	return (seed * 2654435761u + at * 40503u) >> 11;
 }
 
-/* A frame of len bytes, in segments of at most seg bytes. */
+/* Make a frame of len bytes, in segments of at most seg bytes. */
 static struct rte_mbuf *
 make_frame(unsigned int from, const struct rte_ether_addr *to, uint32_t len, uint32_t seg,
 	uint32_t seed)
@@ -238,7 +239,7 @@ make_frame(unsigned int from, const struct rte_ether_addr *to, uint32_t len, uin
 	return NULL;
 }
 
-/* Is it the frame that make_frame() made, padded to 60 bytes? */
+/* Whether it is the frame that make_frame() made, padded to 60 bytes. */
 static int
 check_frame(const struct rte_mbuf *m, unsigned int from, const struct rte_ether_addr *to,
 	uint32_t len, uint32_t seed)
@@ -265,7 +266,7 @@ check_frame(const struct rte_mbuf *m, unsigned int from, const struct rte_ether_
 	return 0;
 }
 
-/* Send one mbuf. It is gone, or the test has failed. */
+/* Send one mbuf. Afterwards it belongs to the driver, or the case has failed. */
 static int
 send_one(unsigned int from, struct rte_mbuf *m)
 {
@@ -276,7 +277,7 @@ send_one(unsigned int from, struct rte_mbuf *m)
 	return 0;
 }
 
-/* Take n frames from a queue. @return how many came. */
+/* Receive n frames from a queue. @return the number received */
 static unsigned int
 receive(unsigned int at, uint16_t queue, struct rte_mbuf **m, unsigned int n)
 {
@@ -295,7 +296,7 @@ receive(unsigned int at, uint16_t queue, struct rte_mbuf **m, unsigned int n)
 	return got;
 }
 
-/* Send a frame and see it come out at the other end, bit by bit. */
+/* Send a frame and check that it arrives unchanged. */
 static int
 cross(unsigned int from, uint32_t len, uint32_t seg, uint32_t seed)
 {
@@ -399,8 +400,8 @@ test_big_buffers(void)
 	struct rte_mbuf *m;
 	int rc;
 
-	pool = dmamap_pktmbuf_pool_create(dmamap_container_by_device(devices[0]), "big", 511, 0, 0,
-		10240 + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
+	pool = dmamap_pktmbuf_pool_create(peek(dmamap_container_by_device(devices[0])), "big", 511,
+		0, 0, 10240 + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
 	TEST_ASSERT_NOT_NULL(pool, "pool: %s", rte_strerror(rte_errno));
 	mtu = BIG_MTU;
 	rc = start();
@@ -423,7 +424,7 @@ test_big_buffers(void)
 	return rc;
 }
 
-/* Many frames, more than the rings hold, none lost and none out of order. */
+/* More frames than the rings hold: none is lost, and none is out of order. */
 static int
 test_many(void)
 {
@@ -438,8 +439,10 @@ test_many(void)
 				i % 5 == 0 ? 40 : UINT16_MAX, round * 32 + i);
 			TEST_ASSERT_NOT_NULL(out[i], "round %u: no mbufs left", round);
 		}
-		/* These have more segments than the ring has room: some are taken only when others
-		 * are gone. */
+		/*
+		 * These have more segments than the ring has descriptors: some are accepted only
+		 * when others are sent.
+		 */
 		for (sent = 0, i = 0; sent < RTE_DIM(out) && i < IDLE_TRIES; i++)
 			sent += rte_eth_tx_burst(port[0], 0, out + sent, RTE_DIM(out) - sent);
 		TEST_ASSERT_EQUAL(sent, RTE_DIM(out), "round %u: %u sent", round, sent);
@@ -509,7 +512,10 @@ test_counts(void)
 	return check_all_back();
 }
 
-/* Does port 1 take a frame to this address? A frame to its own follows it and must be taken. */
+/*
+ * Whether port 1 accepts a frame to this address. A frame to its own address follows and must
+ * arrive.
+ */
 static int
 is_taken(const struct rte_ether_addr *to, bool *taken)
 {
@@ -547,19 +553,19 @@ test_filters(void)
 	if (start() != 0)
 		return TEST_FAILED;
 	EXPECT(&everybody, true, "broadcast");
-	EXPECT(&stranger, false, "a stranger's");
+	EXPECT(&foreign_mac, false, "a foreign address");
 	EXPECT(&group, false, "a group's");
 
 	rte_eth_promiscuous_enable(port[1]);
-	EXPECT(&stranger, true, "promiscuous: a stranger's");
+	EXPECT(&foreign_mac, true, "promiscuous: a foreign address");
 	EXPECT(&group, true, "promiscuous: a group's");
 	rte_eth_promiscuous_disable(port[1]);
-	EXPECT(&stranger, false, "no longer promiscuous: a stranger's");
+	EXPECT(&foreign_mac, false, "no longer promiscuous: a foreign address");
 	EXPECT(&group, false, "no longer promiscuous: a group's");
 
 	rte_eth_allmulticast_enable(port[1]);
 	EXPECT(&group, true, "all multicast: a group's");
-	EXPECT(&stranger, false, "all multicast: a stranger's");
+	EXPECT(&foreign_mac, false, "all multicast: a foreign address");
 	rte_eth_promiscuous_enable(port[1]);
 	rte_eth_promiscuous_disable(port[1]);
 	EXPECT(&group, true, "still all multicast: a group's");
@@ -583,20 +589,22 @@ test_filters(void)
 	TEST_ASSERT_SUCCESS(rte_eth_dev_default_mac_addr_set(port[1], &factory), "set back");
 	mac[1] = factory;
 
-	/* A new start knows what was set before. */
+	/* Filters from before a stop are valid after the next start. */
 	TEST_ASSERT_SUCCESS(rte_eth_dev_mac_addr_add(port[1], &more, 0), "add");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mc_addr_list(port[1], list, 1), "list");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port[1]), "stop");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port[1]), "start");
 	EXPECT(&more, true, "after a new start: the added address");
 	EXPECT(&group, true, "after a new start: the listed group");
-	EXPECT(&stranger, false, "after a new start: a stranger's");
+	EXPECT(&foreign_mac, false, "after a new start: a foreign address");
 #undef EXPECT
 	return check_all_back();
 }
 
-/* Ethernet, IPv4 and TCP or UDP with checksums that are right, but for the bits in ip_wrong and
- * l4_wrong. */
+/*
+ * Ethernet, IPv4 and TCP or UDP. The checksums are right except for the bits in ip_wrong and
+ * l4_wrong.
+ */
 static struct rte_mbuf *
 make_packet(bool tcp, uint32_t payload, uint16_t ip_wrong, uint16_t l4_wrong, uint16_t src_port)
 {
@@ -676,7 +684,7 @@ test_rx_checksums(void)
 			"case %u: type %x", i, m->packet_type);
 		rte_pktmbuf_free(m);
 	}
-	/* What is no IP has no checksum to judge. */
+	/* A frame without IP has no checksum flags. */
 	if (send_one(0, make_frame(0, &mac[1], 100, UINT16_MAX, 1)) != 0)
 		return TEST_FAILED;
 	TEST_ASSERT_EQUAL(receive(1, 0, &m, 1), 1, "lost");
@@ -684,7 +692,7 @@ test_rx_checksums(void)
 	TEST_ASSERT_EQUAL(m->packet_type, RTE_PTYPE_L2_ETHER, "type %x", m->packet_type);
 	rte_pktmbuf_free(m);
 
-	/* Who did not ask is told nothing. */
+	/* Without the offload no checksum flags are set. */
 	stop();
 	conf.rxmode.offloads = 0;
 	if (start() != 0 || send_one(0, make_packet(true, 64, 0x0100, 0, 1000)) != 0)
@@ -720,7 +728,7 @@ test_tx_checksums(void)
 		RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
 	if (start() != 0)
 		return TEST_FAILED;
-	/* Twice: the second time some find their context there already. */
+	/* Twice: the second time some contexts are loaded already. */
 	for (i = 0; i < 2 * RTE_DIM(cases); i++) {
 		unsigned int k = i / 2;
 
@@ -739,7 +747,7 @@ test_tx_checksums(void)
 		rte_pktmbuf_free(m);
 	}
 
-	/* What cannot be is said before it is sent. */
+	/* Unsupported offloads are refused by tx_prepare(). */
 	m = make_packet(true, 10, 0, 0, 1);
 	m->ol_flags = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_SEG;
 	m->tso_segsz = 500;
@@ -757,8 +765,8 @@ test_impossible(void)
 
 	if (start() != 0)
 		return TEST_FAILED;
-	m[0] = make_frame(0, &mac[1], 9231, UINT16_MAX, 1); /* longer than the chip's largest */
-	m[1] = make_frame(0, &mac[1], 1400, 14, 2); /* of a hundred segments */
+	m[0] = make_frame(0, &mac[1], 9231, UINT16_MAX, 1); /* longer than the chip's maximum */
+	m[1] = make_frame(0, &mac[1], 1400, 14, 2); /* a hundred segments */
 	m[2] = make_frame(0, &mac[1], 300, UINT16_MAX, 3);
 	TEST_ASSERT_EQUAL(rte_eth_tx_prepare(port[0], 0, m, 1), 0, "too long, accepted");
 	TEST_ASSERT_EQUAL(
@@ -798,7 +806,7 @@ test_vlan(void)
 	rte_pktmbuf_free(m);
 	stop();
 
-	/* Only the sender handles tags: the receiver sees what is on the wire. */
+	/* Only the sender has VLAN offloads, so the receiver shows the frame as on the wire. */
 	if (start_one(0) != 0)
 		return TEST_FAILED;
 	memset(&conf, 0, sizeof(conf));
@@ -829,7 +837,7 @@ test_vlan_filter(void)
 	if (start() != 0)
 		return TEST_FAILED;
 	TEST_ASSERT_SUCCESS(rte_eth_dev_vlan_filter(port[1], 100, 1), "filter");
-	/* Tagged by hand: 99, 100, 101; then one without a tag. */
+	/* Tags in the frame data: 99, 100, 101; then a frame without a tag. */
 	for (i = 99; i <= 102; i++) {
 		m = make_frame(0, &mac[1], 200 + i, UINT16_MAX, 1);
 		if (i < 102) {
@@ -881,7 +889,7 @@ test_rss(void)
 			.sport = 2000 + i,
 			.dport = 80};
 		hash = rte_softrss((uint32_t *)&tuple, RTE_THASH_V4_L4_LEN, key);
-		queue = (hash & 127) % 2; /* the default redirection */
+		queue = (hash & 127) % 2; /* the default redirection table */
 		TEST_ASSERT_EQUAL(
 			receive(1, queue, &m, 1), 1, "flow %u is not in queue %u", i, queue);
 		ip = rte_pktmbuf_mtod_offset(
@@ -934,7 +942,7 @@ test_descriptors(void)
 		RTE_ETH_RX_DESC_DONE, "the last that came");
 	TEST_ASSERT_EQUAL(rte_eth_rx_descriptor_status(port[1], 0, RTE_DIM(m)),
 		RTE_ETH_RX_DESC_AVAIL, "the next");
-	/* Eight descriptors of 32 that make a batch: no report was asked for yet. */
+	/* Eight descriptors of a batch of 32: no report was requested yet. */
 	TEST_ASSERT_EQUAL(rte_eth_tx_descriptor_status(port[0], 0, N_DESC - 1),
 		RTE_ETH_TX_DESC_FULL, "the last that was sent");
 	TEST_ASSERT_EQUAL(rte_eth_tx_done_cleanup(port[0], 0, 0), 0, "cleaned without a report");
@@ -961,7 +969,7 @@ test_restart_in_traffic(void)
 	if (start() != 0)
 		return TEST_FAILED;
 	for (round = 0; round < 5; round++) {
-		/* Frames under way in both directions, none of them fetched. */
+		/* Frames in both directions, none of them received. */
 		for (i = 0; i < 40; i++)
 			if (send_one(i & 1,
 				    make_frame(i & 1, &mac[1 - (i & 1)], 60 + i * 9,
@@ -972,7 +980,10 @@ test_restart_in_traffic(void)
 			if (send_one(0, make_frame(0, &mac[1], 500, UINT16_MAX, i)) != 0)
 				return TEST_FAILED;
 		TEST_ASSERT_SUCCESS(rte_eth_dev_start(port[1]), "start");
-		/* The first to arrive may be those sent while it was down; the wire keeps order. */
+		/*
+		 * Frames that were sent while the port was down may arrive first, as the wire keeps
+		 * the order.
+		 */
 		if (send_one(0, make_frame(0, &mac[1], 1111, UINT16_MAX, round)) != 0)
 			return TEST_FAILED;
 		do {
@@ -1023,7 +1034,7 @@ test_foreign_pool(void)
 	return TEST_SUCCESS;
 }
 
-/* As a program has one that knows nothing of containers. */
+/* A pool as in a program that does not know containers. */
 static int
 test_eal_pool(void)
 {
@@ -1058,7 +1069,7 @@ test_bad_queues(void)
 
 	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port[0], 1, 1, &conf), "configure");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_info_get(port[0], &info), "info");
-	dmamap_container_info(dmamap_container_by_device(devices[0]), &cinfo);
+	dmamap_container_info(peek(dmamap_container_by_device(devices[0])), &cinfo);
 	before = cinfo.n_mappings;
 	rx = info.default_rxconf;
 	rx.rx_free_thresh = N_DESC;
@@ -1082,7 +1093,7 @@ test_bad_queues(void)
 	tx.tx_free_thresh = N_DESC;
 	TEST_ASSERT_EQUAL(rte_eth_tx_queue_setup(port[0], 0, N_DESC, SOCKET_ID_ANY, &tx), -EINVAL,
 		"tx_free_thresh");
-	dmamap_container_info(dmamap_container_by_device(devices[0]), &cinfo);
+	dmamap_container_info(peek(dmamap_container_by_device(devices[0])), &cinfo);
 	after = cinfo.n_mappings;
 	TEST_ASSERT_EQUAL(before, after, "rings were left behind");
 	return TEST_SUCCESS;
@@ -1100,12 +1111,12 @@ test_detach_running(void)
 	rc = rte_eal_hotplug_remove("vfio_pci", devices[1]);
 	log = test_log_end();
 	TEST_ASSERT_EQUAL(rc, -EBUSY, "%d", rc);
-	TEST_ASSERT(strstr(log, "is running; stop it before its device is taken away") != NULL,
+	TEST_ASSERT(strstr(log, "is running: stop it before its device is removed") != NULL,
 		"the log says: %s", log);
 	if (cross(0, 300, UINT16_MAX, 1) != 0 || cross(1, 300, UINT16_MAX, 1) != 0)
 		return TEST_FAILED;
 
-	/* Stopped, it goes and comes back. */
+	/* A stopped port can be removed and plugged in again. */
 	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port[1]), "stop");
 	TEST_ASSERT_SUCCESS(rte_eal_hotplug_remove("vfio_pci", devices[1]), "remove");
 	TEST_ASSERT(
@@ -1129,8 +1140,10 @@ on_link(uint16_t id, enum rte_eth_event_type type, void *arg, void *ret)
 
 #define LINK_TRIES 5
 
-/* Tell the PHY to negotiate anew: MDIC (10.2.2), PHY 1, register 0, enable and restart
- * auto-negotiation. */
+/*
+ * Let the PHY negotiate again: MDIC (10.2.2), PHY 1, register 0, enable and restart auto-
+ * negotiation.
+ */
 static void
 renegotiate(unsigned int i)
 {
@@ -1156,8 +1169,8 @@ test_link_interrupt(void)
 		rte_eth_dev_callback_register(port[1], RTE_ETH_EVENT_INTR_LSC, on_link, NULL),
 		"callback");
 	/*
-	 * The link goes down while the port is stopped; it comes up half a second later, with an
-	 * interrupt. A machine that is slower than that to start the port has to try again.
+	 * The link goes down while the port is stopped. It comes up half a second later, with an
+	 * interrupt. If the machine takes longer than that to start the port, try again.
 	 */
 	do {
 		TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port[1]), "stop");
@@ -1180,7 +1193,7 @@ test_link_interrupt(void)
 	return check_all_back();
 }
 
-/* How often a device's vector 0 has interrupted, on all CPUs. */
+/* Number of interrupts of a device's vector 0, on all CPUs. */
 static unsigned long
 count_interrupts(const char *device)
 {
@@ -1204,7 +1217,7 @@ count_interrupts(const char *device)
 	return sum;
 }
 
-/* Another interrupt than the first `before` of a device. */
+/* Wait for an interrupt of a device after the first `before` ones. */
 static bool
 interrupts_again(const char *device, unsigned long before)
 {
@@ -1215,8 +1228,10 @@ interrupts_again(const char *device, unsigned long before)
 	return count_interrupts(device) > before;
 }
 
-/* A ring overruns, which is a cause that nobody asked for. It interrupts; that done, it is quiet,
- * and a link change interrupts as ever. */
+/*
+ * A ring overrun interrupts, although that cause was not requested. After it is handled it is
+ * quiet, and a link change interrupts as before.
+ */
 static int
 test_overrun(void)
 {
@@ -1224,7 +1239,7 @@ test_overrun(void)
 	unsigned int i;
 
 	conf.intr_conf.lsc = 1;
-	n_queues = 2; /* QEMU calls it an overrun only if another ring has buffers */
+	n_queues = 2; /* QEMU reports an overrun only if another ring has buffers */
 	if (start() != 0)
 		return TEST_FAILED;
 	before = count_interrupts(devices[1]);
@@ -1247,6 +1262,24 @@ test_overrun(void)
 	if (cross(0, 300, UINT16_MAX, 1) != 0)
 		return TEST_FAILED;
 	return check_all_back();
+}
+
+/**
+ * Consume events that were pending when the queue was masked. A sent message is not recalled, and
+ * QEMU 7.2 sends a vector once more at the end of the throttling time (500 us at most). No frame
+ * comes meanwhile, so events end.
+ */
+static bool
+quiet_events(void)
+{
+	struct rte_epoll_event event[4];
+	unsigned int i;
+
+	for (i = 0; i < 10; i++)
+		if (rte_epoll_wait(RTE_EPOLL_PER_THREAD, event, RTE_DIM(event), 20) == 0)
+			return true;
+	printf("masked, without a frame, and events do not end\n");
+	return false;
 }
 
 static int
@@ -1276,13 +1309,15 @@ test_rx_interrupts(void)
 		TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_disable(port[1], 0), "disable");
 		TEST_ASSERT_EQUAL(receive(1, 0, &m, 1), 1, "round %u: no frame", round);
 		rte_pktmbuf_free(m);
-		/* Masked: a frame comes, an event does not, until it is enabled again. */
+		if (!quiet_events())
+			return TEST_FAILED;
+		/* Masked: a frame arrives without an event until the interrupt is enabled again. */
 		if (send_one(0, make_frame(0, &mac[1], 99, UINT16_MAX, round)) != 0)
 			return TEST_FAILED;
 		TEST_ASSERT_EQUAL(receive(1, 0, &m, 1), 1, "round %u: no second frame", round);
 		rte_pktmbuf_free(m);
-		TEST_ASSERT_EQUAL(rte_epoll_wait(RTE_EPOLL_PER_THREAD, event, RTE_DIM(event), 0), 0,
-			"round %u: masked, and there is an event", round);
+		TEST_ASSERT_EQUAL(rte_epoll_wait(RTE_EPOLL_PER_THREAD, event, RTE_DIM(event), 20),
+			0, "round %u: masked, and there is an event", round);
 		TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_enable(port[1], 0), "enable");
 		n = rte_epoll_wait(RTE_EPOLL_PER_THREAD, event, RTE_DIM(event), 5000);
 		TEST_ASSERT_EQUAL(n, 1, "round %u: what came while it was masked is lost", round);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Do the bytes live where they were asked to, and does nothing stay behind?
+ * Tests of memory for zones, allocated in one step: placement, length, limits, and nothing left
+ * behind.
  */
 
 #include <dirent.h>
@@ -27,15 +28,17 @@
 #include "dm_hugefile.h"
 #include "dm_hugepage.h"
 #include "dm_pin.h"
+#include "child.h"
 #include "test.h"
 
-/** Pages that a case may take. */
+/** Hugepages that a case uses at most. */
 #define PAGES 4
-/** Others on this machine use hugepages too: a leak shows in each of so many attempts, they do not.
+/**
+ * Other processes use hugepages, too. A leak shows in each of these attempts; their use does not.
  */
 #define ATTEMPTS 20
 
-static size_t huge; /* the smallest hugepages that serve */
+static size_t huge; /* the smallest hugepage size that is available */
 
 static int
 setup(void)
@@ -106,7 +109,7 @@ aligns_beyond_a_page(void)
 	return TEST_SUCCESS;
 }
 
-/** One byte, or a quarter too much: no size wastes little, so the smallest hugepages serve. */
+/** Lengths that fit no hugepage size without waste: the smallest hugepages are used. */
 static int
 chooses_hugepages_by_itself(void)
 {
@@ -180,6 +183,7 @@ says_how_to_get_more_pages(void)
 static int
 refuses_what_makes_no_sense(void)
 {
+	const size_t base = sysconf(_SC_PAGESIZE);
 	const struct {
 		const char *what;
 		struct dm_pin_conf conf;
@@ -187,12 +191,12 @@ refuses_what_makes_no_sense(void)
 	} cases[] = {
 		{"no length", {.node = -1, .name = "z"}, -EINVAL},
 		{"length that wraps", {.len = SIZE_MAX - 1, .node = -1, .name = "z"}, -EINVAL},
-		{"odd alignment", {.len = huge, .align = 3 * 4096, .node = -1, .name = "z"},
+		{"odd alignment", {.len = huge, .align = 3 << 20, .node = -1, .name = "z"},
 			-EINVAL},
 		{"alignment that wraps",
 			{.len = huge, .align = (SIZE_MAX >> 1) + 1, .node = -1, .name = "z"},
 			-EINVAL},
-		{"odd page size", {.len = huge, .page_size = 3 * 4096, .node = -1, .name = "z"},
+		{"odd page size", {.len = huge, .page_size = 3 << 20, .node = -1, .name = "z"},
 			-EINVAL},
 		{"no name", {.len = huge, .node = -1}, -EINVAL},
 		{"node below -1", {.len = huge, .node = -2, .name = "z"}, -EINVAL},
@@ -213,10 +217,10 @@ refuses_what_makes_no_sense(void)
 			{.len = huge, .page_size = (size_t)1 << 50, .node = -1, .name = "z"},
 			-ENOENT},
 		{"base pages beyond all",
-			{.len = (size_t)1 << 46, .page_size = 4096, .node = -1, .name = "z"},
+			{.len = (size_t)1 << 46, .page_size = base, .node = -1, .name = "z"},
 			-ENOMEM},
 		{"base pages beyond the node",
-			{.len = (size_t)1 << 46, .page_size = 4096, .node = 0, .name = "z"},
+			{.len = (size_t)1 << 46, .page_size = base, .node = 0, .name = "z"},
 			-ENOMEM},
 	};
 	unsigned int i;
@@ -250,7 +254,7 @@ gives_pages_back(void)
 	return TEST_FAILED;
 }
 
-/** A child takes pages, says so, and is killed. */
+/** A child allocates pages, reports it, and is killed. */
 static int
 kill_a_child_with_pages(void)
 {
@@ -294,29 +298,24 @@ gives_pages_back_after_a_kill(void)
 	return TEST_FAILED;
 }
 
-/** Run a function in a child. @return what it returned, or -1 if a signal ended it */
-static int
-in_child(int (*run)(const void *), const void *arg)
-{
-	int status;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (pid == 0)
-		_exit(run(arg));
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
-		return -1;
-	return WEXITSTATUS(status);
-}
-
+/** Whether the shared memory is not mapped here. Sanitizers may map other memory at its address. */
 static int
 is_absent(const void *arg)
 {
 	const struct dm_pin *pin = arg;
-	unsigned char here[PAGES];
+	const uint64_t va = (uintptr_t)pin->va;
+	FILE *f = fopen("/proc/self/maps", "re");
+	uint64_t from, to;
+	char line[512], perms[8];
+	int absent = f != NULL;
 
-	return mincore(pin->va, sysconf(_SC_PAGESIZE), here) < 0 && errno == ENOMEM;
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s", &from, &to, perms) == 3 &&
+			from < va + pin->len && to > va && perms[3] == 's')
+			absent = 0;
+	if (f != NULL)
+		fclose(f);
+	return absent;
 }
 
 static int
@@ -328,13 +327,13 @@ is_not_in_a_fork(void)
 
 	TEST_ASSERT_SUCCESS(dm_pin_alloc(&conf, &pin), "alloc");
 	TEST_ASSERT(!is_absent(pin), "absent in its own process");
-	absent = in_child(is_absent, pin);
+	absent = test_in_child(is_absent, pin);
 	dm_pin_free(pin);
 	TEST_ASSERT_EQUAL(absent, 1, "a child sees the memory");
 	return TEST_SUCCESS;
 }
 
-/** Beyond the end of its file, a page cannot be had: an access would raise SIGBUS. */
+/** A page beyond the end of its file is not available: an access would raise SIGBUS. */
 static int
 reports_a_page_that_cannot_be_had(void)
 {
@@ -350,7 +349,7 @@ reports_a_page_that_cannot_be_had(void)
 		va = mmap(
 			NULL, 2 * huge, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 		TEST_ASSERT(va != MAP_FAILED, "mmap");
-		/* A writable mapping has made the file longer. */
+		/* The writable mapping extended the file. */
 		TEST_ASSERT_SUCCESS(ftruncate(fd, huge), "ftruncate");
 		rc[0] = ways[i](va, huge, huge);
 		rc[1] = ways[i](va, 2 * huge, huge);
@@ -376,7 +375,10 @@ is_empty(const char *dir)
 	return empty;
 }
 
-/** In a mount namespace of its own: a hugetlbfs, a file on it, nothing left in it. 2: cannot. */
+/**
+ * In a mount namespace of its own: mount a hugetlbfs, use a file on it, and check that nothing is
+ * left. 2: not possible here.
+ */
 static int
 use_a_mount(const void *arg)
 {
@@ -389,7 +391,7 @@ use_a_mount(const void *arg)
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		mount("none", dir, "hugetlbfs", 0, options) < 0)
 		return 2;
-	/* What a process has left that cannot be any more: its number is above the largest. */
+	/* A file of a process that cannot exist: its number is above the maximum. */
 	snprintf(left, sizeof(left), "%s/gantry-2147483647-1-0", dir);
 	fd = open(left, O_CREAT | O_RDWR, 0600);
 	close(fd);
@@ -411,7 +413,7 @@ falls_back_to_a_mounted_hugetlbfs(void)
 	int rc;
 
 	TEST_ASSERT_NOT_NULL(mkdtemp(dir), "mkdtemp");
-	rc = in_child(use_a_mount, dir);
+	rc = test_in_child(use_a_mount, dir);
 	rmdir(dir);
 	if (rc == 2)
 		return test_skip("no permission to mount a hugetlbfs");
@@ -421,7 +423,7 @@ falls_back_to_a_mounted_hugetlbfs(void)
 
 #define LIMIT (UINT64_C(1) << 20)
 
-/** As nobody, with a limit of 1 MiB of which 16 KiB are used. Returns the step that failed. */
+/** As user nobody, with a limit of 1 MiB of which 16 KiB are used. @return the step that failed */
 static int
 check_limits(const void *arg)
 {
@@ -435,7 +437,7 @@ check_limits(const void *arg)
 		return 2;
 	if (dm_pin_memlock_check(LIMIT, "zone a") != 0)
 		return 3;
-	/* The system call itself: address sanitizers make mlock() do nothing. */
+	/* The system call itself: address sanitizers turn mlock() into a no-op. */
 	if (syscall(SYS_mlock, RTE_ALIGN_CEIL((uintptr_t)locked, 4096), 16384) < 0)
 		return 4;
 	if (dm_pin_memlock_check(LIMIT - 16384, "zone a") != 0)
@@ -452,6 +454,89 @@ check_limits(const void *arg)
 	return dm_pin_memlock_check(UINT64_MAX, "zone a") == -ENOMEM ? 0 : 8;
 }
 
+/** Find an area of this process by its name in /proc/self/maps. */
+static struct iovec
+area(const char *name)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	uint64_t from = 0, to = 0;
+	char line[512], path[64];
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %*s %*s %63s", &from, &to,
+			    path) == 3 &&
+			strcmp(path, name) == 0)
+			break;
+		from = 0;
+		to = 0;
+	}
+	if (f != NULL)
+		fclose(f);
+	return (struct iovec){(void *)(uintptr_t)from, to - from};
+}
+
+static void *
+map_anon(size_t len)
+{
+	return mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/**
+ * As user nobody, with a limit of 1 KiB: device memory is accepted. The vDSO's data is VM_PFNMAP.
+ */
+static int
+check_device_memory(const void *arg)
+{
+	const struct rlimit limit = {1024, 1024};
+	const struct iovec *vvar = arg;
+	const size_t page = sysconf(_SC_PAGESIZE);
+	struct iovec sge[3] = {{map_anon(page), page}, *vvar, {map_anon(page), page}};
+	int fd = memfd_create("file", MFD_CLOEXEC);
+	char says[64];
+
+	if (ftruncate(fd, (off_t)page) < 0)
+		return 2;
+	sge[2].iov_base = mmap(NULL, page, PROT_READ, MAP_SHARED, fd, 0);
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0 || setgroups(0, NULL) < 0 || setgid(65534) < 0 ||
+		setuid(65534) < 0)
+		return 3;
+	if (dm_pin_memlock_chargeable(vvar->iov_base, vvar->iov_len) != 0)
+		return 4;
+	if (dm_pin_memlock_check_range(vvar->iov_base, vvar->iov_len, 3, "bar") != 0)
+		return 5;
+	if (dm_pin_memlock_check_range(sge[0].iov_base, page, 1, "memory") != -ENOMEM)
+		return 6;
+	if (dm_pin_memlock_check_range(sge[2].iov_base, page, 1, "file") != -ENOMEM)
+		return 7;
+	if (dm_pin_memlock_chargeable_sge(sge, 3) != 2 * page)
+		return 8;
+	if (dm_pin_memlock_check_sge(sge, 3, 1, "all") != -ENOMEM)
+		return 9;
+	/* Half of the device memory, and an address without a mapping. */
+	if (dm_pin_memlock_chargeable(vvar->iov_base, vvar->iov_len / 2) != 0 ||
+		dm_pin_memlock_chargeable(NULL, page) != page)
+		return 10;
+	test_log_begin();
+	dm_pin_memlock_check_sge(sge, 3, 2, "all");
+	snprintf(says, sizeof(says), "all: locking %zu KiB needs", 4 * page >> 10);
+	return strstr(test_log_end(), says) != NULL ? 0 : 11;
+}
+
+static int
+device_memory_is_not_counted_as_locked(void)
+{
+	struct iovec vvar = area("[vvar]");
+	int rc;
+
+	if (geteuid() != 0)
+		return test_skip("only root can become nobody");
+	if (vvar.iov_len == 0)
+		return test_skip("no area is known to be device memory");
+	rc = test_in_child(check_device_memory, &vvar);
+	TEST_ASSERT_EQUAL(rc, 0, "step %d failed", rc);
+	return TEST_SUCCESS;
+}
+
 static int
 knows_the_limit_on_locked_memory(void)
 {
@@ -459,7 +544,7 @@ knows_the_limit_on_locked_memory(void)
 
 	if (geteuid() != 0)
 		return test_skip("only root can become nobody");
-	rc = in_child(check_limits, NULL);
+	rc = test_in_child(check_limits, NULL);
 	TEST_ASSERT_EQUAL(rc, 0, "step %d failed", rc);
 	return TEST_SUCCESS;
 }
@@ -480,7 +565,7 @@ sees_that_a_capability_lifts_the_limit(void)
 {
 	if (geteuid() != 0)
 		return test_skip("only root has CAP_IPC_LOCK");
-	TEST_ASSERT_EQUAL(in_child(lock_as_root, NULL), 0, "refused");
+	TEST_ASSERT_EQUAL(test_in_child(lock_as_root, NULL), 0, "refused");
 	return TEST_SUCCESS;
 }
 
@@ -497,6 +582,7 @@ static const struct test_case cases[] = {
 	{"reports a page that cannot be had", reports_a_page_that_cannot_be_had},
 	{"falls back to a mounted hugetlbfs", falls_back_to_a_mounted_hugetlbfs},
 	{"knows the limit on locked memory", knows_the_limit_on_locked_memory},
+	{"device memory is not counted as locked", device_memory_is_not_counted_as_locked},
 	{"sees that a capability lifts the limit", sees_that_a_capability_lifts_the_limit},
 };
 

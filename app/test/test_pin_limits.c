@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is a limit seen before it is hit, is a fallback said, and do many pages come to life as told?
+ * Tests of memory limits as read from /proc and /sys, of fallbacks, and of threads that fault
+ * pages in.
  */
 
 #include <errno.h>
@@ -26,12 +27,21 @@
 #include "test.h"
 
 #define MB2 ((size_t)2 << 20)
-#define PIECE DM_PREFAULT_PIECE
+#define PIECE DM_PREFAULT_CHUNK
 
-/** A file of the kernel, as these tests have it. */
+/** A file of procfs or sysfs with its contents in a case. */
 struct file {
 	const char *path, *text;
 };
+
+static size_t base; /* bytes of a base page */
+
+static int
+setup(void)
+{
+	base = sysconf(_SC_PAGESIZE);
+	return TEST_SUCCESS;
+}
 
 static char root[] = "/tmp/gantry-root-XXXXXX";
 
@@ -46,7 +56,7 @@ remove_root(void)
 	strcpy(&root[sizeof(root) - 7], "XXXXXX");
 }
 
-/** Write files below a new root, with their folders. */
+/** Write files below a new root folder, with their folders. */
 static int
 make_root(const struct file *files, unsigned int n)
 {
@@ -70,12 +80,15 @@ make_root(const struct file *files, unsigned int n)
 	return 0;
 }
 
-/** What is left for pages of 2 MiB, and where the tightest limit is written (below the root). */
+/**
+ * Check the bytes that are left for pages of a size, and the file of the tightest limit (below the
+ * root).
+ */
 static int
 check_cgroup(const struct file *files, unsigned int n, size_t page_size, uint64_t left,
 	const char *where)
 {
-	struct dm_cgroup_room room;
+	struct dm_cgroup_limit room;
 
 	TEST_ASSERT_SUCCESS(make_root(files, n), "root");
 	dm_cgroup_hugetlb(root, page_size, &room);
@@ -133,8 +146,10 @@ the_tightest_limit_of_cgroup_1_counts(void)
 		{G "hugetlb.2MB.usage_in_bytes", "8388608\n"},
 	};
 
-	/* The mount shows the group /box and what is below; a limit that was lowered below the use
-	 * leaves nothing. */
+	/*
+	 * The mount shows the group /box and those below it. A limit that is below the current use
+	 * leaves nothing.
+	 */
 	return check_cgroup(files, RTE_DIM(files), MB2, 0, G "hugetlb.2MB.limit_in_bytes");
 }
 
@@ -151,9 +166,87 @@ no_cgroup_is_no_limit(void)
 	return check_cgroup(files, 0, MB2, UINT64_MAX, "");
 }
 
+/**
+ * Check the bytes that memory limits leave, the file of the tightest, and what memory.high leaves.
+ */
+static int
+check_memory(const struct file *files, unsigned int n, uint64_t left, const char *where,
+	uint64_t high_left)
+{
+	struct dm_cgroup_limit hard, high;
+
+	TEST_ASSERT_SUCCESS(make_root(files, n), "root");
+	dm_cgroup_memory(root, UINT64_MAX, &hard, &high);
+	remove_root();
+	TEST_ASSERT_EQUAL(hard.left, left, "%" PRIu64 " bytes are left", hard.left);
+	TEST_ASSERT(strcmp(where, hard.file[0] != '\0' ? &hard.file[sizeof(root) - 1] : "") == 0,
+		"%s", hard.file);
+	TEST_ASSERT_EQUAL(high.left, high_left, "%" PRIu64 " bytes below high", high.left);
+	return TEST_SUCCESS;
+}
+
+static int
+memory_limits_of_cgroup_2_count(void)
+{
+	const struct file files[] = {
+		{"/proc/self/mountinfo", V2_MOUNT},
+		{"/proc/self/cgroup", "0::/a/b\n"},
+		{"/sys/fs/cgroup/a/b/memory.max", "max\n"},
+		{"/sys/fs/cgroup/a/b/memory.current", "40000000\n"},
+		{"/sys/fs/cgroup/a/b/memory.high", "50000000\n"},
+		{"/sys/fs/cgroup/a/b/memory.stat",
+			"anon 20000000\nfile 15000000\nshmem 9000000\n"
+			"active_file 2000000\ninactive_file 4000000\nunevictable 9000000\n"},
+		{"/sys/fs/cgroup/a/memory.max", "100000000\n"},
+		{"/sys/fs/cgroup/a/memory.current", "90000000\n"},
+		{"/sys/fs/cgroup/a/memory.high", "max\n"},
+	};
+
+	/* shmem is not page cache that can be dropped. The limit is the parent's. */
+	TEST_ASSERT_SUCCESS(check_memory(files, RTE_DIM(files), 10000000,
+				    "/sys/fs/cgroup/a/memory.max", 16000000),
+		"parent");
+	return check_memory(files, 6, UINT64_MAX, "", 16000000);
+}
+
+#define M "/sys/fs/cgroup/memory/"
+
+static int
+memory_limits_of_cgroup_1_count(void)
+{
+	const struct file files[] = {
+		{"/proc/self/mountinfo",
+			V2_MOUNT
+			"31 20 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"},
+		{"/proc/self/cgroup", "5:hugetlb:/x\n4:cpu,memory:/box/in\n0::/\n"},
+		{M "box/in/memory.limit_in_bytes", "50000000\n"},
+		{M "box/in/memory.usage_in_bytes", "45000000\n"},
+		{M "box/in/memory.stat",
+			"active_file 1\ninactive_file 1\ntotal_active_file 10000000\n"
+			"total_inactive_file 5000000\nhierarchical_memory_limit 48000000\n"},
+		/* The maximum value on a kernel with pages of 64 KiB means no limit. */
+		{M "box/memory.limit_in_bytes", "9223372036854710272\n"},
+		{M "box/memory.usage_in_bytes", "45000000\n"},
+		{M "memory.limit_in_bytes", "46000000\n"},
+		{M "memory.usage_in_bytes", "45000000\n"},
+		{M "memory.stat", "total_inactive_file 2000000\n"},
+	};
+
+	TEST_ASSERT_SUCCESS(
+		check_memory(files, RTE_DIM(files), 3000000, M "memory.limit_in_bytes", UINT64_MAX),
+		"above");
+	/* The limit of a group that the mount does not show is in memory.stat. */
+	TEST_ASSERT_SUCCESS(
+		check_memory(files, 7, 18000000, M "box/in/memory.stat", UINT64_MAX), "not shown");
+	TEST_ASSERT_SUCCESS(
+		check_memory(files, 4, 5000000, M "box/in/memory.limit_in_bytes", UINT64_MAX),
+		"no page cache");
+	return check_memory(files, 2, UINT64_MAX, "", UINT64_MAX);
+}
+
 #define OVERCOMMIT "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages"
 
-/** All pages that are free and two more, of which the kernel may make so many. */
+/** Allocate all free pages and two more, which the kernel may make as surplus pages. */
 static int
 alloc_beyond_the_pool(uint64_t *over)
 {
@@ -182,7 +275,7 @@ pages_beyond_the_pool_are_counted(void)
 		test_write_file(OVERCOMMIT, "0") < 0)
 		return test_skip("no leave to say how many surplus hugepages there may be");
 	rc[0] = alloc_beyond_the_pool(&over);
-	/* Room for what others of this machine take meanwhile. */
+	/* More than two, as other processes may take some meanwhile. */
 	test_write_file(OVERCOMMIT, "64");
 	rc[1] = alloc_beyond_the_pool(&over);
 	test_write_file(OVERCOMMIT, "0");
@@ -192,7 +285,7 @@ pages_beyond_the_pool_are_counted(void)
 	return TEST_SUCCESS;
 }
 
-/** 6 MiB of pages of a size, with fallbacks. @return the log */
+/** Allocate 6 MiB of pages of a size, with fallbacks. @return the log */
 static const char *
 fall_back(uint32_t allow, size_t page_size, struct dm_pin **pin, int *rc)
 {
@@ -208,7 +301,7 @@ fall_back(uint32_t allow, size_t page_size, struct dm_pin **pin, int *rc)
 	return test_log_end();
 }
 
-/** A page size of which there are none; 0: there is no such size here. */
+/** A hugepage size with neither free nor surplus pages; 0: there is none. */
 static size_t
 empty_size(void)
 {
@@ -250,8 +343,8 @@ transparent_hugepages_serve_if_allowed(void)
 	TEST_ASSERT(pin->locked, "not locked");
 	TEST_ASSERT_EQUAL(pin->node, 0, "node %d", pin->node);
 	TEST_ASSERT_NOT_NULL(
-		strstr(log, "it gets transparent hugepages of 2 MiB instead\n"), "%s", log);
-	TEST_ASSERT_NOT_NULL(strstr(log, "zone rx: needs 1 pages of "), "%s", log);
+		strstr(log, "using transparent hugepages of 2 MiB instead\n"), "%s", log);
+	TEST_ASSERT_NOT_NULL(strstr(log, "zone rx: needs "), "%s", log);
 	TEST_ASSERT(is_one_line(log), "%s", log);
 	dm_pin_free(pin);
 	return TEST_SUCCESS;
@@ -277,6 +370,7 @@ locked_base_pages_serve_if_allowed(void)
 {
 	size_t size = empty_size();
 	uint64_t locked = locked_len();
+	char says[64], str[DM_HUGEPAGE_STR_MAX];
 	struct dm_pin *pin;
 	const char *log;
 	int rc;
@@ -290,8 +384,9 @@ locked_base_pages_serve_if_allowed(void)
 		pin->page_size, (size_t)sysconf(_SC_PAGESIZE), "page size %zu", pin->page_size);
 	TEST_ASSERT_EQUAL(
 		locked_len(), locked + pin->len, "%" PRIu64 " bytes are locked", locked_len());
-	TEST_ASSERT_NOT_NULL(
-		strstr(log, "it gets locked base pages of 4 KiB instead\n"), "%s", log);
+	snprintf(says, sizeof(says), "using locked base pages of %s instead\n",
+		dm_hugepage_size_str(base, str));
+	TEST_ASSERT_NOT_NULL(strstr(log, says), "%s", log);
 	TEST_ASSERT(is_one_line(log), "%s", log);
 	dm_pin_free(pin);
 	TEST_ASSERT_EQUAL(locked_len(), locked, "%" PRIu64 " bytes stay locked", locked_len());
@@ -299,7 +394,7 @@ locked_base_pages_serve_if_allowed(void)
 }
 
 static int
-nothing_serves_silently(void)
+no_fallback_without_permission(void)
 {
 	size_t size = empty_size();
 	struct dm_pin *pin;
@@ -312,7 +407,7 @@ nothing_serves_silently(void)
 	TEST_ASSERT_EQUAL(rc, -ENOMEM, "rc %d", rc);
 	TEST_ASSERT_NULL(pin, "memory all the same");
 	TEST_ASSERT(is_one_line(log), "%s", log);
-	log = fall_back(DMAMAP_ALLOW_BASE | DMAMAP_ALLOW_TRANSPARENT, 4096, &pin, &rc);
+	log = fall_back(DMAMAP_ALLOW_BASE | DMAMAP_ALLOW_TRANSPARENT, base, &pin, &rc);
 	TEST_ASSERT_SUCCESS(rc, "base pages were asked for: %d", rc);
 	TEST_ASSERT(!pin->locked && log[0] == '\0', "asked for, and a fallback: %s", log);
 	dm_pin_free(pin);
@@ -322,7 +417,7 @@ nothing_serves_silently(void)
 static int
 a_size_that_is_not_there_may_fall_back(void)
 {
-	struct dm_pin_conf conf = {.len = 4096,
+	struct dm_pin_conf conf = {.len = base,
 		.page_size = (size_t)1 << 50,
 		.node = -1,
 		.name = "z",
@@ -334,12 +429,12 @@ a_size_that_is_not_there_may_fall_back(void)
 	TEST_ASSERT_SUCCESS(dm_pin_alloc(&conf, &pin), "alloc");
 	log = test_log_end();
 	TEST_ASSERT_NOT_NULL(strstr(log, "no pages of 1024 TiB"), "%s", log);
-	TEST_ASSERT_NOT_NULL(strstr(log, "it gets locked base pages"), "%s", log);
+	TEST_ASSERT_NOT_NULL(strstr(log, "using locked base pages"), "%s", log);
 	dm_pin_free(pin);
 	return TEST_SUCCESS;
 }
 
-/** What a progress callback saw. */
+/** Calls of a progress callback. */
 struct seen {
 	uint64_t last, stop_at;
 	unsigned int calls;
@@ -357,15 +452,15 @@ see(void *arg, uint64_t done, uint64_t len)
 	return done >= s->stop_at;
 }
 
-/** Is every page of a range there? */
+/** Whether every page of a range is present. */
 static bool
 is_there(void *va, size_t len)
 {
-	unsigned char *here = malloc(len / 4096);
+	unsigned char *here = malloc(len / base);
 	bool all = here != NULL && mincore(va, len, here) == 0;
 	size_t i;
 
-	for (i = 0; all && i < len / 4096; i++)
+	for (i = 0; all && i < len / base; i++)
 		all = here[i] & 1;
 	free(here);
 	return all;
@@ -374,7 +469,7 @@ is_there(void *va, size_t len)
 static int
 threads_back_every_page_once(void)
 {
-	const size_t len = 5 * PIECE - 3 * 4096;
+	const size_t len = 5 * PIECE - 3 * base;
 	struct dm_prefault_conf conf = {.node = 0, .progress = see, .what = "z"};
 	struct seen seen;
 	unsigned int n;
@@ -384,10 +479,10 @@ threads_back_every_page_once(void)
 		seen = (struct seen){.stop_at = UINT64_MAX};
 		conf.arg = &seen;
 		conf.threads = n;
-		TEST_ASSERT_EQUAL(dm_prefault_threads(len, 4096, &conf), n, "threads");
+		TEST_ASSERT_EQUAL(dm_prefault_threads(len, base, &conf), n, "threads");
 		va = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		TEST_ASSERT(va != MAP_FAILED, "mmap");
-		TEST_ASSERT_SUCCESS(dm_prefault(va, len, 4096, &conf), "%u threads", n);
+		TEST_ASSERT_SUCCESS(dm_prefault(va, len, base, &conf), "%u threads", n);
 		TEST_ASSERT(is_there(va, len), "%u threads: a page is missing", n);
 		munmap(va, len);
 		TEST_ASSERT(!seen.backwards && seen.last == len, "%u threads: up to %" PRIu64, n,
@@ -408,25 +503,25 @@ threads_go_by_length_and_cpus(void)
 
 	cpu_set_t before, one;
 
-	TEST_ASSERT_EQUAL(dm_prefault_threads(4096, 4096, &by_itself), 1, "a page");
+	TEST_ASSERT_EQUAL(dm_prefault_threads(base, base, &by_itself), 1, "a page");
 	TEST_ASSERT_EQUAL(
-		dm_prefault_threads(2 * DM_PREFAULT_SHARE - 4096, 4096, &by_itself), 1, "a share");
-	TEST_ASSERT_EQUAL(dm_prefault_threads(2 * DM_PREFAULT_SHARE, 4096, &by_itself),
+		dm_prefault_threads(2 * DM_PREFAULT_SHARE - base, base, &by_itself), 1, "a share");
+	TEST_ASSERT_EQUAL(dm_prefault_threads(2 * DM_PREFAULT_SHARE, base, &by_itself),
 		RTE_MIN(2u, cpus), "two");
-	TEST_ASSERT_EQUAL(dm_prefault_threads((size_t)1 << 40, 4096, &by_itself), cpus, "1 TiB");
-	/* As the EAL binds its main thread. */
+	TEST_ASSERT_EQUAL(dm_prefault_threads((size_t)1 << 40, base, &by_itself), cpus, "1 TiB");
+	/* As the EAL does for its main thread. */
 	TEST_ASSERT_SUCCESS(sched_getaffinity(0, sizeof(before), &before), "affinity");
 	CPU_ZERO(&one);
 	CPU_SET(sched_getcpu(), &one);
 	TEST_ASSERT_SUCCESS(sched_setaffinity(0, sizeof(one), &one), "bind");
-	n = dm_prefault_threads((size_t)1 << 40, 4096, &by_itself);
+	n = dm_prefault_threads((size_t)1 << 40, base, &by_itself);
 	sched_setaffinity(0, sizeof(before), &before);
 	TEST_ASSERT_EQUAL(n, cpus, "1 TiB, the caller bound to a CPU");
 	TEST_ASSERT_EQUAL(
-		dm_prefault_threads((size_t)1 << 40, 4096, &many), DM_PREFAULT_THREADS, "cap");
+		dm_prefault_threads((size_t)1 << 40, base, &many), DM_PREFAULT_THREADS, "cap");
 	TEST_ASSERT_EQUAL(dm_prefault_threads((size_t)2 << 30, 1 << 30, &many), 2, "a page each");
 	TEST_ASSERT_EQUAL(dm_prefault_threads(
-				  (size_t)1 << 40, 4096, &(struct dm_prefault_conf){.threads = 1}),
+				  (size_t)1 << 40, base, &(struct dm_prefault_conf){.threads = 1}),
 		1, "one");
 	return TEST_SUCCESS;
 }
@@ -446,9 +541,9 @@ a_page_that_cannot_be_had_ends_it(void)
 		conf.threads = n;
 		va = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		TEST_ASSERT(va != MAP_FAILED, "mmap");
-		/* A hole in the middle: there is no page to be had. */
-		munmap(va + 2 * PIECE, 4096);
-		rc = dm_prefault(va, len, 4096, &conf);
+		/* A hole in the middle has no page. */
+		munmap(va + 2 * PIECE, base);
+		rc = dm_prefault(va, len, base, &conf);
 		munmap(va, len);
 		TEST_ASSERT_EQUAL(rc, -ENOSPC, "%u threads: %d", n, rc);
 		TEST_ASSERT(seen.last < len, "done, it says");
@@ -461,7 +556,7 @@ the_caller_can_give_up(void)
 {
 	struct seen seen = {.stop_at = PIECE};
 	const struct dm_pin_conf conf = {.len = 4 * PIECE,
-		.page_size = 4096,
+		.page_size = base,
 		.node = -1,
 		.name = "zone rx",
 		.threads = 1,
@@ -478,7 +573,7 @@ the_caller_can_give_up(void)
 	TEST_ASSERT_NULL(pin, "memory all the same");
 	TEST_ASSERT_EQUAL(seen.calls, 1, "%u calls", seen.calls);
 	TEST_ASSERT_NOT_NULL(
-		strstr(log, "zone rx: given up by its progress callback\n"), "%s", log);
+		strstr(log, "zone rx: canceled by its progress callback\n"), "%s", log);
 	TEST_ASSERT(is_one_line(log), "%s", log);
 	return TEST_SUCCESS;
 }
@@ -486,11 +581,13 @@ the_caller_can_give_up(void)
 static const struct test_case cases[] = {
 	{"the tightest limit of cgroup 2 counts", the_tightest_limit_of_cgroup_2_counts},
 	{"the tightest limit of cgroup 1 counts", the_tightest_limit_of_cgroup_1_counts},
+	{"memory limits of cgroup 2 count", memory_limits_of_cgroup_2_count},
+	{"memory limits of cgroup 1 count", memory_limits_of_cgroup_1_count},
 	{"no cgroup is no limit", no_cgroup_is_no_limit},
 	{"pages beyond the pool are counted", pages_beyond_the_pool_are_counted},
 	{"transparent hugepages serve if allowed", transparent_hugepages_serve_if_allowed},
 	{"locked base pages serve if allowed", locked_base_pages_serve_if_allowed},
-	{"nothing serves silently", nothing_serves_silently},
+	{"no fallback without permission", no_fallback_without_permission},
 	{"a size that is not there may fall back", a_size_that_is_not_there_may_fall_back},
 	{"threads back every page once", threads_back_every_page_once},
 	{"threads go by length and CPUs", threads_go_by_length_and_cpus},
@@ -498,5 +595,8 @@ static const struct test_case cases[] = {
 	{"the caller can give up", the_caller_can_give_up},
 };
 
-REGISTER_TEST_SUITE(pin_limits) = {
-	.name = "pin_limits", .kind = TEST_FAST, .cases = cases, .n_cases = RTE_DIM(cases)};
+REGISTER_TEST_SUITE(pin_limits) = {.name = "pin_limits",
+	.kind = TEST_FAST,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = setup};

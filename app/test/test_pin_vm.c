@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Are the bytes on the node where they were wished, on a machine that has two, and does a real
- * control group count?
+ * Tests of memory placement on a machine with two NUMA nodes, and of a real control group's limit.
  */
 
 #include <errno.h>
@@ -25,6 +24,7 @@
 #include "dm_anon.h"
 #include "dm_hugepage.h"
 #include "dm_pin.h"
+#include "pages.h"
 #include "test.h"
 
 #define MB2 ((size_t)2 << 20)
@@ -43,7 +43,7 @@ setup(void)
 	return 0;
 }
 
-/** Bytes of a range on a node, as get_mempolicy(2) says page by page. */
+/** Bytes of a range on a node, by get_mempolicy(2) for each page. */
 static size_t
 on_node(const void *va, size_t len, size_t page, int node)
 {
@@ -58,46 +58,30 @@ on_node(const void *va, size_t len, size_t page, int node)
 	return sum;
 }
 
-/** Allocate; the log is checked to hold a text, or nothing at all. */
 static int
-alloc(const struct dm_pin_conf *conf, const char *says, struct dm_pin **pin)
-{
-	const char *log;
-	int rc;
-
-	test_log_begin();
-	rc = dm_pin_alloc(conf, pin);
-	log = test_log_end();
-	if (says == NULL ? log[0] == '\0' : strstr(log, says) != NULL)
-		return rc;
-	printf("  the log was: %s\n", log);
-	return 1;
-}
-
-static int
-strictly_is_there_or_nowhere(void)
+strict_is_on_the_node_or_refused(void)
 {
 	struct dm_pin_conf conf = {.page_size = MB2, .name = "rx"};
 	struct dm_pin *pin;
 
 	for (conf.node = 0; conf.node < 2; conf.node++) {
 		conf.len = 4 * MB2;
-		TEST_ASSERT_SUCCESS(alloc(&conf, NULL, &pin), "node %d", conf.node);
+		TEST_ASSERT_SUCCESS(pages_alloc(&conf, NULL, &pin), "node %d", conf.node);
 		TEST_ASSERT(pin->node == conf.node && pin->as_asked, "on node %d", pin->node);
 		TEST_ASSERT_EQUAL(
 			on_node(pin->va, pin->len, MB2, conf.node), pin->len, "elsewhere");
 		dm_pin_free(pin);
-		/* The other node has more. */
+		/* More than this node has free, but the other node has some. */
 		conf.len = (free_on[conf.node].free + 1) * MB2;
 		TEST_ASSERT_EQUAL(
-			alloc(&conf, conf.node == 0 ? " on node 0, " : " on node 1, ", &pin),
+			pages_alloc(&conf, conf.node == 0 ? " on node 0, " : " on node 1, ", &pin),
 			-ENOMEM, "node %d", conf.node);
 	}
 	return TEST_SUCCESS;
 }
 
 static int
-preferred_goes_on_elsewhere(void)
+preferred_falls_back_to_another_node(void)
 {
 	struct dm_pin_conf conf = {.page_size = MB2,
 		.node = 1,
@@ -106,12 +90,12 @@ preferred_goes_on_elsewhere(void)
 		.len = 2 * MB2};
 	struct dm_pin *pin;
 
-	TEST_ASSERT_SUCCESS(alloc(&conf, NULL, &pin), "little");
+	TEST_ASSERT_SUCCESS(pages_alloc(&conf, NULL, &pin), "little");
 	TEST_ASSERT(pin->node == 1 && pin->as_asked, "on node %d", pin->node);
 	dm_pin_free(pin);
 	conf.len = (free_on[1].free + 2) * MB2;
 	TEST_ASSERT_SUCCESS(
-		alloc(&conf, "rx: wanted preferred on node 1, got 4 MiB on node 0, ", &pin),
+		pages_alloc(&conf, "rx: wanted preferred on node 1, got 4 MiB on node 0, ", &pin),
 		"much");
 	TEST_ASSERT(
 		pin->node == -1 && !pin->as_asked && pin->nodes.n == 2, "on node %d", pin->node);
@@ -132,7 +116,7 @@ interleaved_is_on_both(void)
 
 	for (i = 0; i < RTE_DIM(sizes); i++) {
 		conf.page_size = sizes[i];
-		TEST_ASSERT_SUCCESS(alloc(&conf, NULL, &pin), "pages of %zu", sizes[i]);
+		TEST_ASSERT_SUCCESS(pages_alloc(&conf, NULL, &pin), "pages of %zu", sizes[i]);
 		TEST_ASSERT(pin->as_asked && pin->nodes.n == 2, "%u nodes", pin->nodes.n);
 		TEST_ASSERT_EQUAL(on_node(pin->va, pin->len, sizes[i], 0), pin->len / 2, "node 0");
 		TEST_ASSERT_EQUAL(on_node(pin->va, pin->len, sizes[i], 1), pin->len / 2, "node 1");
@@ -142,7 +126,7 @@ interleaved_is_on_both(void)
 }
 
 static int
-locally_is_where_the_caller_runs(void)
+local_is_the_callers_node(void)
 {
 	const struct dm_pin_conf conf = {.node = -1,
 		.placement = DMAMAP_PLACE_LOCAL,
@@ -158,7 +142,7 @@ locally_is_where_the_caller_runs(void)
 		CPU_ZERO(&one);
 		CPU_SET(cpu, &one);
 		TEST_ASSERT_SUCCESS(sched_setaffinity(0, sizeof(one), &one), "CPU %d", cpu);
-		TEST_ASSERT_SUCCESS(alloc(&conf, NULL, &pin), "CPU %d", cpu);
+		TEST_ASSERT_SUCCESS(pages_alloc(&conf, NULL, &pin), "CPU %d", cpu);
 		node = numa_node_of_cpu(cpu);
 		TEST_ASSERT(pin->node == node && pin->wanted == node && pin->as_asked, "on node %d",
 			pin->node);
@@ -167,18 +151,19 @@ locally_is_where_the_caller_runs(void)
 	return sched_setaffinity(0, sizeof(old), &old);
 }
 
-/** Nobody is killed for it. */
+/** The allocation is refused, and no process is killed. */
 static int
 base_pages_beyond_the_node_are_refused(void)
 {
 	struct dm_pin_conf conf = {.node = 1, .name = "rx", .page_size = 4096, .len = 16 * MB2};
 	struct dm_pin *pin;
 
-	TEST_ASSERT_SUCCESS(alloc(&conf, NULL, &pin), "some");
+	TEST_ASSERT_SUCCESS(pages_alloc(&conf, NULL, &pin), "some");
 	TEST_ASSERT_EQUAL(on_node(pin->va, pin->len, 4096, 1), pin->len, "elsewhere");
 	dm_pin_free(pin);
 	conf.len = dm_anon_available(1) + 16 * MB2;
-	TEST_ASSERT_EQUAL(alloc(&conf, "rx: cannot get ", &pin), -ENOMEM, "more than there is");
+	TEST_ASSERT_EQUAL(
+		pages_alloc(&conf, "rx: cannot get ", &pin), -ENOMEM, "more than there is");
 	return TEST_SUCCESS;
 }
 
@@ -217,8 +202,10 @@ put(const char *dir, const char *name, const char *text)
 	return f != NULL && fclose(f) == 0 && ok;
 }
 
-/** In a control group with a limit of two hugepages. @return the step that failed; 77: there are no
- * such groups */
+/**
+ * Run in a control group with a limit of two hugepages. @return the step that failed; 77: there are
+ * no such groups
+ */
 static int
 run_in_group(const char *dir)
 {
@@ -237,12 +224,12 @@ run_in_group(const char *dir)
 		"rx: needs 3 pages of 2 MiB, the control group allows 2 more: echo 6291456 > "
 		"%s/hugetlb.2MB.max\n",
 		group);
-	if (alloc(&conf, says, &pin) != -ENOMEM)
+	if (pages_alloc(&conf, says, &pin) != -ENOMEM)
 		return 3;
 	conf.len = 2 * MB2;
-	if (alloc(&conf, NULL, &pin) != 0)
+	if (pages_alloc(&conf, NULL, &pin) != 0)
 		return 4;
-	if (alloc(&conf, "allows 0 more", &pin) != -ENOMEM)
+	if (pages_alloc(&conf, "allows 0 more", &pin) != -ENOMEM)
 		return 5;
 	return 0;
 }
@@ -270,10 +257,10 @@ a_control_group_counts(void)
 }
 
 static const struct test_case cases[] = {
-	{"strictly is there or nowhere", strictly_is_there_or_nowhere},
-	{"preferred goes on elsewhere", preferred_goes_on_elsewhere},
+	{"strict is on the node or refused", strict_is_on_the_node_or_refused},
+	{"preferred falls back to another node", preferred_falls_back_to_another_node},
 	{"interleaved is on both", interleaved_is_on_both},
-	{"locally is where the caller runs", locally_is_where_the_caller_runs},
+	{"local is the caller's node", local_is_the_callers_node},
 	{"base pages beyond the node are refused", base_pages_beyond_the_node_are_refused},
 	{"a zone tells of both nodes", a_zone_tells_of_both_nodes},
 	{"a control group counts", a_control_group_counts},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Do range sets hold exactly the addresses that were added and not removed?
+ * Tests of range sets: a set holds exactly the addresses that were added and not removed.
  */
 
 #include <errno.h>
@@ -22,7 +22,7 @@ struct step {
 	int rc;
 };
 
-/** Steps on an empty set, and what it holds after them. */
+/** Steps on an empty set, and the resulting ranges. */
 struct table {
 	const char *name;
 	struct step steps[6];
@@ -220,7 +220,7 @@ out:
 	return result;
 }
 
-#define MODEL 192 /* addresses in the bitmap model, at the bottom or the top of the space */
+#define MODEL 192 /* addresses of the bitmap model, at the bottom or the top of the space */
 
 static uint64_t
 next_random(uint64_t *x)
@@ -231,7 +231,7 @@ next_random(uint64_t *x)
 	return *x;
 }
 
-/** The set, read back address by address, is the model, and it is in normal form. */
+/** The set equals the model, address by address, and is normalized. */
 static int
 same_as_model(const struct dm_range_set *s, const bool *model, uint64_t base)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is everything as before, whichever call into the kernel fails? Each call of each operation is
- * made to fail, with each errno that it can give.
+ * Failure sweep: each call into the kernel of each operation fails in turn, with each errno that
+ * it can return. After a failure everything is as before, or the loss is logged and quarantined,
+ * and a retry succeeds. On the mock kernel.
  */
 
 #include <errno.h>
@@ -13,9 +14,8 @@
 #include <sys/mman.h>
 
 #include "dm_container.h"
-#include "dmamap_model.h"
-#include "model_linux.h"
-#include "model_priv.h"
+#include "vfio_mock.h"
+#include "mock_priv.h"
 #include "test.h"
 
 #define PAGE ((size_t)4096)
@@ -24,11 +24,11 @@
 #define BUF_LEN (CHUNK * CHUNKS)
 #define MAX_DOMAINS 5
 #define MOST_CALLS 1000
-#define KINDS (DMAMAP_MODEL_ANY | 1 << DMAMAP_MODEL_IOMMU_ATTACH | 1 << DMAMAP_MODEL_IOMMU_MAP)
-#define MAPS (1 << DMAMAP_MODEL_MAP | 1 << DMAMAP_MODEL_IOAS_MAP | 1 << DMAMAP_MODEL_IOAS_COPY)
-#define UNMAPS (1 << DMAMAP_MODEL_UNMAP | 1 << DMAMAP_MODEL_IOAS_UNMAP)
+#define KINDS (VFIO_MOCK_ANY | 1 << VFIO_MOCK_IOMMU_ATTACH | 1 << VFIO_MOCK_IOMMU_MAP)
+#define MAPS (1 << VFIO_MOCK_MAP | 1 << VFIO_MOCK_IOAS_MAP | 1 << VFIO_MOCK_IOAS_COPY)
+#define UNMAPS (1 << VFIO_MOCK_UNMAP | 1 << VFIO_MOCK_IOAS_UNMAP)
 
-/** A mapping that must be there. */
+/** A mapping that must exist. */
 struct expected {
 	struct dmamap_container *c;
 	char *va;
@@ -37,31 +37,30 @@ struct expected {
 	uint32_t flags;
 };
 
-/** On what the sweep runs: the model's own backend, or those of Linux with the model in its place.
- */
+/** The backend of the sweep. */
 static enum dmamap_backend backend;
 
 /** A machine with MAX_DOMAINS + 1 devices, each behind an IOMMU of its own, and two containers. */
 static struct world {
-	struct dmamap_model *model;
+	struct vfio_mock *mock;
 	struct dmamap_container *c, *other;
-	struct dmamap_device *dev[MAX_DOMAINS + 1]; /**< the last is the guest */
+	struct dmamap_device *dev[MAX_DOMAINS + 1]; /**< the last is the device of `other` */
 	struct dmamap_zone *zone;
 	struct expected maps[16];
 	unsigned int n_maps;
-	unsigned int n_devices; /**< what the case is about: 1, 2 or 5 domains */
+	unsigned int n_devices; /**< number of devices in the case: 1, 2 or 5 domains */
 	enum dmamap_sharing sharing;
 	rte_iova_t taken;
 } w;
 
 static char *buf;
 
-/** What a sweep came to. */
+/** Results of a sweep. */
 struct counts {
 	unsigned int points; /**< calls that were made to fail */
-	unsigned int absorbed; /**< of them: the operation succeeded nevertheless */
-	unsigned int fenced; /**< of them: something was lost, told and fenced off */
-	unsigned int differences; /**< of them: something was not as it must be */
+	unsigned int absorbed; /**< of these: the operation succeeded all the same */
+	unsigned int quarantined; /**< of these: something was lost, logged and quarantined */
+	unsigned int differences; /**< of these: something differed from the expected state */
 };
 
 static struct counts now, of_backend, of_all;
@@ -71,18 +70,18 @@ count_in(struct counts *sum, const struct counts *part)
 {
 	sum->points += part->points;
 	sum->absorbed += part->absorbed;
-	sum->fenced += part->fenced;
+	sum->quarantined += part->quarantined;
 	sum->differences += part->differences;
 }
 
 static void
 print_counts(const char *what, const struct counts *c)
 {
-	printf("  %s: %u points failed, %u of them absorbed, %u fenced off, differences found: %u\n",
-		what, c->points, c->absorbed, c->fenced, c->differences);
+	printf("  %s: %u points failed, %u of them absorbed, %u in quarantine, differences found: %u\n",
+		what, c->points, c->absorbed, c->quarantined, c->differences);
 }
 
-/* The world */
+/* Set-up */
 
 static const char *const names[MAX_DOMAINS + 1] = {"0000:01:00.0", "0000:02:00.0", "0000:03:00.0",
 	"0000:04:00.0", "0000:05:00.0", "0000:06:00.0"};
@@ -94,21 +93,20 @@ device_name(unsigned int i)
 }
 
 static int
-make_model(void)
+make_mock(void)
 {
-	static const struct dmamap_model_resv msi = {{0xfee00000, 0xfeefffff}, DMAMAP_RESERVED_MSI};
-	const struct dmamap_model_conf conf = {.linux_version = DMAMAP_MODEL_LINUX(6, 12)};
-	struct dmamap_model_group_conf group = {.n_resv = 1, .resv = &msi};
+	static const struct vfio_mock_resv msi = {{0xfee00000, 0xfeefffff}, DMAMAP_RESERVED_MSI};
+	const struct vfio_mock_conf conf = {.linux_version = VFIO_MOCK_LINUX(6, 12)};
+	struct vfio_mock_group_conf group = {.n_resv = 1, .resv = &msi};
 	unsigned int i;
 	int id;
 
-	TEST_ASSERT_SUCCESS(dmamap_model_create(&conf, &w.model), "model");
+	TEST_ASSERT_SUCCESS(vfio_mock_create(&conf, &w.mock), "mock");
 	for (i = 0; i < RTE_DIM(w.dev); i++) {
-		group.iommu = dmamap_model_add_iommu(w.model, NULL);
-		id = dmamap_model_add_group(w.model, &group);
+		group.iommu = vfio_mock_add_iommu(w.mock, NULL);
+		id = vfio_mock_add_group(w.mock, &group);
 		TEST_ASSERT_SUCCESS(
-			dmamap_model_add_device(w.model, id, device_name(i), -1, "vfio-pci"),
-			"device");
+			vfio_mock_add_device(w.mock, id, device_name(i), -1, "vfio-pci"), "device");
 	}
 	return 0;
 }
@@ -120,15 +118,14 @@ make_world(unsigned int n_devices, enum dmamap_sharing sharing)
 
 	w = (struct world){.n_devices = n_devices, .sharing = sharing};
 	memset(buf, 0x5a, BUF_LEN);
-	TEST_ASSERT_SUCCESS(make_model(), "model");
-	model_linux_use(w.model);
-	conf.model = backend == DMAMAP_BACKEND_MODEL ? w.model : NULL;
+	TEST_ASSERT_SUCCESS(make_mock(), "mock");
+	conf.kernel = vfio_mock_kernel(w.mock);
 	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &w.c), "container");
 	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &w.other), "container");
 	return 0;
 }
 
-/** Nothing may be left in the kernel, and nothing may refuse to go. */
+/** Destroy everything: nothing may fail, and nothing may be left in the kernel. */
 static int
 destroy_world(void)
 {
@@ -138,9 +135,8 @@ destroy_world(void)
 		TEST_ASSERT_SUCCESS(dmamap_container_detach(w.dev[i]), "detach");
 	TEST_ASSERT_SUCCESS(dmamap_container_destroy(w.other), "destroy");
 	TEST_ASSERT_SUCCESS(dmamap_container_destroy(w.c), "destroy");
-	TEST_ASSERT_EQUAL(dmamap_model_locked(w.model), 0, "memory stays pinned");
-	TEST_ASSERT_SUCCESS(dmamap_model_destroy(w.model), "something is open in the model");
-	model_linux_use(NULL);
+	TEST_ASSERT_EQUAL(vfio_mock_locked(w.mock), 0, "memory stays pinned");
+	TEST_ASSERT_SUCCESS(vfio_mock_destroy(w.mock), "something is open in the mock");
 	return 0;
 }
 
@@ -156,7 +152,7 @@ expect(struct dmamap_container *c, char *va, size_t len, uint32_t flags, rte_iov
 	w.maps[w.n_maps++] = (struct expected){c, va, len, iova, flags};
 }
 
-/** Map at iova, or anywhere if that is 0. */
+/** Map at iova, or anywhere if it is 0. */
 static int
 map(struct dmamap_container *c, char *va, size_t len, uint32_t flags, rte_iova_t iova)
 {
@@ -167,13 +163,14 @@ map(struct dmamap_container *c, char *va, size_t len, uint32_t flags, rte_iova_t
 	return rc;
 }
 
-/** Mappings of each sort: writable, read-only, in a taken range, an alias. */
+/** Mappings of each kind: writable, read-only, in a reservation, an alias. */
 static int
 base_maps(void)
 {
 	TEST_ASSERT_SUCCESS(map(w.c, buf, PAGE, DMAMAP_RW, 0), "map");
 	TEST_ASSERT_SUCCESS(map(w.c, buf + CHUNK, 2 * PAGE, DMAMAP_READ, 0), "map");
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(w.c, CHUNK, 0, DMAMAP_ANYWHERE, &w.taken), "take");
+	TEST_ASSERT_SUCCESS(
+		dmamap_iova_reserve(w.c, CHUNK, 0, DMAMAP_ANYWHERE, &w.taken), "reserve");
 	TEST_ASSERT_SUCCESS(map(w.c, buf + 2 * CHUNK, PAGE, DMAMAP_RW, w.taken + PAGE), "map");
 	TEST_ASSERT_SUCCESS(map(w.c, buf, PAGE, DMAMAP_READ | DMAMAP_ALIAS, 0), "map");
 	return 0;
@@ -189,7 +186,7 @@ attach_first(unsigned int n)
 	return 0;
 }
 
-/* What is there? */
+/* State as text */
 
 static void
 print_container(FILE *out, const struct dmamap_container *c)
@@ -204,17 +201,18 @@ print_container(FILE *out, const struct dmamap_container *c)
 	dmamap_container_info(c, &info);
 	fprintf(out,
 		"container: %u domains, %u groups, %u devices, pages %#" PRIx64 ", %" PRIu64
-		" mappings of %" PRIu64 " bytes, taken %" PRIu64 ", fenced %" PRIu64
+		" mappings of %" PRIu64 " bytes, reserved %" PRIu64 ", quarantined %" PRIu64
 		", entries left %" PRIu64 ", coherent %d\n",
 		info.n_domains, info.n_groups, info.n_devices, info.page_sizes, info.n_mappings,
-		info.mapped_len, info.taken_len, info.fenced_len, info.entries_left, info.coherent);
+		info.mapped_len, info.reservation_len, info.quarantined_len, info.entries_left,
+		info.coherent);
 	for (i = 0; i < info.n_ranges; i++)
 		fprintf(out, " usable " DM_RANGE_FMT "\n", DM_RANGE_ARG(info.ranges[i]));
 	n = dmamap_reserved(c, resv, RTE_DIM(resv));
 	for (i = 0; (int)i < n; i++)
 		fprintf(out, " reserved " DM_RANGE_FMT " %s\n", DM_RANGE_ARG(resv[i].range),
 			resv[i].owner);
-	for (from = 0; dm_iova_next_live(c->space, from, &r) == 0; from = r.last + 1)
+	for (from = 0; dm_iova_next_live(c->iova_space, from, &r) == 0; from = r.last + 1)
 		fprintf(out, " live " DM_RANGE_FMT "\n", DM_RANGE_ARG(r));
 	for (i = 0; i < BUF_LEN / PAGE; i++)
 		if (dmamap_va2iova(c, buf + i * PAGE) != RTE_BAD_IOVA)
@@ -225,11 +223,11 @@ print_container(FILE *out, const struct dmamap_container *c)
 			dmamap_iova2va(c, w.maps[i].iova));
 }
 
-/** The containers, the model and the memory, as text. */
+/** The state of containers, mock and memory, as text. */
 static char *
 snapshot(void)
 {
-	char *text = NULL, *dump = dmamap_model_dump(w.model);
+	char *text = NULL, *dump = vfio_mock_dump(w.mock);
 	uint64_t sum = 0;
 	size_t len, i;
 	FILE *out = open_memstream(&text, &len);
@@ -248,7 +246,7 @@ snapshot(void)
 	return text;
 }
 
-/** Does a device reach all of a mapping, and only as it may? */
+/** Whether a device reaches all of a mapping, with exactly its permissions. */
 static bool
 reaches(const char *dev, const struct expected *m)
 {
@@ -259,9 +257,9 @@ reaches(const char *dev, const struct expected *m)
 		char old = m->va[at], new = old ^ 0x33;
 		int rc;
 
-		if (dmamap_model_dma_read(w.model, dev, m->iova + at, &byte, 1) != 0 || byte != old)
+		if (vfio_mock_dma_read(w.mock, dev, m->iova + at, &byte, 1) != 0 || byte != old)
 			return false;
-		rc = dmamap_model_dma_write(w.model, dev, m->iova + at, &new, 1);
+		rc = vfio_mock_dma_write(w.mock, dev, m->iova + at, &new, 1);
 		byte = m->va[at];
 		m->va[at] = old;
 		if (m->flags & DMAMAP_WRITE ? rc != 0 || byte != new : rc != -EFAULT)
@@ -270,61 +268,64 @@ reaches(const char *dev, const struct expected *m)
 	return true;
 }
 
-/** A kernel's map must be a mapping of a container, or fenced off. */
+/** A map of the kernel must be a mapping of a container, or in quarantine. */
 static bool
-is_known(const struct mk_map *m)
+is_known(const struct mock_map *m)
 {
 	struct dmamap_container *const all[] = {w.c, w.other};
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(all); i++)
 		if ((uintptr_t)dmamap_iova2va(all[i], m->iova.start) == m->va ||
-			dm_range_set_contains(&all[i]->fenced, m->iova))
+			dm_range_set_contains(&all[i]->quarantined, m->iova))
 			return true;
 	return false;
 }
 
 static int
-all_known(const struct mk_table *maps)
+all_known(const struct mock_table *maps)
 {
-	size_t i;
+	const struct mock_map *map;
 
-	for (i = 0; i < maps->n; i++)
-		TEST_ASSERT(is_known(maps->v[i]),
+	MOCK_TABLE_FOREACH(map, maps)
+		TEST_ASSERT(is_known(map),
 			"the kernel maps " DM_RANGE_FMT ", of which no container knows",
-			DM_RANGE_ARG(maps->v[i]->iova));
+			DM_RANGE_ARG(map->iova));
 	return 0;
 }
 
-/** What was fenced off must never be given out again. */
+/** Quarantined ranges must stay reserved. */
 static int
-check_fences(const struct dmamap_container *c)
+check_quarantine(const struct dmamap_container *c)
 {
 	struct dmamap_range live;
-	const struct dm_taken *t;
+	const struct dm_reservation *t;
 	unsigned int i;
 
-	for (i = 0; i < c->fenced.n; i++) {
-		struct dmamap_range r = c->fenced.r[i];
+	for (i = 0; i < c->quarantined.n; i++) {
+		struct dmamap_range r = c->quarantined.r[i];
 
-		/* Part of what is live as a whole: taken by the user, or a zone's room to grow. */
-		t = dm_taken_find(c, r);
+		/*
+		 * A part of a larger live range: a reservation of the user, or the range into which
+		 * a zone may grow.
+		 */
+		t = dm_reservation_find(c, r);
 		if (t != NULL && dm_range_inside(r, t->range))
 			continue;
-		TEST_ASSERT_SUCCESS(
-			dm_iova_next_live(c->space, r.start, &live), "the fenced range is free");
-		TEST_ASSERT(live.start <= r.last, "the fenced range is free");
+		TEST_ASSERT_SUCCESS(dm_iova_next_live(c->iova_space, r.start, &live),
+			"the quarantined range is free");
+		TEST_ASSERT(live.start <= r.last, "the quarantined range is free");
 	}
 	return 0;
 }
 
-/** All mappings translate, all devices reach them, and the kernel has no other. */
+/** All mappings translate, all devices reach them, and the kernel has no other maps. */
 static int
 verify(void)
 {
-	const struct mk_container *kc;
-	const struct mk_ioas *ioas;
-	const struct mk_ctx *ctx;
+	const struct mock_container *kc;
+	const struct mock_ioas *ioas;
+	const struct mock_ctx *ctx;
 	unsigned int i, d;
 
 	for (i = 0; i < w.n_maps; i++) {
@@ -338,13 +339,13 @@ verify(void)
 					reaches(device_name(d), m),
 				"%s does not reach mapping %u", device_name(d), i);
 	}
-	TAILQ_FOREACH(kc, &w.model->containers, next)
+	TAILQ_FOREACH(kc, &w.mock->containers, next)
 		TEST_ASSERT_SUCCESS(all_known(&kc->maps), "a container of the kernel");
-	TAILQ_FOREACH(ctx, &w.model->ctxs, next)
+	TAILQ_FOREACH(ctx, &w.mock->ctxs, next)
 		TAILQ_FOREACH(ioas, &ctx->spaces, next)
 			TEST_ASSERT_SUCCESS(all_known(&ioas->areas), "IOAS %u", ioas->id);
-	TEST_ASSERT_SUCCESS(check_fences(w.c), "fence");
-	return check_fences(w.other);
+	TEST_ASSERT_SUCCESS(check_quarantine(w.c), "fence");
+	return check_quarantine(w.other);
 }
 
 /* Operations */
@@ -392,15 +393,15 @@ run_map_taken(void)
 static int
 run_map_sg(void)
 {
-	const struct dmamap_piece pieces[] = {
+	const struct dmamap_sge sge[] = {
 		{buf + 8 * CHUNK, PAGE}, {buf + 10 * CHUNK, 2 * PAGE}, {buf + 9 * CHUNK, PAGE}};
 	rte_iova_t iova;
-	int rc = dmamap_map_sg(w.c, pieces, RTE_DIM(pieces), DMAMAP_RW, &iova);
+	int rc = dmamap_map_sg(w.c, sge, RTE_DIM(sge), DMAMAP_RW, &iova);
 	unsigned int i;
 
-	for (i = 0; rc == 0 && i < RTE_DIM(pieces); i++) {
-		expect(w.c, pieces[i].va, pieces[i].len, DMAMAP_RW, iova);
-		iova += pieces[i].len;
+	for (i = 0; rc == 0 && i < RTE_DIM(sge); i++) {
+		expect(w.c, sge[i].va, sge[i].len, DMAMAP_RW, iova);
+		iova += sge[i].len;
 	}
 	return rc;
 }
@@ -488,7 +489,7 @@ prepare_shrinking(void)
 	return rc == 0 ? run_growth() : rc;
 }
 
-/** Two growths at once. */
+/** Shrink a zone by two growths at once. */
 static int
 run_shrinking(void)
 {
@@ -509,7 +510,7 @@ run_detach(void)
 	return rc;
 }
 
-/** The other container holds a device, and maps of its own. */
+/** The other container has a device and mappings of its own. */
 static int
 prepare_merge(void)
 {
@@ -519,9 +520,9 @@ prepare_merge(void)
 	TEST_ASSERT_SUCCESS(attach(w.other, MAX_DOMAINS), "attach");
 	TEST_ASSERT_SUCCESS(map(w.other, buf + 4 * CHUNK, PAGE, DMAMAP_RW, 0x60000000), "map");
 	TEST_ASSERT_SUCCESS(map(w.other, buf + 5 * CHUNK, CHUNK, DMAMAP_READ, 0x60100000), "map");
-	TEST_ASSERT_SUCCESS(dmamap_iova_take(w.other, CHUNK, 0,
+	TEST_ASSERT_SUCCESS(dmamap_iova_reserve(w.other, CHUNK, 0,
 				    (struct dmamap_range){taken, taken + CHUNK - 1}, &taken),
-		"take");
+		"reserve");
 	return 0;
 }
 
@@ -546,10 +547,11 @@ struct operation {
 	const char *name;
 	int (*prepare)(void);
 	int (*run)(void);
-	bool unmaps; /**< unmaps on its way, so that its way back maps; else the other way round */
-	bool reopens; /**< the way back opens files anew, in another order */
+	bool unmaps; /**< the operation unmaps, so its undo maps; otherwise the operation maps and
+			its undo unmaps */
+	bool reopens; /**< the undo opens files again, in another order */
 	bool never_fails;
-	bool fence_bars; /**< a fence that is left behind is in the way of a retry */
+	bool quarantine_bars; /**< a range that stays quarantined makes a retry fail */
 };
 
 static const struct operation op_attach = {
@@ -557,10 +559,10 @@ static const struct operation op_attach = {
 static const struct operation op_replay = {
 	.name = "replay", .prepare = prepare_replay, .run = run_attach};
 static const struct operation op_map = {.name = "map", .prepare = prepare_all, .run = run_map};
-static const struct operation op_map_taken = {.name = "map into a taken range",
+static const struct operation op_map_taken = {.name = "map into a reservation",
 	.prepare = prepare_all,
 	.run = run_map_taken,
-	.fence_bars = true};
+	.quarantine_bars = true};
 static const struct operation op_map_sg = {
 	.name = "map of a list", .prepare = prepare_all, .run = run_map_sg};
 static const struct operation op_unmap = {
@@ -572,7 +574,7 @@ static const struct operation op_zone_free = {
 static const struct operation op_growth = {.name = "growth of a zone",
 	.prepare = prepare_growth,
 	.run = run_growth,
-	.fence_bars = true};
+	.quarantine_bars = true};
 static const struct operation op_shrinking = {.name = "shrinking of a zone",
 	.prepare = prepare_shrinking,
 	.run = run_shrinking,
@@ -580,43 +582,43 @@ static const struct operation op_shrinking = {.name = "shrinking of a zone",
 static const struct operation op_detach = {
 	.name = "detach", .prepare = prepare_all, .run = run_detach, .never_fails = true};
 static const struct operation op_merge = {
-	.name = "merge", .prepare = prepare_merge, .run = run_merge, .fence_bars = true};
+	.name = "merge", .prepare = prepare_merge, .run = run_merge, .quarantine_bars = true};
 static const struct operation op_move = {
 	.name = "move", .prepare = prepare_merge, .run = run_move, .reopens = true};
 
 /* The sweep */
 
-/** What a kind of call can give, apart from what is tried first; 0 ends a list. */
-static const int errnos[DMAMAP_MODEL_N_CALLS][6] = {
-	[DMAMAP_MODEL_LOOKUP] = {ENODEV, EIO},
-	[DMAMAP_MODEL_OPEN] = {ENOENT, EACCES, EBUSY, EMFILE, ENODEV},
-	[DMAMAP_MODEL_CHECK_EXTENSION] = {EINVAL},
-	[DMAMAP_MODEL_GROUP_STATUS] = {EINVAL, ENODEV},
-	[DMAMAP_MODEL_SET_CONTAINER] = {EINVAL, EPERM, EBUSY, EBADF, ENODEV},
-	[DMAMAP_MODEL_SET_IOMMU] = {EINVAL, EPERM, ENODEV},
-	[DMAMAP_MODEL_GET_DEVICE_FD] = {EINVAL, ENODEV, EBUSY, EACCES, EIO},
-	[DMAMAP_MODEL_GET_INFO] = {EINVAL, EFAULT},
-	[DMAMAP_MODEL_MAP] = {EINVAL, EEXIST, ENOSPC, EFAULT, EBUSY},
-	[DMAMAP_MODEL_UNMAP] = {EINVAL, EFAULT, EIO},
-	[DMAMAP_MODEL_IOMMU_DESTROY] = {EBUSY, ENOENT},
-	[DMAMAP_MODEL_IOVA_RANGES] = {EMSGSIZE, ENOENT, EFAULT},
-	[DMAMAP_MODEL_IOAS_MAP] = {EINVAL, EEXIST, EFAULT, EPERM, EOVERFLOW, ENOENT},
-	[DMAMAP_MODEL_IOAS_COPY] = {EINVAL, EEXIST, ENOENT, EPERM, EOVERFLOW},
-	[DMAMAP_MODEL_IOAS_UNMAP] = {EINVAL, ENOENT, EBUSY, EOVERFLOW, EDEADLK},
-	[DMAMAP_MODEL_VFIO_IOAS] = {ENOENT, EOPNOTSUPP},
-	[DMAMAP_MODEL_BIND_IOMMUFD] = {EINVAL, EBUSY, EPERM, EACCES, ENODEV},
-	[DMAMAP_MODEL_ATTACH_PT] = {EINVAL, EADDRINUSE, EBUSY, ENODEV, ENOENT},
-	[DMAMAP_MODEL_DETACH_PT] = {EINVAL},
-	[DMAMAP_MODEL_IOMMU_ATTACH] = {EINVAL, EBUSY, ENODEV},
-	[DMAMAP_MODEL_IOMMU_MAP] = {EINVAL, EFAULT},
+/** Errors that a kind of call can return, besides ENOMEM, which is tried first; 0 ends a list. */
+static const int errnos[VFIO_MOCK_N_CALLS][6] = {
+	[VFIO_MOCK_LOOKUP] = {ENOENT, ENODEV, EIO, EACCES},
+	[VFIO_MOCK_OPEN] = {ENOENT, EACCES, EBUSY, EMFILE, ENODEV},
+	[VFIO_MOCK_CHECK_EXTENSION] = {EINVAL},
+	[VFIO_MOCK_GROUP_STATUS] = {EINVAL, ENODEV},
+	[VFIO_MOCK_SET_CONTAINER] = {EINVAL, EPERM, EBUSY, EBADF, ENODEV},
+	[VFIO_MOCK_SET_IOMMU] = {EINVAL, EPERM, ENODEV},
+	[VFIO_MOCK_GET_DEVICE_FD] = {EINVAL, ENODEV, EBUSY, EACCES, EIO},
+	[VFIO_MOCK_GET_INFO] = {EINVAL, EFAULT},
+	[VFIO_MOCK_MAP] = {EINVAL, EEXIST, ENOSPC, EFAULT, EBUSY},
+	[VFIO_MOCK_UNMAP] = {EINVAL, EFAULT, EIO},
+	[VFIO_MOCK_IOMMU_DESTROY] = {EBUSY, ENOENT},
+	[VFIO_MOCK_IOVA_RANGES] = {EMSGSIZE, ENOENT, EFAULT},
+	[VFIO_MOCK_IOAS_MAP] = {EINVAL, EEXIST, EFAULT, EPERM, EOVERFLOW, ENOENT},
+	[VFIO_MOCK_IOAS_COPY] = {EINVAL, EEXIST, ENOENT, EPERM, EOVERFLOW},
+	[VFIO_MOCK_IOAS_UNMAP] = {EINVAL, ENOENT, EBUSY, EOVERFLOW, EDEADLK},
+	[VFIO_MOCK_VFIO_IOAS] = {ENOENT, EOPNOTSUPP},
+	[VFIO_MOCK_BIND_IOMMUFD] = {EINVAL, EBUSY, EPERM, EACCES, ENODEV},
+	[VFIO_MOCK_ATTACH_PT] = {EINVAL, EADDRINUSE, EBUSY, ENODEV, ENOENT},
+	[VFIO_MOCK_DETACH_PT] = {EINVAL},
+	[VFIO_MOCK_IOMMU_ATTACH] = {EINVAL, EBUSY, ENODEV},
+	[VFIO_MOCK_IOMMU_MAP] = {EINVAL, EFAULT},
 };
 
-/** What else goes wrong. */
+/** Additional faults. */
 enum trouble {
-	ONCE, /**< nothing: one call fails */
-	WAY_BACK_TOO, /**< and every call of the way back */
-	SHORT_UNMAP, /**< an unmap does nothing, and says so */
-	SHORTER_UNMAP, /**< an unmap stops half-way, and says so */
+	ONCE, /**< none: one call fails */
+	WAY_BACK_TOO, /**< every call of the undo fails, too */
+	SHORT_UNMAP, /**< an unmap does nothing and reports it */
+	SHORTER_UNMAP, /**< an unmap stops half-way and reports it */
 };
 
 static const char *const trouble_names[] = {"", ", and the way back", ", short", ", half-way"};
@@ -625,20 +627,20 @@ static void
 arm(const struct operation *op, enum trouble trouble, unsigned int nth, int err)
 {
 	if (trouble == SHORT_UNMAP || trouble == SHORTER_UNMAP) {
-		dmamap_model_short_unmap(w.model, nth, trouble == SHORT_UNMAP ? 0 : PAGE);
+		vfio_mock_short_unmap(w.mock, nth, trouble == SHORT_UNMAP ? 0 : PAGE);
 		return;
 	}
-	dmamap_model_fail(w.model, KINDS, nth, err);
+	vfio_mock_fail(w.mock, KINDS, nth, err);
 	if (trouble == WAY_BACK_TOO)
-		dmamap_model_fail_all(w.model, op->unmaps ? MAPS : UNMAPS, ENOMEM);
+		vfio_mock_fail_all(w.mock, op->unmaps ? MAPS : UNMAPS, ENOMEM);
 }
 
 static void
 disarm(void)
 {
-	dmamap_model_fail(w.model, 0, 0, 0);
-	dmamap_model_fail_all(w.model, KINDS, 0);
-	dmamap_model_short_unmap(w.model, 0, 0);
+	vfio_mock_fail(w.mock, 0, 0, 0);
+	vfio_mock_fail_all(w.mock, KINDS, 0);
+	vfio_mock_short_unmap(w.mock, 0, 0);
 }
 
 static int
@@ -647,7 +649,10 @@ compare_lines(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/** Lines in order, without numbers of files: what is left if files were closed and opened again. */
+/**
+ * Sort the lines and remove file numbers, so that files which were closed and opened again compare
+ * equal.
+ */
 static void
 forget_order(char *text)
 {
@@ -660,8 +665,10 @@ forget_order(char *text)
 			memmove(number, number + 7, strlen(number + 7) + 1);
 		if (strncmp(line, "file ", 5) == 0)
 			line = strchr(line, ':');
-		/* Numbers of domains in the owners of ranges: a domain that is made again has a new
-		 * one. */
+		/*
+		 * Remove domain numbers from the owners of ranges: a domain that was made again has
+		 * another number.
+		 */
 		number = strstr(line, "IOAS ");
 		if (number != NULL)
 			memset(number, ' ', strcspn(number, ","));
@@ -692,19 +699,23 @@ print_difference(const char *before, const char *after)
 	free(b);
 }
 
-/** Was it announced that something is lost? */
+/** Whether a loss was logged and quarantined. */
 static bool
-is_fenced(const char *log)
+is_quarantined(const char *log)
 {
-	return (w.c->fenced_len != 0 || w.other->fenced_len != 0) && strstr(log, "fenced") != NULL;
+	return (w.c->quarantined_len != 0 || w.other->quarantined_len != 0) &&
+		strstr(log, "quarantine") != NULL;
 }
 
-/** After a failure: all as before, or the loss told and fenced; and again it goes. */
+/**
+ * After a failure: everything is as before, or the loss is logged and quarantined. A retry must
+ * succeed.
+ */
 static int
 check_failure(
 	const struct operation *op, enum trouble trouble, char *before, const char *log, int rc)
 {
-	bool fenced = is_fenced(log), same;
+	bool quarantined = is_quarantined(log), same;
 	char *after;
 
 	disarm();
@@ -714,24 +725,28 @@ check_failure(
 		forget_order(after);
 	}
 	same = strcmp(before, after) == 0;
-	if (!same && !fenced)
+	if (!same && !quarantined)
 		print_difference(before, after);
 	free(after);
-	now.fenced += fenced;
-	TEST_ASSERT(same || fenced, "not as before");
-	TEST_ASSERT(!fenced || trouble != ONCE, "something was lost, though the way back was free");
+	now.quarantined += quarantined;
+	TEST_ASSERT(same || quarantined, "not as before");
+	TEST_ASSERT(!quarantined || trouble != ONCE,
+		"something was lost, though the way back was free");
 	TEST_ASSERT(log[0] != '\0', "nothing was said");
 	TEST_ASSERT_SUCCESS(verify(), "not consistent after the failure");
 	if (rc == -EIO && op->unmaps)
-		return 0; /* gone, for good */
+		return 0; /* lost for good */
 	rc = op->run();
-	if (fenced && op->fence_bars && rc < 0)
+	if (quarantined && op->quarantine_bars && rc < 0)
 		return 0;
 	TEST_ASSERT_SUCCESS(rc, "a retry fails: %s", strerror(-rc));
 	return verify();
 }
 
-/** One point: the nth call fails. *kind: what it was, -1 if there were fewer calls. */
+/**
+ * One failure point: the nth call fails. *kind returns the kind of call; -1: there were fewer
+ * calls.
+ */
 static int
 sweep_point(const struct operation *op, enum trouble trouble, unsigned int nth, int err, int *kind)
 {
@@ -743,9 +758,9 @@ sweep_point(const struct operation *op, enum trouble trouble, unsigned int nth, 
 	test_log_begin();
 	arm(op, trouble, nth, err);
 	rc = op->run();
-	*kind = trouble < SHORT_UNMAP     ? dmamap_model_failed(w.model)
-		: w.model->short_nth == 0 ? DMAMAP_MODEL_UNMAP
-					  : -1;
+	*kind = trouble < SHORT_UNMAP    ? vfio_mock_failed(w.mock)
+		: w.mock->short_nth == 0 ? VFIO_MOCK_UNMAP
+					 : -1;
 	log = strdup(test_log_end());
 	test_log_begin();
 	if (*kind < 0) {
@@ -779,14 +794,14 @@ sweep_errno(const struct operation *op, unsigned int n, enum dmamap_sharing shar
 	if (rc < 0)
 		printf("  %s, %u domains%s: call %u (%s) gives %s%s\n", op->name, n,
 			sharing == DMAMAP_ISOLATE ? " apart" : "", nth,
-			*kind < 0 ? "none" : dmamap_model_call_name(*kind), strerrorname_np(err),
+			*kind < 0 ? "none" : vfio_mock_call_name(*kind), strerrorname_np(err),
 			trouble_names[trouble]);
 	now.differences += rc < 0;
 	now.points += *kind >= 0;
 	return rc;
 }
 
-/** Each call of an operation in turn. */
+/** Let each call of an operation fail in turn. */
 static int
 sweep(const struct operation *op, unsigned int n, enum dmamap_sharing sharing, enum trouble trouble)
 {
@@ -807,7 +822,7 @@ sweep(const struct operation *op, unsigned int n, enum dmamap_sharing sharing, e
 	return rc;
 }
 
-/** An operation on 1, 2 and 5 domains: of one kernel container, and apart. */
+/** An operation on 1, 2 and 5 domains, in one kernel container and in separate ones. */
 static int
 sweep_domains(const struct operation *op)
 {
@@ -853,7 +868,10 @@ SWEEP(detach)
 SWEEP(merge)
 SWEEP(move)
 
-/** Neither there nor back: the device is in no container, and says so; it can be attached again. */
+/**
+ * Neither the move nor its undo succeeds: the device is in no container, which is logged. It can be
+ * attached again.
+ */
 static int
 move_loses_a_device(void)
 {
@@ -862,11 +880,11 @@ move_loses_a_device(void)
 	TEST_ASSERT_SUCCESS(make_world(2, DMAMAP_SHARE), "world");
 	TEST_ASSERT_SUCCESS(prepare_merge(), "prepare");
 	test_log_begin();
-	dmamap_model_fail_all(w.model, 1 << DMAMAP_MODEL_OPEN, EMFILE);
+	vfio_mock_fail_all(w.mock, 1 << VFIO_MOCK_OPEN, EMFILE);
 	TEST_ASSERT_EQUAL(run_move(), -ENODEV, "moved");
 	disarm();
 	log = test_log_end();
-	TEST_ASSERT(strstr(log, "lost") != NULL, "the loss is not told: %s", log);
+	TEST_ASSERT(strstr(log, "is in no container now") != NULL, "the loss is not told: %s", log);
 	TEST_ASSERT_SUCCESS(verify(), "not consistent");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(w.dev[1]), "detach");
 	w.dev[1] = NULL;
@@ -875,9 +893,11 @@ move_loses_a_device(void)
 	return destroy_world();
 }
 
-/** What one container fenced off is fenced off in the one that it is merged into. */
+/**
+ * Ranges that are quarantined in one container are quarantined in the one that it is merged into.
+ */
 static int
-merge_keeps_fences(void)
+merge_keeps_quarantine(void)
 {
 	const rte_iova_t iova = 0x61000000;
 
@@ -885,14 +905,14 @@ merge_keeps_fences(void)
 	TEST_ASSERT_SUCCESS(prepare_merge(), "prepare");
 	TEST_ASSERT_SUCCESS(map(w.other, buf + 7 * CHUNK, PAGE, DMAMAP_RW, iova), "map");
 	test_log_begin();
-	dmamap_model_short_unmap(w.model, 1, 0);
+	vfio_mock_short_unmap(w.mock, 1, 0);
 	w.n_maps--;
 	TEST_ASSERT_EQUAL(dmamap_unmap(w.other, iova, PAGE), -EIO, "a short unmap");
 	TEST_ASSERT_SUCCESS(run_merge(), "merge");
-	TEST_ASSERT_EQUAL(
-		map(w.c, buf + 7 * CHUNK, PAGE, DMAMAP_RW, iova), -EEXIST, "the fence is lost");
+	TEST_ASSERT_EQUAL(map(w.c, buf + 7 * CHUNK, PAGE, DMAMAP_RW, iova), -EEXIST,
+		"the quarantine is lost");
 	test_log_end();
-	TEST_ASSERT_EQUAL(w.c->fenced_len, PAGE, "fenced");
+	TEST_ASSERT_EQUAL(w.c->quarantined_len, PAGE, "quarantined");
 	TEST_ASSERT_SUCCESS(verify(), "not consistent");
 	return destroy_world();
 }
@@ -900,17 +920,16 @@ merge_keeps_fences(void)
 static void
 print_sum(const char *what, const struct counts *c)
 {
-	printf("  %s: points failed: %u, absorbed: %u, fenced off: %u, differences found: %u\n",
-		what, c->points, c->absorbed, c->fenced, c->differences);
+	printf("  %s: points failed: %u, absorbed: %u, in quarantine: %u, differences found: %u\n",
+		what, c->points, c->absorbed, c->quarantined, c->differences);
 }
 
-/** What the backend's sweeps came to, and all that there have been so far. */
+/** Print the results of the backend's sweeps, and of all sweeps so far. */
 static int
 sum_up(void)
 {
-	static const char *const backends[] = {[DMAMAP_BACKEND_MODEL] = "backend model",
-		[DMAMAP_BACKEND_TYPE1] = "backend type1 on the model",
-		[DMAMAP_BACKEND_IOMMUFD] = "backend iommufd on the model"};
+	static const char *const backends[] = {[DMAMAP_BACKEND_TYPE1] = "backend type1",
+		[DMAMAP_BACKEND_IOMMUFD] = "backend iommufd"};
 	unsigned int differences = of_backend.differences;
 
 	print_sum(backends[backend], &of_backend);
@@ -925,7 +944,7 @@ static const struct test_case cases[] = {
 	{"attach", sweep_attach},
 	{"replay", sweep_replay},
 	{"map", sweep_map},
-	{"map into a taken range", sweep_map_taken},
+	{"map into a reservation", sweep_map_taken},
 	{"map of a list", sweep_map_sg},
 	{"unmap", sweep_unmap},
 	{"zone allocation", sweep_zone_alloc},
@@ -937,31 +956,18 @@ static const struct test_case cases[] = {
 	{"move", sweep_move},
 	{"a device that can be moved neither there nor back is lost, and said to be",
 		move_loses_a_device},
-	{"what was fenced off stays so after a merge", merge_keeps_fences},
+	{"what was in quarantine stays so after a merge", merge_keeps_quarantine},
 	{"no difference was found", sum_up},
 };
 
 static int
 setup(enum dmamap_backend which)
 {
-	int rc;
-
 	backend = which;
 	buf = mmap(NULL, BUF_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(buf != MAP_FAILED, "mmap");
 	w = (struct world){0};
-	TEST_ASSERT_SUCCESS(make_model(), "model");
-	rc = model_linux_begin(w.model, names, RTE_DIM(names));
-	dmamap_model_destroy(w.model);
-	model_linux_use(NULL);
-	TEST_ASSERT_SUCCESS(rc, "no sysfs for it");
 	return 0;
-}
-
-static int
-setup_model(void)
-{
-	return setup(DMAMAP_BACKEND_MODEL);
 }
 
 static int
@@ -979,7 +985,6 @@ setup_iommufd(void)
 static void
 teardown(void)
 {
-	model_linux_end();
 	munmap(buf, BUF_LEN);
 }
 
@@ -993,6 +998,5 @@ teardown(void)
 		.teardown = teardown,                                                              \
 	}
 
-SWEEP_SUITE(sweep_of_model, "sweep", setup_model);
 SWEEP_SUITE(sweep_of_type1, "sweep_type1", setup_type1);
 SWEEP_SUITE(sweep_of_iommufd, "sweep_iommufd", setup_iommufd);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does a running program tell of its containers and memory by the EAL's telemetry?
+ * Tests of telemetry: the EAL's telemetry of a running program reports its containers and memory.
  */
 
 #include <stdio.h>
@@ -15,10 +15,11 @@
 #include <rte_common.h>
 #include <rte_eal.h>
 
+#include "child.h"
 #include "machine.h"
 #include "test.h"
 
-/** One question, and what its answer holds; {N}: the container's name. */
+/** A telemetry command, and texts that its answer must contain; {N}: the container's name. */
 struct question {
 	const char *ask, *says[4];
 };
@@ -26,7 +27,7 @@ struct question {
 static const struct question questions[] = {
 	{"/dmamap/containers", {"[\"{N}\"]"}},
 	{"/dmamap/container,{N}",
-		{"\"backend\": \"model\"", "\"devices\": 1", "\"zones\": 2, \"zone_bytes\": 28672",
+		{"\"backend\": \"type1\"", "\"devices\": 1", "\"zones\": 2, \"zone_bytes\": 28672",
 			"{\"name\": \"nic0\", \"group\": 0, \"domain\": 0"}},
 	{"/dmamap/container,no", {"null"}},
 	{"/dmamap/container", {"null"}},
@@ -45,8 +46,9 @@ static const struct question questions[] = {
 	{"/dmamap/zones,9", {"{\"/dmamap/zones\": {\"total\": 2}}"}},
 };
 
-/** Copy a text with the container's name filled in, and without blanks, with which versions of DPDK
- * are not alike. */
+/**
+ * Copy a text without blanks, as DPDK's versions differ in these, and insert the container's name.
+ */
 static const char *
 fill_in(const char *from, char to[512])
 {
@@ -103,7 +105,7 @@ is_answered(int fd, const struct question *q)
 	return true;
 }
 
-/** What is to be told of: two zones and memory that is mapped. */
+/** Memory to be reported: two zones and a mapping. */
 static int
 make_memory(struct dmamap_device *dev)
 {
@@ -120,7 +122,9 @@ make_memory(struct dmamap_device *dev)
 	return dmamap_map(c, buf, 2 * KB4, DMAMAP_RW, &iova);
 }
 
-/** The EAL, started in a child so that it is this test's alone. @return the number of what failed
+/**
+ * Run in a child, so that the EAL is started for this test only. @return the number of the check
+ * that failed
  */
 static int
 ask_all(void)
@@ -155,11 +159,8 @@ telemetry_tells_of_memory(void)
 	TEST_ASSERT_SUCCESS(make_memory(dev), "memory");
 	fflush(stdout);
 	pid = fork();
-	if (pid == 0) {
-		status = ask_all();
-		fflush(stdout);
-		_exit(status);
-	}
+	if (pid == 0)
+		test_child_exit(ask_all());
 	TEST_ASSERT(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status), "child");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(dev), "detach");
 	if (WEXITSTATUS(status) == 77)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is one container one address space where the kernel must keep two sets of page tables for it? On
- * a machine with two IOMMUs: what devices behind each of them reach, and what the kernel says that
- * it did.
+ * Tests of one container over two sets of page tables, on a machine with two IOMMUs: what devices
+ * behind each of them reach, and what the kernel's tracepoints report.
  */
 
 #include <errno.h>
@@ -29,7 +28,7 @@ static struct dmamap_container *c;
 static struct edu_raw edu[2];
 static unsigned int behind[2]; /* numbers of two edu devices behind different IOMMUs */
 
-/** The IOMMU that is in charge of a device. */
+/** The name of the IOMMU in front of a device. */
 static void
 iommu_of(unsigned int n, char name[NAME_MAX + 1])
 {
@@ -75,16 +74,16 @@ teardown(void)
 	if (c != NULL)
 		dmamap_container_destroy(c);
 	c = NULL;
-	rooms_free();
+	areas_free();
 }
 
 static int
-map_at(const struct room *r, rte_iova_t iova)
+map_at(const struct area *r, rte_iova_t iova)
 {
 	return dmamap_map(c, r->va, r->len, DMAMAP_RW | DMAMAP_FIXED, &iova);
 }
 
-/** What the kernel has entered into tables and taken out since the last call, of our IOVAs. */
+/** Map and unmap events of the kernel for our IOVAs, since the last call. */
 static struct iommu_trace
 kernel_did(void)
 {
@@ -104,23 +103,23 @@ info(void)
 	return now;
 }
 
-/** A device takes bytes of A, and writes them to B. */
+/** A device reads bytes of A, and writes them to B. */
 static int
-carry(unsigned int n, struct room *a, struct room *b, size_t off)
+carry(unsigned int n, struct area *a, struct area *b, size_t off)
 {
 	TEST_ASSERT_SUCCESS(
 		edu_raw_read(&edu[n], IOVA_A + off, 0, 64), "the device's read does not end");
 	TEST_ASSERT_SUCCESS(
 		edu_raw_write(&edu[n], IOVA_B + off, 0, 64), "the device's write does not end");
-	room_expect(b, off, a->va + off, 64);
-	TEST_ASSERT(rooms_right(), "what device %u moved", n);
+	area_expect(b, off, a->va + off, 64);
+	TEST_ASSERT(areas_match(), "what device %u moved", n);
 	return 0;
 }
 
 static int
 one_address_space_in_two_tables(void)
 {
-	struct room *a = room_make(PAGE), *b = room_make(PAGE);
+	struct area *a = area_make(PAGE), *b = area_make(PAGE);
 	struct dmamap_container_info before, after;
 	struct iommu_trace did;
 
@@ -153,14 +152,14 @@ one_address_space_in_two_tables(void)
 	TEST_ASSERT(did.unmapped == 2 * PAGE, "%" PRIu64 " bytes unmapped", did.unmapped);
 	TEST_ASSERT_SUCCESS(edu_raw_write(&edu[0], IOVA_B, 0, 64), "the first");
 	TEST_ASSERT_SUCCESS(edu_raw_write(&edu[1], IOVA_B, 0, 64), "the second");
-	TEST_ASSERT(rooms_right(), "written after the unmap");
+	TEST_ASSERT(areas_match(), "written after the unmap");
 	return TEST_SUCCESS;
 }
 
 static int
 each_may_leave_first(void)
 {
-	struct room *a = room_make(PAGE), *b = room_make(PAGE);
+	struct area *a = area_make(PAGE), *b = area_make(PAGE);
 	struct iommu_trace did;
 	unsigned int leaves;
 
@@ -203,7 +202,7 @@ locked_kib(void)
 static int
 nothing_is_left_after_all(void)
 {
-	struct room *a = room_make(PAGE), *b = room_make(PAGE);
+	struct area *a = area_make(PAGE), *b = area_make(PAGE);
 	uint64_t locked = locked_kib();
 	struct iommu_trace did;
 
@@ -222,8 +221,10 @@ nothing_is_left_after_all(void)
 	printf("  in all: %u maps of %" PRIu64 " bytes, %u unmaps of %" PRIu64 " bytes\n", did.maps,
 		did.mapped, did.unmaps, did.unmapped);
 	TEST_ASSERT_EQUAL(did.mapped, UINT64_C(4) * PAGE, "%" PRIu64 " bytes mapped", did.mapped);
-	/* The first domain's tables are freed with it, whole; only out of the last one the kernel
-	 * takes each map. */
+	/*
+	 * The first domain's tables are freed as a whole, without unmap events. The kernel unmaps
+	 * each map only from the last domain.
+	 */
 	TEST_ASSERT_EQUAL(
 		did.unmapped, UINT64_C(2) * PAGE, "%" PRIu64 " bytes unmapped", did.unmapped);
 	TEST_ASSERT_EQUAL(
@@ -239,7 +240,9 @@ last_usable(void)
 	return now.n_ranges > 0 ? now.ranges[now.n_ranges - 1].last : 0;
 }
 
-/** Attach both alone: which of them reaches further, and where does the other one end? */
+/**
+ * Attach each device alone, to find which IOMMU has the larger aperture and where the other's ends.
+ */
 static int
 find_apertures(unsigned int *wide, rte_iova_t *far, rte_iova_t *near)
 {
@@ -284,7 +287,7 @@ the_ranges_shrink_and_come_back(void)
 static int
 a_map_beyond_refuses_the_attach_and_is_named(void)
 {
-	struct room *a = room_make(PAGE), *b = room_make(PAGE), *high = room_make(PAGE);
+	struct area *a = area_make(PAGE), *b = area_make(PAGE), *high = area_make(PAGE);
 	unsigned int wide, narrow;
 	char want[64];
 	rte_iova_t far, near, iova;

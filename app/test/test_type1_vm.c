@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is the type1 backend right about Linux? On real VFIO, with the devices that the runner assigned.
+ * Tests of the type1 backend on real VFIO, with the devices that the runner assigned.
  */
 
 #include <dirent.h>
@@ -25,10 +25,10 @@
 #define PAGES 16
 #define IOVA UINT64_C(0x10000000)
 
-/** Devices of the runner, each alone in its group or the first of it. */
+/** The runner's devices that are alone in their groups or the first of them. */
 static struct dm_iommu_dev *devs[8];
 static unsigned int n_devs;
-/** One whose group is not viable, and what was said of it. */
+/** A device whose group is not viable, and its refusal's log. */
 static char unviable[DMAMAP_NAME_MAX], unviable_log[512];
 
 static struct dm_iommu *iommu;
@@ -46,6 +46,14 @@ find_device(const char *name)
 
 	test_log_begin();
 	rc = OPS->dev_get(iommu, name, &dev);
+	if (rc == 0) {
+		/* The kernel reports at attach whether the group is viable. */
+		rc = OPS->attach(dom, dev);
+		if (rc == 0)
+			OPS->detach(dom, dev);
+		else
+			OPS->dev_put(dev);
+	}
 	log = test_log_end();
 	if (rc == -EPERM) {
 		rte_strlcpy(unviable, name, sizeof(unviable));
@@ -75,13 +83,13 @@ setup(void)
 	n_devs = 0;
 	files_before = test_open_files();
 	TEST_ASSERT_SUCCESS(OPS->open(NULL, &iommu), "open");
+	TEST_ASSERT_SUCCESS(OPS->domain_create(iommu, &dom), "domain_create");
 	copy = rest = strdup(list);
 	while ((name = strsep(&rest, " ")) != NULL)
 		if (name[0] != '\0')
 			find_device(name);
 	free(copy);
 	TEST_ASSERT(n_devs >= 2, "%u usable devices in \"%s\"", n_devs, list);
-	TEST_ASSERT_SUCCESS(OPS->domain_create(iommu, &dom), "domain_create");
 	memory = mmap(
 		NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(memory != MAP_FAILED, "mmap");
@@ -116,7 +124,7 @@ map(rte_iova_t iova, uint64_t len)
 	return OPS->map(dom, iova, memory, len, DMAMAP_RW);
 }
 
-/** Unmap must succeed and say this size. */
+/** Unmap must succeed and return this size. */
 static int
 unmaps(rte_iova_t iova, uint64_t len, uint64_t want)
 {
@@ -173,7 +181,7 @@ takes_an_entry_for_each_map(void)
 	TEST_ASSERT_SUCCESS(OPS->info(dom, &info), "info");
 	free(info.ranges);
 	TEST_ASSERT_EQUAL(info.entries_left, 65533, "%" PRIu64, info.entries_left);
-	/* Several whole maps at once: their sum. */
+	/* Several whole maps at once return the sum of their sizes. */
 	TEST_ASSERT_SUCCESS(unmaps(IOVA, 9 * PAGE, 9 * PAGE), "both");
 	return TEST_SUCCESS;
 }
@@ -282,7 +290,7 @@ leaves_no_file_open(void)
 	return TEST_SUCCESS;
 }
 
-/** The first device that a driver of the guest holds and that has a group. */
+/** The first device that a driver of the guest holds and that is in a group. */
 static int
 find_held(const char *driver, char *bdf, size_t size)
 {
@@ -326,7 +334,7 @@ says_who_holds_a_device(void)
 }
 
 static int
-says_who_spoils_a_group(void)
+names_the_driver_that_makes_a_group_not_viable(void)
 {
 	if (unviable[0] == '\0')
 		return test_skip("every group of this machine is viable");
@@ -348,7 +356,8 @@ static const struct test_case cases[] = {
 	{"forgets maps with the last group", forgets_maps_with_the_last_group},
 	{"leaves no file open", leaves_no_file_open},
 	{"says who holds a device", says_who_holds_a_device},
-	{"says who spoils a group", says_who_spoils_a_group},
+	{"names the driver that makes a group not viable",
+		names_the_driver_that_makes_a_group_not_viable},
 };
 
 REGISTER_TEST_SUITE(type1_vm) = {

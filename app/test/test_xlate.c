@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does the translation answer like a list of mappings would, at every border, while it is changed?
+ * Tests of the translation tables: they answer as a list of mappings does, at every page class
+ * border, also during changes.
  */
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <rte_common.h>
 #include <rte_rcu_qsbr.h>
 
+#include "dm_port.h"
 #include "dm_xlate.h"
 #include "test.h"
 
@@ -25,12 +27,21 @@
 #define G (K * M)
 #define T (K * G)
 
-/** A mapping as the slow model keeps it. */
+/** A mapping in the slow model. */
 struct span {
 	uint64_t key, val, len;
 };
 
 static uint64_t rng;
+
+/** An RCU variable as the readers of a table. @return valid until the next call; NULL for NULL */
+static const struct dmamap_readers *
+rcu_readers(struct rte_rcu_qsbr *rcu)
+{
+	static struct dmamap_readers readers;
+
+	return rcu != NULL && dm_port_rcu_readers(rcu, &readers) == 0 ? &readers : NULL;
+}
 
 static struct rte_rcu_qsbr *
 rcu_new(void)
@@ -52,7 +63,7 @@ run(const struct dm_xlate *x, uint64_t key, uint64_t len)
 	return len;
 }
 
-/** What lies around every border of every page class, and at both ends of the space. */
+/** Mappings around every border of every page class, and at both ends of the space. */
 static const struct span borders[] = {
 	{0, 7 * T, PAGE},
 	{0, UINT64_C(0x7fff00000000), G},
@@ -156,7 +167,7 @@ bad_ranges_are_refused(void)
 static int
 an_overlap_changes_nothing(void)
 {
-	/* One page, in the midst of what is then asked for at every class. */
+	/* One page, in the middle of the range that is then requested for every class. */
 	const uint64_t at = 5 * G + 7 * 2 * M + 9 * PAGE;
 	static const uint64_t around[] = {PAGE, 3 * PAGE, 2 * M, 3 * M, G, 2 * G, 3 * T};
 	struct dm_xlate *x;
@@ -185,7 +196,7 @@ a_run_ends_where_the_value_jumps(void)
 	struct dm_xlate *x;
 
 	TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
-	/* Three mappings side by side; the first two are contiguous in value too. */
+	/* Three adjacent mappings; the values of the first two are contiguous, too. */
 	TEST_ASSERT_SUCCESS(dm_xlate_insert(x, G - 3 * PAGE, 8 * G, 7 * PAGE), "first");
 	TEST_ASSERT_SUCCESS(dm_xlate_insert(x, G + 4 * PAGE, 8 * G + 7 * PAGE, 4 * M), "second");
 	TEST_ASSERT_SUCCESS(dm_xlate_insert(x, G + 4 * PAGE + 4 * M, 0, 3 * PAGE), "third");
@@ -200,7 +211,7 @@ a_run_ends_where_the_value_jumps(void)
 	return TEST_SUCCESS;
 }
 
-/** Insert with ever more memory allowed: each refusal changes nothing, in the end it works. */
+/** Insert with a growing memory limit: each refusal changes nothing; at last it succeeds. */
 static int
 sweep_memory(struct dm_xlate *x, const struct span *s)
 {
@@ -253,7 +264,7 @@ no_memory_changes_nothing(void)
 	return TEST_SUCCESS;
 }
 
-/** Slots of a node of which some hold mappings; what is asked of each must be so. */
+/** Check a node in which some slots hold mappings. */
 static int
 check_slots(const struct dm_xlate *x, uint64_t base, uint64_t size, const bool *live)
 {
@@ -273,7 +284,8 @@ check_slots(const struct dm_xlate *x, uint64_t base, uint64_t size, const bool *
 	return TEST_SUCCESS;
 }
 
-/** From none to 512 mappings below one slot and back, in random order: a node takes all its shapes.
+/**
+ * From 0 to 512 mappings below one slot and back, in random order: the node takes all its shapes.
  */
 static int
 fill_and_empty(struct dm_xlate *x, uint64_t base, uint64_t size)
@@ -319,7 +331,7 @@ a_node_takes_all_its_shapes(void)
 	return rc;
 }
 
-/** The same work again and again, in moving places, must not take ever more memory. */
+/** Repeating the same work at moving places must not use more and more memory. */
 static int
 churn_stays_within(struct rte_rcu_qsbr *rcu, unsigned int places)
 {
@@ -327,7 +339,7 @@ churn_stays_within(struct rte_rcu_qsbr *rcu, unsigned int places)
 	uint64_t peak = 0;
 	unsigned int i;
 
-	TEST_ASSERT_SUCCESS(dm_xlate_create(rcu, &x), "create");
+	TEST_ASSERT_SUCCESS(dm_xlate_create(rcu_readers(rcu), &x), "create");
 	for (i = 0; i < 4000; i++) {
 		uint64_t key = (i % places) * 3 * G + (i % 31) * PAGE;
 
@@ -356,7 +368,7 @@ churn_takes_no_more_memory(void)
 	return rc == TEST_SUCCESS ? churn_stays_within(NULL, 100) : rc;
 }
 
-/** What a full node lost, one mapping over several slots may take. */
+/** Empty slots of a full node are used by one mapping over several slots. */
 static int
 wide_in_full_node(struct dm_xlate *x, uint64_t base, uint64_t size)
 {
@@ -391,8 +403,10 @@ a_full_node_takes_a_wide_mapping(void)
 	return rc;
 }
 
-/** Mappings that straddle page classes, more and more of them in one GiB, which then needs other
- * nodes. */
+/**
+ * Mappings that straddle page classes, more and more of them in one GiB, so that it needs other
+ * nodes.
+ */
 static int
 a_crowded_gig_keeps_its_mappings(void)
 {
@@ -427,8 +441,10 @@ a_crowded_gig_keeps_its_mappings(void)
 	return TEST_SUCCESS;
 }
 
-/** Where two mappings were, a longer one that starts like the first one covers both, and nothing of
- * them shows. */
+/**
+ * Two mappings are removed. A longer one that starts like the first replaces both, and no part of
+ * them translates.
+ */
 static int
 a_longer_mapping_covers_what_was_there(void)
 {
@@ -478,8 +494,10 @@ churn_place(struct dm_xlate *x, uint64_t key, unsigned int n)
 	return TEST_SUCCESS;
 }
 
-/** Where a mapping of some pages was, one of fewer comes, in the midst: nothing of what it leaves
- * out translates. */
+/**
+ * A mapping is replaced by a shorter one in its middle: the pages that it leaves out do not
+ * translate.
+ */
 static int
 a_shorter_mapping_leaves_the_rest(void)
 {
@@ -491,7 +509,7 @@ a_shorter_mapping_leaves_the_rest(void)
 
 	for (i = 0; i < RTE_DIM(entries); i++) {
 		TEST_ASSERT_SUCCESS(dm_xlate_create(NULL, &x), "create");
-		/* Elsewhere in the GiB, so that it has a node for each 2 MiB. */
+		/* Mappings elsewhere in the GiB, so that it has a node for each 2 MiB. */
 		for (j = 0; j < 20; j++)
 			TEST_ASSERT_SUCCESS(
 				dm_xlate_insert(x, (100 + 2 * j) * M, G, PAGE), "elsewhere");
@@ -513,9 +531,9 @@ a_shorter_mapping_leaves_the_rest(void)
 	return TEST_SUCCESS;
 }
 
-/** Of a place that was used once and is empty, nothing stays. */
+/** A place that was used once and is empty keeps no node. */
 static int
-empty_nodes_are_given_back(void)
+empty_nodes_are_freed(void)
 {
 	struct dm_xlate *x;
 	unsigned int i;
@@ -537,10 +555,12 @@ empty_nodes_are_given_back(void)
 	return TEST_SUCCESS;
 }
 
-/** A reader that stopped between its first and its second load answers what is true when it goes
- * on. */
+/**
+ * A reader that stopped between its first and its second load returns a correct answer when it
+ * continues.
+ */
 static int
-a_late_reader_notices(void)
+a_late_reader_gets_a_correct_answer(void)
 {
 	static const uint64_t neighbours[] = {1, 3, 20, 450};
 	struct dm_xlate *x;
@@ -580,7 +600,7 @@ memory_waits_for_readers(void)
 	TEST_ASSERT_NOT_NULL(rcu, "rcu");
 	rte_rcu_qsbr_thread_register(rcu, 0);
 	rte_rcu_qsbr_thread_online(rcu, 0);
-	TEST_ASSERT_SUCCESS(dm_xlate_create(rcu, &x), "create");
+	TEST_ASSERT_SUCCESS(dm_xlate_create(rcu_readers(rcu), &x), "create");
 	epoch = dm_xlate_epoch(x);
 	if (churn_place(x, 5 * G, 5000) != TEST_SUCCESS)
 		return TEST_FAILED;
@@ -599,7 +619,7 @@ memory_waits_for_readers(void)
 	return TEST_SUCCESS;
 }
 
-/* Random histories against a list. */
+/* Random histories, compared with a list */
 
 #define MODEL_MAX 400
 
@@ -655,11 +675,11 @@ model_run(const struct model *m, uint64_t key, uint64_t len)
 	return run_len;
 }
 
-/** Keys of what was removed lately, and in how many places mappings are. */
+/** Keys that were removed lately, and the number of places with mappings. */
 static uint64_t recent[8];
 static unsigned int n_places;
 
-/** A place near one of the borders of the space, so that mappings meet. */
+/** A random place near one of the borders of the space, so that mappings are adjacent. */
 static uint64_t
 random_key(void)
 {
@@ -669,7 +689,7 @@ random_key(void)
 	uint64_t unit = step[rnd() % RTE_DIM(step)];
 	uint64_t within = unit == PAGE ? RTE_BIT64(14 + rnd() % 10) : unit < G ? G : 3 * G;
 
-	/* Often where something was. */
+	/* Often the key of a removed mapping. */
 	if (rnd() % 4 == 0)
 		return recent[rnd() % RTE_DIM(recent)];
 	return base[rnd() % n_places] + rnd() % (within / unit) * unit;
@@ -690,7 +710,7 @@ random_span(void)
 
 	if (s.len - 1 > UINT64_MAX - s.key)
 		s.len = UINT64_MAX - s.key + 1;
-	/* Few deltas, so that neighbours are often contiguous in value. */
+	/* Few different deltas, so that neighbours are often contiguous in value. */
 	s.val = rnd() % 4 == 0 ? rnd() % (64 * K) * PAGE : s.key + (rnd() % 3 + 1) * T;
 	if (s.len - 1 > UINT64_MAX - s.val)
 		s.val = 0;
@@ -778,7 +798,7 @@ random_history(struct rte_rcu_qsbr *rcu, unsigned int steps)
 	unsigned int i, full = 0;
 	int rc = TEST_SUCCESS;
 
-	if (m == NULL || dm_xlate_create(rcu, &x) != 0)
+	if (m == NULL || dm_xlate_create(rcu_readers(rcu), &x) != 0)
 		rc = TEST_FAILED;
 	for (i = 0; i < steps && rc == TEST_SUCCESS; i++) {
 		/* From sparse to crowded and back. */
@@ -814,8 +834,10 @@ random_histories_match_a_list(void)
 	return rc;
 }
 
-/** Ranges side by side, of one page to some GiB: each key has its own object, the keys beside them
- * none. */
+/**
+ * Adjacent ranges, of one page to some GiB: each key has its own object, and the keys next to them
+ * have none.
+ */
 static int
 a_table_of_objects_finds_them(void)
 {
@@ -854,9 +876,11 @@ a_table_of_objects_finds_them(void)
 	return TEST_SUCCESS;
 }
 
-/* Readers beside a writer. */
+/* Readers beside a writer */
 
-/** What may be mapped while readers look; overlapping ones are never mapped at the same time. */
+/**
+ * Mappings that the writer inserts and removes. Overlapping ones are never mapped at the same time.
+ */
 static struct span rivals[17 + 512] = {
 	{0, 1 * T, G},
 	{0, 2 * T, 2 * M},
@@ -879,7 +903,7 @@ static struct span rivals[17 + 512] = {
 
 #define FIRST_PAGE_RIVAL 17u
 
-/** Many pages side by side, so that a node of every shape is there. */
+/** Many adjacent pages, so that nodes of every shape exist. */
 static void
 make_page_rivals(void)
 {
@@ -957,7 +981,7 @@ race_writer(struct dm_xlate *x, unsigned int steps)
 
 	for (step = 0; step < steps; step++) {
 		i = rnd() % 2 != 0 ? rnd() % FIRST_PAGE_RIVAL : rnd() % RTE_DIM(rivals);
-		/* The pages in waves: nearly all, nearly none. */
+		/* The pages in waves: nearly all, then nearly none. */
 		if (i >= FIRST_PAGE_RIVAL && live[i] == (step / 4000 % 2 == 0))
 			continue;
 		if (live[i]) {
@@ -987,10 +1011,12 @@ race_once(struct rte_rcu_qsbr *rcu, unsigned int steps)
 	int rc;
 
 	make_page_rivals();
-	TEST_ASSERT_SUCCESS(dm_xlate_create(rcu, &race.x), "create");
+	TEST_ASSERT_SUCCESS(dm_xlate_create(rcu_readers(rcu), &race.x), "create");
 	for (i = 0; i < RTE_DIM(r); i++)
 		TEST_ASSERT_SUCCESS(pthread_create(&thread[i], NULL, race_reader, &r[i]), "thread");
-	/* On a busy host a reader may start late: the writer waits until each has seen something.
+	/*
+	 * On a busy host a reader may start late. The writer waits until each reader has made a
+	 * look-up.
 	 */
 	rc = dm_xlate_insert(race.x, rivals[0].key, rivals[0].val, rivals[0].len);
 	for (i = 0; i < RTE_DIM(r) && rc == 0; i++)
@@ -1035,8 +1061,8 @@ static const struct test_case cases[] = {
 	{"a crowded GiB keeps its mappings", a_crowded_gig_keeps_its_mappings},
 	{"a longer mapping covers what was there", a_longer_mapping_covers_what_was_there},
 	{"a shorter mapping leaves the rest", a_shorter_mapping_leaves_the_rest},
-	{"empty nodes are given back", empty_nodes_are_given_back},
-	{"a late reader notices", a_late_reader_notices},
+	{"empty nodes are freed", empty_nodes_are_freed},
+	{"a late reader gets a correct answer", a_late_reader_gets_a_correct_answer},
 	{"memory waits for readers", memory_waits_for_readers},
 	{"churn takes no more memory", churn_takes_no_more_memory},
 	{"a table of objects finds them", a_table_of_objects_finds_them},

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does the emulated machine's second kernel do that no other does? QEMU emulates one IOMMU,
- * and all its devices are alike to it. Here single devices are made to look otherwise, so that what
- * the kernel makes of differing devices (domains of their own, conflicts, replays) can be seen.
- * Added by config/vm/kernel-change to drivers/iommu/iommu.c.
+ * Makes single devices look as if behind an IOMMU with other properties, for tests of how the
+ * kernel and Gantry treat them (separate domains, conflicts, replays). QEMU emulates one IOMMU,
+ * whose devices are all alike. devtools/vm/kernel-change includes this file in Debian's
+ * drivers/iommu/iommu.c, which calls these functions.
  *
- * iommu.alter     DEVICE[,KEY=HEX...] with ';' between devices; each is as if behind an IOMMU of
- * its own, and alone in its group. Keys: first, last (the aperture), pages (sizes), reserve and
- * reserve_last (a reserved range), incoherent=1 (no-snoop cannot be forbidden) iommu.fail_map  n:
- * the n-th map into a domain of VFIO's or iommufd's from now fails with ENOMEM
+ * Module parameters:
+ *
+ * - iommu.alter: DEVICE[,KEY=HEX...], devices separated by ';'. Each device is as if behind an
+ *   IOMMU of its own, so it shares no domain, and must be alone in its group. Keys: first, last
+ *   (aperture), pages (bit mask of page sizes), reserve and reserve_last (a reserved range),
+ *   incoherent=1 (no-snoop cannot be forbidden).
+ * - iommu.fail_map: n. The n-th map from now into a domain of VFIO or iommufd fails with ENOMEM.
+ *
+ * Invariant: only domains of VFIO and iommufd are changed (IOMMU_DOMAIN_UNMANAGED).
  */
 
 struct alteration {
@@ -60,7 +65,7 @@ alter_applies(struct iommu_domain *domain)
 	return domain->type == IOMMU_DOMAIN_UNMANAGED;
 }
 
-/* Before an attach: behind IOMMUs of their own, two devices cannot share a domain. */
+/* Called before an attach. Devices behind different IOMMUs cannot share a domain. */
 static int
 alter_check(struct iommu_domain *domain, struct device *dev)
 {
@@ -71,7 +76,7 @@ alter_check(struct iommu_domain *domain, struct device *dev)
 	return alteration_of(first).there || alteration_of(dev).there ? -EINVAL : 0;
 }
 
-/* After an attach, which is when drivers have made up their minds. */
+/* Called after an attach, when the driver has set the properties of the domain. */
 static void
 alter_domain(struct iommu_domain *domain, struct device *dev)
 {
@@ -85,14 +90,13 @@ alter_domain(struct iommu_domain *domain, struct device *dev)
 	a = alteration_of(dev);
 	if (!a.there)
 		return;
-	/* An aperture above that of the real IOMMU is allowed: it need not translate to be
-	 * compared. */
+	/* May exceed the real aperture: tests compare it, and do not access memory through it. */
 	if (a.first)
 		domain->geometry.aperture_start = a.first;
 	if (a.last != U64_MAX)
 		domain->geometry.aperture_end = a.last;
 	domain->pgsize_bitmap &= a.pages;
-	/* Other operations are what type 1 knows another IOMMU by. */
+	/* type1 shares domains only between groups with the same ops, so use other ops. */
 	altered_ops[a.incoherent] = *domain->ops;
 	if (a.incoherent)
 		altered_ops[a.incoherent].enforce_cache_coherency = NULL;

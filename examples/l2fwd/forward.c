@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does a packet get from one port to the other? Each lcore polls its lanes; packets gather
- * until there is a burst of them or the source port has no more, so a doorbell serves many and none
- * waits.
+ * Forwarding: each lcore polls its lanes and passes packets from the source port to the destination
+ * port.
+ *
+ * Packets are gathered until there is a burst of them or the source port has no more. So one
+ * doorbell serves many, and no packet waits. Called by main.c on each lcore; no other thread moves
+ * packets.
  */
 
 #include <signal.h>
@@ -23,7 +26,7 @@
 
 static volatile sig_atomic_t stopped;
 
-/* What an lcore keeps for a lane while it runs. */
+/* The state of a lane on its lcore. */
 struct worker_lane {
 	struct l2fwd_lane *lane;
 	unsigned int n; /* packets gathered */
@@ -44,7 +47,7 @@ l2fwd_stopped(void)
 }
 
 static void
-update_macs(const struct worker_lane *wl, struct rte_mbuf **pkt, unsigned int n)
+lane_update_macs(const struct worker_lane *wl, struct rte_mbuf **pkt, unsigned int n)
 {
 	struct rte_ether_hdr *eth;
 	unsigned int i;
@@ -59,11 +62,11 @@ update_macs(const struct worker_lane *wl, struct rte_mbuf **pkt, unsigned int n)
 }
 
 static void
-flush(struct worker_lane *wl, uint64_t away)
+lane_flush(struct worker_lane *wl, uint64_t paused)
 {
 	uint16_t sent = 0;
 
-	if (likely(!(away & RTE_BIT64(wl->lane->dst))))
+	if (likely(!(paused & RTE_BIT64(wl->lane->dst))))
 		sent = rte_eth_tx_burst(wl->lane->dst, 0, wl->pkt, wl->n);
 
 	wl->lane->tx += sent;
@@ -75,25 +78,25 @@ flush(struct worker_lane *wl, uint64_t away)
 }
 
 static void
-poll_lane(struct worker_lane *wl, bool mac_updating, uint64_t away)
+lane_poll(struct worker_lane *wl, bool mac_updating, uint64_t paused)
 {
 	struct rte_mbuf **pkt = wl->pkt + wl->n;
 	uint16_t n = 0;
 
-	if (likely(!(away & RTE_BIT64(wl->lane->src))))
+	if (likely(!(paused & RTE_BIT64(wl->lane->src))))
 		n = rte_eth_rx_burst(wl->lane->src, 0, pkt, L2FWD_BURST);
 	if (n > 0) {
 		wl->lane->rx += n;
 		wl->n += n;
 		if (mac_updating)
-			update_macs(wl, pkt, n);
+			lane_update_macs(wl, pkt, n);
 	}
 	if (wl->n >= L2FWD_BURST || (n == 0 && wl->n > 0))
-		flush(wl, away);
+		lane_flush(wl, paused);
 }
 
 static unsigned int
-gather_lanes(struct l2fwd_app *app, struct worker_lane *wl)
+lanes_collect(struct l2fwd_app *app, struct worker_lane *wl)
 {
 	unsigned int me = rte_lcore_index(rte_lcore_id()), i, n = 0;
 
@@ -119,19 +122,19 @@ l2fwd_lcore(void *arg)
 	struct l2fwd_app *app = arg;
 	bool main_lcore = rte_lcore_id() == rte_get_main_lcore();
 	uint64_t period = main_lcore ? app->opt.period * rte_get_tsc_hz() : 0;
-	uint64_t next = rte_rdtsc() + period, away;
+	uint64_t next = rte_rdtsc() + period, paused;
 	unsigned int me = rte_lcore_index(rte_lcore_id()), n, i;
 
-	n = gather_lanes(app, wl);
+	n = lanes_collect(app, wl);
 	__atomic_add_fetch(&app->ready, 1, __ATOMIC_RELEASE);
 	if (n == 0 && !main_lcore)
 		return 0;
 	rte_rcu_qsbr_thread_register(app->rcu, me);
 	rte_rcu_qsbr_thread_online(app->rcu, me);
 	while (!stopped) {
-		away = __atomic_load_n(&app->away, __ATOMIC_ACQUIRE);
+		paused = __atomic_load_n(&app->paused, __ATOMIC_ACQUIRE);
 		for (i = 0; i < n; i++)
-			poll_lane(&wl[i], app->opt.mac_updating, away);
+			lane_poll(&wl[i], app->opt.mac_updating, paused);
 		if (n == 0)
 			usleep(10000);
 		if (period != 0 && rte_rdtsc() >= next) {
@@ -140,10 +143,10 @@ l2fwd_lcore(void *arg)
 		}
 		rte_rcu_qsbr_quiescent(app->rcu, me);
 	}
-	away = __atomic_load_n(&app->away, __ATOMIC_ACQUIRE);
+	paused = __atomic_load_n(&app->paused, __ATOMIC_ACQUIRE);
 	for (i = 0; i < n; i++)
 		if (wl[i].n > 0)
-			flush(&wl[i], away);
+			lane_flush(&wl[i], paused);
 	rte_rcu_qsbr_thread_offline(app->rcu, me);
 	rte_rcu_qsbr_thread_unregister(app->rcu, me);
 	return 0;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What happens in which order? Options, EAL, plan, buffers, ports, forwarding, and all of it back.
+ * gantry-l2fwd, a forwarder between Ethernet ports: options, EAL, plan, buffers, ports and
+ * forwarding, in that order, and everything undone in reverse.
+ *
+ * Errors are one line on the standard error output.
  */
 
 #include <errno.h>
@@ -23,7 +26,7 @@
 static struct l2fwd_app app = {.nb_rxd = DESCRIPTORS, .nb_txd = DESCRIPTORS};
 
 static void
-on_signal(int number)
+signal_cb(int number)
 {
 	l2fwd_stop();
 }
@@ -31,7 +34,7 @@ on_signal(int number)
 static void
 catch_signals(void)
 {
-	struct sigaction sa = {.sa_handler = on_signal};
+	struct sigaction sa = {.sa_handler = signal_cb};
 
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
@@ -49,10 +52,12 @@ available_ports(void)
 	return mask;
 }
 
-/* From the plan to the final table. @return negative errno and app.err, if it did not come to
- * forwarding. */
+/*
+ * Run from the plan to the final table. @return 0; negative errno and app.err: forwarding did not
+ * begin
+ */
 static int
-run(void)
+app_run(void)
 {
 	int rc;
 
@@ -86,8 +91,7 @@ free_pool:
 	return rc;
 }
 
-/* The program's own options are behind "--"; they are read first, so that a slip costs no start of
- * the EAL. */
+/* Parse the program's own options, after "--", before the EAL starts: a mistake costs no start. */
 static int
 read_options(int argc, char **argv)
 {
@@ -114,19 +118,19 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	if (rc < 0) {
-		l2fwd_complain("%s", app.err.line);
+		l2fwd_log("%s", app.err.line);
 		return EXIT_FAILURE;
 	}
 
 	catch_signals();
 	if (rte_eal_init(argc, argv) < 0) {
-		l2fwd_complain("the EAL does not start: %s",
-			rte_errno != 0 ? rte_strerror(rte_errno) : "it says why above");
+		l2fwd_log("rte_eal_init() failed: %s",
+			rte_errno != 0 ? rte_strerror(rte_errno) : "see the lines above");
 		return EXIT_FAILURE;
 	}
-	rc = run();
+	rc = app_run();
 	if (rc < 0)
-		l2fwd_complain("%s", app.err.line);
+		l2fwd_log("%s", app.err.line);
 	rte_eal_cleanup();
 	return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

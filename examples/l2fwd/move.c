@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does a port change its container, or start anew, while the others forward? The lcores let go
- * of it, its device is unplugged and plugged in again elsewhere, and they take it back. Asked for
- * through DPDK's telemetry.
+ * Moves: a port changes its container, or is restarted, while the others forward. Requested through
+ * DPDK's telemetry.
+ *
+ * The lcores stop using the port first. A move then unplugs its device, plugs it in again in the
+ * other container, and lets the lcores resume. If that fails the device goes back. One request at a
+ * time. Called by main.c before and after forwarding, and on telemetry's threads.
  */
 
 #include <ctype.h>
@@ -32,18 +35,21 @@
 #define BUS "vfio_pci"
 #define ARGS_MAX 512
 
-/* Telemetry's handlers get no argument. The lock also keeps the ports from being stopped meanwhile.
+/*
+ * Telemetry's handlers get no argument, hence the static app. The lock also keeps the ports from
+ * being stopped during a request.
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct l2fwd_app *app;
 
-/* A device, and what it takes to plug it in again. */
-struct seat {
+/* A device, and the arguments to plug it in again. */
+struct plug_args {
 	char name[RTE_DEV_NAME_MAX_LEN];
-	char args[ARGS_MAX]; /* as the operator gave them */
+	char args[ARGS_MAX]; /* as the operator wrote them */
 };
 
-static int __rte_format_printf(3, 4) refuse(struct l2fwd_error *err, int rc, const char *fmt, ...)
+static int __rte_format_printf(3, 4)
+	error_set(struct l2fwd_error *err, int rc, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -53,9 +59,11 @@ static int __rte_format_printf(3, 4) refuse(struct l2fwd_error *err, int rc, con
 	return rc;
 }
 
-/* Add the pairs of a list to args, but for those with one of these keys. */
+/*
+ * Append the pairs of a list to args, except for those with a key in without. @return 0, or -E2BIG
+ */
 static int
-add_pairs(char *args, const char *list, const char *const *without)
+args_add(char *args, const char *list, const char *const *without)
 {
 	char *copy, *rest, *pair;
 	unsigned int i;
@@ -77,122 +85,151 @@ add_pairs(char *args, const char *list, const char *const *without)
 	return rc;
 }
 
-/* The device's arguments in the first of DPDK's syntaxes, without some. */
+/* Get the device's arguments in DPDK's legacy syntax, except for those with a key in without. */
 static int
-args_of(const struct rte_device *dev, const char *const *without, char *args)
+args_get(const struct rte_device *dev, const char *const *without, char *args)
 {
 	const struct rte_devargs *da = rte_dev_devargs(dev);
 	int rc = 0;
 
 	args[0] = '\0';
 	if (da != NULL && da->bus_str != NULL)
-		rc = add_pairs(args, da->bus_str, without);
+		rc = args_add(args, da->bus_str, without);
 	if (rc == 0 && da != NULL && da->args != NULL)
-		rc = add_pairs(args, da->args, without);
+		rc = args_add(args, da->args, without);
 	return rc;
 }
 
-/* Does the port forward? Only then it can be taken away. */
+/* Check that the port forwards: only then it can be paused. */
 static int
-check_forwards(uint16_t port, struct rte_eth_dev_info *info, struct l2fwd_error *err)
+port_check_forwards(uint16_t port, struct rte_eth_dev_info *info, struct l2fwd_error *err)
 {
 	if (__atomic_load_n(&app->ready, __ATOMIC_ACQUIRE) < rte_lcore_count())
-		return refuse(err, -EAGAIN, "forwarding has not begun yet: ask again");
+		return error_set(err, -EAGAIN, "forwarding has not begun yet: try again");
 	if (port >= L2FWD_MAX_PORTS || !(app->started & RTE_BIT64(port)) ||
 		rte_eth_dev_info_get(port, info) < 0 || info->device == NULL)
-		return refuse(err, -ENODEV, "port %u is none that forwards", port);
+		return error_set(err, -ENODEV, "port %u is not forwarding", port);
 	return 0;
 }
 
-/* Can the port go there? Fill in where it is now, and what takes it there. */
+/* Check that the port is in a container, and may leave it for another. */
 static int
-check(uint16_t port, const char *container, struct seat *from, struct seat *to,
+port_check_container(uint16_t port, const char *dev, const struct dmamap_container *c, bool ours,
+	const char *container, struct l2fwd_error *err)
+{
+	if (c == NULL || !ours)
+		return error_set(err, -ENOTSUP,
+			"port %u (%s) is not in a container of the bus " BUS, port, dev);
+	if (container[0] == '\0' || strlen(container) >= DMAMAP_NAME_MAX ||
+		strpbrk(container, ",=/") != NULL)
+		return error_set(err, -EINVAL,
+			"invalid container name \"%s\": expected 1 to %d characters other than"
+			" \",=/\"",
+			container, DMAMAP_NAME_MAX - 1);
+	if (strcmp(dmamap_container_name(c), container) == 0)
+		return error_set(err, -EALREADY, "port %u (%s) is in container %s already", port,
+			dev, container);
+	if (l2fwd_pool_needs(c))
+		return error_set(err, -EBUSY,
+			"port %u (%s) is the last in container %s, which holds the packet"
+			" buffers",
+			port, dev, dmamap_container_name(c));
+	return 0;
+}
+
+/*
+ * Check that the port can go there. Fill in its device with the arguments that it has now, and with
+ * those for there.
+ */
+static int
+move_prepare(uint16_t port, const char *container, struct plug_args *from, struct plug_args *to,
 	struct l2fwd_error *err)
 {
 	static const char *const layers[] = {"bus=", "addr=", NULL};
-	/* A container that is there knows best what it is; one that is not becomes as the device's
-	 * was to be. */
+	/*
+	 * An existing container has its properties; a new one gets those that the device's
+	 * arguments name.
+	 */
 	static const char *const to_new[] = {"bus=", "addr=", "container=", NULL};
 	static const char *const to_old[] = {
 		"bus=", "addr=", "container=", "isolate=", "backend=", NULL};
-	const char *const *places = dmamap_container_by_name(container) != NULL ? to_old : to_new;
-	const struct dmamap_container *c;
+	struct dmamap_container *there = dmamap_container_by_name(container);
+	const char *const *places = there != NULL ? to_old : to_new;
 	struct rte_eth_dev_info info;
-	int rc = check_forwards(port, &info, err);
+	struct dmamap_container *c;
+	int rc;
 
+	dmamap_container_put(there);
+	rc = port_check_forwards(port, &info, err);
 	if (rc < 0)
 		return rc;
 	snprintf(from->name, sizeof(from->name), "%s", rte_dev_name(info.device));
 	snprintf(to->name, sizeof(to->name), "%s", from->name);
 	c = dmamap_container_by_device(from->name);
-	if (c == NULL || strcmp(rte_bus_name(rte_dev_bus(info.device)), BUS) != 0)
-		return refuse(err, -ENOTSUP, "port %u (%s) is in no container", port, from->name);
-	if (container[0] == '\0' || strlen(container) >= DMAMAP_NAME_MAX ||
-		strpbrk(container, ",=/") != NULL)
-		return refuse(err, -EINVAL,
-			"\"%s\" is no name of a container: 1 to %d characters, none of"
-			" \",=/\"",
-			container, DMAMAP_NAME_MAX - 1);
-	if (strcmp(dmamap_container_name(c), container) == 0)
-		return refuse(err, -EALREADY, "port %u (%s) is in container %s already", port,
-			from->name, container);
-	if (l2fwd_pool_needs(c))
-		return refuse(err, -EBUSY,
-			"port %u (%s) is the last in container %s, which holds the packet"
-			" buffers",
-			port, from->name, dmamap_container_name(c));
-	if (args_of(info.device, layers, from->args) < 0 ||
-		args_of(info.device, places, to->args) < 0 ||
+	rc = port_check_container(port, from->name, c,
+		strcmp(rte_bus_name(rte_dev_bus(info.device)), BUS) == 0, container, err);
+	dmamap_container_put(c);
+	if (rc < 0)
+		return rc;
+	if (args_get(info.device, layers, from->args) < 0 ||
+		args_get(info.device, places, to->args) < 0 ||
 		strlen(to->args) + sizeof(",container=") + strlen(container) > ARGS_MAX)
-		return refuse(err, -E2BIG, "%s has too many arguments", from->name);
+		return error_set(err, -E2BIG, "%s has too many arguments", from->name);
 	sprintf(to->args + strlen(to->args), ",container=%s", container);
 	return 0;
 }
 
-/* From now on no lcore touches the port, until give_back(). */
+/*
+ * Stop the lcores from using the port. Afterwards none does, until port_resume(). Waits for a round
+ * of each lcore.
+ */
 static void
-take_away(uint16_t port)
+port_pause(uint16_t port)
 {
-	__atomic_fetch_or(&app->away, RTE_BIT64(port), __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&app->paused, RTE_BIT64(port), __ATOMIC_SEQ_CST);
 	rte_rcu_qsbr_synchronize(app->rcu, RTE_QSBR_THRID_INVALID);
 }
 
 static void
-give_back(uint16_t port)
+port_resume(uint16_t port)
 {
-	__atomic_fetch_and(&app->away, ~RTE_BIT64(port), __ATOMIC_RELEASE);
+	__atomic_fetch_and(&app->paused, ~RTE_BIT64(port), __ATOMIC_RELEASE);
 }
 
 static int
-unplug(uint16_t port, struct l2fwd_error *err)
+port_unplug(uint16_t port, struct l2fwd_error *err)
 {
 	struct rte_eth_dev_info info;
 	int rc = rte_eth_dev_info_get(port, &info);
 
 	if (rc < 0)
-		return refuse(err, rc, "port %u does not answer: %s", port, strerror(-rc));
+		return error_set(
+			err, rc, "port %u: rte_eth_dev_info_get() failed: %s", port, strerror(-rc));
 	l2fwd_port_stop(app, port);
 	l2fwd_pool_leave(app, rte_dev_name(info.device));
 	rc = rte_dev_remove(info.device);
-	return rc < 0 ? refuse(err, rc, "port %u is not let go: %s", port, strerror(-rc)) : 0;
+	return rc < 0 ? error_set(err, rc, "port %u: unplugging its device failed: %s", port,
+				strerror(-rc))
+		      : 0;
 }
 
-/* Plug the device in and start its port, which must be the one that it was. */
+/* Plug the device in and start its port, which must have the same number as before. */
 static int
-plug(uint16_t port, const struct seat *seat, struct l2fwd_error *err)
+port_plug(uint16_t port, const struct plug_args *plug_args, struct l2fwd_error *err)
 {
-	char text[sizeof(BUS ":") + sizeof(seat->name) + sizeof(seat->args)];
+	char text[sizeof(BUS ":") + sizeof(plug_args->name) + sizeof(plug_args->args)];
 	struct rte_eth_dev_info info;
 	int rc;
 
-	snprintf(text, sizeof(text), BUS ":%s%s", seat->name, seat->args);
+	snprintf(text, sizeof(text), BUS ":%s%s", plug_args->name, plug_args->args);
 	rc = rte_dev_probe(text);
 	if (rc < 0)
-		return refuse(err, rc, "%s is refused: %s", text, strerror(-rc));
+		return error_set(err, rc, "probing %s failed: %s", text, strerror(-rc));
 	rc = rte_eth_dev_info_get(port, &info);
-	if (rc < 0 || strcmp(rte_dev_name(info.device), seat->name) != 0)
-		return refuse(err, -ENODEV, "%s did not come back as port %u", seat->name, port);
-	rc = l2fwd_pool_enter(app, seat->name);
+	if (rc < 0 || strcmp(rte_dev_name(info.device), plug_args->name) != 0)
+		return error_set(err, -ENODEV, "%s is not port %u after it was plugged in",
+			plug_args->name, port);
+	rc = l2fwd_pool_join(app, plug_args->name);
 	if (rc == 0)
 		rc = l2fwd_port_start(app, port);
 	if (rc == 0)
@@ -201,70 +238,70 @@ plug(uint16_t port, const struct seat *seat, struct l2fwd_error *err)
 	return rc < 0 ? rc : -EIO;
 }
 
-/* Whatever plug() left behind. */
+/* Undo what a failed port_plug() left behind. */
 static void
-clear(uint16_t port, const struct seat *seat)
+port_plug_undo(uint16_t port, const struct plug_args *plug_args)
 {
 	struct l2fwd_error ignored;
 	struct rte_eth_dev_info info;
 
 	if (rte_eth_dev_info_get(port, &info) == 0 &&
-		strcmp(rte_dev_name(info.device), seat->name) == 0)
-		unplug(port, &ignored);
+		strcmp(rte_dev_name(info.device), plug_args->name) == 0)
+		port_unplug(port, &ignored);
 }
 
 static int
-move(uint16_t port, const char *container, struct l2fwd_error *err)
+port_move(uint16_t port, const char *container, struct l2fwd_error *err)
 {
-	struct l2fwd_error again;
-	struct seat from, to;
+	struct l2fwd_error back_err;
+	struct plug_args from, to;
 	int rc;
 
-	rc = check(port, container, &from, &to, err);
+	rc = move_prepare(port, container, &from, &to, err);
 	if (rc < 0)
 		return rc;
-	take_away(port);
-	rc = unplug(port, err);
+	port_pause(port);
+	rc = port_unplug(port, err);
 	if (rc == 0)
-		rc = plug(port, &to, err);
+		rc = port_plug(port, &to, err);
 	if (rc == 0)
 		goto done;
-	clear(port, &to);
-	if (plug(port, &from, &again) < 0) {
-		l2fwd_complain(
-			"port %u (%s) is lost: %s; and %s", port, from.name, err->line, again.line);
-		return refuse(err, -ENODEV,
-			"the port could be brought neither there nor back: it is lost");
+	port_plug_undo(port, &to);
+	if (port_plug(port, &from, &back_err) < 0) {
+		l2fwd_log("port %u (%s) is lost: %s; and back: %s", port, from.name, err->line,
+			back_err.line);
+		return error_set(err, -ENODEV,
+			"the port is lost: its device could be plugged in neither there nor back");
 	}
 done:
-	give_back(port);
+	port_resume(port);
 	return rc;
 }
 
-/* Stop the port and start it, while no lcore touches it. One that does not start is touched no
- * more. */
+/* Stop the port and start it, while no lcore uses it. If it does not start it stays paused. */
 static int
-restart(uint16_t port, struct l2fwd_error *err)
+port_restart(uint16_t port, struct l2fwd_error *err)
 {
 	struct rte_eth_dev_info info;
-	int rc = check_forwards(port, &info, err);
+	int rc = port_check_forwards(port, &info, err);
 
 	if (rc < 0)
 		return rc;
-	take_away(port);
+	port_pause(port);
 	rc = l2fwd_port_restart(app, port);
 	if (rc < 0) {
 		*err = app->err;
-		l2fwd_complain(
-			"port %u (%s) is lost: %s", port, rte_dev_name(info.device), err->line);
+		l2fwd_log("port %u (%s) is lost: %s", port, rte_dev_name(info.device), err->line);
 		return rc;
 	}
-	give_back(port);
+	port_resume(port);
 	return 0;
 }
 
-/* The number at the beginning of the parameters, which the character `after` follows. @return what
- * follows that; NULL: no such */
+/*
+ * Parse a port number at the start of the parameters. The character `after` must follow. @return
+ * what follows that, or NULL: invalid
+ */
 static const char *
 parse_port(const char *params, char after, uint16_t *port)
 {
@@ -281,7 +318,7 @@ parse_port(const char *params, char after, uint16_t *port)
 }
 
 static int
-say(struct rte_tel_data *d, int rc, const struct l2fwd_error *err, uint16_t port)
+reply_set(struct rte_tel_data *d, int rc, const struct l2fwd_error *err, uint16_t port)
 {
 	rte_tel_data_start_dict(d);
 	if (rc == 0)
@@ -292,7 +329,7 @@ say(struct rte_tel_data *d, int rc, const struct l2fwd_error *err, uint16_t port
 }
 
 static int
-on_move(const char *cmd, const char *params, struct rte_tel_data *d)
+move_cmd(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	struct l2fwd_error err = {""};
 	const char *container;
@@ -302,21 +339,22 @@ on_move(const char *cmd, const char *params, struct rte_tel_data *d)
 	container = parse_port(params, ',', &port);
 	pthread_mutex_lock(&lock);
 	if (container == NULL)
-		rc = refuse(&err, -EINVAL, "%s wants a port and a container: %s,1,b", cmd, cmd);
+		rc = error_set(&err, -EINVAL,
+			"invalid parameters: expected a port and a container: %s,1,b", cmd);
 	else if (app == NULL)
-		rc = refuse(&err, -EBUSY, "forwarding ends");
+		rc = error_set(&err, -EBUSY, "forwarding is ending");
 	else
-		rc = move(port, container, &err);
+		rc = port_move(port, container, &err);
 	pthread_mutex_unlock(&lock);
 
-	say(d, rc, &err, port);
+	reply_set(d, rc, &err, port);
 	if (rc == 0)
 		rte_tel_data_add_dict_string(d, "container", container);
 	return 0;
 }
 
 static int
-on_restart(const char *cmd, const char *params, struct rte_tel_data *d)
+restart_cmd(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	struct l2fwd_error err = {""};
 	uint16_t port = 0;
@@ -324,20 +362,20 @@ on_restart(const char *cmd, const char *params, struct rte_tel_data *d)
 
 	pthread_mutex_lock(&lock);
 	if (parse_port(params, '\0', &port) == NULL)
-		rc = refuse(&err, -EINVAL, "%s wants a port: %s,1", cmd, cmd);
+		rc = error_set(&err, -EINVAL, "invalid parameters: expected a port: %s,1", cmd);
 	else if (app == NULL)
-		rc = refuse(&err, -EBUSY, "forwarding ends");
+		rc = error_set(&err, -EBUSY, "forwarding is ending");
 	else
-		rc = restart(port, &err);
+		rc = port_restart(port, &err);
 	pthread_mutex_unlock(&lock);
 
-	return say(d, rc, &err, port);
+	return reply_set(d, rc, &err, port);
 }
 
 static void
-describe(const struct l2fwd_lane *lane, struct rte_tel_data *d)
+reply_add_lane(const struct l2fwd_lane *lane, struct rte_tel_data *d)
 {
-	const struct dmamap_container *c = NULL;
+	struct dmamap_container *c = NULL;
 	struct rte_eth_dev_info info;
 
 	rte_tel_data_start_dict(d);
@@ -346,6 +384,7 @@ describe(const struct l2fwd_lane *lane, struct rte_tel_data *d)
 		c = dmamap_container_by_device(rte_dev_name(info.device));
 	}
 	rte_tel_data_add_dict_string(d, "container", c != NULL ? dmamap_container_name(c) : "");
+	dmamap_container_put(c);
 	rte_tel_data_add_dict_int(d, "to_port", lane->dst);
 	rte_tel_data_add_dict_uint(d, "rx", lane->rx);
 	rte_tel_data_add_dict_uint(d, "forwarded", lane->tx);
@@ -353,7 +392,7 @@ describe(const struct l2fwd_lane *lane, struct rte_tel_data *d)
 }
 
 static int
-on_ports(const char *cmd, const char *params, struct rte_tel_data *d)
+ports_cmd(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	struct rte_tel_data *one;
 	char number[8];
@@ -366,7 +405,7 @@ on_ports(const char *cmd, const char *params, struct rte_tel_data *d)
 		if (one == NULL)
 			break;
 		snprintf(number, sizeof(number), "%u", app->plan.lane[i].src);
-		describe(&app->plan.lane[i], one);
+		reply_add_lane(&app->plan.lane[i], one);
 		rte_tel_data_add_dict_container(d, number, one, 0);
 	}
 	pthread_mutex_unlock(&lock);
@@ -382,18 +421,18 @@ l2fwd_moves_begin(struct l2fwd_app *of)
 	if (of->rcu == NULL || rte_rcu_qsbr_init(of->rcu, RTE_MAX_LCORE) != 0) {
 		free(of->rcu);
 		of->rcu = NULL;
-		return refuse(&of->err, -ENOMEM, "no memory to let ports move");
+		return error_set(&of->err, -ENOMEM, "no memory for the RCU variable");
 	}
 	pthread_mutex_lock(&lock);
 	app = of;
 	pthread_mutex_unlock(&lock);
-	/* They fail only where a process registers them twice. */
-	rte_telemetry_register_cmd("/l2fwd/move", on_move,
+	/* These calls fail only if a process registers a command twice. */
+	rte_telemetry_register_cmd("/l2fwd/move", move_cmd,
 		"Moves a port's device to another container while the others forward. Parameters: port, container");
-	rte_telemetry_register_cmd("/l2fwd/restart", on_restart,
+	rte_telemetry_register_cmd("/l2fwd/restart", restart_cmd,
 		"Stops a port and starts it again while the others forward. Parameters: port");
-	rte_telemetry_register_cmd("/l2fwd/ports", on_ports,
-		"Says where each port is and what went through it. Takes no parameters");
+	rte_telemetry_register_cmd("/l2fwd/ports", ports_cmd,
+		"Returns the container and the counters of each port. Takes no parameters");
 	return 0;
 }
 

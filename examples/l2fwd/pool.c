@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Where do the packet buffers live? In a container, when a port's device is on one, so that each
- * mbuf carries an IOVA that the device can use; all ports share one pool, since packets go from
- * port to port.
+ * The packet buffers. If a port's device is in a container, they are in a zone of it. So each mbuf
+ * carries an IOVA that the device can use.
+ *
+ * All ports share one pool, because packets go from port to port. In further containers the pool is
+ * mapped at the same IOVAs. Called by main.c at start and end, and by move.c when a device changes
+ * its container.
  */
 
 #include <errno.h>
@@ -26,12 +29,15 @@
 #define POOL_NAME "l2fwd"
 #define POOL_CACHE 256
 
-/* Containers that the ports are on: the first holds the pool, the others share it. */
+/*
+ * Containers of the ports, with a reference each. The first holds the pool; in the others it is
+ * mapped.
+ */
 static struct dmamap_container *containers[L2FWD_MAX_PORTS];
 static unsigned int n_containers, n_shared;
 
 static bool
-is_noted(const struct dmamap_container *c)
+containers_have(const struct dmamap_container *c)
 {
 	unsigned int i;
 
@@ -41,10 +47,21 @@ is_noted(const struct dmamap_container *c)
 	return false;
 }
 
-/* A port whose driver copies by virtual address can take any buffer; another bus's hardware cannot.
+/* Release the references. The pool is freed. */
+static void
+containers_put(void)
+{
+	while (n_containers > 0)
+		dmamap_container_put(containers[--n_containers]);
+	n_shared = 0;
+}
+
+/*
+ * A driver that copies by virtual address (bus vdev) can use any buffer; hardware on another bus
+ * cannot.
  */
 static bool
-takes_any_buffer(const struct rte_device *dev)
+device_takes_any_buffer(const struct rte_device *dev)
 {
 	const struct rte_bus *bus = rte_dev_bus(dev);
 
@@ -52,9 +69,9 @@ takes_any_buffer(const struct rte_device *dev)
 }
 
 static int
-find_containers(struct l2fwd_app *app)
+containers_find(struct l2fwd_app *app)
 {
-	const struct rte_device *stranger = NULL;
+	const struct rte_device *uncontained = NULL;
 	struct dmamap_container *c;
 	struct rte_eth_dev_info info;
 	unsigned int i;
@@ -65,21 +82,23 @@ find_containers(struct l2fwd_app *app)
 		rc = rte_eth_dev_info_get(app->plan.lane[i].src, &info);
 		if (rc < 0 || info.device == NULL) {
 			snprintf(app->err.line, sizeof(app->err.line),
-				"port %u does not answer: %s", app->plan.lane[i].src,
+				"port %u: rte_eth_dev_info_get() failed: %s", app->plan.lane[i].src,
 				strerror(-rc));
 			return rc < 0 ? rc : -ENODEV;
 		}
 		c = dmamap_container_by_device(rte_dev_name(info.device));
-		if (c == NULL && !takes_any_buffer(info.device))
-			stranger = info.device;
-		if (c != NULL && !is_noted(c))
-			containers[n_containers++] = c;
+		if (c == NULL && !device_takes_any_buffer(info.device))
+			uncontained = info.device;
+		if (c != NULL && !containers_have(c))
+			containers[n_containers++] = c; /* with its reference */
+		else
+			dmamap_container_put(c);
 	}
-	if (n_containers > 0 && stranger != NULL) {
+	if (n_containers > 0 && uncontained != NULL) {
 		snprintf(app->err.line, sizeof(app->err.line),
-			"%s is in no container and cannot take packets from ports that are; bind it to"
+			"%s is not in a container and cannot send packets of ports that are: bind it to"
 			" vfio-pci and name it with -a vfio_pci:%s, or leave it out of -p",
-			rte_dev_name(stranger), rte_dev_name(stranger));
+			rte_dev_name(uncontained), rte_dev_name(uncontained));
 		return -ENOTSUP;
 	}
 	return 0;
@@ -95,27 +114,27 @@ pool_size(const struct l2fwd_app *app)
 }
 
 static int
-share_with(struct l2fwd_app *app, struct dmamap_container *c)
+pool_share_with(struct l2fwd_app *app, struct dmamap_container *c)
 {
 	int rc = dmamap_pktmbuf_pool_share(app->pool, c);
 
 	if (rc < 0)
 		snprintf(app->err.line, sizeof(app->err.line),
 			"packets cannot go from container %s to container %s: the pool's IOVAs"
-			" are not free there (%s); put the devices into one container",
+			" are not free there (%s): put the devices into one container",
 			dmamap_container_name(containers[0]), dmamap_container_name(c),
 			strerror(-rc));
 	return rc;
 }
 
-/* The container's pool is mapped at the same IOVAs in the other containers, or not used at all. */
+/* Map the pool at the same IOVAs in the other containers. @return 0; else it cannot be used */
 static int
-share_pool(struct l2fwd_app *app)
+pool_share(struct l2fwd_app *app)
 {
 	int rc = 0;
 
 	for (n_shared = 1; n_shared < n_containers && rc == 0; n_shared++) {
-		rc = share_with(app, containers[n_shared]);
+		rc = pool_share_with(app, containers[n_shared]);
 		if (rc < 0)
 			break;
 	}
@@ -123,49 +142,57 @@ share_pool(struct l2fwd_app *app)
 }
 
 int
-l2fwd_pool_enter(struct l2fwd_app *app, const char *dev)
+l2fwd_pool_join(struct l2fwd_app *app, const char *dev)
 {
 	struct dmamap_container *c = dmamap_container_by_device(dev);
-	int rc;
+	int rc = 0;
 
-	if (c == NULL || is_noted(c))
-		return 0;
-	rc = share_with(app, c);
-	if (rc == 0) {
-		containers[n_containers++] = c;
-		n_shared = n_containers;
+	if (c != NULL && !containers_have(c)) {
+		rc = pool_share_with(app, c);
+		if (rc == 0) {
+			containers[n_containers++] = dmamap_container_get(c);
+			n_shared = n_containers;
+		}
 	}
+	dmamap_container_put(c);
 	return rc;
 }
 
-/* Is the device of another port in the same container? */
+/* @return true if the device of another port is in the same container */
 static bool
-has_company(const struct l2fwd_app *app, const struct dmamap_container *c, const char *dev)
+container_has_other(const struct l2fwd_app *app, const struct dmamap_container *c, const char *dev)
 {
+	struct dmamap_container *other;
 	struct rte_eth_dev_info info;
+	bool found = false;
 	unsigned int i;
 
-	for (i = 0; i < app->plan.n_lanes; i++)
-		if (rte_eth_dev_info_get(app->plan.lane[i].src, &info) == 0 &&
-			info.device != NULL && strcmp(rte_dev_name(info.device), dev) != 0 &&
-			dmamap_container_by_device(rte_dev_name(info.device)) == c)
-			return true;
-	return false;
+	for (i = 0; i < app->plan.n_lanes && !found; i++) {
+		if (rte_eth_dev_info_get(app->plan.lane[i].src, &info) < 0 || info.device == NULL ||
+			strcmp(rte_dev_name(info.device), dev) == 0)
+			continue;
+		other = dmamap_container_by_device(rte_dev_name(info.device));
+		found = other == c;
+		dmamap_container_put(other);
+	}
+	return found;
 }
 
 void
 l2fwd_pool_leave(struct l2fwd_app *app, const char *dev)
 {
-	const struct dmamap_container *c = dmamap_container_by_device(dev);
+	struct dmamap_container *c = dmamap_container_by_device(dev);
 	unsigned int i;
 
 	for (i = 1; i < n_containers && containers[i] != c; i++)
 		;
-	if (i >= n_containers || has_company(app, c, dev))
-		return;
-	dmamap_pktmbuf_pool_unshare(app->pool, containers[i]);
-	containers[i] = containers[--n_containers];
-	n_shared = n_containers;
+	if (i < n_containers && !container_has_other(app, c, dev)) {
+		dmamap_pktmbuf_pool_unshare(app->pool, c);
+		dmamap_container_put(containers[i]);
+		containers[i] = containers[--n_containers];
+		n_shared = n_containers;
+	}
+	dmamap_container_put(c);
 }
 
 bool
@@ -181,10 +208,12 @@ int
 l2fwd_pool_create(struct l2fwd_app *app)
 {
 	unsigned int n = pool_size(app);
-	int rc = find_containers(app);
+	int rc = containers_find(app);
 
-	if (rc < 0)
+	if (rc < 0) {
+		containers_put();
 		return rc;
+	}
 	if (n_containers > 0)
 		app->pool = dmamap_pktmbuf_pool_create(containers[0], POOL_NAME, n, POOL_CACHE, 0,
 			RTE_MBUF_DEFAULT_BUF_SIZE, rte_eth_dev_socket_id(app->plan.lane[0].src));
@@ -194,12 +223,13 @@ l2fwd_pool_create(struct l2fwd_app *app)
 	if (app->pool == NULL) {
 		rc = -rte_errno;
 		snprintf(app->err.line, sizeof(app->err.line),
-			"no memory for %u packet buffers (%zu MiB): %s; reserve more hugepages, or give"
+			"no memory for %u packet buffers (%zu MiB): %s: reserve more hugepages, or give"
 			" the EAL more with -m",
 			n, (n * (size_t)(RTE_MBUF_DEFAULT_BUF_SIZE + 256)) >> 20, strerror(-rc));
+		containers_put();
 		return rc;
 	}
-	rc = share_pool(app);
+	rc = pool_share(app);
 	if (rc < 0)
 		l2fwd_pool_free(app);
 	return rc;
@@ -214,4 +244,5 @@ l2fwd_pool_free(struct l2fwd_app *app)
 		dmamap_pktmbuf_pool_unshare(app->pool, containers[--n_shared]);
 	rte_mempool_free(app->pool);
 	app->pool = NULL;
+	containers_put();
 }

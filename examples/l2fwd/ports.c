@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How are the ports brought up and down? One receive and one transmit queue each.
+ * The ports: configured with one receive and one transmit queue each, started, stopped and closed.
+ *
+ * app->opened and app->started say what is to be undone. Called by main.c, and by move.c for one
+ * port that no lcore uses.
  */
 
 #include <errno.h>
@@ -17,25 +20,25 @@
 #define LINK_WAIT_TRIES 50
 
 static int
-fail(struct l2fwd_app *app, uint16_t port, const char *what, int rc)
+port_fail(struct l2fwd_app *app, uint16_t port, const char *what, int rc)
 {
 	snprintf(app->err.line, sizeof(app->err.line), "port %u: %s failed: %s", port, what,
 		strerror(-rc));
 	return rc;
 }
 
-/* The port is going away under our feet: stop while its driver still answers. */
+/* The device is being removed: end the program while its driver still answers. */
 static int
-on_removal(uint16_t port, enum rte_eth_event_type type, void *arg, void *ret)
+port_removal_cb(uint16_t port, enum rte_eth_event_type type, void *arg, void *ret)
 {
 	if (!l2fwd_stopped())
-		l2fwd_complain("port %u is being removed, so forwarding ends", port);
+		l2fwd_log("port %u is being removed, so forwarding ends", port);
 	l2fwd_stop();
 	return 0;
 }
 
 static int
-setup_queues(struct l2fwd_app *app, uint16_t port, const struct rte_eth_dev_info *info,
+port_setup_queues(struct l2fwd_app *app, uint16_t port, const struct rte_eth_dev_info *info,
 	const struct rte_eth_conf *conf)
 {
 	struct rte_eth_rxconf rxconf = info->default_rxconf;
@@ -45,15 +48,15 @@ setup_queues(struct l2fwd_app *app, uint16_t port, const struct rte_eth_dev_info
 
 	rc = rte_eth_dev_adjust_nb_rx_tx_desc(port, &nb_rxd, &nb_txd);
 	if (rc < 0)
-		return fail(app, port, "the number of descriptors", rc);
+		return port_fail(app, port, "adjusting the number of descriptors", rc);
 	rxconf.offloads = conf->rxmode.offloads;
 	rc = rte_eth_rx_queue_setup(port, 0, nb_rxd, node, &rxconf, app->pool);
 	if (rc < 0)
-		return fail(app, port, "the receive queue", rc);
+		return port_fail(app, port, "receive queue setup", rc);
 	txconf.offloads = conf->txmode.offloads;
 	rc = rte_eth_tx_queue_setup(port, 0, nb_txd, node, &txconf);
 	if (rc < 0)
-		return fail(app, port, "the transmit queue", rc);
+		return port_fail(app, port, "transmit queue setup", rc);
 	return 0;
 }
 
@@ -66,33 +69,33 @@ l2fwd_port_start(struct l2fwd_app *app, uint16_t port)
 
 	rc = rte_eth_dev_info_get(port, &info);
 	if (rc < 0)
-		return fail(app, port, "asking for its abilities", rc);
-	/* All mbufs are of one pool and nobody else refers to them. */
+		return port_fail(app, port, "rte_eth_dev_info_get()", rc);
+	/* All mbufs are of one pool, with a reference count of 1. */
 	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 
 	app->opened |= RTE_BIT64(port);
 	rc = rte_eth_dev_configure(port, 1, 1, &conf);
 	if (rc < 0)
-		return fail(app, port, "configuring", rc);
-	rc = setup_queues(app, port, &info, &conf);
+		return port_fail(app, port, "configuration", rc);
+	rc = port_setup_queues(app, port, &info, &conf);
 	if (rc < 0)
 		return rc;
-	rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_RMV, on_removal, NULL);
+	rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_RMV, port_removal_cb, NULL);
 	rc = rte_eth_dev_start(port);
 	if (rc < 0)
-		return fail(app, port, "starting", rc);
+		return port_fail(app, port, "start", rc);
 	app->started |= RTE_BIT64(port);
 
 	if (app->opt.promiscuous) {
 		rc = rte_eth_promiscuous_enable(port);
 		if (rc < 0)
-			return fail(app, port, "promiscuous mode", rc);
+			return port_fail(app, port, "promiscuous mode", rc);
 	}
 	return 0;
 }
 
 static void
-silence(struct l2fwd_app *app, uint16_t port)
+port_halt(struct l2fwd_app *app, uint16_t port)
 {
 	int rc;
 
@@ -100,7 +103,7 @@ silence(struct l2fwd_app *app, uint16_t port)
 		return;
 	rc = rte_eth_dev_stop(port);
 	if (rc < 0)
-		l2fwd_complain("port %u: stopping failed: %s", port, strerror(-rc));
+		l2fwd_log("port %u: stop failed: %s", port, strerror(-rc));
 	app->started &= ~RTE_BIT64(port);
 }
 
@@ -109,10 +112,10 @@ l2fwd_port_restart(struct l2fwd_app *app, uint16_t port)
 {
 	int rc;
 
-	silence(app, port);
+	port_halt(app, port);
 	rc = rte_eth_dev_start(port);
 	if (rc < 0)
-		return fail(app, port, "starting", rc);
+		return port_fail(app, port, "start", rc);
 	app->started |= RTE_BIT64(port);
 	return 0;
 }
@@ -134,7 +137,7 @@ l2fwd_ports_start(struct l2fwd_app *app)
 }
 
 static unsigned int
-count_down(const struct l2fwd_app *app)
+ports_count_down(const struct l2fwd_app *app)
 {
 	struct rte_eth_link link;
 	unsigned int i, down = 0;
@@ -153,7 +156,7 @@ l2fwd_ports_wait_link(const struct l2fwd_app *app)
 	struct rte_eth_link link;
 	unsigned int i;
 
-	for (i = 0; i < LINK_WAIT_TRIES && count_down(app) > 0 && !l2fwd_stopped(); i++)
+	for (i = 0; i < LINK_WAIT_TRIES && ports_count_down(app) > 0 && !l2fwd_stopped(); i++)
 		rte_delay_ms(LINK_WAIT_MS);
 	for (i = 0; i < app->plan.n_lanes; i++) {
 		uint16_t port = app->plan.lane[i].src;
@@ -170,16 +173,16 @@ l2fwd_port_stop(struct l2fwd_app *app, uint16_t port)
 {
 	int rc;
 
-	silence(app, port);
+	port_halt(app, port);
 	if (!(app->opened & RTE_BIT64(port)))
 		return;
 	app->opened &= ~RTE_BIT64(port);
 	if (!rte_eth_dev_is_valid_port(port))
 		return;
-	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_RMV, on_removal, NULL);
+	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_RMV, port_removal_cb, NULL);
 	rc = rte_eth_dev_close(port);
 	if (rc < 0)
-		l2fwd_complain("port %u: closing failed: %s", port, strerror(-rc));
+		l2fwd_log("port %u: close failed: %s", port, strerror(-rc));
 }
 
 void
@@ -187,9 +190,9 @@ l2fwd_ports_stop(struct l2fwd_app *app)
 {
 	uint16_t port;
 
-	/* First all are silenced, as their mbufs may be in each other's rings. */
+	/* Stop all before any is closed: mbufs of one may be in the rings of another. */
 	for (port = 0; port < L2FWD_MAX_PORTS; port++)
-		silence(app, port);
+		port_halt(app, port);
 	for (port = 0; port < L2FWD_MAX_PORTS; port++)
 		l2fwd_port_stop(app, port);
 }

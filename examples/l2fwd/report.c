@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How did it go? The table of ports, and what the containers below them are made of.
+ * Reports: the table of ports, the state of their containers, and error lines. Called by all files
+ * of the program, the table on the main lcore.
  */
 
 #include <inttypes.h>
@@ -23,7 +24,7 @@ struct row {
 };
 
 void
-l2fwd_complain(const char *fmt, ...)
+l2fwd_log(const char *fmt, ...)
 {
 	char line[512];
 	va_list ap;
@@ -42,7 +43,10 @@ print_row(const char *port, const char *name, const struct row *row)
 		name, row->rx, row->tx, row->dropped, row->errors);
 }
 
-/* What was taken from a port, what was given to it and what it did not take, and its own errors. */
+/*
+ * Fill in the counters of a port: received from it, sent to it, not accepted by it, and its own
+ * errors.
+ */
 static void
 fill_row(const struct l2fwd_app *app, uint16_t port, struct row *row)
 {
@@ -60,9 +64,11 @@ fill_row(const struct l2fwd_app *app, uint16_t port, struct row *row)
 			row->dropped = lane->dropped;
 		}
 	}
-	/* A port that moves must not be asked; an lcore that prints holds it up until it is done.
+	/*
+	 * Do not read a paused port: it may be unplugged. port_pause() waits for an lcore that
+	 * prints.
 	 */
-	if (!(__atomic_load_n(&app->away, __ATOMIC_ACQUIRE) & RTE_BIT64(port)) &&
+	if (!(__atomic_load_n(&app->paused, __ATOMIC_ACQUIRE) & RTE_BIT64(port)) &&
 		rte_eth_stats_get(port, &stats) == 0)
 		row->errors = stats.ierrors + stats.oerrors + stats.imissed + stats.rx_nombuf;
 }
@@ -105,8 +111,6 @@ backend_name(enum dmamap_backend backend)
 		return "iommufd";
 	case DMAMAP_BACKEND_NOIOMMU:
 		return "noiommu";
-	case DMAMAP_BACKEND_MODEL:
-		return "model";
 	default:
 		return "no backend yet";
 	}
@@ -151,10 +155,14 @@ l2fwd_print_containers(const struct l2fwd_app *app)
 		c = dmamap_container_by_device(rte_dev_name(info.device));
 		for (j = 0; j < n && seen[j] != c; j++)
 			;
-		if (c == NULL || j < n)
+		if (c == NULL || j < n) {
+			dmamap_container_put(c);
 			continue;
+		}
 		seen[n++] = c;
 		print_container(c);
 	}
+	while (n > 0)
+		dmamap_container_put(seen[--n]);
 	fflush(stdout);
 }

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does a small file of the kernel say? Readers for sysfs and procfs.
+ * Readers of small kernel files in sysfs and procfs. See dm_file.h.
  */
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "dm_file.h"
 
@@ -46,24 +44,5 @@ dm_file_number(const char *path, int64_t *value)
 	if (end == line || errno != 0)
 		return -EINVAL;
 	*value = number;
-	return 0;
-}
-
-int
-dm_file_link_name(const char *path, char *buf, size_t size)
-{
-	char target[PATH_MAX];
-	ssize_t len = readlink(path, target, sizeof(target) - 1);
-	const char *slash, *name;
-
-	buf[0] = '\0';
-	if (len < 0)
-		return -errno;
-	target[len] = '\0';
-	slash = strrchr(target, '/');
-	name = slash != NULL ? slash + 1 : target;
-	if (strlen(name) >= size)
-		return -ENAMETOOLONG;
-	strcpy(buf, name);
 	return 0;
 }

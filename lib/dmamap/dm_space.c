@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Where is room for memory that is still to come? See dm_space.h.
+ * Reserved virtual address space. See dm_space.h.
  */
 
 #include <stdint.h>
 #include <sys/mman.h>
 
-#include <rte_common.h>
-
+#include "dm_process.h"
 #include "dm_space.h"
+#include "dm_util.h"
 
 void *
 dm_space_reserve(void *at, size_t len)
@@ -19,7 +19,7 @@ dm_space_reserve(void *at, size_t len)
 
 	if (va == MAP_FAILED)
 		return NULL;
-	/* Both only save work elsewhere. */
+	/* Best effort: both only save work in core dumps and fork(2). */
 	madvise(va, len, MADV_DONTDUMP);
 	madvise(va, len, MADV_DONTFORK);
 	return va;
@@ -33,11 +33,18 @@ dm_space_reserve_aligned(size_t len, size_t align)
 
 	if (va == NULL)
 		return NULL;
-	start = RTE_PTR_ALIGN_CEIL(va, align);
-	head = RTE_PTR_DIFF(start, va);
+	start = DM_PTR_ALIGN_CEIL(va, align);
+	head = DM_PTR_DIFF(start, va);
 	if (head > 0)
 		munmap(va, head);
 	if (head < align)
 		munmap(start + len, align - head);
 	return start;
+}
+
+void
+dm_space_release(void *va, size_t len, uint64_t process)
+{
+	if (dm_process_is(process))
+		munmap(va, len);
 }

@@ -9,28 +9,47 @@
  * @file
  * libdmamap: one IOVA address space for many devices.
  *
- * A *container* is one IOVA address space. Devices are attached to it, memory is mapped into it,
- * and every mapping is present in every *domain* (set of IOMMU page tables) that the container
- * holds, or in none. How many domains there are is the container's business: it opens another one
- * when the kernel refuses to put a device's group into those it has, and replays all mappings.
+ * A *container* is one IOVA address space. Devices are attached to it and memory is mapped into it.
+ * A container holds one or more *domains* (sets of IOMMU page tables) and hides how many.
+ * Invariant: every mapping is present in every domain of its container, or in none.
+ * If the kernel refuses to put a device's group into an existing domain, the container opens a new
+ * one and replays all mappings into it.
  *
- * Common to all functions, unless one says otherwise:
- * - `int` results are 0 or a negative errno value, and a failed call changed nothing.
+ * Common to all functions, unless the function says otherwise:
+ * - `int` results are 0 or a negative errno value. A failed call changes nothing.
  * - Lengths are in bytes. Ranges are inclusive: `[start, last]`.
- * - Functions that change a container may be called by any thread; they serialise on the
- *   container's lock and may sleep. None may be called from a signal handler.
- * - dmamap_va2iova() and dmamap_iova2va() take no lock, make no system call and allocate nothing.
- * - One line is logged (type `lib.dmamap`) for a failure: what failed, on which object, what to do;
- * conflicts (dmamap_container_conflicts()) have a line each.
- * - `rte_eal_init()` need not have been called.
+ * - Any thread may call any function at any time, on the same objects too. The exception is a call
+ *   that frees an object: it must be the last call on that object.
+ * - Functions that change a container may sleep. No function may be called from a signal handler.
+ * - Map and unmap run concurrently with each other. Attach, detach, move and merge wait for maps
+ *   and unmaps of their containers that are in progress, and block new ones. Queries do not wait.
+ * - An unmap waits for readers of translations (conf.rcu or .readers). So a registered, online
+ *   reader must not call a function that unmaps: unmap, deregister, invalidate, zone_free,
+ *   zone_resize, stream_unmap, registration_cache, destroy, merge. With the registration cache
+ *   armed, neither may it call a function that can evict: map, map_sg, register, stream_map,
+ *   zone_alloc, iova_reserve, attach, move, dma_mask. It may call all other functions.
+ * - dmamap_va2iova() and dmamap_iova2va() take no lock, make no system call and do not allocate.
+ * - Each failure logs one line (dmamap_log_set()): the object, what failed, the cause, the remedy.
+ *   Conflicts (dmamap_container_conflicts()) log one line each.
+ * - No header of DPDK is needed. A build without the EAL differs in log, telemetry and conf.rcu;
+ *   each of these says how. With the EAL, `rte_eal_init()` need not have been called.
+ *
+ * fork(2):
+ * - A container, and all that is in it, belongs to the process that created it. A child shares open
+ *   files with its parent, but none of the parent's pinned memory.
+ * - In a child, functions that change a container fail with -ECHILD. Functions that release, which
+ *   are detach, unmap, deregister, zone_free and destroy, free the child's bookkeeping, close the
+ *   child's descriptors and succeed. The parent's IOMMU is not changed.
+ * - Descriptors that a child keeps open keep the parent's groups in use. A child that lives on
+ *   cleans up or calls exec(3), which closes them.
+ * - As everywhere in POSIX, a child may do so only if no other thread of its parent was inside the
+ *   library at the fork. Otherwise it must exec or exit.
+ * - A child does not inherit the memory of zones. It may create containers of its own.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <rte_branch_prediction.h>
-#include <rte_common.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -39,167 +58,428 @@ extern "C" {
 struct rte_rcu_qsbr;
 struct dmamap_container;
 struct dmamap_device;
+struct dmamap_pool;
 struct dmamap_zone;
-struct dmamap_model;
+struct dmamap_kernel;
 
-/** Longest name of a container, a device or an owner, with its terminating zero. */
+/** An address that a device puts on the bus. DPDK's rte_iova_t is the same type. */
+typedef uint64_t dmamap_iova_t;
+/** No IOVA: the result of a translation that does not exist. Equal to DPDK's RTE_BAD_IOVA. */
+#define DMAMAP_BAD_IOVA UINT64_MAX
+
+/** Longest name of a container, a device or an owner, including its terminating zero. */
 #define DMAMAP_NAME_MAX 64
 
 /** An inclusive range of IOVAs. */
 struct dmamap_range {
-	rte_iova_t start; /**< first IOVA */
-	rte_iova_t last; /**< last IOVA, not below start */
+	dmamap_iova_t start; /**< first IOVA */
+	dmamap_iova_t last; /**< last IOVA, not below start */
 };
 
-/** Every IOVA: the `within` of a caller who does not care. */
+/** Every IOVA: the `within` of a caller that accepts any. */
+#ifdef __cplusplus
+#define DMAMAP_ANYWHERE (dmamap_range{0, UINT64_MAX})
+#else
 #define DMAMAP_ANYWHERE ((struct dmamap_range){0, UINT64_MAX})
+#endif
 
-/** Which kernel interface (or the software model) is below a container. */
+/** Severity of a log line, with the numbers of syslog(3). */
+enum dmamap_log_level {
+	DMAMAP_LOG_ERR = 3,
+	DMAMAP_LOG_WARNING = 4,
+	DMAMAP_LOG_NOTICE = 5,
+	DMAMAP_LOG_INFO = 6,
+	DMAMAP_LOG_DEBUG = 7,
+};
+
+/**
+ * Receives log lines. Called by the thread that logs, by several threads at once, and without a
+ * bookkeeping lock. It may wait, which delays the operation that logs. It must not call this
+ * library.
+ * @param arg   as passed to dmamap_log_set().
+ * @param line  one line without a newline, valid during the call.
+ */
+typedef void (*dmamap_log_fn)(void *arg, enum dmamap_log_level level, const char *line);
+
+/**
+ * Set the destination of the log. Lines of all levels and all containers of the process go to the
+ * function and nowhere else. Without a function, lines go to the EAL's log (type `lib.dmamap`). In
+ * a build without the EAL, errors and warnings then go to standard error.
+ *
+ * Any thread, at any time. Waits for calls of the previous function to return, so that function is
+ * not running after the return.
+ *
+ * @param fn  NULL: no function.
+ * @return 0; -EDEADLK: called from within such a function.
+ */
+int dmamap_log_set(dmamap_log_fn fn, void *arg);
+
+/**
+ * Callbacks for threads that use translations without a lock. An unmap starts a grace period and
+ * waits until it is over: each reader has passed a state in which it holds no translation. All
+ * zeroes: no readers.
+ *
+ * Any thread that maps or unmaps calls both functions, also several threads at once and under locks
+ * of the library. So they must neither wait nor call the library.
+ */
+struct dmamap_readers {
+	/** Start a grace period. @return a token that identifies it */
+	uint64_t (*start)(void *arg);
+	/** Whether a grace period is over. Polled until it is. */
+	bool (*done)(void *arg, uint64_t token);
+	void *arg; /**< passed to both; must outlive the container */
+};
+
+/** The kernel interface below a container. */
 enum dmamap_backend {
 	DMAMAP_BACKEND_AUTO, /**< iommufd, else type1; never noiommu */
 	DMAMAP_BACKEND_TYPE1, /**< /dev/vfio/vfio, type1 v2 */
 	DMAMAP_BACKEND_IOMMUFD, /**< /dev/iommu and VFIO character devices */
 	DMAMAP_BACKEND_NOIOMMU, /**< no translation, no protection: physical addresses */
-	DMAMAP_BACKEND_MODEL, /**< the software model (dmamap_model.h), for tests without hardware
-			       */
 };
 
 /** Whether groups share domains. */
 enum dmamap_sharing {
-	DMAMAP_SHARE, /**< as few domains as the kernel agrees to */
-	DMAMAP_ISOLATE, /**< a domain for each group */
+	DMAMAP_SHARE, /**< as few domains as the kernel allows */
+	DMAMAP_ISOLATE, /**< one domain for each group */
 };
 
 /** @name Flags of mappings and zones */
 /**@{*/
 #define DMAMAP_READ UINT32_C(0x01) /**< devices may read */
-/** Devices may write. With Linux's VT-d driver they can then read as well, whether READ is given or
- * not. */
+/**
+ * Devices may write. With Linux's VT-d driver they can then read as well, whether READ is set or
+ * not.
+ */
 #define DMAMAP_WRITE UINT32_C(0x02)
 #define DMAMAP_FIXED UINT32_C(0x04) /**< map exactly at the IOVA passed in */
 #define DMAMAP_LOW32 UINT32_C(0x08) /**< IOVAs below 4 GiB only */
 /**
- * A further IOVA for memory that is mapped already: dmamap_iova2va() knows it,
- * dmamap_va2iova() keeps answering the first mapping's IOVA.
+ * A further IOVA for memory that is mapped already. dmamap_iova2va() finds it; dmamap_va2iova()
+ * continues to return the IOVA of the first mapping.
  */
 #define DMAMAP_ALIAS UINT32_C(0x10)
-/** Zones: where hugepages cannot be had, transparent ones may serve (madvise(2), MADV_HUGEPAGE),
- * locked. */
+/**
+ * Zones: if hugepages are not available, allow transparent hugepages (madvise(2), MADV_HUGEPAGE),
+ * locked.
+ */
 #define DMAMAP_ALLOW_TRANSPARENT UINT32_C(0x20)
-/** Zones: where hugepages cannot be had, nor transparent ones if these are allowed, locked base
- * pages may serve. */
+/**
+ * Zones: if neither hugepages nor transparent hugepages (if these are allowed) are available, allow
+ * locked base pages.
+ */
 #define DMAMAP_ALLOW_BASE UINT32_C(0x40)
-/** Readable and writable by devices: what 0 access flags mean for a zone. */
+/** Readable and writable by devices. A zone without access flags gets both. */
 #define DMAMAP_RW (DMAMAP_READ | DMAMAP_WRITE)
 /**@}*/
 
-/** How a container is to be made. All zeroes is a good default. */
-struct dmamap_container_conf {
-	const char *name; /**< unique in the process; NULL: "dmamap<number>" */
-	enum dmamap_backend backend; /**< AUTO: see there */
-	enum dmamap_sharing sharing;
-	/**
-	 * Readers of the translation that are to be waited for before an unmap reaches the IOMMU.
-	 * Optional: without it, the caller of dmamap_unmap() and dmamap_zone_free() makes sure that
-	 * no thread still uses the address. Owned by the caller, outlives the container. A thread
-	 * that is registered in it goes offline before it calls a function that changes the
-	 * container.
-	 */
-	struct rte_rcu_qsbr *rcu;
-	struct dmamap_model *model; /**< for DMAMAP_BACKEND_MODEL only; outlives the container */
+/**
+ * An optional number: a descriptor, or a group. All zeroes means "none", although 0 is a valid
+ * descriptor and a valid group. So a structure that is zeroed, or shorter than the library's,
+ * passes in nothing. A negative descriptor that is passed in, as open(2) returns it on failure, is
+ * an error and not "none". The structure type prevents a plain int from being used by mistake.
+ */
+struct dmamap_given {
+	int value; /**< the number */
+	bool given; /**< false: none */
 };
 
-/**
- * Make a container without devices. Mappings may be added at once: they are replayed
- * when a device is attached. Until then only reserved ranges that this host reports for any group
- * are avoided, and IOVAs stay below 2^39.
- *
- * @return
- *   - 0: *c is the container, to be given back with dmamap_container_destroy().
- *   - -EINVAL: a value in conf makes no sense.
- *   - -EEXIST: the name is taken.
- *   - -ENOMEM.
- *
- * The kernel is first asked for something when a device is attached, so a container also works,
- * without devices, where there is no VFIO.
- */
-int dmamap_container_create(const struct dmamap_container_conf *conf, struct dmamap_container **c);
+/** Pass a number in: `.group_fd = DMAMAP_GIVEN(fd)`. */
+#ifdef __cplusplus
+#define DMAMAP_GIVEN(n) (dmamap_given{(n), true})
+#else
+#define DMAMAP_GIVEN(n) ((struct dmamap_given){(n), true})
+#endif
+
+/** Configuration of a new container. All zeroes is a good default. */
+struct dmamap_container_conf {
+	const char *name; /**< unique in the process; NULL: "dmamap<number>" */
+	enum dmamap_backend backend; /**< AUTO: see enum dmamap_backend */
+	enum dmamap_sharing sharing; /**< whether groups share domains */
+	/**
+	 * RCU variable of the readers of translations. An unmap waits for them before it changes
+	 * the IOMMU. Optional: without readers, the caller of dmamap_unmap() and dmamap_zone_free()
+	 * ensures that no thread still uses the address. Owned by the caller; must outlive the
+	 * container. For DPDK programs; others use `readers`. Build without the EAL: -ENOTSUP.
+	 */
+	struct rte_rcu_qsbr *rcu;
+	/**
+	 * The system calls for VFIO, iommufd and sysfs (dmamap_kernel.h); NULL: Linux's own. Must
+	 * outlive the container.
+	 */
+	const struct dmamap_kernel *kernel;
+
+	/**
+	 * @name Files that are opened by another process or program
+	 * For a process that may not open /dev/vfio/vfio or /dev/iommu itself. The library
+	 * duplicates each descriptor before the call returns and never closes the caller's. With
+	 * AUTO, the files that are passed in determine the backend. Devices are then passed in as
+	 * files too: dmamap_container_attach_fds().
+	 */
+	/**@{*/
+	/**
+	 * An open /dev/vfio/vfio, for type1 and noiommu. It becomes the first domain. The library
+	 * then opens no such file itself, so a device that needs a further domain needs
+	 * open_container.
+	 */
+	struct dmamap_given container_fd;
+	/**
+	 * An open /dev/iommu, for iommufd. One file serves all domains, and may serve several
+	 * containers.
+	 */
+	struct dmamap_given iommu_fd;
+	/**
+	 * Get one more open /dev/vfio/vfio, for one more domain. NULL: no further file is
+	 * available; or, without container_fd, the library opens them itself. Called by threads
+	 * that attach, one at a time, while they block maps of this container. It may block but
+	 * must not call the library. It must remain callable as long as the container exists.
+	 * @return the descriptor, which the library closes; or a negative errno.
+	 */
+	int (*open_container)(void *arg);
+	void *open_arg; /**< passed to open_container */
+	/**@}*/
+	struct dmamap_readers readers; /**< `rcu` for any kind of readers; do not set both */
+	/**
+	 * Apply only the rules of the kernel's VFIO, for FIXED maps and for the ranges of
+	 * dmamap_container_info():
+	 * - Every IOVA that all domains translate is usable, page 0 included. Without FIXED, no
+	 *   mapping or reservation begins at IOVA 0, unless `within` requires it.
+	 * - The kernel enforces RLIMIT_MEMLOCK. The log explains its refusal.
+	 *
+	 * Ranges that sysfs reports as reserved for a group are excluded at once. The kernel's own
+	 * ranges may exclude them later: iommufd does so only while a device of the group is open.
+	 */
+	bool as_linux;
+};
+
+/** dmamap_container_create() with the size of the caller's structure. */
+int dmamap_container_create_sized(
+	const struct dmamap_container_conf *conf, size_t size, struct dmamap_container **c);
 
 /**
- * Undo all mappings, free all zones and the container. Pointers to its zones are dead then.
+ * Create a container without devices. Mappings may be added at once; they are replayed when a
+ * device is attached. Until then IOVAs stay below 2^39 and avoid only the reserved ranges that this
+ * host reports for any group.
  *
- * @return 0, or -EBUSY while a device is attached.
+ * Containers are reference-counted. The caller gets the first reference.
+ *
+ * The kernel's VFIO is first used when a device is attached. So a container without devices also
+ * works on a machine without VFIO.
+ *
+ * @return
+ *   - 0: *c is the container, to be released with dmamap_container_destroy() or
+ *     dmamap_container_put().
+ *   - -EINVAL: a value in conf is invalid.
+ *   - -ENOTSUP: conf.rcu is set, and the library was built without the EAL.
+ *   - -EEXIST: the name is in use.
+ *   - -ENOMEM.
+ */
+static inline int
+dmamap_container_create(const struct dmamap_container_conf *conf, struct dmamap_container **c)
+{
+	return dmamap_container_create_sized(conf, sizeof(*conf), c);
+}
+
+/**
+ * Undo all mappings and reservations, free all zones, and drop one reference. Pointers to the
+ * container's zones and registrations become invalid. Waits for zones that other threads are
+ * creating and for unmaps in progress, and so for readers of translations too. Holders of other
+ * references may still query the container; calls that would add to it fail with -ESHUTDOWN.
+ * Look-ups by name no longer find it.
+ *
+ * @return 0, or -EBUSY while a device or client is attached, or a pool (dmamap_pool_create())
+ * exists.
  */
 int dmamap_container_destroy(struct dmamap_container *c);
 
-/** The container's name; valid as long as the container. */
+/** Get one more reference. Any thread that holds one. @return c; NULL for NULL. */
+struct dmamap_container *dmamap_container_get(struct dmamap_container *c);
+/**
+ * Drop a reference. The last one destroys the container as dmamap_container_destroy() does. Devices
+ * and clients hold a reference each, so none is attached then. NULL is allowed.
+ */
+void dmamap_container_put(struct dmamap_container *c);
+
+/** The container's name; valid as long as the caller holds a reference. */
 const char *dmamap_container_name(const struct dmamap_container *c);
 
 /**
- * Find a container of this process by name, or by a device or client that is attached to it.
- * @return the container, or NULL. Nothing keeps it alive but its owner.
+ * Find a container of this process by name, or by a device or client that is attached to it. Any
+ * thread; does not wait.
+ * @return the container, with a reference that the caller drops with dmamap_container_put(); NULL:
+ * not found.
  */
 struct dmamap_container *dmamap_container_by_name(const char *name);
 /** @see dmamap_container_by_name() */
 struct dmamap_container *dmamap_container_by_device(const char *dev);
 
 /**
- * Attach a device: its group joins a domain of the container, or a new one into which all mappings
- * are replayed, in order. On failure the container, its mappings and the kernel are as before.
+ * Attach a device. Its group joins a domain of the container, or a new one into which all mappings
+ * are replayed in order. On failure the container, its mappings and the kernel are as before.
  *
  * @param dev
- *   A PCI address ("0000:01:00.0"), for a VF that wants a token followed by " vf_token=UUID", or
- *   the name of one of the model's devices.
+ *   A PCI address ("0000:01:00.0"), for a VF that needs a token followed by " vf_token=UUID"; or
+ *   the name of a device of another bus as sysfs has it (platform, mdev).
  * @param d
- *   The attached device, to be given back with dmamap_container_detach().
+ *   Out: the attached device, to be released with dmamap_container_detach().
  * @return
  *   - 0
  *   - -ENOENT: this kernel or machine lacks the backend.
- *   - -ENODEV: no such device, or no IOMMU is in charge of it.
- *   - -EPERM: the group is not viable (another member is held by a host driver), or the platform
- *     does not isolate its interrupts, or access to its file is denied.
- *   - -EBUSY: the device is not bound to a VFIO driver, or its group is used by another process or
- *     container.
- *   - -EADDRINUSE: a live mapping or a taken range lies in a range that is reserved for this device
- * or beyond what its IOMMU can translate. The log names the mapping, the range and its owner, with
- * a line for each of the first DMAMAP_CONFLICTS_LOGGED of them; dmamap_container_conflicts() lists
- * all.
- *   - -EALREADY: the device is attached to this container already.
+ *   - -ENODEV: no such device, or it has no IOMMU.
+ *   - -EPERM: the group is not viable (a host driver holds another member), or the platform does
+ *     not isolate its interrupts, or access to its file is denied.
+ *   - -EBUSY: the device is not bound to a VFIO driver, or another process or container uses its
+ *     group.
+ *   - -EADDRINUSE: a live mapping or a reservation lies in a range that is reserved for this
+ * device, or beyond what its IOMMU can translate. The log names the mapping, the range and its
+ * owner, one line for each of the first DMAMAP_CONFLICTS_LOGGED conflicts.
+ *     dmamap_container_conflicts() lists all.
+ *   - -EALREADY: the device is already attached to this container.
  *   - the error of the replay.
  */
 int dmamap_container_attach(struct dmamap_container *c, const char *dev, struct dmamap_device **d);
 
 /**
- * Detach a device. Mappings stay in the container, and in the domains of its other devices.
- * The device must not do DMA any more: its bus has reset it.
+ * A device whose files are already open. Needed: a name, or descriptors that identify the device;
+ * and at least one file.
+ */
+struct dmamap_attach_conf {
+	/**
+	 * As for dmamap_container_attach(). NULL: read from the fdinfo of device_fd or cdev_fd
+	 * (Linux 6.18). If both are known, they must agree. The kernel checks that a group has a
+	 * device of this name. For a cdev_fd before Linux 6.18 the name is not checked.
+	 */
+	const char *name;
+	/**
+	 * The group's file, /dev/vfio/N, not yet in a VFIO container. It may be opened by any name:
+	 * the library opens no group by number. Devices of one group share it, so it need not be
+	 * passed in for the second.
+	 */
+	struct dmamap_given group_fd;
+	/**
+	 * The device's own file, as VFIO_GROUP_GET_DEVICE_FD returned it. Its group must already be
+	 * in this container's conf.container_fd, and that file must have its IOMMU type. Both
+	 * remain so after a detach. group_fd is not needed.
+	 */
+	struct dmamap_given device_fd;
+	/**
+	 * For iommufd: the character device, /dev/vfio/devices/vfioN, not bound to any iommufd. It
+	 * can be bound once only.
+	 */
+	struct dmamap_given cdev_fd;
+	/**
+	 * The group's number. Needed only where sysfs does not show it (a pod without /sys). Any
+	 * number will do that all devices of the group share and no other group uses.
+	 */
+	struct dmamap_given group;
+	/**
+	 * Attach the group of group_fd, but no device. No device file is opened, or closed at
+	 * detach, and dmamap_device_fd() is -1. For a caller that opens devices of the group
+	 * itself, with VFIO_GROUP_GET_DEVICE_FD on its own group_fd, after the attach.
+	 *
+	 * Requires group_fd; device_fd and cdev_fd must not be set. `name` is the name of any
+	 * device of the group, or NULL for "group-N" with N from `group`. The library reads the
+	 * reserved ranges of that group from sysfs. One attach serves the whole group. After the
+	 * caller has opened or closed a device, dmamap_container_refresh() reports what changed.
+	 * The caller must close all devices of the group before detach, move or destroy.
+	 */
+	bool group_only;
+};
+
+/** dmamap_container_attach_fds() with the size of the caller's structure. */
+int dmamap_container_attach_fds_sized(struct dmamap_container *c,
+	const struct dmamap_attach_conf *conf, size_t size, struct dmamap_device **d);
+
+/**
+ * Attach a device by open files, as dmamap_container_attach() does by name.
+ *
+ * The library duplicates the descriptors (closed on exec), keeps the duplicates until the device is
+ * detached, and never closes the caller's. Close yours after the call. Otherwise a device or group
+ * stays in use after its detach. A group is free, and a character device unbound, only when all
+ * descriptors are closed.
+ *
+ * The group, reserved ranges and NUMA node come from sysfs. Without sysfs, reserved ranges are
+ * those that the kernel's IOVA ranges exclude, with unknown type and owner. The node is -1 then,
+ * and a line is logged.
+ *
+ * @return
+ *   - those of dmamap_container_attach(), and
+ *   - -EBADF: a descriptor is passed in that is not open.
+ *   - -ENODEV: also: a descriptor is of another kind of file.
+ *   - -EINVAL: no name is passed in and no fdinfo has it; name or group contradicts the kernel; a
+ *     file that the backend needs is missing; no group number is known.
+ *   - -EACCES: a further domain is needed, and conf.open_container is NULL.
+ *   - -EBUSY: also: the group is in a VFIO container, or the character device is or was bound.
+ *
+ * With group_only:
+ *   - -EALREADY: the group is already attached to this container.
+ *   - -ENOTSUP: iommufd, and conf.sharing is DMAMAP_ISOLATE: all groups of an iommufd share one
+ *     domain.
+ *   - -EINVAL: also: no group_fd, or files that cannot be combined with it; the group is in another
+ *     VFIO container (-EBUSY with iommufd); iommufd with devices attached by character device
+ *     (nor can such a device be attached beside groups).
+ */
+static inline int
+dmamap_container_attach_fds(
+	struct dmamap_container *c, const struct dmamap_attach_conf *conf, struct dmamap_device **d)
+{
+	return dmamap_container_attach_fds_sized(c, conf, sizeof(*conf), d);
+}
+
+/**
+ * Detach a device. Mappings stay in the container, and in the domains of its other devices. The
+ * device must not do DMA any more: its bus has reset it.
+ *
+ * If the caller of group_only has left a device of the group open, the group stays in the kernel's
+ * container. That is emptied if it was the last group there, and a line is logged.
  *
  * @return 0, or -EBUSY while the device is marked as running (dmamap_device_hold()).
  */
 int dmamap_container_detach(struct dmamap_device *d);
 
 /**
- * Say that a device is running, so that it cannot be detached; undone by dmamap_device_release().
- * A driver holds its device from start to stop. Counted; any thread.
+ * Mark a device as running, so that it cannot be detached; dmamap_device_release() undoes it. A
+ * driver holds its device from start to stop. Counted; any thread.
  */
 void dmamap_device_hold(struct dmamap_device *d);
 /** @see dmamap_device_hold() */
 void dmamap_device_release(struct dmamap_device *d);
 
-/** The VFIO device's file descriptor, owned by the library; -1 for one of the model's devices. */
+/** The VFIO device's file descriptor, owned by the library; valid in the container's kernel. */
 int dmamap_device_fd(const struct dmamap_device *d);
-/** The NUMA node the device is on, or -1 where the platform does not say. */
+/**
+ * ioctl(2) on the device's file, through the container's kernel: regions, interrupts, reset
+ * (<linux/vfio.h>, VFIO_DEVICE_*). A driver that calls this, instead of ioctl(2) on
+ * dmamap_device_fd(), also runs on a mock kernel. Errors of the kernel are not logged.
+ *
+ * Any thread. Waits for an attach, detach, move or merge of the device's container that is in
+ * progress. These in turn wait for the call, so the file stays open throughout. Maps and unmaps run
+ * concurrently. May take as long as the kernel does.
+ *
+ * @param arg  address of the request's structure, or another argument of the request; NULL: none.
+ * @return
+ *   - 0 or positive: the result of the kernel.
+ *   - -ENODEV: the device is in no container, since dmamap_device_move() has lost it.
+ *   - -ECHILD: this process was forked from the one that created the container.
+ *   - -EINVAL: no device.
+ *   - the kernel's error; -ENOTTY: the file does not support the request.
+ */
+int dmamap_device_ioctl(const struct dmamap_device *d, unsigned long request, void *arg);
+/** The device's NUMA node, or -1 where the platform does not report it. */
 int dmamap_device_node(const struct dmamap_device *d);
 /** The number of the device's IOMMU group. */
 int dmamap_device_group(const struct dmamap_device *d);
-/** The name it was attached by; valid as long as the device. */
+/** The name by which it was attached; valid as long as the device. */
 const char *dmamap_device_name(const struct dmamap_device *d);
-/** The container that the device is attached to. */
+/**
+ * The container that the device is attached to now, with a reference for the caller; NULL: none.
+ */
 struct dmamap_container *dmamap_device_container(const struct dmamap_device *d);
 
 /**
- * Say which addresses the device can put on the bus: all below 2^bits. From then on, and until
- * the device is detached, the container gives out no IOVA beyond (FIXED mappings are the caller's
- * word). What is mapped already stays; a line is logged if some of it is out of the device's reach.
+ * Set the device's DMA mask: it can address all IOVAs below 2^bits. Until the device is detached,
+ * the container allocates no IOVA beyond; FIXED mappings are not checked. Existing mappings stay. A
+ * line is logged if some are out of the device's reach.
  *
  * @param bits  from 12 to 64.
  * @return 0, or -EINVAL.
@@ -207,163 +487,206 @@ struct dmamap_container *dmamap_device_container(const struct dmamap_device *d);
 int dmamap_device_dma_mask(struct dmamap_device *d, unsigned int bits);
 
 /**
- * Make one address space of two: all devices, mappings, zones and taken ranges of `from` come to
- * `into`, and each device reaches all of them. `from` is left without any, still its owner's.
- * Everything keeps its IOVA. A domain stays what it is, and gets the other container's mappings.
+ * Merge two containers into one address space. All devices, mappings, zones and reservations of
+ * `from` move to `into` and keep their IOVAs, and each device reaches all mappings of both. Domains
+ * are kept, and get the mappings of the other container. `from` is left empty; its owner still
+ * holds it.
  *
  * @return
  *   - 0
  *   - -EINVAL: the same container twice, or backends of different kinds.
- *   - -EADDRINUSE: a mapping or taken range of one is in the way of the other's, or in a range that
- * the other's devices cannot reach; the log names both, and dmamap_container_conflicts(into) lists
- * all.
+ *   - -EADDRINUSE: a mapping or reservation of one container overlaps one of the other, or lies in
+ * a range that the other's devices cannot reach. The log names both, and
+ *     dmamap_container_conflicts(into) lists all.
  *   - -EEXIST: the same memory is mapped in both, at different IOVAs.
  *   - -ENOSPC, -ENOMEM, and the errors of the maps: as with dmamap_map().
  */
 int dmamap_container_merge(struct dmamap_container *into, struct dmamap_container *from);
 
 /**
- * Move a device, alone in its group or at least the only one of it that is attached, to another
- * container: it sees exactly that one's address space afterwards. Its file is closed and opened
- * anew, so dmamap_device_fd() changes, and mappings of the old one (BARs, interrupts) are void.
+ * Move a device to another container. No other device of its group may be attached. Afterwards it
+ * reaches exactly the new container's address space.
+ *
+ * The device's file is closed and reopened. So dmamap_device_fd() changes, and mappings of the old
+ * file (BARs, interrupts) become invalid. Files that were passed in are used again. A cdev_fd can
+ * move only to a container with the same backend instance.
+ *
+ * A device of a group_only attach keeps -1 as its descriptor. Its owner must close the group's
+ * devices first: type1 fails with -EBUSY otherwise, and iommufd leaves them where they were.
  *
  * @return
  *   - 0
  *   - -EBUSY: the device is running (dmamap_device_hold()), or another device of its group is
- * attached.
- *   - -EINVAL: it is there already.
- *   - the errors of dmamap_container_attach(); the device is back where it was then.
- *   - -ENODEV: it could not be put back either. It is in no container; only
- * dmamap_container_detach() may be called on it, to free it.
+ *     attached.
+ *   - -EINVAL: it is in that container already.
+ *   - the errors of dmamap_container_attach(); the device is back in its old container then.
+ *   - -ENODEV: it could not be put back either. It is in no container; the only call allowed on it
+ *     is dmamap_container_detach(), which frees it.
  */
 int dmamap_device_move(struct dmamap_device *d, struct dmamap_container *to);
 
 /**
- * Which of a container's domains serves a device?
+ * Find the domain that serves a device.
  * @param dev  name of an attached device, as it was attached.
  * @return the number of the domain, as messages name it; -ENODEV: not attached here.
  */
 int dmamap_domain_by_device(const struct dmamap_container *c, const char *dev);
 
 /**
- * The same by what the device puts on the bus.
- * @param segment       PCI segment (domain, in Linux's words).
+ * Find the domain that serves a device by its requester ID on the bus.
+ * @param segment       PCI segment (in Linux: domain); those of VMD controllers have more than 16
+ *                      bits.
  * @param requester_id  bus << 8 | device << 3 | function (PCI Express Base 5.0, 2.2.6.2).
+ * @return as dmamap_domain_by_device().
  */
-int dmamap_domain_by_rid(const struct dmamap_container *c, uint16_t segment, uint16_t requester_id);
+int dmamap_domain_by_rid(const struct dmamap_container *c, uint32_t segment, uint16_t requester_id);
 
-/** What a container is made of, as of the call. */
+/** State of a container, as of the call. */
 struct dmamap_container_info {
-	enum dmamap_backend backend;
-	unsigned int n_domains;
-	unsigned int n_groups;
-	unsigned int n_devices;
-	uint64_t page_sizes; /**< bitmap: what every domain can map */
+	enum dmamap_backend backend; /**< kernel interface below it */
+	unsigned int n_domains; /**< domains */
+	unsigned int n_groups; /**< groups */
+	unsigned int n_devices; /**< devices */
+	uint64_t page_sizes; /**< bitmap: page sizes that every domain can map */
 	uint64_t n_mappings; /**< live mappings */
 	uint64_t mapped_len; /**< bytes in live mappings */
-	uint64_t taken_len; /**< bytes of IOVA taken without a mapping */
-	uint64_t fenced_len; /**< bytes of IOVA withdrawn for good after a failed undo */
-	uint64_t entries_left; /**< maps the tightest domain still takes; UINT64_MAX: no limit known
-				*/
-	uint64_t map_calls; /**< map calls issued to the backend so far, over all domains */
+	uint64_t reservation_len; /**< bytes of IOVA that are reserved without a mapping */
+	uint64_t quarantined_len; /**< bytes of IOVA in quarantine: withdrawn after a failed undo */
+	uint64_t entries_left; /**< map entries that the tightest domain has left; UINT64_MAX: no
+				  known limit */
+	uint64_t map_calls; /**< map calls to the backend so far, over all domains */
 	uint64_t unmap_calls; /**< the same for unmap calls */
 	bool coherent; /**< every domain enforces cache coherency */
-	unsigned int n_ranges; /**< usable ranges in all; more than fit below if above RTE_DIM */
+	unsigned int n_ranges; /**< number of usable ranges; may be more than `ranges` can hold */
 	struct dmamap_range ranges[32]; /**< usable ranges, ascending, without reserved ones */
 };
 
-/** Describe a container. @return 0, or -EINVAL. */
-int dmamap_container_info(const struct dmamap_container *c, struct dmamap_container_info *info);
+/**
+ * Read the state of each domain from the kernel again: ranges, page sizes, coherency, entries. For
+ * callers that open or close devices of a group themselves (group_only). With iommufd, an open
+ * device can narrow what its domain translates, and closing the last one widens it. Attach and
+ * detach do this for their own devices.
+ *
+ * Mappings and reservations that are now out of range stay. A line is logged for each of the first
+ * DMAMAP_CONFLICTS_LOGGED of them, and dmamap_container_conflicts() lists all. Their IOVAs are not
+ * usable again once they are released.
+ *
+ * Any thread. Like an attach, it waits for maps and unmaps in progress and blocks new ones. Cost: a
+ * few kernel calls for each domain, and a walk of all mappings and reservations.
+ *
+ * @return
+ *   - 0; also without devices, when there is nothing to read.
+ *   - -EINVAL: no container; the domains have no common page size.
+ *   - -ENOMEM; the kernel's error: nothing changed.
+ */
+int dmamap_container_refresh(struct dmamap_container *c);
+
+/** dmamap_container_info() with the size of the caller's structure. */
+int dmamap_container_info_sized(
+	const struct dmamap_container *c, struct dmamap_container_info *info, size_t size);
 
 /**
- * Map memory into all domains of a container.
+ * Describe a container. Any thread, also an online reader of translations; does not wait.
+ * @return 0, or -EINVAL.
+ */
+static inline int
+dmamap_container_info(const struct dmamap_container *c, struct dmamap_container_info *info)
+{
+	return dmamap_container_info_sized(c, info, sizeof(*info));
+}
+
+/**
+ * Map memory into all domains of a container, or into none.
  *
- * The pages are pinned by the kernel as long as the mapping lives. The memory stays the caller's,
- * who must not unmap it from the process before dmamap_unmap().
+ * The kernel pins the pages as long as the mapping exists. The caller keeps the memory, and must
+ * not unmap it from the process, nor replace its pages, before dmamap_unmap(): see @ref
+ * dmamap_memory.
  *
  * @param va     start of the memory, a multiple of the system's page size.
  * @param len    bytes, a multiple of the smallest page size of all domains, not 0.
- * @param flags  DMAMAP_READ and/or DMAMAP_WRITE, and others; at least one of these two.
- * @param iova   in: the wanted IOVA if DMAMAP_FIXED is given. Out: where it was mapped.
+ * @param flags  at least one of DMAMAP_READ and DMAMAP_WRITE; also FIXED, LOW32, ALIAS.
+ * @param iova   in: the wanted IOVA with DMAMAP_FIXED. Out: the IOVA of the mapping.
  * @return
  *   - 0
- *   - -EINVAL: a null pointer, length or flags make no sense, or an address or length is no page
- * multiple.
- *   - -EEXIST: FIXED, and overlaps a live mapping or a taken range; or the memory is mapped
- *     already in part or whole (see DMAMAP_ALIAS).
- *   - -EADDRINUSE: FIXED, and touches a reserved range; the log names it and its owner.
+ *   - -EINVAL: a null pointer, invalid length or flags, or an address or length that is no multiple
+ *     of the page size.
+ *   - -EEXIST: FIXED, and it overlaps a live mapping or a reservation; or the memory is already
+ *     mapped in part or whole (see DMAMAP_ALIAS).
+ *   - -EADDRINUSE: FIXED, and it overlaps a reserved range; the log names the range and its owner.
  *   - -ERANGE: FIXED, and beyond the aperture.
  *   - -ENOSPC: no IOVA is free, or a domain has no entry left.
- *   - -ENOMEM: RLIMIT_MEMLOCK would be passed (the log says how much is needed), or out of memory.
+ *   - -ENOMEM: RLIMIT_MEMLOCK would be exceeded (the log says how much is needed), or out of
+ * memory.
  *   - -EFAULT: the memory cannot be pinned.
  */
-int dmamap_map(struct dmamap_container *c, void *va, size_t len, uint32_t flags, rte_iova_t *iova);
+int dmamap_map(
+	struct dmamap_container *c, void *va, size_t len, uint32_t flags, dmamap_iova_t *iova);
 
 /**
- * Ask before memory is had that is to be mapped afterwards: are there entries for n more mappings
- * in every domain, and does RLIMIT_MEMLOCK leave len more bytes? The kernel has the last word all
- * the same.
+ * Check limits before memory is allocated that is to be mapped. Every domain must have entries for
+ * n more mappings, and RLIMIT_MEMLOCK must allow len more bytes. The map itself may still fail.
  *
+ * @param len  bytes.
  * @return 0; -EINVAL: no container; -ENOSPC: too few entries; -ENOMEM: RLIMIT_MEMLOCK would be
- * passed.
+ * exceeded.
  */
 int dmamap_map_check(struct dmamap_container *c, size_t len, unsigned int n);
 
 /**
- * Unmap from all domains. `[iova, iova + len - 1]` must consist of whole mappings of
- * dmamap_map(), without holes.
+ * Unmap from all domains. `[iova, iova + len - 1]` must consist of whole mappings of dmamap_map(),
+ * without holes.
  *
  * @return
  *   - 0
  *   - -EINVAL: the range does not begin and end with a mapping, or is part of a zone or of a
- * registration.
- *   - -EBUSY: memory in it is registered by somebody (dmamap_register()).
+ *     registration.
+ *   - -EBUSY: memory in it is registered and in use (dmamap_register()).
  *   - -ENOENT: nothing is mapped there, or there is a hole.
- *   - -EIO: a domain unmapped another size than asked for; the range is fenced off for good.
+ *   - -EIO: a domain unmapped another size than requested; the range goes into quarantine.
  */
-int dmamap_unmap(struct dmamap_container *c, rte_iova_t iova, size_t len);
+int dmamap_unmap(struct dmamap_container *c, dmamap_iova_t iova, size_t len);
 
 /**
- * Take IOVAs without mapping anything there; dmamap_map() with DMAMAP_FIXED may use them
- * afterwards.
+ * Reserve IOVAs without a mapping. dmamap_map() with DMAMAP_FIXED may use them afterwards.
  *
  * @param len     bytes, a multiple of 4096, not 0.
- * @param align   power of two, or 0 for 4096.
- * @param within  where to look.
+ * @param align   bytes, a power of two; 0: 4096.
+ * @param within  the range to allocate from.
+ * @param iova    out: first IOVA of the reservation.
  * @return 0, -EINVAL, or -ENOSPC.
  */
-int dmamap_iova_take(struct dmamap_container *c, size_t len, size_t align,
-	struct dmamap_range within, rte_iova_t *iova);
+int dmamap_iova_reserve(struct dmamap_container *c, size_t len, size_t align,
+	struct dmamap_range within, dmamap_iova_t *iova);
 
 /**
- * Give back exactly what dmamap_iova_take() gave.
- * @return 0, -ENOENT: not taken; -EINVAL: another length was taken; -EBUSY: something is mapped
- * there.
+ * Release exactly what dmamap_iova_reserve() reserved.
+ * @return 0; -ENOENT: no reservation; -EINVAL: the reservation has another length; -EBUSY:
+ * something is mapped in it.
  */
-int dmamap_iova_give(struct dmamap_container *c, rte_iova_t iova, size_t len);
+int dmamap_iova_release(struct dmamap_container *c, dmamap_iova_t iova, size_t len);
 
-/** A piece of memory, for dmamap_map_sg(). */
-struct dmamap_piece {
+/** An entry of a scatter list, for dmamap_map_sg(). */
+struct dmamap_sge {
 	void *va; /**< a multiple of the system's page size */
 	size_t len; /**< bytes, a multiple of the smallest page size of all domains */
 };
 
 /**
- * Map scattered pieces of memory side by side: one contiguous IOVA range. Pieces that also follow
- * each other in memory become one mapping. Give it back with one dmamap_unmap() over all of it.
+ * Map scattered memory into one contiguous IOVA range, in the order of the list. Entries that are
+ * also adjacent in memory become one mapping. One dmamap_unmap() over the whole range undoes it.
  *
- * @param pieces  n of them, n not 0.
- * @param flags   as for dmamap_map(); without DMAMAP_FIXED the range is chosen.
- * @param iova    in: the wanted IOVA if DMAMAP_FIXED; out: where the first piece is.
+ * @param sge     n of them, n not 0.
+ * @param flags   as for dmamap_map(); without DMAMAP_FIXED the library chooses the range.
+ * @param iova    in: the wanted IOVA with DMAMAP_FIXED; out: the IOVA of the first entry.
  * @return as dmamap_map().
  */
-int dmamap_map_sg(struct dmamap_container *c, const struct dmamap_piece *pieces, unsigned int n,
-	uint32_t flags, rte_iova_t *iova);
+int dmamap_map_sg(struct dmamap_container *c, const struct dmamap_sge *sge, unsigned int n,
+	uint32_t flags, dmamap_iova_t *iova);
 
 /** @name Registration of application buffers
- * Memory that is not Gantry's, registered again and again at the cost of a look-up: a registration
- * that nobody uses any more stays mapped until the room is needed, or until the application says
- * that the memory goes.
+ * Makes memory of the application reachable for as long as it is used. Repeated registrations of
+ * the same memory can be served from a cache, if the application arms it
+ * (dmamap_registration_cache()).
  */
 /**@{*/
 struct dmamap_registration;
@@ -371,43 +694,83 @@ struct dmamap_registration;
 /**
  * Make a buffer reachable by the container's devices, as one contiguous IOVA range.
  *
- * A buffer inside memory that is mapped already, with at least these permissions, is answered from
- * there: nothing is asked of the kernel. Otherwise the pages that hold it are mapped. Where they
- * overlap idle registrations, these are replaced by one that covers all of it; where they overlap
- * memory in use, they are mapped once more at another IOVA (as with DMAMAP_ALIAS). The answer
- * always covers all of the buffer.
+ * Hit: the buffer lies in memory that is already mapped, with at least these permissions and in
+ * reach of all devices. A hit takes no lock and makes no system call, unless the cache is watched.
+ *
+ * Miss: the pages that hold the buffer are mapped. If they overlap idle registrations of similar
+ * size, one mapping with the permissions of all replaces these. If they overlap memory in use, they
+ * are mapped once more at another IOVA (as with DMAMAP_ALIAS).
+ *
+ * Any thread. A hit does not wait. A miss waits while another thread maps the same memory. With the
+ * cache armed, a miss also waits for readers of translations if it must evict idle registrations.
  *
  * @param va     any address; neighbours in the same pages become reachable too.
  * @param len    bytes, not 0.
  * @param flags  DMAMAP_READ, DMAMAP_WRITE, DMAMAP_LOW32.
  * @param iova   out: IOVA of va.
- * @param reg    out: to be given back with dmamap_deregister(). Counted: each registration is given
- * back once.
- * @return 0, or as dmamap_map().
+ * @param reg    out: a handle, to be released with dmamap_deregister(). Each call returns a handle
+ *               of its own.
+ * @return 0, or as dmamap_map(); -EBUSY: other threads kept mapping and unmapping the same memory.
  */
 int dmamap_register(struct dmamap_container *c, void *va, size_t len, uint32_t flags,
-	rte_iova_t *iova, struct dmamap_registration **reg);
-
-/** Give one registration back. The pages stay mapped, idle, for the next one. */
-void dmamap_deregister(struct dmamap_registration *reg);
+	dmamap_iova_t *iova, struct dmamap_registration **reg);
 
 /**
- * Say that memory is about to go (munmap(2), free(3) of large blocks): idle registrations that
- * overlap it are unmapped.
- * @return 0; -EBUSY: one is in use, and none was unmapped; the errors of dmamap_unmap().
+ * Release a registration. When the last user of a mapping releases it, the mapping is unmapped,
+ * which waits for readers of translations. With the cache armed it stays mapped, idle, and mappings
+ * that have been unused for longer may be unmapped instead. Any thread, except an online reader.
+ *
+ * @return
+ *   - 0; NULL is allowed.
+ *   - -EINVAL: not a registration, or released before; nothing changed.
+ *   - the error of the unmap, as of dmamap_unmap(); the registration is released all the same.
+ */
+int dmamap_deregister(struct dmamap_registration *reg);
+
+/** How idle registrations are kept from outliving their memory. */
+enum dmamap_cache_mode {
+	DMAMAP_CACHE_OFF, /**< no cache: unused registrations are unmapped */
+	DMAMAP_CACHE_WATCHED, /**< the library watches registered memory, with userfaultfd(2) */
+	DMAMAP_CACHE_PROMISED, /**< the application calls dmamap_invalidate() before it releases
+				  memory */
+};
+
+/**
+ * Keep unused registrations mapped (idle), for the next registration of the same memory. Off unless
+ * armed: through a stale mapping a device reaches pages that the process no longer has.
+ *
+ * PROMISED: the application calls dmamap_invalidate() before it unmaps, remaps or discards memory
+ * that it has registered. Memory of malloc(3) cannot be promised, as free(3) may do so at any time,
+ * unseen. Streams (dmamap_stream_map()) do not use such a cache, as the owner of their buffers
+ * has promised nothing.
+ *
+ * WATCHED: a registration is invalid before the application's munmap(2), mremap(2) or madvise(2)
+ * returns. Memory that cannot be watched (mapped files) is not cached.
+ *
+ * Idle registrations never make another operation fail. They are evicted when a map, zone, attach,
+ * merge or DMA mask needs their entries, IOVAs, lockable memory or range. The order is
+ * approximately LRU (second chance). Waits for readers of translations.
+ *
+ * @param limit  bytes that may be idle; ignored with OFF.
+ * @return 0; -EINVAL; -ENOTSUP: this kernel cannot watch memory; -EPERM: it does not allow this
+ * process to; -ESHUTDOWN: the container is being destroyed.
+ */
+int dmamap_registration_cache(
+	struct dmamap_container *c, enum dmamap_cache_mode mode, uint64_t limit);
+
+/**
+ * Announce that memory is about to be unmapped: unmap the idle registrations that overlap it. Costs
+ * the unmaps, and a look-up for each mapping in the range. Any thread, except an online reader:
+ * waits for readers of translations.
+ * @param len  bytes, not 0.
+ * @return 0; -EBUSY: some of it is registered and in use, and nothing was unmapped; the errors of
+ * dmamap_unmap().
  */
 int dmamap_invalidate(struct dmamap_container *c, const void *va, size_t len);
-
-/**
- * How much memory may stay mapped without being used, in bytes; 1 GiB unless set. The longest
- * unused goes first. Idle registrations also go when a map fails for want of entries, IOVAs or
- * lockable memory.
- */
-void dmamap_registration_limit(struct dmamap_container *c, uint64_t len);
 /**@}*/
 
 /** @name The DMA API of a device
- * For drivers that are handed buffers from anywhere.
+ * For drivers that get buffers from anywhere.
  */
 /**@{*/
 /** What a device can reach, as of the call. */
@@ -418,83 +781,170 @@ struct dmamap_device_info {
 	unsigned int mask_bits; /**< see dmamap_device_dma_mask() */
 	uint64_t page_sizes; /**< bitmap, of its domain */
 	bool coherent; /**< its domain enforces cache coherency */
-	bool identity; /**< no IOMMU: an IOVA is a physical address, and nothing is out of reach */
+	bool identity; /**< no IOMMU: an IOVA is a physical address, and all memory is reachable */
 	struct dmamap_range aperture; /**< lowest and highest IOVA that its domain translates */
 };
 
-/** Describe what a device can reach. @return 0, or -EINVAL. */
-int dmamap_device_info(const struct dmamap_device *d, struct dmamap_device_info *info);
+/** dmamap_device_info() with the size of the caller's structure. */
+int dmamap_device_info_sized(
+	const struct dmamap_device *d, struct dmamap_device_info *info, size_t size);
 
-/** Who writes and who reads a streaming mapping. */
+/** Describe what a device can reach. Any thread; does not wait. @return 0, or -EINVAL. */
+static inline int
+dmamap_device_info(const struct dmamap_device *d, struct dmamap_device_info *info)
+{
+	return dmamap_device_info_sized(d, info, sizeof(*info));
+}
+
+/** The direction of a streaming mapping. */
 enum dmamap_direction {
 	DMAMAP_TO_DEVICE, /**< the device reads */
 	DMAMAP_FROM_DEVICE, /**< the device writes */
 	DMAMAP_BIDIRECTIONAL,
 };
 
-/** A buffer lent to a device. Its owner is who called dmamap_stream_map(); only iova is for
- * reading. */
+/**
+ * A streaming mapping of a buffer. Owned by the caller of dmamap_stream_map(), which reads iova
+ * only.
+ */
 struct dmamap_stream {
-	rte_iova_t iova; /**< what goes into the descriptor */
-	struct dmamap_device *dev;
-	void *va;
-	size_t len;
-	enum dmamap_direction dir;
-	struct dmamap_registration *reg;
-	struct dmamap_zone *bounce; /**< where the device really works, or NULL */
+	dmamap_iova_t iova; /**< the address for the descriptor */
+	struct dmamap_device *dev; /**< the device */
+	void *va; /**< the buffer */
+	size_t len; /**< bytes */
+	enum dmamap_direction dir; /**< who writes and who reads */
+	struct dmamap_registration *reg; /**< registration of the buffer, or NULL */
+	void *bounce; /**< the bounce buffer that the device works on, or NULL */
+	struct dmamap_pool *pool; /**< the pool of `bounce`; NULL: `zone` was made for it */
+	struct dmamap_zone *zone; /**< zone of this bounce buffer alone, or NULL */
 };
 
 /**
- * Lend a buffer to a device. It is registered (dmamap_register()); if the device cannot reach where
- * it is mapped, the device gets a zone that it can reach, and the bytes are copied at map, sync and
- * unmap (a bounce buffer).
+ * Map a buffer for DMA by one device. The buffer is registered (dmamap_register()). If the device
+ * cannot reach its IOVA, the device gets a bounce buffer within reach. The bytes are copied at map,
+ * sync and unmap. Bounce buffers come from pools of the container: see dmamap_bounce_reserve().
+ * Each is aligned to its length, rounded up to a power of two.
  *
- * @return 0: *s is to be given back with dmamap_stream_unmap(); -EINVAL; as dmamap_register() and
+ * Any thread. May sleep; waits as dmamap_register() does.
+ *
+ * @param len  bytes, not 0.
+ * @param s    out: the mapping, to be released with dmamap_stream_unmap().
+ * @return 0; -EINVAL; -ENODEV: the device is in no container; as dmamap_register() and
  * dmamap_zone_alloc().
  */
 int dmamap_stream_map(struct dmamap_device *d, void *va, size_t len, enum dmamap_direction dir,
 	struct dmamap_stream *s);
-/** The CPU looks at what the device wrote so far, the device being done with it for now. */
+/** Make what the device has written so far visible to the CPU. The device must be idle on it. */
 void dmamap_stream_sync_for_cpu(const struct dmamap_stream *s);
-/** The device is to see what the CPU wrote since. */
+/** Make what the CPU has written since visible to the device. */
 void dmamap_stream_sync_for_device(const struct dmamap_stream *s);
-/** Take the buffer back; the device must be done with it. @return 0, or the error of
- * dmamap_zone_free(). */
+/**
+ * Unmap the buffer; the device must be done with it. Waits for readers of translations where
+ * dmamap_deregister() or dmamap_zone_free() does. @return 0, or the error of these.
+ */
 int dmamap_stream_unmap(struct dmamap_stream *s);
+
+/**
+ * Allocate bounce buffers in advance, so that none of them needs a system call when it is used.
+ *
+ * Without this call, a pool of bounce buffers is created at the first bounce. There is one pool for
+ * each power of two of bytes from 256 on, each direction, and each DMA mask that the container has
+ * had. A pool that was not reserved grows to 16 MiB at most. A pool keeps its memory until the
+ * container is destroyed. A bounce buffer that fits no pool is allocated for each use
+ * (dmamap_zone_alloc()).
+ *
+ * Without an IOMMU, bounce buffers lie in hugepages at their physical addresses. If these are
+ * beyond a device's mask, the call fails.
+ *
+ * Any thread; may sleep, as dmamap_zone_alloc() does. Call it after all masks are set
+ * (dmamap_device_dma_mask()).
+ *
+ * @param dir  of the streams that will use them.
+ * @param len  minimum bytes of each, not 0, at most 1 GiB.
+ * @param n    how many, in use or not; not 0.
+ * @return 0; -EINVAL; as dmamap_zone_alloc(); -ENOSPC: no memory is available within the devices'
+ * reach.
+ *
+ * @warning @b EXPERIMENTAL: may change or be removed without prior notice.
+ */
+int dmamap_bounce_reserve(
+	struct dmamap_container *c, enum dmamap_direction dir, size_t len, unsigned int n);
+
+/** One entry of a descriptor: bytes that are contiguous for the device. */
+struct dmamap_segment {
+	dmamap_iova_t iova; /**< first IOVA */
+	size_t len; /**< bytes, not 0 */
+};
+
+/**
+ * Map a scatter list for DMA by one device, all of it or nothing.
+ *
+ * Entries that are adjacent in memory are registered as one. Only entries that the device cannot
+ * reach are bounced. Entries with adjacent IOVAs become one segment, in the order of the list.
+ *
+ * Any thread; allocates nothing itself. Costs one registration for each run of entries, as
+ * dmamap_stream_map().
+ *
+ * @param sge      n entries, n not 0; any address, any length but 0.
+ * @param s        array of n streams, owned by the caller, to be passed unchanged to
+ *                 dmamap_stream_unmap_sg().
+ * @param seg      out: the segments; an array of max_seg.
+ * @param max_seg  how many segments a descriptor can hold, not 0.
+ * @return the number of segments; -E2BIG: more than max_seg; -EINVAL; as dmamap_stream_map().
+ *
+ * @warning @b EXPERIMENTAL: may change or be removed without prior notice.
+ */
+int dmamap_stream_map_sg(struct dmamap_device *d, const struct dmamap_sge *sge, unsigned int n,
+	enum dmamap_direction dir, struct dmamap_stream *s, struct dmamap_segment *seg,
+	unsigned int max_seg);
+/** @see dmamap_stream_sync_for_cpu() @b EXPERIMENTAL */
+void dmamap_stream_sync_sg_for_cpu(const struct dmamap_stream *s, unsigned int n);
+/** @see dmamap_stream_sync_for_device() @b EXPERIMENTAL */
+void dmamap_stream_sync_sg_for_device(const struct dmamap_stream *s, unsigned int n);
+/**
+ * Unmap all of the list, also after an error. @return 0, or the first error of
+ * dmamap_stream_unmap(). @b EXPERIMENTAL
+ */
+int dmamap_stream_unmap_sg(struct dmamap_stream *s, unsigned int n);
 /**@}*/
 
 /** @name Software devices
- * A client is a device without hardware: it reads and writes memory at IOVAs, as a device would,
- * with the same permissions, and is told before a mapping goes.
+ * A client is a device without hardware. It reads and writes memory at IOVAs with the permissions
+ * of a device, and gets a callback before a mapping is removed.
  */
 /**@{*/
 struct dmamap_client;
 
-/** How a client is to be made. */
+/** Configuration of a new client. */
 struct dmamap_client_conf {
 	const char *name; /**< for messages, copied; NULL: "client" */
 	/**
-	 * Called before an unmap of `range` completes: the client lets go of every address in it
-	 * that it looked up before it returns. Any thread that unmaps; no function of this library
-	 * may be called from within. May be NULL.
+	 * Called before an unmap of `range` completes. The client must drop every address in the
+	 * range that it has looked up before it returns. Called by any thread that unmaps, under no
+	 * lock of the library. So it may wait for threads that are in dmamap_client_read() or any
+	 * other call that does not unmap. May be NULL.
 	 */
 	void (*unmap)(void *arg, struct dmamap_range range);
 	void *arg; /**< passed to unmap */
 };
 
-/** Attach a client. @return 0: *client, to be given back; -EINVAL; -ENOMEM. */
+/**
+ * Attach a client. @return 0: *client is to be released with dmamap_client_detach(); -EINVAL;
+ * -ENOMEM; -ESHUTDOWN: the container is being destroyed.
+ */
 int dmamap_client_attach(struct dmamap_container *c, const struct dmamap_client_conf *conf,
 	struct dmamap_client **client);
-/** Detach it; its callback is not called any more after the return. */
+/** Detach a client. Waits for its callbacks in progress; none is called after the return. */
 void dmamap_client_detach(struct dmamap_client *client);
 
 /**
  * Read len bytes at an IOVA, across mappings if they are adjacent.
- * @return 0; -EFAULT: some of it is not mapped, or not for reading; nothing was copied then.
+ * @return 0; -EINVAL; -EFAULT: some of it is not mapped, or not readable; nothing was copied then.
  */
-int dmamap_client_read(struct dmamap_client *client, rte_iova_t iova, void *dst, size_t len);
-/** Write. @see dmamap_client_read() */
-int dmamap_client_write(struct dmamap_client *client, rte_iova_t iova, const void *src, size_t len);
+int dmamap_client_read(struct dmamap_client *client, dmamap_iova_t iova, void *dst, size_t len);
+/** Write len bytes at an IOVA. @see dmamap_client_read() */
+int dmamap_client_write(
+	struct dmamap_client *client, dmamap_iova_t iova, const void *src, size_t len);
 /**@}*/
 
 /** Why a range is reserved. */
@@ -502,135 +952,138 @@ enum dmamap_reserved_type {
 	DMAMAP_RESERVED_PAGE0, /**< page 0: a null pointer must fault */
 	DMAMAP_RESERVED_MSI, /**< interrupt window */
 	DMAMAP_RESERVED_DIRECT, /**< identity-mapped for firmware (RMRR, unity map) */
-	DMAMAP_RESERVED_RELAXABLE, /**< direct, but no longer needed once a driver owns the device
-				    */
+	DMAMAP_RESERVED_RELAXABLE, /**< direct, but not needed once a driver owns the device */
 	DMAMAP_RESERVED_BUS, /**< other: PCI windows, holes of the IOMMU */
-	DMAMAP_RESERVED_APERTURE, /**< outside of what a domain can translate */
+	DMAMAP_RESERVED_APERTURE, /**< outside what a domain can translate */
 };
 
-/** A reserved range and whose it is. */
+/** A reserved range and its owner. */
 struct dmamap_reserved {
-	struct dmamap_range range;
-	enum dmamap_reserved_type type;
+	struct dmamap_range range; /**< the IOVAs */
+	enum dmamap_reserved_type type; /**< why */
 	char owner[DMAMAP_NAME_MAX]; /**< "group 3 (0000:01:00.0)", "domain 0", "gantry" */
 };
 
 /**
  * List reserved ranges, ascending by start; ranges of different owners may overlap.
  *
- * @param out  room for n entries, may be NULL if n is 0.
- * @return how many there are, which may be more than n; or -EINVAL.
+ * @param out  array of n entries; may be NULL if n is 0.
+ * @return the number of ranges, which may be more than n; -EINVAL; -ENOMEM.
  */
 int dmamap_reserved(const struct dmamap_container *c, struct dmamap_reserved *out, unsigned int n);
 
-/** How two things cannot both be. */
+/** The kind of a conflict. */
 enum dmamap_conflict_kind {
-	DMAMAP_CONFLICT_RESERVED, /**< IOVAs that a newcomer's group reserves, or that an IOMMU does
-				     not translate */
-	DMAMAP_CONFLICT_PAGE_SIZE, /**< not made of whole pages of an IOMMU */
-	DMAMAP_CONFLICT_FENCED, /**< IOVAs that the other container of a merge has fenced off */
+	DMAMAP_CONFLICT_RESERVED, /**< IOVAs that the new device's group reserves, or that an IOMMU
+				     does not translate */
+	DMAMAP_CONFLICT_PAGE_SIZE, /**< not a multiple of the page size of an IOMMU */
+	DMAMAP_CONFLICT_QUARANTINED, /**< IOVAs in quarantine in the other container of a merge */
 	DMAMAP_CONFLICT_IOVA, /**< IOVAs that both containers of a merge use */
 	DMAMAP_CONFLICT_MEMORY, /**< memory that both containers of a merge map */
 };
 
-/** Something that a container holds, and what is in its way. */
+/** A mapping or reservation of a container, and what it conflicts with. */
 struct dmamap_conflict {
-	enum dmamap_conflict_kind kind;
+	enum dmamap_conflict_kind kind; /**< what kind */
 	struct dmamap_range range; /**< its IOVAs */
-	void *va; /**< its memory; NULL: taken without a mapping */
-	char name[DMAMAP_NAME_MAX]; /**< "mapping", "zone rings", "registration" or "taken range" */
-	char container[DMAMAP_NAME_MAX]; /**< which holds it */
-	struct dmamap_range with; /**< IOVAs in its way; of no meaning for PAGE_SIZE */
+	void *va; /**< its memory; NULL: a reservation */
+	char name[DMAMAP_NAME_MAX]; /**< "mapping", "zone rings", "registration" or "reservation" */
+	char container[DMAMAP_NAME_MAX]; /**< the container that holds it */
+	struct dmamap_range with; /**< the conflicting IOVAs; not used with PAGE_SIZE */
 	enum dmamap_reserved_type type; /**< of RESERVED */
 	uint64_t page_size; /**< of PAGE_SIZE: the IOMMU's smallest, in bytes */
-	char owner[DMAMAP_NAME_MAX]; /**< as in struct dmamap_reserved; else what is in its way, as
-					in `name` */
+	char owner[DMAMAP_NAME_MAX]; /**< RESERVED: as in struct dmamap_reserved; else the
+					conflicting object, as in `name` */
 };
 
-/** At most so many conflicts are logged, a line each. */
+/** Maximum number of conflicts that are logged, one line each. */
 #define DMAMAP_CONFLICTS_LOGGED 16u
 
 /**
  * List every conflict that made the last attach or move to this container, or the last merge into
- * it, fail. None is left once one has succeeded, or failed for another reason. Something that is in
- * several ranges' way is listed with each.
+ * it, fail. The list is empty after an operation that succeeded, or that failed for another reason.
+ * An object that conflicts with several ranges is listed once for each.
  *
- * @param out  room for n entries, may be NULL if n is 0.
- * @return how many there are, which may be more than n; -EINVAL; -ENOMEM: there was no memory for
- * all.
+ * @param out  array of n entries; may be NULL if n is 0.
+ * @return the number of conflicts, which may be more than n; -EINVAL; -ENOMEM: there was no memory
+ * to record all.
  */
 int dmamap_container_conflicts(
 	const struct dmamap_container *c, struct dmamap_conflict *out, unsigned int n);
 
-/** How far the wish for a NUMA node goes. What was really got: dmamap_zone_info(). */
+/** How strictly a NUMA node is requested. dmamap_zone_info() reports the actual placement. */
 enum dmamap_placement {
-	DMAMAP_PLACE_STRICT, /**< on the node or not at all; without a node: anywhere */
-	DMAMAP_PLACE_PREFERRED, /**< on the node as long as it has pages, then elsewhere, which is
+	DMAMAP_PLACE_STRICT, /**< on the node or fail; without a node: anywhere */
+	DMAMAP_PLACE_PREFERRED, /**< on the node while it has pages, then elsewhere, which is
 				   logged */
 	DMAMAP_PLACE_INTERLEAVE, /**< in turn over all nodes that the process may use; the node is
-				    not looked at */
-	DMAMAP_PLACE_LOCAL, /**< preferred on the node of the calling thread's CPU; the node is not
-			       looked at */
+				    ignored */
+	DMAMAP_PLACE_LOCAL, /**< preferred on the node of the calling thread's CPU; the node is
+			       ignored */
 };
 
-/** What pages a zone is made of. */
+/** The pages of a zone. */
 enum dmamap_page_kind {
 	DMAMAP_PAGES_HUGETLB, /**< hugepages of the system's pools */
-	DMAMAP_PAGES_TRANSPARENT, /**< transparent hugepages, locked; see DMAMAP_ALLOW_TRANSPARENT
-				   */
+	DMAMAP_PAGES_TRANSPARENT, /**< transparent hugepages, locked (DMAMAP_ALLOW_TRANSPARENT) */
 	DMAMAP_PAGES_BASE, /**< the system's base pages; locked if they are a fallback
 			      (DMAMAP_ALLOW_BASE) */
-	DMAMAP_PAGES_FOREIGN, /**< in accounts only: memory that is mapped, but not Gantry's */
+	DMAMAP_PAGES_FOREIGN, /**< in accounts only: mapped memory that Gantry did not allocate */
 };
 
-/** What a zone is to be. Zeroes mean: no wish. */
+/** Configuration of a new zone. Zeroes: no preference. */
 struct dmamap_zone_conf {
 	size_t len; /**< bytes, not 0; rounded up to whole pages */
 	size_t align; /**< of VA and IOVA; power of two, 0: the page size */
-	size_t page_size; /**< 0: the largest that wastes no more than an eighth; else 4 KiB, 2 MiB,
-			     1 GiB */
-	const struct dmamap_device *dev; /**< the device the memory is for: on its node; or NULL */
-	bool on_node; /**< `node` is a wish; without it, and without dev, any node will do */
+	size_t page_size; /**< bytes: 4 KiB, 2 MiB or 1 GiB; 0: the largest that wastes no more than
+			     an eighth */
+	const struct dmamap_device *dev; /**< place the zone on this device's node; or NULL */
+	bool on_node; /**< use `node`; without it, and without dev, any node will do */
 	int node; /**< NUMA node; -1: any */
-	/** DMAMAP_READ, DMAMAP_WRITE (none: both), DMAMAP_LOW32, DMAMAP_ALLOW_TRANSPARENT,
-	 * DMAMAP_ALLOW_BASE */
+	/**
+	 * DMAMAP_READ, DMAMAP_WRITE (none: both), DMAMAP_LOW32, DMAMAP_FIXED,
+	 * DMAMAP_ALLOW_TRANSPARENT, DMAMAP_ALLOW_BASE
+	 */
 	uint32_t flags;
 	const char *name; /**< for accounts and messages, copied; NULL: "zone" */
-	const char *owner; /**< for accounts, whose the bytes are, copied; NULL: dev's name, else
-			      the container's */
-	enum dmamap_placement placement;
+	const char *owner; /**< owner of the bytes in accounts, copied; NULL: dev's name, else the
+			      container's */
+	enum dmamap_placement placement; /**< whether other nodes will do */
 	/**
-	 * Threads that bring the pages to life, on CPUs of the node. 0: by the length and the CPUs
-	 * (one for 128 MiB, 16 at most); 1: the calling thread alone, where the node's CPUs have
-	 * better to do.
+	 * Threads that fault the pages in, on CPUs of the node. 0: chosen by the length and the
+	 * CPUs (one for 128 MiB, 16 at most). 1: the calling thread alone, for a node whose CPUs
+	 * are busy.
 	 */
 	unsigned int threads;
 	/**
-	 * Called by the calling thread while pages come to life, at the end with done == len. May
-	 * be NULL: then a line is logged at most once a second. No function of this library may be
-	 * called from within.
-	 * @return 0; else the allocation is given up, whole, with -ECANCELED.
+	 * Called by the calling thread while pages are faulted in, at the end with done == len. May
+	 * be NULL: then a line is logged at most once a second. It must not call this library.
+	 * @return 0; otherwise the whole allocation is undone and fails with -ECANCELED.
 	 */
 	int (*progress)(void *arg, uint64_t done, uint64_t len);
 	void *progress_arg; /**< passed to progress */
 	/**
-	 * Addresses, of the process and for devices, that are reserved for the zone to grow into
-	 * (dmamap_zone_resize()); not 0: at least len. 0: it cannot grow. They cost no memory. Not
-	 * without an IOMMU, whose lack leaves nothing to choose.
+	 * Bytes of virtual addresses and IOVAs that are reserved for the zone to grow into
+	 * (dmamap_zone_resize()); at least len. 0: it cannot grow. A reservation costs no memory.
+	 * Not supported without an IOMMU, where IOVAs cannot be chosen.
 	 */
 	size_t max_len;
+	dmamap_iova_t iova; /**< with DMAMAP_FIXED in flags: the zone's IOVA */
+	bool shared; /**< its memory can be shared with other processes: see dmamap_zone_fd() */
 };
 
 /**
  * Allocate memory that devices can reach: hugepage-backed, zeroed, placed on the device's NUMA
- * node, pinned and mapped at one IOVA range. It vanishes with the process, however that ends.
+ * node, pinned and mapped at one IOVA range. It is freed when the process ends, however that ends.
+ *
+ * Any thread; may sleep. Pages are faulted in under no lock.
  *
  * @return
- *   - 0: *z, to be given back with dmamap_zone_free() or with its container.
- *   - -EINVAL: conf makes no sense.
+ *   - 0: *z, to be freed with dmamap_zone_free() or with its container.
+ *   - -EINVAL: conf is invalid.
  *   - -ENODEV: no such node, or none that this process may use.
- *   - -ENOTSUP: max_len where no IOMMU translates, or on a kernel that cannot move hugepages
- * (before Linux 5.16).
+ *   - -ENOTSUP: max_len or FIXED, and no IOMMU translates.
+ *   - -EEXIST: FIXED, and the IOVAs are not free.
  *   - -ENOENT: this system has no pages of that size.
  *   - -ENOMEM: too few hugepages on the node (the log says how many are needed and free, and how to
  *     reserve more), a hugetlb cgroup's limit, too little memory, or RLIMIT_MEMLOCK.
@@ -640,160 +1093,339 @@ struct dmamap_zone_conf {
 int dmamap_zone_alloc(
 	struct dmamap_container *c, const struct dmamap_zone_conf *conf, struct dmamap_zone **z);
 /**
- * Unmap and free a zone.
- * @return 0; -EIO as with dmamap_unmap(), and the zone is gone all the same; another error of
+ * Unmap and free a zone. Waits for readers of translations. NULL is allowed.
+ * @return 0; -EIO as with dmamap_unmap(), and the zone is freed all the same; another error of
  * dmamap_unmap(): nothing changed.
  */
 int dmamap_zone_free(struct dmamap_zone *z);
 /**
- * Let a zone grow or shrink at its end, all or not at all. What is in it keeps its addresses, those
- * of the process and those for devices.
+ * Grow or shrink a zone at its end, all or nothing. What stays keeps its virtual addresses and
+ * IOVAs.
  *
- * Each growth is a mapping of its own, with pages of the zone's kind and size. A mapping cannot be
- * cut (see dmamap_unmap()), so a zone shrinks by whole growths only: to a length that it has had,
- * and never below the one it was made with. Nobody else may use the zone's functions meanwhile;
- * devices may use what stays.
+ * Each growth is a separate mapping, with pages of the zone's kind and size. A mapping cannot be
+ * cut (see dmamap_unmap()). So a zone shrinks by whole growths only: to a length that it has had,
+ * and never below the initial one. No other thread may use the zone's functions meanwhile; devices
+ * may use what stays. A shrink waits for readers of translations.
  *
  * @param len  bytes, rounded up to whole pages, at most conf.max_len.
  * @return
  *   - 0; also if nothing changes.
- *   - -EINVAL: no zone or length, or a shrinking that would cut a growth; the log names the lengths
- * below and above.
+ *   - -EINVAL: no zone or length, or a shrink that would cut a growth; the log names the lengths
+ *     below and above.
  *   - -ENOSPC: more than conf.max_len, or a domain has no entry left.
- *   - -EBUSY: memory in what would go is registered by somebody (dmamap_register()).
- *   - -EIO: what was to go is gone, but a domain may still translate it; the zone is shorter, and
- * cannot grow there again.
+ *   - -EBUSY: memory of the part to be removed is registered and in use (dmamap_register()).
+ *   - -EIO: the part is removed, but a domain may still translate it. The zone is shorter, and
+ *     cannot grow there again.
  *   - -ENOMEM: as with dmamap_zone_alloc(). conf.progress is not called.
  */
 int dmamap_zone_resize(struct dmamap_zone *z, size_t len);
-/** First byte of a zone. */
+/**
+ * The file that holds a zone's memory, for another process to map with MAP_SHARED. The zone must
+ * have been made with conf.shared, and must not have grown. The zone owns the descriptor: dup(2)
+ * it, or send it over a socket.
+ * @param offset  out: where in the file the zone begins, in bytes; may be NULL.
+ * @return the descriptor; -EINVAL; -ENOTSUP: the zone was made without conf.shared, or has grown.
+ */
+int dmamap_zone_fd(const struct dmamap_zone *z, uint64_t *offset);
+/** Virtual address of a zone's first byte. */
 void *dmamap_zone_va(const struct dmamap_zone *z);
-/** Its IOVA. */
-rte_iova_t dmamap_zone_iova(const struct dmamap_zone *z);
-/** Its length in bytes, a multiple of the page size. */
+/** IOVA of a zone's first byte. */
+dmamap_iova_t dmamap_zone_iova(const struct dmamap_zone *z);
+/** Length of a zone in bytes, a multiple of its page size. */
 size_t dmamap_zone_len(const struct dmamap_zone *z);
-/** The size of its pages in bytes. */
+/** Page size of a zone in bytes. */
 size_t dmamap_zone_page_size(const struct dmamap_zone *z);
-/** The NUMA node its pages are really on, or -1 if on several. */
+/** The NUMA node that a zone's pages are really on, or -1 if on several. */
 int dmamap_zone_node(const struct dmamap_zone *z);
 
 /** Bytes on a NUMA node. */
 struct dmamap_node_len {
-	int node; /**< -1: the kernel does not say, or there were more nodes than room for them */
+	int node; /**< -1: the kernel does not report it, or more nodes than DMAMAP_NODES_MAX */
 	uint64_t len; /**< bytes, not 0 */
 };
 
-/** Nodes that a report has room for; there are few machines with more. */
+/** Maximum number of nodes in a report; few machines have more. */
 #define DMAMAP_NODES_MAX 64
 
-/** What a zone is, and where its bytes really are. */
+/** Description of a zone, and the actual placement of its bytes. */
 struct dmamap_zone_info {
 	const char *name; /**< valid as long as the zone */
-	const char *owner; /**< whose the bytes are; valid as long as the zone and its container */
+	const char *owner; /**< owner of the bytes; valid as long as the zone and its container */
 	size_t len; /**< bytes */
 	size_t max_len; /**< bytes that it can grow to; len, if it cannot */
 	size_t page_size; /**< bytes */
-	enum dmamap_page_kind kind;
-	enum dmamap_placement placement; /**< as asked for */
-	int node; /**< as asked for, LOCAL: as it was then; -1: any */
-	bool as_asked; /**< all bytes are where the placement wants them */
-	unsigned int n_nodes;
+	enum dmamap_page_kind kind; /**< kind of pages */
+	enum dmamap_placement placement; /**< as requested */
+	int node; /**< as requested; LOCAL: the node at that time; -1: any */
+	bool as_asked; /**< all bytes are placed as requested */
+	unsigned int n_nodes; /**< entries of `nodes` that are set */
 	struct dmamap_node_len
 		nodes[DMAMAP_NODES_MAX]; /**< the first n_nodes are set, ascending by node */
 };
 
-/** Describe a zone, as of when its pages came to life. @return 0, or -EINVAL. */
-int dmamap_zone_info(const struct dmamap_zone *z, struct dmamap_zone_info *info);
+/** dmamap_zone_info() with the size of the caller's structure. */
+int dmamap_zone_info_sized(const struct dmamap_zone *z, struct dmamap_zone_info *info, size_t size);
 
-/** A part of the account of this process's memory: bytes of one zone on one node, or memory that is
- * not Gantry's. */
+/**
+ * Describe a zone, as of when its pages were faulted in. Any thread; does not wait.
+ * @return 0, or -EINVAL.
+ */
+static inline int
+dmamap_zone_info(const struct dmamap_zone *z, struct dmamap_zone_info *info)
+{
+	return dmamap_zone_info_sized(z, info, sizeof(*info));
+}
+
+/**
+ * @page dmamap_memory Memory that changes while it is mapped
+ *
+ * A mapping refers to the pages that were at an address when the kernel pinned them, not to the
+ * address. Later changes of the process at that address do not affect devices. libdmamap is not
+ * notified of them, except for watched registrations (dmamap_registration_cache()). Until
+ * dmamap_unmap():
+ *
+ * - madvise(2) with MADV_DONTNEED, MADV_FREE or MADV_REMOVE, a hole punched with fallocate(2), or a
+ *   truncated file: devices stay on the old pages, the process gets new ones or SIGBUS.
+ *   dmamap_va2iova() is unchanged.
+ * - mremap(2): devices follow the pages. dmamap_va2iova() translates the old address, not the new
+ *   one.
+ * - munmap(2): devices stay on the old pages, which are not reused. dmamap_va2iova() is unchanged,
+ *   whatever memory comes to the address next.
+ *
+ * A kernel container that is opened afterwards pins the pages that are at the address then. That
+ * happens in a merge, and in an attach that needs another domain. If there is no memory, the attach
+ * fails with -EFAULT. If there are other pages, domains differ, and this is not detected. So do not
+ * replace pages under a mapping that devices still use.
+ *
+ * What the kernel does not pin, it does not map; the errno is the kernel's:
+ *
+ * - BARs and other memory without pages (VM_PFNMAP): type1 maps them without pinning, iommufd does
+ *   not: -EFAULT.
+ * - shared mappings of files on file systems that write back (ext4, xfs), writable: -EFAULT from
+ *   Linux 6.5 on, where the backend pins to write. Before, the map succeeds, and data that devices
+ *   write may be lost. memfd, hugetlbfs and tmpfs are pinned.
+ * - files on DAX file systems (fsdax): -EOPNOTSUPP. Device DAX is pinned.
+ * - private mappings of files: pinned; devices see the process's copy.
+ *
+ * dmamap_stream_map() works on a copy of such memory.
+ */
+
+/** @name Pools of small coherent objects
+ * Descriptors, PRP lists, completion entries: objects of one size that CPU and devices share for a
+ * long time. A zone costs pages and a map entry; a pool carves many objects from each zone.
+ *
+ * @warning @b EXPERIMENTAL: these functions may change or be removed without prior notice.
+ */
+/**@{*/
+/** Configuration of a new pool. Zeroes: no preference. */
+struct dmamap_pool_conf {
+	const char *name; /**< for accounts and messages, copied; NULL: "pool" */
+	size_t obj_size; /**< bytes of an object, not 0, at most 1 GiB */
+	size_t align; /**< of VA and IOVA, a power of two, at most 1 GiB; 0: obj_size rounded up to
+			 a power of two, 64 at most */
+	/**
+	 * An object does not cross a multiple of this, in VA or IOVA. A power of two, not below
+	 * obj_size; 0: it may.
+	 */
+	size_t boundary;
+	uint64_t initial; /**< objects at creation */
+	uint64_t max; /**< objects at most; 0: no limit */
+	bool zero; /**< dmamap_pool_get() zeroes each object; else a new one is zero, and a used one
+		      has the contents it was put with */
+	const struct dmamap_device *dev; /**< place the objects on this device's node; or NULL */
+	bool on_node; /**< use `node`; without it, and without dev, any node will do */
+	int node; /**< NUMA node; -1: any */
+	enum dmamap_placement placement; /**< as for zones */
+	size_t page_size; /**< as for zones, but 0: base pages; hugepages without an IOMMU */
+	uint32_t flags; /**< as for zones, without DMAMAP_FIXED */
+	const char *owner; /**< for accounts, copied; NULL: dev's name, else the container's */
+};
+
+/** dmamap_pool_create() with the size of the caller's structure. */
+int dmamap_pool_create_sized(struct dmamap_container *c, const struct dmamap_pool_conf *conf,
+	size_t size, struct dmamap_pool **p);
+
+/**
+ * Create a pool. It has at least one zone, and doubles when it is empty, up to conf.max: n objects
+ * cost log2(n) map entries in each domain. Without an IOMMU each zone is one hugepage. A pool does
+ * not shrink.
+ *
+ * The pool holds a reference to its container, which cannot be destroyed before the pool. A merge
+ * moves the pool with its zones. May sleep, as dmamap_zone_alloc() does.
+ *
+ * @return
+ *   - 0: *p is the pool, to be released with dmamap_pool_destroy().
+ *   - -EINVAL: conf is invalid.
+ *   - -ENOTSUP: an alignment or boundary that memory without an IOMMU does not happen to have.
+ *   - -ENOSPC, -ENOMEM and others: as dmamap_zone_alloc().
+ */
+static inline int
+dmamap_pool_create(
+	struct dmamap_container *c, const struct dmamap_pool_conf *conf, struct dmamap_pool **p)
+{
+	return dmamap_pool_create_sized(c, conf, sizeof(*conf), p);
+}
+
+/**
+ * Destroy a pool that no other thread uses. Unmaps its zones, so it waits for readers of
+ * translations.
+ * @return
+ *   - 0; NULL is allowed.
+ *   - -EBUSY: objects are in use (the log says how many), or memory of the pool is registered
+ *     (dmamap_register()). The pool remains usable and can be destroyed later.
+ *   - -EIO as dmamap_zone_free(); the pool is freed all the same.
+ */
+int dmamap_pool_destroy(struct dmamap_pool *p);
+
+/**
+ * Get an object. Any thread. While one is free: constant time, no lock, no system call. Otherwise
+ * the pool grows, once for all threads that wait for it, and may sleep.
+ *
+ * @param va    out: virtual address of the object.
+ * @param iova  out: IOVA of the object; never changes, not even in a merge.
+ * @return 0; -EINVAL; -ENOSPC, not logged: conf.max objects are in use; as dmamap_zone_alloc().
+ */
+int dmamap_pool_get(struct dmamap_pool *p, void **va, dmamap_iova_t *iova);
+
+/**
+ * Put an object back; devices must be done with it. Any thread. No lock, no system call. Constant
+ * time for most objects; at worst one check for each zone.
+ *
+ * @return 0; -EINVAL: no object of this pool begins at va, or it is not in use; nothing changed.
+ * A double put is detected unless another thread got the object in between.
+ */
+int dmamap_pool_put(struct dmamap_pool *p, void *va);
+
+/** State of a pool, as of the call. */
+struct dmamap_pool_info {
+	size_t obj_size; /**< bytes, as configured */
+	size_t stride; /**< bytes from one object to the next */
+	uint64_t n_objs; /**< objects in all zones */
+	uint64_t n_out; /**< of these, objects in use */
+	uint64_t max; /**< objects at most; 0: no limit */
+	uint64_t len; /**< bytes of all zones */
+	unsigned int n_zones; /**< zones, and so map entries used in each domain */
+};
+
+/** dmamap_pool_info() with the size of the caller's structure. */
+int dmamap_pool_info_sized(struct dmamap_pool *p, struct dmamap_pool_info *info, size_t size);
+
+/**
+ * Describe a pool. Any thread; waits while the pool grows; reads one bit for each object.
+ * @return 0, or -EINVAL.
+ */
+static inline int
+dmamap_pool_info(struct dmamap_pool *p, struct dmamap_pool_info *info)
+{
+	return dmamap_pool_info_sized(p, info, sizeof(*info));
+}
+/**@}*/
+
+/**
+ * One entry of the account of this process's memory: the bytes of one zone on one node, or mapped
+ * memory that Gantry did not allocate.
+ */
 struct dmamap_memory {
-	const char *container; /**< its name */
-	const char *zone; /**< its name; FOREIGN: "mapped", "registered" or "idle" (registered,
-			     without users) */
-	const char *owner; /**< whose the bytes are, see struct dmamap_zone_conf */
-	enum dmamap_page_kind kind;
+	char container[DMAMAP_NAME_MAX]; /**< its name */
+	char zone[DMAMAP_NAME_MAX]; /**< its name; FOREIGN: "mapped", "registered" or "idle"
+				       (registered, without users) */
+	char owner[DMAMAP_NAME_MAX]; /**< owner of the bytes, see struct dmamap_zone_conf */
+	enum dmamap_page_kind kind; /**< kind of pages */
 	size_t page_size; /**< bytes; 0: FOREIGN */
-	int node; /**< NUMA node; -1: not known, FOREIGN */
+	int node; /**< NUMA node; -1: unknown, or FOREIGN */
 	uint64_t len; /**< bytes, not 0 */
 };
 
 /**
- * Give an account of every byte that this process has in containers: fn is called for each zone,
- * node by node, and for each container with what it maps of memory that is not Gantry's. Each byte
- * is counted once in a container (aliases are not counted); what is mapped in two containers is
- * counted in both, as FOREIGN where it is no zone.
+ * Account for every byte that this process has in containers. The function is called for each zone,
+ * node by node. It is also called for each container with the memory that Gantry did not allocate.
+ * Each byte is counted once for each container; aliases are not counted. Memory that is mapped in
+ * two containers is counted in both, as FOREIGN where it is not a zone.
  *
- * The same is told by telemetry, where the EAL runs it: /dmamap/memory, /dmamap/owners,
+ * Telemetry reports the same, where the EAL runs it: /dmamap/memory, /dmamap/owners,
  * /dmamap/zones, /dmamap/containers, /dmamap/container,NAME.
  *
- * @param fn  gets what is valid until it returns, under locks: it calls no function of this
- * library. Not 0: stop.
- * @return 0; what fn returned; -EINVAL: no fn.
+ * Any thread, also an online reader of translations; does not wait.
+ *
+ * @param fn  called under no lock, with a recent copy; it may call this library. A result other
+ *            than 0 ends the walk.
+ * @return 0; the result of fn; -EINVAL: no fn; -ENOMEM.
  */
 int dmamap_memory_walk(int (*fn)(const struct dmamap_memory *memory, void *arg), void *arg);
 
-/** Zones in the window are multiples of this. */
-#define DMAMAP_WINDOW_UNIT (UINT64_C(2) << 20)
-/** Units that struct dmamap_window tells apart: 16 bits of a unit's number, which a load extends
- * for nothing. */
-#define DMAMAP_WINDOW_UNITS 65536u
-
 /**
- * What dmamap_va2iova() looks at first: zones of whole hugepages lie in one window of address
- * space, in which an IOVA is the VA plus a constant. A container begins with this. Laid open for
- * that function alone, not for other use.
- *
- * One comparison tells whether an address is the window's and whether its unit is published, and
- * the two loads of a look-up do not depend on each other.
+ * @name Fast path of dmamap_va2iova()
+ * A container begins with a pointer to an array of words, one for each 2 MiB of VAs (a unit). The
+ * lower bits of a word identify the unit; the upper bits are IOVA minus VA, in pages of 4 KiB. 0:
+ * none. Public only so that the function can be inlined; not for other use.
  */
-struct dmamap_window {
-	/** By the last bits of its number, VA / DMAMAP_WINDOW_UNIT: that number, if the unit is
-	 * published. Read with acquire */
-	uint64_t unit[DMAMAP_WINDOW_UNITS];
-	uint64_t delta; /**< IOVA minus VA; set once, before any unit is published */
-};
+/**@{*/
+#define DMAMAP_UNIT_SHIFT 21 /**< log2 of the bytes of a unit */
+#define DMAMAP_UNIT_SLOTS (1u << 18) /**< words of the table */
+#define DMAMAP_UNIT_TAG_BITS 26 /**< bits of a word that say which unit it is of */
 
-/** Does an address lie in a published unit? delta can be read then. */
-static inline bool
-dmamap_window_has(const struct dmamap_window *w, uint64_t va)
+/** Index of an address's word. Units that are 512 GiB apart share a word. */
+static inline uint64_t
+dmamap_unit_slot(uint64_t va)
 {
-	const uint64_t unit = va / DMAMAP_WINDOW_UNIT;
-
-	return __atomic_load_n(&w->unit[unit % DMAMAP_WINDOW_UNITS], __ATOMIC_ACQUIRE) == unit;
+	return va >> DMAMAP_UNIT_SHIFT & (DMAMAP_UNIT_SLOTS - 1);
 }
 
-/** dmamap_va2iova() for what does not lie in the window. */
-rte_iova_t dmamap_va2iova_outside(const struct dmamap_container *c, const void *va);
+/** The lower bits of an address's word: the unit's bits that are not in the index, plus 1. */
+static inline uint64_t
+dmamap_unit_tag(uint64_t va)
+{
+	return (va >> 39) + 1;
+}
+
+/** Look an address up by its unit. @return false: its word is of another unit; *iova is invalid */
+static inline bool
+dmamap_unit_find(const uint64_t *units, uint64_t va, uint64_t *iova)
+{
+	/* Relaxed: the word is all there is to read. It is of this unit if no tag bit is left. */
+	const uint64_t word = __atomic_load_n(&units[dmamap_unit_slot(va)], __ATOMIC_RELAXED) -
+		dmamap_unit_tag(va);
+
+	*iova = va + (uint64_t)((int64_t)word >> (DMAMAP_UNIT_TAG_BITS - 12));
+	return (word & ((1u << DMAMAP_UNIT_TAG_BITS) - 1)) == 0;
+}
+/**@}*/
+
+/** Slow path of dmamap_va2iova(): mappings smaller than a unit, and VAs from 2^48 on. */
+dmamap_iova_t dmamap_va2iova_outside(const struct dmamap_container *c, const void *va);
 
 /**
  * Translate an address of this process into the IOVA at which the container's devices reach it.
- * Lock-free, any thread.
- * @return the IOVA, or RTE_BAD_IOVA if nothing is mapped there.
+ * Any thread; takes no lock, makes no system call, allocates nothing.
+ * @return the IOVA, or DMAMAP_BAD_IOVA if nothing is mapped there.
  */
-static inline rte_iova_t
+static inline dmamap_iova_t
 dmamap_va2iova(const struct dmamap_container *c, const void *va)
 {
-	const struct dmamap_window *w = (const struct dmamap_window *)(const void *)c;
+	const uint64_t *units = *(const uint64_t *const *)(const void *)c;
+	uint64_t iova;
 
-	/* Who asks is most often right: the way there has no jump. */
-	if (likely(dmamap_window_has(w, (uintptr_t)va)))
-		return (uintptr_t)va + w->delta;
+	/* Fast path: most addresses are in hugepages, so keep this branch fall-through. */
+	if (__builtin_expect(dmamap_unit_find(units, (uintptr_t)va, &iova), true))
+		return iova;
 	return dmamap_va2iova_outside(c, va);
 }
 
 /**
- * Translate a run, for scatter lists: how far from va on are the IOVAs contiguous too? Lock-free,
- * any thread.
+ * Translate an address, and find how far the IOVAs are contiguous from there: for scatter lists.
+ * Any thread; takes no lock.
  *
- * @param len  in: bytes wanted from va on. Out: how many of them, from va on, are one run of IOVAs;
- * 0: va is not mapped.
- * @return the IOVA of va, or RTE_BAD_IOVA.
+ * @param len  in: bytes wanted from va on. Out: how many of these are one run of IOVAs; 0: va is
+ * not mapped.
+ * @return the IOVA of va, or DMAMAP_BAD_IOVA.
  */
-rte_iova_t dmamap_va2iova_run(const struct dmamap_container *c, const void *va, size_t *len);
+dmamap_iova_t dmamap_va2iova_run(const struct dmamap_container *c, const void *va, size_t *len);
 
-/** The way back. @return the address, or NULL if nothing is mapped at that IOVA. */
-void *dmamap_iova2va(const struct dmamap_container *c, rte_iova_t iova);
+/**
+ * Translate an IOVA into an address of this process. Any thread; takes no lock.
+ * @return the address, or NULL if nothing is mapped at that IOVA.
+ */
+void *dmamap_iova2va(const struct dmamap_container *c, dmamap_iova_t iova);
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do packet buffers come to lie in a zone? A mempool is made empty, given the zone's pages as
- * its chunks of memory together with their IOVAs, and gives the zone back when it is freed.
+ * mbuf pools in zones. A mempool is created empty and populated with the zone's pages and their
+ * IOVAs, one chunk of memory for each page. The first chunk owns the zone and frees it with the
+ * pool. See dmamap_mbuf.h. Called by applications.
  */
 
 #include <errno.h>
@@ -23,19 +24,19 @@ RTE_LOG_REGISTER(dmamap_mbuf_logtype, lib.dmamap.mbuf, NOTICE);
 #define MBUF_LOG(level, fmt, ...)                                                                  \
 	rte_log(RTE_LOG_##level, dmamap_mbuf_logtype, "dmamap_mbuf: " fmt "\n", ##__VA_ARGS__)
 
-/* The pool is being freed: no mbuf is in use, so no device knows an address in the zone. */
+/** Frees the zone when the pool is freed: no mbuf is in use, so no device uses the zone. */
 static void
-free_zone(struct rte_mempool_memhdr *memhdr, void *zone)
+pool_free_zone(struct rte_mempool_memhdr *memhdr, void *zone)
 {
 	dmamap_zone_free(zone);
 }
 
-/* The smallest hugepage that a zone may consist of: 2 MiB. */
+/** log2 of the smallest hugepage that a zone may consist of: 2 MiB. */
 #define PAGE_SHIFT 21
 
-/*
- * Bytes that the objects take when none lies across the end of a page, as this pool's handler
- * counts. A buffer within a page costs one translation in the IOTLB; and QEMU's NICs (7.2,
+/**
+ * Bytes that the objects of a pool need when none crosses a page border, as the pool's handler
+ * counts. A buffer within one page needs one translation in the IOTLB. Also, QEMU's NICs (7.2,
  * net_tx_pkt_add_raw_fragment()) drop a frame whose buffer is not contiguous in physical memory.
  */
 static ssize_t
@@ -50,10 +51,12 @@ pool_len(const struct rte_mempool *mp, size_t *align)
 	return ops->calc_mem_size(mp, mp->size, PAGE_SHIFT, &min_chunk, align);
 }
 
-/* Fill a zone page by page. The first page's chunk owns the zone. @return objects in it, or a
- * negative errno */
+/**
+ * Populate a pool with a zone, page by page. The chunk of the first page owns the zone.
+ * @return the number of objects, or a negative errno
+ */
 static int
-fill(struct rte_mempool *mp, struct dmamap_zone *zone)
+pool_fill(struct rte_mempool *mp, struct dmamap_zone *zone)
 {
 	size_t object = mp->header_size + mp->elt_size + mp->trailer_size;
 	size_t len = dmamap_zone_len(zone), page = dmamap_zone_page_size(zone), at;
@@ -65,7 +68,7 @@ fill(struct rte_mempool *mp, struct dmamap_zone *zone)
 	for (at = 0; at < len && n < mp->size; at += page) {
 		rc = rte_mempool_populate_iova(mp, RTE_PTR_ADD(dmamap_zone_va(zone), at),
 			dmamap_zone_iova(zone) + at, RTE_MIN(page, len - at),
-			at == 0 ? free_zone : NULL, zone);
+			at == 0 ? pool_free_zone : NULL, zone);
 		if (rc <= 0 && at == 0)
 			dmamap_zone_free(zone);
 		if (rc <= 0)
@@ -75,9 +78,9 @@ fill(struct rte_mempool *mp, struct dmamap_zone *zone)
 	return n;
 }
 
-/* Give the pool its memory. On failure it is freed with the pool, or was not got. */
+/** Allocate the pool's zone and populate it. On failure the pool owns the zone, or none exists. */
 static int
-populate(struct rte_mempool *mp, struct dmamap_container *c, int node)
+pool_populate(struct rte_mempool *mp, struct dmamap_container *c, int node)
 {
 	char owner[sizeof("pool ") + RTE_MEMPOOL_NAMESIZE];
 	struct dmamap_zone_conf conf = {
@@ -97,12 +100,11 @@ populate(struct rte_mempool *mp, struct dmamap_container *c, int node)
 		return rc;
 
 	/*
-	 * The zone is one run of IOVAs, so any object in it is, too. The flag keeps the mempool
-	 * from cutting the zone at what it takes for pages: those of the EAL. It is for filling
-	 * only.
+	 * The zone is one run of IOVAs, and so is any object in it. Without this flag the mempool
+	 * splits the zone at the EAL's page size. The flag is needed while populating only.
 	 */
 	mp->flags |= RTE_MEMPOOL_F_NO_IOVA_CONTIG;
-	rc = fill(mp, zone);
+	rc = pool_fill(mp, zone);
 	mp->flags &= ~(RTE_MEMPOOL_F_NO_IOVA_CONTIG | RTE_MEMPOOL_F_NON_IO);
 	if (rc < 0)
 		return rc;
@@ -110,7 +112,7 @@ populate(struct rte_mempool *mp, struct dmamap_container *c, int node)
 }
 
 static int
-check_args(const struct dmamap_container *c, const char *name, uint16_t priv_size,
+pool_check_args(const struct dmamap_container *c, const char *name, uint16_t priv_size,
 	uint16_t data_room_size)
 {
 	if (c == NULL || name == NULL) {
@@ -142,7 +144,7 @@ dmamap_pktmbuf_pool_create(struct dmamap_container *c, const char *name, unsigne
 	struct rte_mempool *mp;
 	int rc;
 
-	rc = check_args(c, name, priv_size, data_room_size);
+	rc = pool_check_args(c, name, priv_size, data_room_size);
 	if (rc < 0)
 		goto fail;
 
@@ -150,7 +152,8 @@ dmamap_pktmbuf_pool_create(struct dmamap_container *c, const char *name, unsigne
 		cache_size, sizeof(priv), node, 0);
 	if (mp == NULL) {
 		rc = -rte_errno;
-		MBUF_LOG(ERR, "pool %s of %u mbufs cannot be made: %s", name, n, strerror(-rc));
+		MBUF_LOG(ERR, "pool %s: cannot create a mempool of %u mbufs: %s", name, n,
+			strerror(-rc));
 		goto fail;
 	}
 	if (rte_mempool_set_ops_byname(mp, ops, NULL) < 0) {
@@ -163,9 +166,9 @@ dmamap_pktmbuf_pool_create(struct dmamap_container *c, const char *name, unsigne
 	}
 	rte_pktmbuf_pool_init(mp, &priv);
 
-	rc = populate(mp, c, node);
+	rc = pool_populate(mp, c, node);
 	if (rc < 0) {
-		MBUF_LOG(ERR, "pool %s of %u mbufs finds no memory in container %s: %s", name, n,
+		MBUF_LOG(ERR, "pool %s: cannot allocate %u mbufs in container %s: %s", name, n,
 			dmamap_container_name(c), strerror(-rc));
 		goto fail_free;
 	}
@@ -179,22 +182,22 @@ fail:
 	return NULL;
 }
 
-/* The zone of one of our pools, which its first chunk of memory owns; NULL: not ours. */
+/** The zone that the pool's first chunk of memory owns; NULL: not a pool of this library. */
 static const struct dmamap_zone *
-zone_of(const struct rte_mempool *mp)
+pool_zone(const struct rte_mempool *mp)
 {
 	const struct rte_mempool_memhdr *chunk;
 
 	if (mp == NULL || mp->nb_mem_chunks == 0)
 		return NULL;
 	chunk = STAILQ_FIRST(&mp->mem_list);
-	return chunk->free_cb == free_zone ? chunk->opaque : NULL;
+	return chunk->free_cb == pool_free_zone ? chunk->opaque : NULL;
 }
 
 int
 dmamap_pktmbuf_pool_share(struct rte_mempool *mp, struct dmamap_container *c)
 {
-	const struct dmamap_zone *zone = zone_of(mp);
+	const struct dmamap_zone *zone = pool_zone(mp);
 	rte_iova_t iova, start;
 	size_t len;
 	int rc;
@@ -217,7 +220,7 @@ dmamap_pktmbuf_pool_share(struct rte_mempool *mp, struct dmamap_container *c)
 int
 dmamap_pktmbuf_pool_unshare(struct rte_mempool *mp, struct dmamap_container *c)
 {
-	const struct dmamap_zone *zone = zone_of(mp);
+	const struct dmamap_zone *zone = pool_zone(mp);
 
 	if (zone == NULL || c == NULL)
 		return -EINVAL;

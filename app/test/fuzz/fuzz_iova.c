@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Is there any history of takes and gives in which the allocator differs from the model? For
- * libFuzzer.
+ * libFuzzer target: call sequences on the IOVA allocator, compared with the model (iova_model.h).
  */
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../iova_model.h"
+#include "../lib/iova_model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The first byte chooses the kind of address space, the rest the calls. */
+/* The first byte chooses the kind of address space, the others are the script of calls. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does any history of adding and removing make a range set differ from a bitmap? For libFuzzer.
+ * libFuzzer target: additions to and removals from a range set, compared with a bitmap.
  */
 
 #include <stdbool.h>
@@ -27,7 +27,7 @@ require(bool right)
 		abort();
 }
 
-/** Each range of the set is a longest run of the model, in order, and no run is missing. */
+/** The set's ranges are the maximal runs of the model, in order, and no run is missing. */
 static void
 compare(const struct dm_range_set *s, const bool *model)
 {
@@ -44,7 +44,7 @@ compare(const struct dm_range_set *s, const bool *model)
 	require(k == s->n);
 }
 
-/** One call: three bytes say which, and on which addresses of one half. */
+/** One call. Its three bytes choose the operation, and addresses in one half. */
 static void
 step(struct dm_range_set *s, bool *model, const uint8_t *b)
 {

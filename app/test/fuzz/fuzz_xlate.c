@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does any history of insertions and removals make the translation differ from a list of mappings?
+ * libFuzzer target: insertions into and removals from the translation, compared with a list of
+ * mappings.
  */
 
 #include <errno.h>
@@ -30,10 +31,10 @@ struct input {
 
 static struct span live[LIVE_MAX];
 static unsigned int n_live;
-static uint64_t removed; /* key of what was removed last */
+static uint64_t removed; /* key of the mapping that was removed last */
 
 static uint64_t
-take(struct input *in, unsigned int bytes)
+input_read(struct input *in, unsigned int bytes)
 {
 	uint64_t v = 0;
 
@@ -50,7 +51,7 @@ must(bool holds)
 }
 
 static const struct span *
-find(uint64_t key)
+live_find(uint64_t key)
 {
 	unsigned int i;
 
@@ -61,7 +62,7 @@ find(uint64_t key)
 }
 
 static bool
-overlaps(const struct span *s)
+live_overlaps(const struct span *s)
 {
 	unsigned int i;
 
@@ -92,13 +93,13 @@ check_first(const struct dm_xlate *x, uint64_t key, uint64_t last)
 static void
 check(const struct dm_xlate *x, uint64_t key, uint64_t want_len)
 {
-	const struct span *s = find(key), *next = s;
+	const struct span *s = live_find(key), *next = s;
 	uint64_t val = s == NULL ? DM_XLATE_NONE : s->val + (key - s->key), len = want_len, run = 0;
 
 	must(dm_xlate_lookup(x, key) == val);
 	while (next != NULL && next->val - next->key == s->val - s->key && run < len) {
 		run = next->key + next->len - key;
-		next = next->key + next->len == 0 ? NULL : find(next->key + next->len);
+		next = next->key + next->len == 0 ? NULL : live_find(next->key + next->len);
 	}
 	must(dm_xlate_lookup_run(x, key, &len) == val);
 	must(len == RTE_MIN(run, want_len));
@@ -106,20 +107,21 @@ check(const struct dm_xlate *x, uint64_t key, uint64_t want_len)
 }
 
 static struct span
-take_span(struct input *in)
+input_read_span(struct input *in)
 {
 	static const uint64_t base[] = {0, G, 511 * G, UINT64_C(1) << 47, (UINT64_C(1) << 48) - G,
 		UINT64_C(1) << 56, UINT64_MAX - 2 * G + 1, 0};
 	static const uint64_t unit[] = {PAGE, PAGE, 2 * PAGE, 64 * PAGE, 512 * PAGE, G, 512 * G, 1};
-	uint64_t how = take(in, 2);
+	uint64_t how = input_read(in, 2);
 	struct span s;
 
-	/* Often where something was, or close together. */
+	/* Keys are often those of removed mappings, or close together. */
 	s.key = (how >> 14) == 0 ? removed
 				 : base[how & 7] +
-			(take(in, 2) & ((how >> 13 & 1) != 0 ? 0x1f : 0x7ff)) * unit[how >> 3 & 7];
-	s.len = ((take(in, 1) & ((how >> 12 & 1) != 0 ? 3 : 0xff)) + 1) * unit[how >> 6 & 7];
-	s.val = (how >> 9 & 1) != 0 ? take(in, 2) * PAGE : s.key + (how >> 10 & 3) * 2 * G;
+			(input_read(in, 2) & ((how >> 13 & 1) != 0 ? 0x1f : 0x7ff)) *
+				unit[how >> 3 & 7];
+	s.len = ((input_read(in, 1) & ((how >> 12 & 1) != 0 ? 3 : 0xff)) + 1) * unit[how >> 6 & 7];
+	s.val = (how >> 9 & 1) != 0 ? input_read(in, 2) * PAGE : s.key + (how >> 10 & 3) * 2 * G;
 	return s;
 }
 
@@ -131,15 +133,15 @@ valid(const struct span *s)
 }
 
 static void
-insert(struct dm_xlate *x, struct input *in, bool scarce)
+live_insert(struct dm_xlate *x, struct input *in, bool scarce)
 {
-	struct span s = take_span(in);
-	int want = !valid(&s) ? -EINVAL : overlaps(&s) ? -EEXIST : 0, rc;
+	struct span s = input_read_span(in);
+	int want = !valid(&s) ? -EINVAL : live_overlaps(&s) ? -EEXIST : 0, rc;
 
 	if (n_live == LIVE_MAX)
 		return;
 	if (scarce)
-		dm_xlate_limit(x, dm_xlate_memory(x) + take(in, 1) * 64);
+		dm_xlate_limit(x, dm_xlate_memory(x) + input_read(in, 1) * 64);
 	rc = dm_xlate_insert(x, s.key, s.val, s.len);
 	dm_xlate_limit(x, UINT64_MAX);
 	must(rc == want || (rc == -ENOMEM && want == 0 && scarce));
@@ -158,7 +160,7 @@ static void delete (struct dm_xlate *x, struct input *in)
 
 	if (n_live == 0)
 		return;
-	i = take(in, 2) % n_live;
+	i = input_read(in, 2) % n_live;
 	s = live[i];
 	dm_xlate_remove(x, s.key, s.len);
 	live[i] = live[--n_live];
@@ -181,15 +183,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (dm_xlate_create(NULL, &x) != 0)
 		return 0;
 	while (in.at < in.end) {
-		op = take(&in, 1);
+		op = input_read(&in, 1);
 		if (op % 8 < 5)
-			insert(x, &in, op % 8 == 4);
+			live_insert(x, &in, op % 8 == 4);
 		else if (op % 8 < 7)
 			delete (x, &in);
 		else
-			check(x, take(&in, 8), take(&in, 4));
+			check(x, input_read(&in, 8), input_read(&in, 4));
 	}
-	/* What is left is found to the end, and empties the table. */
+	/* Each remaining mapping is found, and is not found after its removal. */
 	while (n_live > 0) {
 		check(x, live[n_live - 1].key, UINT64_MAX);
 		n_live--;

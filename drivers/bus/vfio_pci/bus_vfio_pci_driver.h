@@ -7,9 +7,13 @@
 
 /**
  * @file
+ *
  * The vfio_pci bus as its drivers see it: PCI devices held by vfio-pci, each attached to a
- * container of libdmamap. Control path only; one thread a device at a time, as with every
- * rte_device.
+ * container of libdmamap.
+ *
+ * A driver makes these calls from its probe to the end of its remove. As with every rte_device, one
+ * thread a device at a time may call. They are for the control path: most make system calls and may
+ * sleep. None waits for readers of translations. Errors are negative errno values.
  */
 
 #include <stdbool.h>
@@ -31,77 +35,83 @@ extern "C" {
 #define VFIO_PCI_MAX_BARS 6
 
 /**
- * A BAR. MMIO is mapped but for the pages of the MSI-X table, which the kernel keeps to itself;
- * touching those raises SIGSEGV.
+ * A BAR. Its MMIO is mapped, except for the pages of the MSI-X table. The kernel does not let a
+ * process map those; an access to them raises SIGSEGV.
  */
 struct vfio_pci_bar {
-	volatile uint8_t *addr; /**< where it is mapped; NULL: of I/O ports, or not mappable */
+	volatile uint8_t *addr; /**< where it is mapped; NULL: I/O ports, or not mappable */
 	uint64_t len; /**< bytes; 0: absent */
 };
 
-/** A device on the bus. Owned by the bus. */
+/** A device on the bus. The bus owns it. */
 struct vfio_pci_device {
-	RTE_TAILQ_ENTRY(vfio_pci_device) next;
-	struct rte_device device;
-	struct rte_pci_addr addr;
-	struct rte_pci_id id;
+	RTE_TAILQ_ENTRY(vfio_pci_device) next; /**< entry of the bus's list */
+	struct rte_device device; /**< what the EAL knows it by */
+	struct rte_pci_addr addr; /**< PCI address */
+	struct rte_pci_id id; /**< vendor and device, of the function and its subsystem */
 	char name[PCI_PRI_STR_SIZE + 1]; /**< "0000:01:00.0" */
 	struct vfio_pci_driver *driver; /**< NULL until probed */
-	struct dmamap_container *container; /**< what its rings and buffers come from */
-	struct dmamap_device *dma; /**< its place in the container */
-	struct vfio_pci_bar bar[VFIO_PCI_MAX_BARS];
+	struct dmamap_container *container; /**< where its rings and buffers are allocated */
+	struct dmamap_device *dma; /**< its handle in the container */
+	struct vfio_pci_bar bar[VFIO_PCI_MAX_BARS]; /**< its BARs */
 	struct rte_intr_handle *intr_handle; /**< for rte_intr_*(), see vfio_pci_intr_enable() */
 };
 
-/** The bus's view of an rte_device that is on this bus. */
+/** The struct vfio_pci_device of an rte_device that is on this bus. */
 #define VFIO_PCI_DEVICE(ptr) container_of(ptr, struct vfio_pci_device, device)
-/** The same of one that must not be changed. */
+/** The same for a const one. */
 #define VFIO_PCI_DEVICE_CONST(ptr)                                                                 \
 	((const struct vfio_pci_device *)((const char *)(ptr)-offsetof(                            \
 		struct vfio_pci_device, device)))
 
 /**
- * Take charge of a device. It was reset, its BARs are mapped, memory decoding is on, bus mastering
- * is off. Called from rte_eal_init() or rte_dev_probe().
- * @return 0; negative errno: the bus undoes everything; positive: not for this driver.
+ * Start to drive a device. It was reset, its BARs are mapped, memory decoding is on, bus mastering
+ * is off. Called in rte_eal_init() or rte_dev_probe().
+ *
+ * @return 0; negative errno: the bus closes the device; positive: not for this driver.
  */
 typedef int (*vfio_pci_probe_t)(struct vfio_pci_driver *driver, struct vfio_pci_device *dev);
 /**
- * Let a device go: callbacks unregistered, memory given back. The bus turns off what is left:
- * interrupts, bus mastering.
- * @return 0, or negative errno (it stays).
+ * Stop driving a device: unregister callbacks, free memory. Afterwards the bus disables interrupts
+ * and bus mastering.
+ *
+ * @return 0; negative errno: the driver keeps the device.
  */
 typedef int (*vfio_pci_remove_t)(struct vfio_pci_device *dev);
 /**
- * The kernel wants a device back (it is being unbound or unplugged). Called on the EAL's interrupt
- * thread before the application's rte_dev_event callbacks; an ethdev driver passes on
- * RTE_ETH_EVENT_INTR_RMV here. Who removes the device is the application.
+ * The kernel requests a device (it is being unbound or unplugged). Called on the EAL's interrupt
+ * thread before the application's rte_dev_event callbacks; an ethdev driver raises
+ * RTE_ETH_EVENT_INTR_RMV here. The application removes the device.
  */
 typedef void (*vfio_pci_remove_request_t)(struct vfio_pci_device *dev);
 
 /** A driver of this bus. */
 struct vfio_pci_driver {
-	RTE_TAILQ_ENTRY(vfio_pci_driver) next;
-	struct rte_driver driver;
+	RTE_TAILQ_ENTRY(vfio_pci_driver) next; /**< entry of the bus's list */
+	struct rte_driver driver; /**< what the EAL knows it by */
 	const struct rte_pci_id *id_table; /**< ends with a vendor_id of 0 */
-	vfio_pci_probe_t probe;
-	vfio_pci_remove_t remove;
+	vfio_pci_probe_t probe; /**< start to drive a device */
+	vfio_pci_remove_t remove; /**< stop driving it */
 	vfio_pci_remove_request_t remove_request; /**< optional */
 	/**
-	 * Optional: in a secondary process, take part in what the primary process has made of the
-	 * device. There it has neither memory nor interrupts nor a container (all NULL). Without it
-	 * the device is refused there.
+	 * Optional: in a secondary process, use a device that the primary process has probed. The
+	 * device has neither memory nor interrupts nor a container there (all NULL). NULL: a
+	 * secondary process refuses the device.
 	 */
 	vfio_pci_probe_t secondary_probe;
 	vfio_pci_remove_t secondary_remove; /**< undo secondary_probe; not NULL if that is not */
 	/**
 	 * The keys that the driver reads from device.devargs->drv_str, ended by NULL; NULL: none.
-	 * The bus refuses a device with keys that are neither its own nor here.
+	 * The bus refuses a device with a key that is neither its own nor listed here.
 	 */
 	const char *const *params;
 };
 
-/** Register a driver; from a constructor, see RTE_PMD_REGISTER_VFIO_PCI(). */
+/**
+ * Register a driver. Called by a constructor, see RTE_PMD_REGISTER_VFIO_PCI().
+ *
+ * @param driver  owned by the caller; valid until vfio_pci_unregister().
+ */
 void vfio_pci_register(struct vfio_pci_driver *driver);
 /** Undo vfio_pci_register(). */
 void vfio_pci_unregister(struct vfio_pci_driver *driver);
@@ -123,18 +133,20 @@ void vfio_pci_unregister(struct vfio_pci_driver *driver);
 	}
 
 /**
- * Read from config space.
- * @return 0, or -EINVAL (beyond config space), -EIO.
+ * Read len bytes of configuration space at offset off. Values are little-endian.
+ *
+ * @return 0; -EINVAL: beyond configuration space; -EIO, after one log line.
  */
 int vfio_pci_cfg_read(const struct vfio_pci_device *dev, void *buf, size_t len, uint32_t off);
-/** Write to config space. @see vfio_pci_cfg_read() */
+/** Write to configuration space. @see vfio_pci_cfg_read() */
 int vfio_pci_cfg_write(
 	const struct vfio_pci_device *dev, const void *buf, size_t len, uint32_t off);
 /**
- * Read a BAR by file access: for I/O port BARs and for pages that are not mapped. One access of 1,
- * 2 or 4 bytes, naturally aligned, reaches the device as such; what the MSI-X table holds is not
- * shown.
- * @return 0; -EINVAL: no such BAR, or beyond it; -EIO.
+ * Read len bytes of a BAR at offset off by file access: for I/O port BARs and for pages that are
+ * not mapped. One access of 1, 2 or 4 bytes, naturally aligned, reaches the device as such. The
+ * kernel hides the contents of the MSI-X table.
+ *
+ * @return 0; -EINVAL: no such BAR, or beyond it; -EIO, after one log line.
  */
 int vfio_pci_bar_read(
 	const struct vfio_pci_device *dev, unsigned int bar, void *buf, size_t len, uint64_t off);
@@ -144,22 +156,26 @@ int vfio_pci_bar_write(const struct vfio_pci_device *dev, unsigned int bar, cons
 
 /**
  * Find a capability (PCI Local Bus 3.0, 6.7).
- * @return its offset; 0: absent; -EIO: config space cannot be read; -ELOOP: the list runs in a
- * circle; -EBADMSG: it leads out of where capabilities are.
+ *
+ * @return its offset in bytes; 0: absent; -EIO: configuration space cannot be read; -ELOOP: the
+ *   list has a cycle; -EBADMSG: a pointer leads into the header.
  */
 int vfio_pci_find_capability(const struct vfio_pci_device *dev, uint8_t cap);
 
 /**
- * Let the device master the bus, or not. A driver turns it on when the device starts, off when it
- * stops. While it is on, the device cannot be detached from its container. Turning on what is on
- * does nothing.
- * @return 0, or -EIO.
+ * Turn bus mastering on or off. A driver turns it on when the device starts, off when it stops.
+ * While it is on, the device cannot be detached from its container. Does nothing if it is already
+ * in that state.
+ *
+ * @return 0, or -EIO. When it is turned off, the device can be detached even after -EIO.
  */
 int vfio_pci_bus_master(struct vfio_pci_device *dev, bool on);
 
 /**
- * Reset the function (VFIO_DEVICE_RESET): registers are as after power-on, memory decoding is on,
- * bus mastering as it was. Interrupts should be disabled first.
+ * Reset the function (VFIO_DEVICE_RESET). Afterwards registers are as after power-on, memory
+ * decoding is on, bus mastering is as before. Disable interrupts first. Sleeps while the kernel
+ * waits for the device.
+ *
  * @return 0; -ENOTSUP: it has no reset; the kernel's error.
  */
 int vfio_pci_reset(struct vfio_pci_device *dev);
@@ -167,22 +183,28 @@ int vfio_pci_reset(struct vfio_pci_device *dev);
 /** Kinds of interrupt. */
 enum vfio_pci_intr { VFIO_PCI_INTR_INTX, VFIO_PCI_INTR_MSI, VFIO_PCI_INTR_MSIX };
 
-/** How many vectors of a kind the device has; 0: none. Negative errno. */
+/**
+ * Get the number of vectors of a kind that the device has.
+ *
+ * @return the number, 0 if it has none; -EINVAL: unknown kind; the kernel's error.
+ */
 int vfio_pci_intr_vectors(const struct vfio_pci_device *dev, enum vfio_pci_intr kind);
 
 /**
- * Route n vectors of a kind to eventfds that the bus makes; one kind at a time. dev->intr_handle is
- * set up so that rte_intr_callback_register() works on vector 0, and ethdev Rx interrupts
- * (rte_intr_rx_ctl()) on the others: vector v is RTE_INTR_VEC_RXTX_OFFSET + v - 1 there. With a
- * single vector, both use it. There is no need for rte_intr_enable(), which would do the same
- * again (but for MSI: the first vector only); after an INTx, rte_intr_ack() unmasks it.
- * @return 0; -EINVAL; -EBUSY: enabled already; -ENOTSUP: the device has fewer; -ENOSPC: the host
- * has; the kernel's error.
+ * Route n vectors of a kind to eventfds that the bus creates and owns; one kind at a time.
+ *
+ * dev->intr_handle is set up for rte_intr_callback_register() on vector 0, and for ethdev Rx
+ * interrupts (rte_intr_rx_ctl()) on the others: vector v is RTE_INTR_VEC_RXTX_OFFSET + v - 1 there.
+ * With a single vector, both use it. rte_intr_enable() is not needed: it would do the same again
+ * (for MSI with the first vector only). After an INTx, rte_intr_ack() unmasks it.
+ *
+ * @return 0; -EINVAL; -EBUSY: enabled already; -ENOTSUP: the device has fewer vectors; -ENOSPC: the
+ *   host has fewer left; the kernel's error.
  */
 int vfio_pci_intr_enable(struct vfio_pci_device *dev, enum vfio_pci_intr kind, unsigned int n);
 /**
- * Undo vfio_pci_intr_enable(); nothing happens if none is enabled. Callbacks must have been
- * unregistered: the eventfds are closed, and the EAL's interrupt thread panics on a closed one.
+ * Undo vfio_pci_intr_enable(); does nothing if none is enabled. Unregister callbacks first: the
+ * eventfds are closed, and the EAL's interrupt thread panics on a closed one.
  */
 void vfio_pci_intr_disable(struct vfio_pci_device *dev);
 /** The eventfd of a vector, owned by the bus; -1 if there is none. */
@@ -197,7 +219,7 @@ int vfio_pci_intr_fd(const struct vfio_pci_device *dev, unsigned int vector);
  * static const struct rte_pci_id foo_ids[] = VFIO_PCI_ID_TABLE(FOO_IDS);
  * VFIO_PCI_PMD_INFO(net_foo, FOO_IDS, "queues=<1-2>");
  * @endcode
- * Once in a source file; the ids are literals or names of macros, each pair once.
+ * Use it once in a source file. The ids are literals or names of macros, each pair once.
  */
 /**@{*/
 /** Initialiser of an id table. */
@@ -216,7 +238,7 @@ int vfio_pci_intr_fd(const struct vfio_pci_device *dev, unsigned int vector);
 		ids(VFIO_PCI_PMD_INFO_VALUE_).tail = "]}"}
 /**@}*/
 
-/* How VFIO_PCI_PMD_INFO() does it: one char array a field, JSON numbers padded with blanks. */
+/* How VFIO_PCI_PMD_INFO() works: one char array for each field, JSON numbers padded with blanks. */
 #define VFIO_PCI_ID_ENTRY_(v, d) VFIO_PCI_ID(v, d),
 #define VFIO_PCI_PMD_INFO_HEAD_(nm, params)                                                        \
 	"PMD_INFO_STRING= {\"name\": \"" RTE_STR(nm) "\", \"params\": \"" params                   \

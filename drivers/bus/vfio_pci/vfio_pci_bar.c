@@ -1,34 +1,37 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Where is a device's memory? Regions of its file; BARs mapped but for the MSI-X table.
+ * A device's BARs, mapped into this process.
+ *
+ * A BAR is mapped as a whole, except for the pages of the MSI-X table, which the kernel does not
+ * let a process map. Address space is reserved for these pages, and an access raises SIGSEGV.
+ * Called by vfio_pci_dev.c when a device is opened and closed, and by the EAL's SIGBUS handler.
+ * Drivers read and write BARs at any time.
  */
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <rte_common.h>
-#include <rte_errno.h>
 
 #include "vfio_pci_private.h"
 
-/* More than one hole in a BAR has not been seen; VFIO itself lists two areas at most. */
+/* VFIO lists two areas at the most, around one hole (the MSI-X table). */
 #define MAX_AREAS 16
 
-/** Add the whole pages of an area that lie in the BAR's file mapping. */
+/** Append the whole pages of an area that can be mapped. @return the new number of areas */
 static unsigned int
-add_area(const struct vfio_pci_bar_shape *shape, uint64_t start, uint64_t last,
+areas_add(const struct vfio_pci_bar_shape *shape, uint64_t start, uint64_t last,
 	struct vfio_pci_area *out, unsigned int n, unsigned int max)
 {
 	uint64_t end_page = RTE_ALIGN_MUL_CEIL(shape->len, shape->page);
 
 	if (start > last || start >= shape->len || n == max)
 		return n;
-	/* The page on which the BAR ends is whole: VFIO maps it only if nobody else is on it. */
+	/* The last page counts as whole: VFIO maps it only if no other BAR shares it. */
 	if (last >= shape->len - 1)
 		last = end_page - 1;
 	if (start % shape->page != 0)
@@ -45,12 +48,12 @@ add_area(const struct vfio_pci_bar_shape *shape, uint64_t start, uint64_t last,
 }
 
 /**
- * PCI Local Bus 3.0, 6.8.2: nothing else shares an aligned 4 KiB with an MSI-X table. So with pages
- * of 4 KiB, mapping around it costs nothing; with larger ones registers can be on its page, which
- * is mapped then if the kernel allows it.
+ * PCI Local Bus 3.0, 6.8.2: no register shares an aligned 4 KiB with an MSI-X table. With pages of
+ * 4 KiB, no register is lost by mapping around it. On larger pages registers can be beside it, so
+ * the page is mapped if the kernel allows it.
  */
 static bool
-table_left_out(const struct vfio_pci_bar_shape *shape)
+shape_omits_table(const struct vfio_pci_bar_shape *shape)
 {
 	return shape->has_table && shape->table.start < shape->len &&
 		!(shape->table_mappable && shape->page > 4096);
@@ -65,115 +68,17 @@ vfio_pci_bar_areas(
 	unsigned int i, n = 0, n_in = RTE_MAX(shape->n_sparse, 1u);
 
 	for (i = 0; i < n_in; i++) {
-		if (!table_left_out(shape) || shape->table.last < in[i].start ||
+		if (!shape_omits_table(shape) || shape->table.last < in[i].start ||
 			shape->table.start > in[i].last) {
-			n = add_area(shape, in[i].start, in[i].last, out, n, max);
+			n = areas_add(shape, in[i].start, in[i].last, out, n, max);
 			continue;
 		}
 		if (shape->table.start > in[i].start)
-			n = add_area(shape, in[i].start, shape->table.start - 1, out, n, max);
+			n = areas_add(shape, in[i].start, shape->table.start - 1, out, n, max);
 		if (shape->table.last < in[i].last)
-			n = add_area(shape, shape->table.last + 1, in[i].last, out, n, max);
+			n = areas_add(shape, shape->table.last + 1, in[i].last, out, n, max);
 	}
 	return n;
-}
-
-/** VFIO_DEVICE_GET_REGION_INFO with all that follows it; malloc()ed. */
-static struct vfio_region_info *
-region_info(const struct vfio_pci_inner *inner, unsigned int index)
-{
-	struct vfio_region_info probe = {.argsz = sizeof(probe), .index = index}, *info;
-
-	if (ioctl(vfio_pci_fd(&inner->dev), VFIO_DEVICE_GET_REGION_INFO, &probe) < 0)
-		return NULL;
-	info = calloc(1, RTE_MAX(probe.argsz, (uint32_t)sizeof(*info)));
-	if (info == NULL)
-		return NULL;
-	info->argsz = RTE_MAX(probe.argsz, (uint32_t)sizeof(*info));
-	info->index = index;
-	if (ioctl(vfio_pci_fd(&inner->dev), VFIO_DEVICE_GET_REGION_INFO, info) < 0) {
-		free(info);
-		return NULL;
-	}
-	return info;
-}
-
-/** Find a capability of a region, of at least len bytes; no chain leads out or in a circle. */
-static const void *
-region_cap(const struct vfio_region_info *info, uint16_t id, size_t len)
-{
-	const struct vfio_info_cap_header *cap;
-	uint32_t at, before = 0;
-
-	if ((info->flags & VFIO_REGION_INFO_FLAG_CAPS) == 0)
-		return NULL;
-	for (at = info->cap_offset; at > before; before = at, at = cap->next) {
-		if (at > info->argsz - sizeof(*cap) || info->argsz < sizeof(*cap))
-			return NULL;
-		cap = RTE_PTR_ADD(info, at);
-		if (cap->id == id)
-			return len <= info->argsz - at ? cap : NULL;
-	}
-	return NULL;
-}
-
-int
-vfio_pci_regions_read(struct vfio_pci_inner *inner, unsigned int n_regions)
-{
-	unsigned int i;
-
-	for (i = 0; i < RTE_MIN(n_regions, RTE_DIM(inner->region)); i++) {
-		struct vfio_region_info info = {.argsz = sizeof(info), .index = i};
-
-		inner->region[i] = (struct vfio_pci_region){0};
-		if (ioctl(vfio_pci_fd(&inner->dev), VFIO_DEVICE_GET_REGION_INFO, &info) < 0) {
-			/* The VGA region, for one, is there only for VGA devices. */
-			if (i > VFIO_PCI_BAR5_REGION_INDEX && i != VFIO_PCI_CONFIG_REGION_INDEX)
-				continue;
-			return VFIO_PCI_FAIL(errno, "%s: VFIO does not describe region %u: %s",
-				inner->dev.name, i, strerror(errno));
-		}
-		inner->region[i] = (struct vfio_pci_region){
-			.offset = info.offset, .len = info.size, .flags = info.flags};
-	}
-	return 0;
-}
-
-static bool
-in_region(const struct vfio_pci_region *region, size_t len, uint64_t off)
-{
-	return len <= region->len && off <= region->len - len;
-}
-
-int
-vfio_pci_region_read(
-	const struct vfio_pci_inner *inner, unsigned int index, void *buf, size_t len, uint64_t off)
-{
-	const struct vfio_pci_region *region = &inner->region[index];
-
-	if (!in_region(region, len, off))
-		return -EINVAL;
-	if (pread(vfio_pci_fd(&inner->dev), buf, len, region->offset + off) != (ssize_t)len)
-		return VFIO_PCI_FAIL(EIO,
-			"%s: region %u cannot be read at 0x%" PRIx64 "; is the device still there?",
-			inner->dev.name, index, off);
-	return 0;
-}
-
-int
-vfio_pci_region_write(const struct vfio_pci_inner *inner, unsigned int index, const void *buf,
-	size_t len, uint64_t off)
-{
-	const struct vfio_pci_region *region = &inner->region[index];
-
-	if (!in_region(region, len, off))
-		return -EINVAL;
-	if (pwrite(vfio_pci_fd(&inner->dev), buf, len, region->offset + off) != (ssize_t)len)
-		return VFIO_PCI_FAIL(EIO,
-			"%s: region %u cannot be written at 0x%" PRIx64
-			"; is the device still there?",
-			inner->dev.name, index, off);
-	return 0;
 }
 
 int
@@ -195,19 +100,19 @@ vfio_pci_bar_write(const struct vfio_pci_device *dev, unsigned int bar, const vo
 }
 
 static uint64_t
-page_size(void)
+bar_page_size(void)
 {
 	return sysconf(_SC_PAGESIZE);
 }
 
-/** Copy the kernel's list of mappable areas, if it has one. */
+/** Copy the kernel's list of mappable areas. @return its length; 0: no list */
 static unsigned int
-sparse_areas(const struct vfio_region_info *info, struct vfio_pci_area *out)
+region_sparse_areas(const struct vfio_region_info *info, struct vfio_pci_area *out)
 {
 	const struct vfio_region_info_cap_sparse_mmap *cap;
 	unsigned int i, n = 0;
 
-	cap = region_cap(info, VFIO_REGION_INFO_CAP_SPARSE_MMAP, sizeof(*cap));
+	cap = vfio_pci_region_cap(info, VFIO_REGION_INFO_CAP_SPARSE_MMAP, sizeof(*cap));
 	if (cap == NULL)
 		return 0;
 	for (i = 0; i < cap->nr_areas && n < MAX_AREAS; i++) {
@@ -221,12 +126,12 @@ sparse_areas(const struct vfio_region_info *info, struct vfio_pci_area *out)
 	return n;
 }
 
-/** What of a BAR is to be mapped. */
+/** Get the areas of a BAR to map. @return how many; negative errno, after one log line */
 static int
 bar_areas(
 	const struct vfio_pci_inner *inner, unsigned int bar, struct vfio_pci_area areas[MAX_AREAS])
 {
-	struct vfio_pci_bar_shape shape = {.len = inner->region[bar].len, .page = page_size()};
+	struct vfio_pci_bar_shape shape = {.len = inner->region[bar].len, .page = bar_page_size()};
 	struct vfio_pci_area sparse[MAX_AREAS];
 	struct vfio_region_info *info;
 	unsigned int table_bar;
@@ -234,28 +139,28 @@ bar_areas(
 
 	rc = vfio_pci_msix_table(&inner->dev, &table_bar, &shape.table);
 	if (rc < 0)
-		return VFIO_PCI_FAIL(-rc, "%s: its list of capabilities is broken: %s",
-			inner->dev.name, strerror(-rc));
-	shape.has_table = rc > 0 && table_bar == bar;
-	info = region_info(inner, bar);
-	if (info == NULL)
 		return VFIO_PCI_FAIL(
-			EIO, "%s: VFIO does not describe BAR %u", inner->dev.name, bar);
-	shape.table_mappable = region_cap(info, VFIO_REGION_INFO_CAP_MSIX_MAPPABLE,
+			-rc, "%s: invalid PCI capability list: %s", inner->dev.name, strerror(-rc));
+	shape.has_table = rc > 0 && table_bar == bar;
+	info = vfio_pci_region_info(inner, bar);
+	if (info == NULL)
+		return VFIO_PCI_FAIL(EIO, "%s: VFIO_DEVICE_GET_REGION_INFO failed for BAR %u",
+			inner->dev.name, bar);
+	shape.table_mappable = vfio_pci_region_cap(info, VFIO_REGION_INFO_CAP_MSIX_MAPPABLE,
 				       sizeof(struct vfio_info_cap_header)) != NULL;
-	shape.n_sparse = sparse_areas(info, sparse);
+	shape.n_sparse = region_sparse_areas(info, sparse);
 	shape.sparse = sparse;
 	free(info);
 	return vfio_pci_bar_areas(&shape, areas, MAX_AREAS);
 }
 
-/** Map one BAR: address space for all of it, then the areas in it. */
+/** Map one BAR: reserve address space for all of it, then map the areas in it. */
 static int
 bar_map(struct vfio_pci_inner *inner, unsigned int bar)
 {
 	const struct vfio_pci_region *region = &inner->region[bar];
 	struct vfio_pci_area areas[MAX_AREAS];
-	size_t len = RTE_ALIGN_MUL_CEIL(region->len, page_size());
+	size_t len = RTE_ALIGN_MUL_CEIL(region->len, bar_page_size());
 	uint8_t *base;
 	int i, n, rc, prot = 0;
 
@@ -314,40 +219,36 @@ vfio_pci_bars_unmap(struct vfio_pci_inner *inner)
 		bar = &inner->dev.bar[i];
 		if (bar->addr != NULL)
 			munmap((void *)(uintptr_t)bar->addr,
-				RTE_ALIGN_MUL_CEIL(bar->len, page_size()));
+				RTE_ALIGN_MUL_CEIL(bar->len, bar_page_size()));
 		*bar = (struct vfio_pci_bar){0};
 	}
 }
 
 /**
- * A device that is gone or powered down answers no reads; on the bus that would be all ones. Give
- * the page that was touched just that, so that the poll loop goes on until the application hears of
- * the removal. Called by the EAL's SIGBUS handler (rte_dev_hotplug_handle_enable()), hence nothing
- * but a system call and a loop.
+ * Replace a page by one that reads as all ones, as the registers of a removed or powered-down PCI
+ * device do. The poll loop then goes on until the application is notified of the removal. Called in
+ * the EAL's SIGBUS handler (rte_dev_hotplug_handle_enable()): only async-signal-safe calls.
  */
 static int
-bar_give_ones(uint8_t *page)
+bar_page_fill_ones(uint8_t *page)
 {
-	if (mmap(page, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-		    -1, 0) == MAP_FAILED)
+	if (mmap(page, bar_page_size(), PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
 		return -1;
-	memset(page, 0xff, page_size());
+	memset(page, 0xff, bar_page_size());
 	return 0;
 }
 
 int
-vfio_pci_sigbus(const void *addr)
+vfio_pci_bars_sigbus(const struct vfio_pci_device *dev, const void *addr)
 {
-	const struct vfio_pci_device *dev;
 	uintptr_t at = (uintptr_t)addr, start;
 	unsigned int i;
 
-	TAILQ_FOREACH(dev, &vfio_pci_bus.devices, next) {
-		for (i = 0; i < VFIO_PCI_MAX_BARS; i++) {
-			start = (uintptr_t)dev->bar[i].addr;
-			if (start != 0 && at >= start && at - start < dev->bar[i].len)
-				return bar_give_ones((uint8_t *)(at - at % page_size()));
-		}
+	for (i = 0; i < VFIO_PCI_MAX_BARS; i++) {
+		start = (uintptr_t)dev->bar[i].addr;
+		if (start != 0 && at >= start && at - start < dev->bar[i].len)
+			return bar_page_fill_ones((uint8_t *)(at - at % bar_page_size()));
 	}
 	return 1;
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does configuration space say? Reads and writes, capabilities, the command register.
+ * A device's configuration space: access, capabilities, the command register.
+ *
+ * The walk of a broken capability list ends with an error, never in an endless loop. Called by
+ * vfio_pci_dev.c and vfio_pci_bar.c when a device is opened and closed, and by drivers.
  */
 
 #include <errno.h>

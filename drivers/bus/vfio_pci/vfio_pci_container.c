@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Where does a device live? Containers by name, and what rte_dev_dma_map() maps there.
+ * The containers that devices of this bus are attached to, and what rte_dev_dma_map() maps there.
+ *
+ * A record exists as long as a device is attached. Devices that request the same memory at the same
+ * IOVA share one mapping; it is unmapped with the last of these requests. Called by vfio_pci_dev.c
+ * when a device is opened and closed, and by the EAL.
  */
 
 #include <errno.h>
@@ -15,69 +19,69 @@
 
 #include "vfio_pci_private.h"
 
-/** A device's wish for memory at an IOVA. Those of one container that wish the same share it. */
-struct dma_wish {
-	RTE_TAILQ_ENTRY(dma_wish) next;
+/** A call of rte_dev_dma_map() for a device. Equal ones of one container share a mapping. */
+struct dma_request {
+	RTE_TAILQ_ENTRY(dma_request) next;
 	const struct vfio_pci_inner *inner;
 	void *va;
 	rte_iova_t iova;
 	size_t len;
-	bool there; /**< it was mapped already, as memory of the EAL's */
+	bool mapped_by_mem; /**< vfio_pci_mem has it mapped: no mapping of its own */
 };
 
-RTE_TAILQ_HEAD(dma_wish_list, dma_wish);
+RTE_TAILQ_HEAD(dma_request_list, dma_request);
 
 /** A container with devices of this bus in it. */
-struct vfio_pci_space {
-	RTE_TAILQ_ENTRY(vfio_pci_space) next;
+struct vfio_pci_container {
+	RTE_TAILQ_ENTRY(vfio_pci_container) next;
 	struct dmamap_container *container;
-	bool made; /**< by the bus, which destroys it with its last device */
+	bool created; /**< created by the bus, so parameters of devices set its properties */
 	bool isolate;
-	bool wants_mem; /**< devices are to reach the EAL's memory */
-	struct vfio_pci_mem *mem; /**< that, or NULL */
+	bool eal_memory; /**< devices reach the EAL's memory */
+	struct vfio_pci_mem *mem; /**< that memory; NULL: not mapped */
 	unsigned int n_devices;
-	struct dma_wish_list wishes;
+	struct dma_request_list requests;
 };
 
-static RTE_TAILQ_HEAD(, vfio_pci_space) spaces = TAILQ_HEAD_INITIALIZER(spaces);
+static RTE_TAILQ_HEAD(, vfio_pci_container) containers = TAILQ_HEAD_INITIALIZER(containers);
 
-static struct vfio_pci_space *
-space_find(const struct dmamap_container *c)
+static struct vfio_pci_container *
+container_find(const struct dmamap_container *c)
 {
-	struct vfio_pci_space *space;
+	struct vfio_pci_container *record;
 
-	TAILQ_FOREACH(space, &spaces, next)
-		if (space->container == c)
-			return space;
+	TAILQ_FOREACH(record, &containers, next)
+		if (record->container == c)
+			return record;
 	return NULL;
 }
 
-/** Is a container that is there already what the device's parameters want? */
+/** Check that a container has the properties that the parameters name. @return 0, or -EINVAL */
 static int
-space_fits(
-	const struct vfio_pci_space *space, const char *dev, const struct vfio_pci_params *params)
+container_fits(const struct vfio_pci_container *record, const char *dev,
+	const struct vfio_pci_params *params)
 {
 	struct dmamap_container_info info;
 
-	if (!space->made && params->isolate >= 0)
+	if (!record->created && params->isolate >= 0)
 		return VFIO_PCI_FAIL(EINVAL,
-			"%s: container %s is the application's, which alone says whether it "
-			"isolates; leave isolate= out",
+			"%s: container %s was created by the application, which decides whether it "
+			"isolates its devices; leave isolate= out",
 			dev, params->container);
-	if (params->isolate >= 0 && space->isolate != (params->isolate == 1))
+	if (params->isolate >= 0 && record->isolate != (params->isolate == 1))
 		return VFIO_PCI_FAIL(EINVAL,
 			"%s: container %s %s its devices; give this one isolate=%d or another "
 			"container",
 			dev, params->container,
-			space->isolate ? "isolates" : "shares domains among", space->isolate);
-	if (params->eal_memory >= 0 && space->wants_mem != (params->eal_memory == 1))
+			record->isolate ? "isolates" : "shares domains among", record->isolate);
+	if (params->eal_memory >= 0 && record->eal_memory != (params->eal_memory == 1))
 		return VFIO_PCI_FAIL(EINVAL,
-			"%s: container %s has eal_memory=%d for all its devices; give this one the same "
-			"or another container",
-			dev, params->container, space->wants_mem);
+			"%s: container %s has eal_memory=%d for all its devices; give this one the "
+			"same or another container",
+			dev, params->container, record->eal_memory);
 	if (params->backend == DMAMAP_BACKEND_AUTO)
 		return 0;
-	if (dmamap_container_info(space->container, &info) == 0 && info.backend != params->backend)
+	if (dmamap_container_info(record->container, &info) == 0 && info.backend != params->backend)
 		return VFIO_PCI_FAIL(EINVAL,
 			"%s: container %s has another backend; leave backend= out or name "
 			"another container",
@@ -85,9 +89,13 @@ space_fits(
 	return 0;
 }
 
-/** Find the space that parameters name, or make it; without devices it goes with space_put(). */
+/**
+ * Find or create the record of the container that the parameters name, and the container. @see
+ * container_put()
+ */
 static int
-space_get(const char *dev, const struct vfio_pci_params *params, struct vfio_pci_space **found)
+container_get(
+	const char *dev, const struct vfio_pci_params *params, struct vfio_pci_container **found)
 {
 	struct dmamap_container_conf conf = {
 		.name = params->container,
@@ -95,179 +103,185 @@ space_get(const char *dev, const struct vfio_pci_params *params, struct vfio_pci
 		.sharing = params->isolate == 1 ? DMAMAP_ISOLATE : DMAMAP_SHARE,
 	};
 	struct dmamap_container *c = dmamap_container_by_name(params->container);
-	struct vfio_pci_space *space = c != NULL ? space_find(c) : NULL;
+	struct vfio_pci_container *record = c != NULL ? container_find(c) : NULL;
 	int rc;
 
-	if (space == NULL) {
-		space = calloc(1, sizeof(*space));
-		if (space == NULL)
+	if (record == NULL) {
+		record = calloc(1, sizeof(*record));
+		if (record == NULL) {
+			dmamap_container_put(c);
 			return VFIO_PCI_FAIL(ENOMEM, "%s: out of memory", dev);
-		TAILQ_INIT(&space->wishes);
-		space->container = c;
-		space->isolate = params->isolate == 1;
-		space->wants_mem = params->eal_memory != 0;
+		}
+		TAILQ_INIT(&record->requests);
+		record->container = c;
+		record->isolate = params->isolate == 1;
+		record->eal_memory = params->eal_memory != 0;
 		if (c == NULL) {
-			rc = dmamap_container_create(&conf, &space->container);
+			rc = dmamap_container_create(&conf, &record->container);
 			if (rc < 0) {
-				free(space);
+				free(record);
 				return rc;
 			}
-			space->made = true;
+			record->created = true;
 		}
-		TAILQ_INSERT_TAIL(&spaces, space, next);
-		*found = space;
-		return space->made ? 0 : space_fits(space, dev, params);
+		/* The record owns the reference from here on. */
+		TAILQ_INSERT_TAIL(&containers, record, next);
+		*found = record;
+		return record->created ? 0 : container_fits(record, dev, params);
 	}
-	*found = space;
-	return space_fits(space, dev, params);
+	dmamap_container_put(c);
+	*found = record;
+	return container_fits(record, dev, params);
 }
 
+/** Free a record if it has no devices. */
 static void
-space_put(struct vfio_pci_space *space)
+container_put(struct vfio_pci_container *record)
 {
-	if (space->n_devices > 0)
+	if (record->n_devices > 0)
 		return;
-	TAILQ_REMOVE(&spaces, space, next);
-	if (space->mem != NULL)
-		vfio_pci_mem_leave(space->mem);
-	if (space->made)
-		dmamap_container_destroy(space->container);
-	free(space);
+	TAILQ_REMOVE(&containers, record, next);
+	if (record->mem != NULL)
+		vfio_pci_mem_leave(record->mem);
+	dmamap_container_put(record->container);
+	free(record);
 }
 
 int
-vfio_pci_space_join(struct vfio_pci_inner *inner, const struct vfio_pci_params *params)
+vfio_pci_container_join(struct vfio_pci_inner *inner, const struct vfio_pci_params *params)
 {
 	struct vfio_pci_device *dev = &inner->dev;
-	struct vfio_pci_space *space = NULL;
+	struct vfio_pci_container *record = NULL;
 	char name[sizeof(dev->name) + sizeof(" vf_token=") + sizeof(params->vf_token)];
 	int rc;
 
-	rc = space_get(dev->name, params, &space);
+	rc = container_get(dev->name, params, &record);
 	if (rc < 0)
 		goto fail;
 	snprintf(name, sizeof(name), "%s%s%s", dev->name,
 		params->vf_token[0] != '\0' ? " vf_token=" : "", params->vf_token);
-	rc = dmamap_container_attach(space->container, name, &dev->dma);
+	rc = dmamap_container_attach(record->container, name, &dev->dma);
 	if (rc < 0)
 		goto fail;
-	if (space->wants_mem && space->mem == NULL)
-		rc = vfio_pci_mem_join(space->container, dev->name, &space->mem);
+	if (record->eal_memory && record->mem == NULL)
+		rc = vfio_pci_mem_join(record->container, dev->name, &record->mem);
 	if (rc < 0)
 		goto detach;
-	space->n_devices++;
-	inner->space = space;
-	dev->container = space->container;
+	record->n_devices++;
+	inner->container = record;
+	dev->container = record->container;
 	return 0;
 
 detach:
 	dmamap_container_detach(dev->dma);
 	dev->dma = NULL;
 fail:
-	if (space != NULL)
-		space_put(space);
+	if (record != NULL)
+		container_put(record);
 	return rc;
 }
 
-static struct dma_wish *
-wish_find(const struct vfio_pci_space *space, const struct vfio_pci_inner *inner, const void *va,
-	rte_iova_t iova, size_t len)
+static struct dma_request *
+request_find(const struct vfio_pci_container *record, const struct vfio_pci_inner *inner,
+	const void *va, rte_iova_t iova, size_t len)
 {
-	struct dma_wish *wish;
+	struct dma_request *request;
 
-	TAILQ_FOREACH(wish, &space->wishes, next)
-		if ((inner == NULL || wish->inner == inner) && wish->va == va &&
-			wish->iova == iova && wish->len == len)
-			return wish;
+	TAILQ_FOREACH(request, &record->requests, next)
+		if ((inner == NULL || request->inner == inner) && request->va == va &&
+			request->iova == iova && request->len == len)
+			return request;
 	return NULL;
 }
 
-/** Drop a wish, and the mapping if nobody else wishes it. */
+/** Remove a request, and the mapping if no other request shares it. */
 static int
-wish_drop(struct vfio_pci_space *space, struct dma_wish *wish)
+request_drop(struct vfio_pci_container *record, struct dma_request *request)
 {
 	int rc = 0;
 
-	TAILQ_REMOVE(&space->wishes, wish, next);
-	if (!wish->there && wish_find(space, NULL, wish->va, wish->iova, wish->len) == NULL)
-		rc = dmamap_unmap(space->container, wish->iova, wish->len);
+	TAILQ_REMOVE(&record->requests, request, next);
+	if (!request->mapped_by_mem &&
+		request_find(record, NULL, request->va, request->iova, request->len) == NULL)
+		rc = dmamap_unmap(record->container, request->iova, request->len);
 	if (rc < 0)
-		TAILQ_INSERT_TAIL(&space->wishes, wish, next);
+		TAILQ_INSERT_TAIL(&record->requests, request, next);
 	else
-		free(wish);
+		free(request);
 	return rc;
 }
 
 void
-vfio_pci_space_leave(struct vfio_pci_inner *inner)
+vfio_pci_container_leave(struct vfio_pci_inner *inner)
 {
-	struct vfio_pci_space *space = inner->space;
+	struct vfio_pci_container *record = inner->container;
 	struct vfio_pci_device *dev = &inner->dev;
-	struct dma_wish *wish, *tmp;
+	struct dma_request *request, *tmp;
 
-	RTE_TAILQ_FOREACH_SAFE(wish, &space->wishes, next, tmp)
-		if (wish->inner == inner && wish_drop(space, wish) < 0) {
-			/* The application took the mapping away behind our back. */
-			TAILQ_REMOVE(&space->wishes, wish, next);
-			free(wish);
+	RTE_TAILQ_FOREACH_SAFE(request, &record->requests, next, tmp)
+		if (request->inner == inner && request_drop(record, request) < 0) {
+			/* The application has unmapped it itself. */
+			TAILQ_REMOVE(&record->requests, request, next);
+			free(request);
 		}
 	dmamap_container_detach(dev->dma);
 	dev->dma = NULL;
 	dev->container = NULL;
-	inner->space = NULL;
-	space->n_devices--;
-	space_put(space);
+	inner->container = NULL;
+	record->n_devices--;
+	container_put(record);
 }
 
 static int
 dma_map(struct vfio_pci_inner *inner, void *va, rte_iova_t iova, size_t len)
 {
-	struct vfio_pci_space *space = inner->space;
-	struct dma_wish *wish;
+	struct vfio_pci_container *record = inner->container;
+	struct dma_request *request;
 	int rc;
 
-	if (space == NULL)
+	if (record == NULL)
 		return -EINVAL;
-	if (wish_find(space, inner, va, iova, len) != NULL)
+	if (request_find(record, inner, va, iova, len) != NULL)
 		return -EEXIST;
-	wish = malloc(sizeof(*wish));
-	if (wish == NULL)
+	request = malloc(sizeof(*request));
+	if (request == NULL)
 		return -ENOMEM;
-	*wish = (struct dma_wish){.inner = inner, .va = va, .iova = iova, .len = len};
-	wish->there = space->mem != NULL && vfio_pci_mem_has(space->mem, va, iova, len);
-	if (!wish->there && wish_find(space, NULL, va, iova, len) == NULL) {
-		rc = dmamap_map(space->container, va, len, DMAMAP_RW | DMAMAP_FIXED, &iova);
+	*request = (struct dma_request){.inner = inner, .va = va, .iova = iova, .len = len};
+	request->mapped_by_mem =
+		record->mem != NULL && vfio_pci_mem_has(record->mem, va, iova, len);
+	if (!request->mapped_by_mem && request_find(record, NULL, va, iova, len) == NULL) {
+		rc = dmamap_map(record->container, va, len, DMAMAP_RW | DMAMAP_FIXED, &iova);
 		if (rc < 0) {
-			free(wish);
+			free(request);
 			return rc;
 		}
 	}
-	TAILQ_INSERT_TAIL(&space->wishes, wish, next);
+	TAILQ_INSERT_TAIL(&record->requests, request, next);
 	return 0;
 }
 
 static int
 dma_unmap(struct vfio_pci_inner *inner, const void *va, rte_iova_t iova, size_t len)
 {
-	struct dma_wish *wish;
+	struct dma_request *request;
 
-	if (inner->space == NULL)
+	if (inner->container == NULL)
 		return -EINVAL;
-	wish = wish_find(inner->space, inner, va, iova, len);
-	return wish == NULL ? -ENOENT : wish_drop(inner->space, wish);
+	request = request_find(inner->container, inner, va, iova, len);
+	return request == NULL ? -ENOENT : request_drop(inner->container, request);
 }
 
 /**
- * Page 0 is never mapped, so who names IOVA 0 means none in particular: the one that buffers in the
- * memory will carry. That is what dpdk-testpmd does with its own anonymous memory.
+ * The IOVA to map at. Page 0 is never mapped, so IOVA 0 stands for the one that buffers in this
+ * memory carry: dpdk-testpmd passes it for its own anonymous memory.
  */
 static rte_iova_t
-meant(const void *va, uint64_t iova)
+dma_iova(const void *va, uint64_t iova)
 {
 	return iova == 0 && rte_eal_iova_mode() == RTE_IOVA_VA ? (uintptr_t)va : iova;
 }
 
-/** The EAL wants -1 and rte_errno. */
+/** Convert a result to what the EAL expects: -1 and rte_errno. */
 static int
 as_rte_errno(int rc)
 {
@@ -281,12 +295,12 @@ int
 vfio_pci_dma_map(struct rte_device *device, void *addr, uint64_t iova, size_t len)
 {
 	return as_rte_errno(
-		dma_map(vfio_pci_inner(VFIO_PCI_DEVICE(device)), addr, meant(addr, iova), len));
+		dma_map(vfio_pci_inner(VFIO_PCI_DEVICE(device)), addr, dma_iova(addr, iova), len));
 }
 
 int
 vfio_pci_dma_unmap(struct rte_device *device, void *addr, uint64_t iova, size_t len)
 {
-	return as_rte_errno(
-		dma_unmap(vfio_pci_inner(VFIO_PCI_DEVICE(device)), addr, meant(addr, iova), len));
+	return as_rte_errno(dma_unmap(
+		vfio_pci_inner(VFIO_PCI_DEVICE(device)), addr, dma_iova(addr, iova), len));
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does a device come to life, and how does it end? Open, reset, bus mastering, close.
+ * Opening and closing a device; reset and bus mastering.
+ *
+ * An open device is attached to a container, was reset, and its BARs are mapped. While bus
+ * mastering is on, the device is held in its container, so its memory stays mapped. Called by
+ * vfio_pci.c around a driver's probe and remove, and by drivers.
  */
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include <linux/pci_regs.h>
 
@@ -15,34 +18,36 @@
 #include "vfio_pci_private.h"
 
 static int
-device_info(struct vfio_pci_inner *inner, unsigned int *n_regions)
+device_info_read(struct vfio_pci_inner *inner, unsigned int *n_regions)
 {
 	struct vfio_device_info info = {.argsz = sizeof(info)};
+	int rc;
 
-	if (ioctl(vfio_pci_fd(&inner->dev), VFIO_DEVICE_GET_INFO, &info) < 0)
-		return VFIO_PCI_FAIL(errno, "%s: VFIO does not describe it: %s", inner->dev.name,
-			strerror(errno));
+	rc = dmamap_device_ioctl(inner->dev.dma, VFIO_DEVICE_GET_INFO, &info);
+	if (rc < 0)
+		return VFIO_PCI_FAIL(
+			-rc, "%s: VFIO_DEVICE_GET_INFO failed: %s", inner->dev.name, strerror(-rc));
 	if ((info.flags & VFIO_DEVICE_FLAGS_PCI) == 0 ||
 		info.num_regions <= VFIO_PCI_CONFIG_REGION_INDEX)
-		return VFIO_PCI_FAIL(
-			ENODEV, "%s: VFIO does not have it as a PCI device", inner->dev.name);
+		return VFIO_PCI_FAIL(ENODEV, "%s: not a PCI device of VFIO: bind it to vfio-pci",
+			inner->dev.name);
 	inner->can_reset = (info.flags & VFIO_DEVICE_FLAGS_RESET) != 0;
 	*n_regions = info.num_regions;
 	return 0;
 }
 
-/** VFIO_DEVICE_RESET; silent. */
+/** VFIO_DEVICE_RESET; logs nothing. */
 static int
-reset(const struct vfio_pci_device *dev)
+device_reset(const struct vfio_pci_device *dev)
 {
 	if (!vfio_pci_inner(dev)->can_reset)
 		return -ENOTSUP;
-	return ioctl(vfio_pci_fd(dev), VFIO_DEVICE_RESET) < 0 ? -errno : 0;
+	return dmamap_device_ioctl(dev->dma, VFIO_DEVICE_RESET, NULL);
 }
 
-/** Quiet and reset, whatever somebody else left running; then memory decoding on. */
+/** Stop DMA that an earlier user left running, reset, then turn memory decoding on. */
 static int
-make_ready(struct vfio_pci_inner *inner)
+device_prepare(struct vfio_pci_inner *inner)
 {
 	struct vfio_pci_device *dev = &inner->dev;
 	int rc;
@@ -62,16 +67,16 @@ vfio_pci_open(struct vfio_pci_inner *inner, const struct vfio_pci_params *params
 	unsigned int n_regions = 0;
 	int rc;
 
-	rc = vfio_pci_space_join(inner, params);
+	rc = vfio_pci_container_join(inner, params);
 	if (rc < 0)
 		return rc;
-	rc = device_info(inner, &n_regions);
+	rc = device_info_read(inner, &n_regions);
 	if (rc < 0)
 		goto leave;
 	rc = vfio_pci_regions_read(inner, n_regions);
 	if (rc < 0)
 		goto leave;
-	rc = make_ready(inner);
+	rc = device_prepare(inner);
 	if (rc < 0)
 		goto leave;
 	rc = vfio_pci_bars_map(inner);
@@ -87,7 +92,7 @@ unmap:
 quiet:
 	vfio_pci_command(&inner->dev, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY | PCI_COMMAND_IO, 0);
 leave:
-	vfio_pci_space_leave(inner);
+	vfio_pci_container_leave(inner);
 	return rc;
 }
 
@@ -99,12 +104,12 @@ vfio_pci_close(struct vfio_pci_inner *inner)
 
 	vfio_pci_intr_close(inner);
 	vfio_pci_bus_master(dev, false);
-	rc = reset(dev);
-	/* A kernel that is taking the device away has it locked, and resets it afterwards. */
+	rc = device_reset(dev);
+	/* -EAGAIN: the kernel is removing the device, has it locked, and resets it afterwards. */
 	if (rc < 0 && rc != -ENOTSUP && rc != -EAGAIN)
 		VFIO_PCI_LOG(ERR, "%s: cannot be reset: %s", dev->name, rte_strerror(-rc));
 	vfio_pci_bars_unmap(inner);
-	vfio_pci_space_leave(inner);
+	vfio_pci_container_leave(inner);
 }
 
 int
@@ -116,7 +121,7 @@ vfio_pci_bus_master(struct vfio_pci_device *dev, bool on)
 	if (inner->master == on)
 		return 0;
 	rc = vfio_pci_command(dev, PCI_COMMAND_MASTER, on ? PCI_COMMAND_MASTER : 0);
-	/* A device that cannot be reached any more is not held either. */
+	/* A device that no longer answers is released all the same. */
 	if (rc < 0 && on)
 		return rc;
 	if (on)
@@ -130,7 +135,7 @@ vfio_pci_bus_master(struct vfio_pci_device *dev, bool on)
 int
 vfio_pci_reset(struct vfio_pci_device *dev)
 {
-	int rc = reset(dev);
+	int rc = device_reset(dev);
 
 	if (rc < 0 && rc != -ENOTSUP)
 		VFIO_PCI_LOG(ERR, "%s: cannot be reset: %s", dev->name, rte_strerror(-rc));

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does a device call? Vectors as eventfds, and the kernel's wish to have the device back.
+ * A device's interrupts: vectors as eventfds, and the kernel's requests to release the device.
+ *
+ * At most one kind of interrupt is enabled at a time. An eventfd is closed only after its vector is
+ * disabled. Called by vfio_pci_dev.c and vfio_pci.c when a device is opened, removed and closed,
+ * and by drivers.
  */
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <rte_errno.h>
@@ -18,20 +21,20 @@
 
 #include "vfio_pci_private.h"
 
-/** What each kind is called in VFIO, in the EAL and by people. */
+/** Each kind's VFIO index, EAL handle type and name. */
 static const struct {
 	uint32_t index;
 	enum rte_intr_handle_type type;
 	const char *name;
-} kinds[] = {
+} intr_kinds[] = {
 	[VFIO_PCI_INTR_INTX] = {VFIO_PCI_INTX_IRQ_INDEX, RTE_INTR_HANDLE_VFIO_LEGACY, "INTx"},
 	[VFIO_PCI_INTR_MSI] = {VFIO_PCI_MSI_IRQ_INDEX, RTE_INTR_HANDLE_VFIO_MSI, "MSI"},
 	[VFIO_PCI_INTR_MSIX] = {VFIO_PCI_MSIX_IRQ_INDEX, RTE_INTR_HANDLE_VFIO_MSIX, "MSI-X"},
 };
 
-/** VFIO_DEVICE_SET_IRQS: route n vectors to eventfds; 0 of them: none any more. */
+/** VFIO_DEVICE_SET_IRQS: route n vectors to eventfds; n = 0 disables all. */
 static int
-irqs_set(int fd, uint32_t index, const int *event_fds, unsigned int n)
+irqs_set(const struct vfio_pci_device *dev, uint32_t index, const int *event_fds, unsigned int n)
 {
 	const size_t len = sizeof(struct vfio_irq_set) + n * sizeof(int);
 	struct vfio_irq_set *set;
@@ -47,11 +50,9 @@ irqs_set(int fd, uint32_t index, const int *event_fds, unsigned int n)
 	set->count = n;
 	if (n > 0)
 		memcpy(set->data, event_fds, n * sizeof(int));
-	rc = ioctl(fd, VFIO_DEVICE_SET_IRQS, set);
-	if (rc < 0)
-		rc = -errno;
-	else if (rc > 0)
-		rc = -ENOSPC; /* so many vectors the host has left */
+	rc = dmamap_device_ioctl(dev->dma, VFIO_DEVICE_SET_IRQS, set);
+	if (rc > 0)
+		rc = -ENOSPC; /* the host has only rc vectors left */
 	free(set);
 	return rc;
 }
@@ -85,19 +86,21 @@ int
 vfio_pci_intr_vectors(const struct vfio_pci_device *dev, enum vfio_pci_intr kind)
 {
 	struct vfio_irq_info info = {.argsz = sizeof(info)};
+	int rc;
 
-	if ((unsigned int)kind >= RTE_DIM(kinds))
+	if ((unsigned int)kind >= RTE_DIM(intr_kinds))
 		return -EINVAL;
-	info.index = kinds[kind].index;
-	if (ioctl(vfio_pci_fd(dev), VFIO_DEVICE_GET_IRQ_INFO, &info) < 0)
-		return -errno;
+	info.index = intr_kinds[kind].index;
+	rc = dmamap_device_ioctl(dev->dma, VFIO_DEVICE_GET_IRQ_INFO, &info);
+	if (rc < 0)
+		return rc;
 	return (info.flags & VFIO_IRQ_INFO_EVENTFD) != 0 ? (int)info.count : 0;
 }
 
 /**
- * Show the vectors to the EAL, as its own VFIO code would have laid them out: vector 0 apart, the
- * others for queues. The handle's type makes the interrupt thread read an eventfd's 8 bytes, and
- * rte_intr_enable() route the same fds again.
+ * Enter the vectors into the EAL's handle, in the layout of its own VFIO code: vector 0 is the
+ * handle's own file, the others are for queues. The handle's type makes the interrupt thread read
+ * the 8 bytes of an eventfd, and makes rte_intr_enable() route the same descriptors again.
  */
 static int
 handle_fill(struct vfio_pci_device *dev, enum vfio_pci_intr kind, const int *fds, unsigned int n)
@@ -114,7 +117,7 @@ handle_fill(struct vfio_pci_device *dev, enum vfio_pci_intr kind, const int *fds
 			return -rte_errno;
 	if (rte_intr_nb_efd_set(handle, n_efd) != 0 || rte_intr_max_intr_set(handle, n) != 0 ||
 		rte_intr_fd_set(handle, fds[0]) != 0 ||
-		rte_intr_type_set(handle, kinds[kind].type) != 0)
+		rte_intr_type_set(handle, intr_kinds[kind].type) != 0)
 		return -rte_errno;
 	return 0;
 }
@@ -137,7 +140,7 @@ vfio_pci_intr_enable(struct vfio_pci_device *dev, enum vfio_pci_intr kind, unsig
 	struct vfio_pci_inner *inner = vfio_pci_inner(dev);
 	int have, rc, *fds;
 
-	if (n == 0 || (unsigned int)kind >= RTE_DIM(kinds))
+	if (n == 0 || (unsigned int)kind >= RTE_DIM(intr_kinds))
 		return -EINVAL;
 	if (inner->n_vectors != 0)
 		return -EBUSY;
@@ -156,7 +159,7 @@ vfio_pci_intr_enable(struct vfio_pci_device *dev, enum vfio_pci_intr kind, unsig
 	rc = handle_fill(dev, kind, fds, n);
 	if (rc < 0)
 		goto clear;
-	rc = irqs_set(vfio_pci_fd(dev), kinds[kind].index, fds, n);
+	rc = irqs_set(dev, intr_kinds[kind].index, fds, n);
 	if (rc < 0)
 		goto clear;
 	inner->intr_kind = kind;
@@ -170,7 +173,7 @@ clear:
 free_fds:
 	free(fds);
 	return VFIO_PCI_FAIL(-rc, "%s: %u %s vectors cannot be enabled: %s", dev->name, n,
-		kinds[kind].name, rte_strerror(-rc));
+		intr_kinds[kind].name, rte_strerror(-rc));
 }
 
 void
@@ -180,7 +183,7 @@ vfio_pci_intr_disable(struct vfio_pci_device *dev)
 
 	if (inner->n_vectors == 0)
 		return;
-	irqs_set(vfio_pci_fd(dev), kinds[inner->intr_kind].index, NULL, 0);
+	irqs_set(dev, intr_kinds[inner->intr_kind].index, NULL, 0);
 	handle_clear(dev);
 	eventfds_close(inner->vector_fd, inner->n_vectors);
 	free(inner->vector_fd);
@@ -203,10 +206,10 @@ vfio_pci_hot_unplug(struct rte_device *device)
 	const struct vfio_pci_driver *driver = dev->driver;
 	char name[sizeof(dev->name)];
 
-	VFIO_PCI_LOG(NOTICE, "%s: the kernel wants the device back", dev->name);
+	VFIO_PCI_LOG(NOTICE, "%s: the kernel requests that the device be released", dev->name);
 	if (driver != NULL && driver->remove_request != NULL)
 		driver->remove_request(dev);
-	/* A callback may remove the device, and its name with it. */
+	/* A callback may remove the device and free its name. */
 	strlcpy(name, dev->name, sizeof(name));
 	rte_dev_event_callback_process(name, RTE_DEV_EVENT_REMOVE);
 	return 0;
@@ -218,9 +221,9 @@ request_cb(void *arg)
 	vfio_pci_hot_unplug(arg);
 }
 
-/** Close what the request notifier had; its last callback has returned. */
+/** Close the eventfd of the request notifier, whose last callback has returned. */
 static void
-request_gone(struct rte_intr_handle *handle, void *arg)
+request_close(struct rte_intr_handle *handle, void *arg)
 {
 	RTE_SET_USED(arg);
 	close(rte_intr_fd_get(handle));
@@ -248,7 +251,7 @@ vfio_pci_request_listen(struct vfio_pci_inner *inner)
 	rc = rte_intr_callback_register(handle, request_cb, &inner->dev.device);
 	if (rc < 0)
 		goto free_handle;
-	rc = irqs_set(vfio_pci_fd(&inner->dev), VFIO_PCI_REQ_IRQ_INDEX, &fd, 1);
+	rc = irqs_set(&inner->dev, VFIO_PCI_REQ_IRQ_INDEX, &fd, 1);
 	if (rc < 0)
 		goto unregister;
 	inner->req_handle = handle;
@@ -271,10 +274,13 @@ vfio_pci_request_ignore(struct vfio_pci_inner *inner)
 
 	if (handle == NULL)
 		return;
-	irqs_set(vfio_pci_fd(&inner->dev), VFIO_PCI_REQ_IRQ_INDEX, NULL, 0);
-	/* A callback may remove the device, on the very thread that sync() would wait for. */
+	irqs_set(&inner->dev, VFIO_PCI_REQ_IRQ_INDEX, NULL, 0);
+	/*
+	 * A callback that removes the device runs on the thread that unregister_sync() would wait
+	 * for.
+	 */
 	if (rte_thread_is_intr() &&
-		rte_intr_callback_unregister_pending(handle, request_cb, arg, request_gone) > 0) {
+		rte_intr_callback_unregister_pending(handle, request_cb, arg, request_close) > 0) {
 		rte_intr_instance_free(handle);
 	} else {
 		rte_intr_callback_unregister_sync(handle, request_cb, arg);
@@ -302,7 +308,7 @@ vfio_pci_intr_open(struct vfio_pci_inner *inner)
 	if (rc < 0) {
 		rte_intr_instance_free(handle);
 		inner->dev.intr_handle = NULL;
-		return VFIO_PCI_FAIL(-rc, "%s: the kernel's removal requests cannot be heard: %s",
+		return VFIO_PCI_FAIL(-rc, "%s: cannot listen for the kernel's release requests: %s",
 			inner->dev.name, rte_strerror(-rc));
 	}
 	return 0;

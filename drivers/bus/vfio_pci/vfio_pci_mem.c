@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do devices reach memory that the EAL owns? At the address that the EAL expects, in runs,
- * while it grows.
+ * The EAL's memory in containers: mapped at the IOVAs that the EAL expects, while it grows.
  *
- * The EAL says of each page at which IOVA devices are to find it: its virtual address
- * (--iova-mode=va) or its physical one. What lies side by side in both is a run, and one mapping.
- * Since the kernel cannot cut a mapping, pages of a run stay with the EAL's heap
- * (RTE_MEMSEG_FLAG_DO_NOT_FREE) as long as a device is there; else a page could go under a running
- * device.
+ * The EAL assigns an IOVA to each page: its virtual address (--iova-mode=va) or its physical one. A
+ * run is contiguous in both, and is one mapping. The kernel cannot split a mapping, so the EAL
+ * keeps the pages of a run (RTE_MEMSEG_FLAG_DO_NOT_FREE) as long as a device is attached. Otherwise
+ * a page could be unmapped under a running device.
  *
- * Nobody asks the listener of memory events whether memory may be had. So what can be known is
- * asked for before: IOVAs are taken for all that the EAL has reserved, and a validator refuses
- * growth for which entries or RLIMIT_MEMLOCK do not suffice. If the kernel refuses all the same,
- * the run is remembered, and no further memory is had before it could be mapped.
+ * A listener of memory events cannot refuse an allocation, so two things are done beforehand. IOVAs
+ * are reserved for all virtual memory that the EAL has reserved. A validator refuses growth for
+ * which mapping entries or RLIMIT_MEMLOCK do not suffice. If the kernel refuses a map all the same,
+ * the run is recorded as unmapped. The EAL gets no more memory until it is mapped.
  *
- * Memory that others gave to the EAL (an external heap) is mapped in the same way, but it can lie
- * where no device ever reaches it. Then that heap is without devices; the EAL's own goes on
- * growing.
+ * External memory of the EAL (a heap that the application added) is mapped in the same way. It can
+ * lie outside of the aperture; then devices do not reach it, and the EAL's own memory still grows.
+ *
+ * Called by vfio_pci_container.c, and by the EAL from any thread that allocates memory.
  */
 
 #include <errno.h>
@@ -34,7 +33,7 @@
 
 #include "vfio_pci_private.h"
 
-/** What callbacks are registered by. */
+/** The name that callbacks are registered under. */
 #define CALLBACK_NAME "gantry_vfio_pci"
 /** The alignment of addresses that are proposed for --base-virtaddr. */
 #define BASE_ALIGN (UINT64_C(1) << 30)
@@ -45,9 +44,9 @@ struct run {
 	char *va;
 	rte_iova_t iova;
 	size_t len;
-	bool external; /**< others gave it to the EAL */
+	bool external; /**< the application added it to the EAL */
 	bool mapped; /**< false: devices cannot reach it */
-	int refused; /**< why it is not mapped: a negative errno; 0: it was not tried yet */
+	int refused; /**< the negative errno of the last attempt to map it; 0: not tried yet */
 };
 
 RTE_TAILQ_HEAD(run_list, run);
@@ -57,67 +56,68 @@ struct vfio_pci_mem {
 	RTE_TAILQ_ENTRY(vfio_pci_mem) next;
 	struct dmamap_container *container;
 	struct run_list runs;
-	struct dmamap_range taken[RTE_MAX_MEMSEG_LISTS]; /**< IOVAs of what the EAL has reserved */
-	unsigned int n_taken;
-	uint64_t closed; /**< sockets whose memory may not grow: some of it could not be mapped */
+	struct dmamap_range reserved[RTE_MAX_MEMSEG_LISTS]; /**< IOVAs for the EAL to grow into */
+	unsigned int n_reserved;
+	uint64_t closed; /**< sockets whose memory must not grow: some of it cannot be mapped */
 };
 
-/** Pages that were kept from being given back. */
-struct kept {
-	RTE_TAILQ_ENTRY(kept) next;
+/** Pages that the EAL must not free. */
+struct held {
+	RTE_TAILQ_ENTRY(held) next;
 	char *va;
 	size_t len;
 };
 
-RTE_TAILQ_HEAD(kept_list, kept);
+RTE_TAILQ_HEAD(held_list, held);
 
-/* Changed with the EAL's memory lock held for reading, read by callbacks, for which it is held for
- * writing. */
+/*
+ * Joins and leaves change mems, with the EAL's memory lock held for reading. Callbacks run with it
+ * held for writing: they read mems, and change runs and held_pages.
+ */
 static RTE_TAILQ_HEAD(, vfio_pci_mem) mems = TAILQ_HEAD_INITIALIZER(mems);
-static struct kept_list kepts = TAILQ_HEAD_INITIALIZER(kepts);
+static struct held_list held_pages = TAILQ_HEAD_INITIALIZER(held_pages);
 
-/** @name Pages that stay */
+/** @name Held pages */
 /**@{*/
 
-/** Keep a page; a stretch of them is one entry. */
+/** Keep the EAL from freeing a page; contiguous pages are one entry. */
 static int
-keep_page(const struct rte_memseg *ms)
+page_hold(const struct rte_memseg *ms)
 {
-	struct kept *kept = TAILQ_LAST(&kepts, kept_list);
+	struct held *held = TAILQ_LAST(&held_pages, held_list);
 	struct rte_memseg *page = rte_mem_virt2memseg(ms->addr, NULL);
 
 	if (page == NULL || (page->flags & RTE_MEMSEG_FLAG_DO_NOT_FREE) != 0)
 		return 0;
-	if (kept == NULL || kept->va + kept->len != (char *)ms->addr) {
-		kept = calloc(1, sizeof(*kept));
-		if (kept == NULL)
+	if (held == NULL || held->va + held->len != (char *)ms->addr) {
+		held = calloc(1, sizeof(*held));
+		if (held == NULL)
 			return -ENOMEM;
-		kept->va = ms->addr;
-		TAILQ_INSERT_TAIL(&kepts, kept, next);
+		held->va = ms->addr;
+		TAILQ_INSERT_TAIL(&held_pages, held, next);
 	}
-	kept->len += ms->len;
+	held->len += ms->len;
 	page->flags |= RTE_MEMSEG_FLAG_DO_NOT_FREE;
 	return 0;
 }
 
-/** Let the EAL give back again what was kept. What it took from us meanwhile is not there, or not
- * in use. */
+/** Let the EAL free the held pages again. Pages that were removed meanwhile are skipped. */
 static void
-release_pages(void)
+pages_release(void)
 {
 	struct rte_memseg *page;
-	struct kept *kept;
+	struct held *held;
 	size_t at;
 
-	while ((kept = TAILQ_FIRST(&kepts)) != NULL) {
-		for (at = 0; at < kept->len; at += page->len) {
-			page = rte_mem_virt2memseg(kept->va + at, NULL);
+	while ((held = TAILQ_FIRST(&held_pages)) != NULL) {
+		for (at = 0; at < held->len; at += page->len) {
+			page = rte_mem_virt2memseg(held->va + at, NULL);
 			if (page == NULL || page->len == 0)
 				break;
 			page->flags &= ~RTE_MEMSEG_FLAG_DO_NOT_FREE;
 		}
-		TAILQ_REMOVE(&kepts, kept, next);
-		free(kept);
+		TAILQ_REMOVE(&held_pages, held, next);
+		free(held);
 	}
 }
 /**@}*/
@@ -136,7 +136,9 @@ run_map(const struct vfio_pci_mem *mem, struct run *run)
 	return rc;
 }
 
-/** Is there hope that what was refused is mapped if tried again? */
+/**
+ * @return false for external memory that a map refused for good, such as outside of the aperture
+ */
 static bool
 run_may_be_mapped(const struct run *run)
 {
@@ -147,7 +149,7 @@ run_may_be_mapped(const struct run *run)
 static void
 run_unmap(const struct vfio_pci_mem *mem, struct run *run)
 {
-	/* What cannot be unmapped has had its line, and is fenced off by the container. */
+	/* If it fails, the container has logged a line and has quarantined the IOVAs. */
 	if (run->mapped)
 		dmamap_unmap(mem->container, run->iova, run->len);
 	run->mapped = false;
@@ -173,9 +175,9 @@ run_del(struct vfio_pci_mem *mem, struct run *run)
 	free(run);
 }
 
-/** Add a page, to the last run if it continues that one and that was not tried to be mapped yet. */
+/** Add a page to the last run if it continues it and no map of it was tried; else to a new run. */
 static int
-add_page(struct vfio_pci_mem *mem, const struct rte_memseg *ms, bool external)
+run_add_page(struct vfio_pci_mem *mem, const struct rte_memseg *ms, bool external)
 {
 	struct run *run = TAILQ_LAST(&mem->runs, run_list);
 
@@ -191,16 +193,18 @@ add_page(struct vfio_pci_mem *mem, const struct rte_memseg *ms, bool external)
 	return 0;
 }
 
-/** Map what is not mapped. @return 0, or why some of the EAL's own memory could not be. */
+/**
+ * Map all runs that are not mapped. @return 0, or the error of the EAL's own memory that was
+ * refused
+ */
 static int
-map_new_runs(struct vfio_pci_mem *mem)
+runs_map(struct vfio_pci_mem *mem)
 {
 	struct run *run;
 	int rc = 0;
 
 	TAILQ_FOREACH(run, &mem->runs, next) {
-		/* After one that the kernel refused it would refuse the others too, with a line for
-		 * each. */
+		/* After one refusal the kernel would refuse the others too, each with a line. */
 		if (run->mapped || rc < 0 || !run_may_be_mapped(run))
 			continue;
 		if (run_map(mem, run) < 0 && !run->external)
@@ -209,60 +213,62 @@ map_new_runs(struct vfio_pci_mem *mem)
 	return rc;
 }
 
-/** Why some of [va, last] is not mapped, or 0. */
+/** @return 0, or the negative errno of the first run in [va, last] that is not mapped */
 static int
-why_refused(const struct vfio_pci_mem *mem, uintptr_t va, uintptr_t last)
+runs_refusal(const struct vfio_pci_mem *mem, uintptr_t va, uintptr_t last)
 {
 	const struct run *run;
 
 	TAILQ_FOREACH(run, &mem->runs, next)
-		if ((uintptr_t)run->va <= last && va <= (uintptr_t)run->va + run->len - 1 &&
-			!run->mapped)
+		if (!run->mapped && (uintptr_t)run->va <= last &&
+			va <= (uintptr_t)run->va + run->len - 1)
 			return run->refused != 0 ? run->refused : -ENOMEM;
 	return 0;
 }
 /**@}*/
 
-/** @name What the EAL says */
+/** @name Events of the EAL's memory */
 /**@{*/
 
-struct in_use {
+struct mem_in_use {
 	int socket;
 	size_t len;
 };
 
 static int
-add_in_use(const struct rte_memseg_list *msl, void *arg)
+mem_in_use_add(const struct rte_memseg_list *msl, void *arg)
 {
-	struct in_use *in_use = arg;
+	struct mem_in_use *mem_in_use = arg;
 
-	if (!msl->external && msl->socket_id == in_use->socket)
-		in_use->len += msl->memseg_arr.count * msl->page_sz;
+	if (!msl->external && msl->socket_id == mem_in_use->socket)
+		mem_in_use->len += msl->memseg_arr.count * msl->page_sz;
 	return 0;
 }
 
-/** May the memory on a socket grow to so many bytes? */
+/**
+ * The EAL's validator. @return 0 if the memory on a socket may grow to new_len bytes, or -ENOMEM
+ */
 static int
-may_grow(int socket, size_t limit, size_t new_len)
+mem_may_grow(int socket, size_t limit, size_t new_len)
 {
-	struct in_use in_use = {.socket = socket};
+	struct mem_in_use mem_in_use = {.socket = socket};
 	struct vfio_pci_mem *mem;
 	size_t growth;
 
 	RTE_SET_USED(limit);
-	rte_memseg_list_walk_thread_unsafe(add_in_use, &in_use);
-	growth = new_len > in_use.len ? new_len - in_use.len : 0;
+	rte_memseg_list_walk_thread_unsafe(mem_in_use_add, &mem_in_use);
+	growth = new_len > mem_in_use.len ? new_len - mem_in_use.len : 0;
 	TAILQ_FOREACH(mem, &mems, next) {
-		if (map_new_runs(mem) < 0)
+		if (runs_map(mem) < 0)
 			return VFIO_PCI_FAIL(ENOMEM,
-				"container %s: the EAL gets no more memory before all "
-				"that it has could be mapped",
+				"container %s: the EAL gets no more memory: some of its memory "
+				"is not mapped: see the line before",
 				dmamap_container_name(mem->container));
 		if (mem->closed & (UINT64_C(1) << (socket % 64)))
 			return VFIO_PCI_FAIL(ENOMEM,
-				"container %s: the EAL gets no more memory on socket "
-				"%d: some would be where devices cannot reach it; start the program with "
-				"-m or --socket-mem, or another --base-virtaddr",
+				"container %s: the EAL gets no more memory on socket %d: some would be "
+				"where devices cannot reach it: start the program with -m or "
+				"--socket-mem, or another --base-virtaddr",
 				dmamap_container_name(mem->container), socket);
 		if (dmamap_map_check(mem->container, growth, 1) < 0)
 			return -ENOMEM;
@@ -271,7 +277,7 @@ may_grow(int socket, size_t limit, size_t new_len)
 }
 
 static void
-memory_came(const struct rte_memseg_list *msl, const char *va, size_t len)
+mem_added(const struct rte_memseg_list *msl, const char *va, size_t len)
 {
 	struct vfio_pci_mem *mem;
 	const struct rte_memseg *ms;
@@ -282,13 +288,13 @@ memory_came(const struct rte_memseg_list *msl, const char *va, size_t len)
 		rc = 0;
 		for (at = 0; at < len && rc == 0; at += msl->page_sz) {
 			ms = rte_mem_virt2memseg(va + at, msl);
-			rc = add_page(mem, ms, msl->external);
+			rc = run_add_page(mem, ms, msl->external);
 			if (!msl->external)
-				keep_page(ms);
+				page_hold(ms);
 		}
-		map_new_runs(mem);
+		runs_map(mem);
 		if (rc == 0)
-			rc = why_refused(mem, (uintptr_t)va, (uintptr_t)va + len - 1);
+			rc = runs_refusal(mem, (uintptr_t)va, (uintptr_t)va + len - 1);
 		if (rc < 0)
 			VFIO_PCI_LOG(ERR,
 				"container %s: devices cannot reach the EAL's new memory %p, "
@@ -297,7 +303,7 @@ memory_came(const struct rte_memseg_list *msl, const char *va, size_t len)
 	}
 }
 
-/** Take a run that loses some of its pages away, and map what it keeps. */
+/** Replace a run that loses pages by the runs that remain; they are mapped later. */
 static void
 run_cut(struct vfio_pci_mem *mem, struct run *run, const char *va, size_t len)
 {
@@ -313,73 +319,74 @@ run_cut(struct vfio_pci_mem *mem, struct run *run, const char *va, size_t len)
 }
 
 static void
-memory_goes(const char *va, size_t len)
+mem_removed(const char *va, size_t len)
 {
 	struct vfio_pci_mem *mem;
 	struct run *run, *tmp;
-	struct kept *kept, *kept_tmp;
+	struct held *held, *held_tmp;
 
-	RTE_TAILQ_FOREACH_SAFE(kept, &kepts, next, kept_tmp)
-		if (kept->va >= va && kept->va + kept->len <= va + len) {
-			TAILQ_REMOVE(&kepts, kept, next);
-			free(kept);
+	RTE_TAILQ_FOREACH_SAFE(held, &held_pages, next, held_tmp)
+		if (held->va >= va && held->va + held->len <= va + len) {
+			TAILQ_REMOVE(&held_pages, held, next);
+			free(held);
 		}
 	TAILQ_FOREACH(mem, &mems, next) {
 		RTE_TAILQ_FOREACH_SAFE(run, &mem->runs, next, tmp)
 			if (run->va < va + len && va < run->va + run->len)
 				run_cut(mem, run, va, len);
-		map_new_runs(mem);
+		runs_map(mem);
 	}
 }
 
 static void
-memory_changed(enum rte_mem_event event, const void *va, size_t len, void *arg)
+mem_event(enum rte_mem_event event, const void *va, size_t len, void *arg)
 {
 	const struct rte_memseg_list *msl = rte_mem_virt2memseg_list(va);
 
 	RTE_SET_USED(arg);
 	if (event == RTE_MEM_EVENT_FREE)
-		memory_goes(va, len);
+		mem_removed(va, len);
 	else if (msl != NULL)
-		memory_came(msl, va, len);
+		mem_added(msl, va, len);
 }
 
 static void
-ignore_memory(void)
+mem_ignore(void)
 {
 	unsigned int i;
 
 	for (i = 0; i < rte_socket_count(); i++)
 		rte_mem_alloc_validator_unregister(CALLBACK_NAME, rte_socket_id_by_idx(i));
 	rte_mem_event_callback_unregister(CALLBACK_NAME, NULL);
-	release_pages();
+	pages_release();
 }
 
-/** Hear of changes. An EAL in legacy mode, or without hugepages, has none. */
+/** Register for memory events. An EAL in legacy mode, or without hugepages, has none. */
 static int
-listen_to_memory(void)
+mem_listen(void)
 {
 	unsigned int i;
 	int rc;
 
-	rc = rte_mem_event_callback_register(CALLBACK_NAME, memory_changed, NULL);
+	rc = rte_mem_event_callback_register(CALLBACK_NAME, mem_event, NULL);
 	for (i = 0; i < rte_socket_count() && rc == 0; i++)
 		rc = rte_mem_alloc_validator_register(
-			CALLBACK_NAME, may_grow, rte_socket_id_by_idx(i), 0);
+			CALLBACK_NAME, mem_may_grow, rte_socket_id_by_idx(i), 0);
 	if (rc == 0 || rte_errno == ENOTSUP)
 		return 0;
 	rc = -rte_errno;
-	ignore_memory();
-	return VFIO_PCI_FAIL(-rc, "the EAL does not tell of its memory: %s", rte_strerror(-rc));
+	mem_ignore();
+	return VFIO_PCI_FAIL(
+		-rc, "cannot register for the EAL's memory events: %s", rte_strerror(-rc));
 }
 /**@}*/
 
-/** @name Before the first mapping */
+/** @name Joining a container */
 /**@{*/
 
 /** The usable range that holds r, or NULL. */
 static const struct dmamap_range *
-range_around(const struct dmamap_container_info *info, struct dmamap_range r)
+info_range_around(const struct dmamap_container_info *info, struct dmamap_range r)
 {
 	unsigned int i;
 
@@ -389,9 +396,9 @@ range_around(const struct dmamap_container_info *info, struct dmamap_range r)
 	return NULL;
 }
 
-/** Where the EAL's memory would be well: the largest usable range, from an even address on. */
+/** The usable range to propose for the EAL's memory: the largest, its start aligned. */
 static struct dmamap_range
-best_range(const struct dmamap_container_info *info)
+info_best_range(const struct dmamap_container_info *info)
 {
 	struct dmamap_range best = {0, 0}, r;
 	unsigned int i;
@@ -405,24 +412,26 @@ best_range(const struct dmamap_container_info *info)
 	return best;
 }
 
-/** Does the EAL speak of addresses that the container can map at? */
+/**
+ * @return 0, or -EINVAL after one log line: the container cannot map at the IOVAs that the EAL uses
+ */
 static int
-check_iova_mode(const char *dev, const char *container, enum dmamap_backend backend)
+mem_check_iova_mode(const char *dev, const char *container, enum dmamap_backend backend)
 {
 	bool physical = rte_eal_iova_mode() == RTE_IOVA_PA;
 
 	if (physical == (backend == DMAMAP_BACKEND_NOIOMMU))
 		return 0;
 	return VFIO_PCI_FAIL(EINVAL,
-		"%s: the EAL wants its memory at %s addresses, and container %s %s: start "
-		"the program with --iova-mode=%s, or give eal_memory=0 if devices need none of it",
+		"%s: the EAL uses %s addresses as IOVAs, and container %s %s: start the program "
+		"with --iova-mode=%s, or give eal_memory=0 if devices need none of it",
 		dev, physical ? "physical" : "virtual", container,
 		physical ? "may have them in use" : "has no IOMMU to translate",
 		physical ? "va" : "pa");
 }
 
 static int
-check_runs(
+mem_check_runs(
 	const char *dev, const struct vfio_pci_mem *mem, const struct dmamap_container_info *info)
 {
 	struct dmamap_range r, best;
@@ -430,14 +439,13 @@ check_runs(
 
 	TAILQ_FOREACH(run, &mem->runs, next) {
 		r = (struct dmamap_range){run->iova, run->iova + run->len - 1};
-		if (info->n_ranges > RTE_DIM(info->ranges) || range_around(info, r) != NULL)
+		if (info->n_ranges > RTE_DIM(info->ranges) || info_range_around(info, r) != NULL)
 			continue;
-		best = best_range(info);
+		best = info_best_range(info);
 		return VFIO_PCI_FAIL(ERANGE,
-			"%s: the EAL's memory at 0x%" PRIx64 "-0x%" PRIx64 " is not where "
-			"container %s can map it, which is 0x%" PRIx64 "-0x%" PRIx64
-			": start the program "
-			"with --base-virtaddr=0x%" PRIx64
+			"%s: the EAL's memory at 0x%" PRIx64 "-0x%" PRIx64
+			" is not where container %s can map it, which is 0x%" PRIx64 "-0x%" PRIx64
+			": start the program with --base-virtaddr=0x%" PRIx64
 			", or give eal_memory=0 if devices need none of it",
 			dev, r.start, r.last, dmamap_container_name(mem->container), best.start,
 			best.last, best.start);
@@ -445,26 +453,28 @@ check_runs(
 	return 0;
 }
 
-/** Have the EAL refuse memory beyond a range's end, if that is the end of an address width. */
+/**
+ * Make the EAL refuse memory beyond top, if top is the end of an address width. @return true if so
+ */
 static bool
-eal_keeps_below(uint64_t top)
+eal_limit_to(uint64_t top)
 {
 	return rte_is_power_of_2(top + 1) &&
 		rte_mem_check_dma_mask_thread_unsafe(__builtin_ctzll(top + 1)) == 0;
 }
 
-struct taking {
+struct reserving {
 	struct vfio_pci_mem *mem;
 	const struct dmamap_container_info *info;
 };
 
-/** Take the IOVAs of what the EAL has reserved for memory to come. */
+/** Reserve the IOVAs of the virtual memory that the EAL has reserved for growth. */
 static int
-take_list(const struct rte_memseg_list *msl, void *arg)
+list_reserve(const struct rte_memseg_list *msl, void *arg)
 {
-	const struct taking *taking = arg;
-	const struct dmamap_container_info *info = taking->info;
-	struct vfio_pci_mem *mem = taking->mem;
+	const struct reserving *reserving = arg;
+	const struct dmamap_container_info *info = reserving->info;
+	struct vfio_pci_mem *mem = reserving->mem;
 	struct dmamap_range r = {(uintptr_t)msl->base_va, (uintptr_t)msl->base_va + msl->len - 1};
 	uint64_t top;
 	rte_iova_t iova;
@@ -473,62 +483,62 @@ take_list(const struct rte_memseg_list *msl, void *arg)
 		info->n_ranges > RTE_DIM(info->ranges))
 		return 0;
 	top = info->ranges[info->n_ranges - 1].last;
-	if (r.last > top && eal_keeps_below(top)) {
+	if (r.last > top && eal_limit_to(top)) {
 		r.last = top;
 		if (r.start > top)
 			return 0;
 	}
-	if (range_around(info, r) == NULL) {
+	if (info_range_around(info, r) == NULL) {
 		mem->closed |= UINT64_C(1) << (msl->socket_id % 64);
 		return 0;
 	}
-	if (dmamap_iova_take(mem->container, r.last - r.start + 1, 0, r, &iova) < 0)
+	if (dmamap_iova_reserve(mem->container, r.last - r.start + 1, 0, r, &iova) < 0)
 		return VFIO_PCI_FAIL(EEXIST,
-			"container %s: something is mapped where the EAL's memory belongs: "
-			"let a device of the bus join before, or give eal_memory=0 if devices need none of it",
+			"container %s: IOVAs of the EAL's memory are in use: attach a device of "
+			"the bus earlier, or give eal_memory=0 if devices need none of it",
 			dmamap_container_name(mem->container));
-	mem->taken[mem->n_taken++] = r;
+	mem->reserved[mem->n_reserved++] = r;
 	return 0;
 }
 
 static int
-take_page(const struct rte_memseg_list *msl, const struct rte_memseg *ms, void *arg)
+page_add(const struct rte_memseg_list *msl, const struct rte_memseg *ms, void *arg)
 {
-	/* Other programs' memory is mapped by rte_dev_dma_map(), if it is no heap. */
+	/* External memory that is no heap is mapped by rte_dev_dma_map(). */
 	if (msl->external && !msl->heap)
 		return 0;
-	return add_page(arg, ms, msl->external);
+	return run_add_page(arg, ms, msl->external);
 }
 
 static int
-keep_any(const struct rte_memseg_list *msl, const struct rte_memseg *ms, void *arg)
+page_hold_own(const struct rte_memseg_list *msl, const struct rte_memseg *ms, void *arg)
 {
 	RTE_SET_USED(arg);
-	return msl->external ? 0 : keep_page(ms);
+	return msl->external ? 0 : page_hold(ms);
 }
 
-/** Check all, then take and map all. */
+/** Check everything, then reserve and map. */
 static int
 mem_fill(const char *dev, struct vfio_pci_mem *mem)
 {
 	struct dmamap_container_info info;
-	struct taking taking = {.mem = mem, .info = &info};
+	struct reserving reserving = {.mem = mem, .info = &info};
 	int rc;
 
 	rc = dmamap_container_info(mem->container, &info);
 	if (rc == 0)
-		rc = check_iova_mode(dev, dmamap_container_name(mem->container), info.backend);
-	/* The walks make -1 of every error. */
-	if (rc == 0 && rte_memseg_walk_thread_unsafe(take_page, mem) < 0)
+		rc = mem_check_iova_mode(dev, dmamap_container_name(mem->container), info.backend);
+	/* The walks return -1 for every error. */
+	if (rc == 0 && rte_memseg_walk_thread_unsafe(page_add, mem) < 0)
 		rc = -ENOMEM;
 	if (rc == 0)
-		rc = check_runs(dev, mem, &info);
+		rc = mem_check_runs(dev, mem, &info);
 	if (rc == 0 && info.backend != DMAMAP_BACKEND_NOIOMMU &&
-		rte_memseg_list_walk_thread_unsafe(take_list, &taking) < 0)
+		rte_memseg_list_walk_thread_unsafe(list_reserve, &reserving) < 0)
 		rc = -EEXIST;
 	if (rc == 0)
-		map_new_runs(mem);
-	return rc == 0 ? why_refused(mem, 0, UINTPTR_MAX) : rc;
+		runs_map(mem);
+	return rc == 0 ? runs_refusal(mem, 0, UINTPTR_MAX) : rc;
 }
 
 static void
@@ -538,10 +548,10 @@ mem_empty(struct vfio_pci_mem *mem)
 
 	RTE_TAILQ_FOREACH_SAFE(run, &mem->runs, next, tmp)
 		run_del(mem, run);
-	while (mem->n_taken > 0) {
-		mem->n_taken--;
-		dmamap_iova_give(mem->container, mem->taken[mem->n_taken].start,
-			mem->taken[mem->n_taken].last - mem->taken[mem->n_taken].start + 1);
+	while (mem->n_reserved > 0) {
+		const struct dmamap_range *r = &mem->reserved[--mem->n_reserved];
+
+		dmamap_iova_release(mem->container, r->start, r->last - r->start + 1);
 	}
 }
 /**@}*/
@@ -560,10 +570,10 @@ vfio_pci_mem_join(struct dmamap_container *container, const char *dev, struct vf
 	rte_mcfg_mem_read_lock();
 	rc = mem_fill(dev, mem);
 	if (rc == 0 && TAILQ_EMPTY(&mems)) {
-		rc = listen_to_memory();
-		if (rc == 0 && rte_memseg_walk_thread_unsafe(keep_any, NULL) < 0) {
+		rc = mem_listen();
+		if (rc == 0 && rte_memseg_walk_thread_unsafe(page_hold_own, NULL) < 0) {
 			rc = VFIO_PCI_FAIL(ENOMEM, "%s: out of memory", dev);
-			ignore_memory();
+			mem_ignore();
 		}
 	}
 	if (rc == 0)
@@ -584,7 +594,7 @@ vfio_pci_mem_leave(struct vfio_pci_mem *mem)
 	rte_mcfg_mem_read_lock();
 	TAILQ_REMOVE(&mems, mem, next);
 	if (TAILQ_EMPTY(&mems))
-		ignore_memory();
+		mem_ignore();
 	mem_empty(mem);
 	rte_mcfg_mem_read_unlock();
 	free(mem);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What did the operator ask for? Arguments of a device, in both of DPDK's syntaxes.
+ * A device's name and arguments as the operator writes them, in both of DPDK's syntaxes.
+ *
+ * A value is either valid or refused with one log line; there are no partial results. Called by the
+ * EAL when it parses its command line, and by the bus when it scans and probes.
  */
 
 #include <errno.h>
@@ -16,16 +19,33 @@
 #include "vfio_pci_private.h"
 
 #define PARAMS_KNOWN "container, isolate, backend, eal_memory, vf_token, driver"
+#define BUS_PREFIX "vfio_pci:"
 
-/** One key of the bus: read its value into the parameters, -EINVAL if it is none. */
+int
+vfio_pci_parse_name(const char *name, bool bare, struct rte_pci_addr *addr)
+{
+	if (strncmp(name, BUS_PREFIX, strlen(BUS_PREFIX)) == 0)
+		name += strlen(BUS_PREFIX);
+	else if (!bare)
+		return -EINVAL;
+	/* rte_pci_addr_parse() accepts signs and blanks, as strtoul() does. */
+	if (name[strspn(name, "0123456789abcdefABCDEF:.")] != '\0')
+		return -EINVAL;
+	if (rte_pci_addr_parse(name, addr) < 0)
+		return -EINVAL;
+	/* PCI Local Bus 3.0, 3.2.2.3.4: 32 devices a bus, 8 functions a device. */
+	return addr->devid < 32 && addr->function < 8 ? 0 : -EINVAL;
+}
+
+/** A key of the bus. set() stores its value; -EINVAL: the value is not valid. */
 struct param {
 	const char *key;
-	const char *wanted; /**< for the message */
+	const char *expected; /**< for the message */
 	int (*set)(struct vfio_pci_params *params, const char *value);
 };
 
 static int
-set_container(struct vfio_pci_params *params, const char *value)
+param_set_container(struct vfio_pci_params *params, const char *value)
 {
 	if (value[0] == '\0' || rte_strscpy(params->container, value, DMAMAP_NAME_MAX) < 0)
 		return -EINVAL;
@@ -33,7 +53,7 @@ set_container(struct vfio_pci_params *params, const char *value)
 }
 
 static int
-set_switch(int *which, const char *value)
+param_set_switch(int *which, const char *value)
 {
 	if ((value[0] != '0' && value[0] != '1') || value[1] != '\0')
 		return -EINVAL;
@@ -42,19 +62,19 @@ set_switch(int *which, const char *value)
 }
 
 static int
-set_isolate(struct vfio_pci_params *params, const char *value)
+param_set_isolate(struct vfio_pci_params *params, const char *value)
 {
-	return set_switch(&params->isolate, value);
+	return param_set_switch(&params->isolate, value);
 }
 
 static int
-set_eal_memory(struct vfio_pci_params *params, const char *value)
+param_set_eal_memory(struct vfio_pci_params *params, const char *value)
 {
-	return set_switch(&params->eal_memory, value);
+	return param_set_switch(&params->eal_memory, value);
 }
 
 static int
-set_backend(struct vfio_pci_params *params, const char *value)
+param_set_backend(struct vfio_pci_params *params, const char *value)
 {
 	static const struct {
 		const char *name;
@@ -76,7 +96,7 @@ set_backend(struct vfio_pci_params *params, const char *value)
 }
 
 static int
-set_vf_token(struct vfio_pci_params *params, const char *value)
+param_set_vf_token(struct vfio_pci_params *params, const char *value)
 {
 	rte_uuid_t uuid;
 
@@ -87,7 +107,7 @@ set_vf_token(struct vfio_pci_params *params, const char *value)
 }
 
 static int
-set_driver(struct vfio_pci_params *params, const char *value)
+param_set_driver(struct vfio_pci_params *params, const char *value)
 {
 	if (value[0] == '\0' || rte_strscpy(params->driver, value, sizeof(params->driver)) < 0)
 		return -EINVAL;
@@ -95,19 +115,19 @@ set_driver(struct vfio_pci_params *params, const char *value)
 }
 
 static const struct param bus_params[] = {
-	{"container", "a name of 1 to 63 characters", set_container},
-	{"isolate", "0 or 1", set_isolate},
-	{"backend", "auto, type1, iommufd or noiommu", set_backend},
-	{"eal_memory", "0 or 1", set_eal_memory},
-	{"vf_token", "a UUID", set_vf_token},
-	{"driver", "the name of a driver", set_driver},
+	{"container", "a name of 1 to 63 characters", param_set_container},
+	{"isolate", "0 or 1", param_set_isolate},
+	{"backend", "auto, type1, iommufd or noiommu", param_set_backend},
+	{"eal_memory", "0 or 1", param_set_eal_memory},
+	{"vf_token", "a UUID", param_set_vf_token},
+	{"driver", "the name of a driver", param_set_driver},
 };
 
-/** The keys by which the layered syntax names bus and device; they are no parameters. */
+/** The keys by which the layered syntax names bus and device. */
 static const char *const layer_keys[] = {"bus", "addr", NULL};
 
 static bool
-key_in(const char *key, const char *const *keys)
+key_listed(const char *key, const char *const *keys)
 {
 	for (; keys != NULL && *keys != NULL; keys++)
 		if (strcmp(key, *keys) == 0)
@@ -126,9 +146,9 @@ key_repeated(const struct rte_kvargs *kv, unsigned int i)
 	return false;
 }
 
-/** Take one pair in: the bus's own key, or one that somebody else understands. */
+/** Read one pair: a key of the bus, or one of others, which is skipped. */
 static int
-take_pair(const char *name, const struct rte_kvargs_pair *pair, const char *const *others,
+params_read_pair(const char *name, const struct rte_kvargs_pair *pair, const char *const *others,
 	struct vfio_pci_params *params)
 {
 	const char *value = pair->value != NULL ? pair->value : "";
@@ -139,19 +159,20 @@ take_pair(const char *name, const struct rte_kvargs_pair *pair, const char *cons
 			continue;
 		if (bus_params[i].set(params, value) == 0)
 			return 0;
-		return VFIO_PCI_FAIL(EINVAL, "%s: %s=%s makes no sense; it takes %s", name,
-			pair->key, value, bus_params[i].wanted);
+		return VFIO_PCI_FAIL(EINVAL, "%s: invalid argument %s=%s: expected %s", name,
+			pair->key, value, bus_params[i].expected);
 	}
-	if (key_in(pair->key, others))
+	if (key_listed(pair->key, others))
 		return 0;
 	return VFIO_PCI_FAIL(EINVAL,
-		"%s: neither bus nor driver knows the argument \"%s\"; the bus has " PARAMS_KNOWN,
+		"%s: unknown argument \"%s\": the driver has none of this name, the bus "
+		"has " PARAMS_KNOWN,
 		name, pair->key);
 }
 
-/** Take a list of key=value pairs in; keys of others are passed over. */
+/** Read a list of key=value pairs; keys of others are skipped. */
 static int
-take_list(const char *name, const char *list, const char *const *others,
+params_read_list(const char *name, const char *list, const char *const *others,
 	struct vfio_pci_params *params)
 {
 	struct rte_kvargs *kv;
@@ -162,20 +183,21 @@ take_list(const char *name, const char *list, const char *const *others,
 		return 0;
 	kv = rte_kvargs_parse(list, NULL);
 	if (kv == NULL)
-		return VFIO_PCI_FAIL(EINVAL, "%s: \"%s\" is no list of key=value,...", name, list);
+		return VFIO_PCI_FAIL(EINVAL,
+			"%s: arguments \"%s\" are not of the form key=value,...", name, list);
 	for (i = 0; i < kv->count && rc == 0; i++) {
 		if (key_repeated(kv, i))
 			rc = VFIO_PCI_FAIL(EINVAL, "%s: the argument \"%s\" is given twice", name,
 				kv->pairs[i].key);
 		else
-			rc = take_pair(name, &kv->pairs[i], others, params);
+			rc = params_read_pair(name, &kv->pairs[i], others, params);
 	}
 	rte_kvargs_free(kv);
 	return rc;
 }
 
 static void
-set_defaults(struct vfio_pci_params *params)
+params_set_defaults(struct vfio_pci_params *params)
 {
 	*params = (struct vfio_pci_params){.container = "default", .isolate = -1, .eal_memory = -1};
 }
@@ -187,13 +209,13 @@ vfio_pci_params_parse(const struct rte_devargs *da, const char *const *driver_ke
 	struct vfio_pci_params parsed;
 	int rc;
 
-	set_defaults(&parsed);
+	params_set_defaults(&parsed);
 	if (da->bus_str != NULL) {
-		rc = take_list(da->name, da->bus_str, layer_keys, &parsed);
+		rc = params_read_list(da->name, da->bus_str, layer_keys, &parsed);
 		if (rc == 0)
-			rc = take_list(da->name, da->drv_str, driver_keys, &parsed);
+			rc = params_read_list(da->name, da->drv_str, driver_keys, &parsed);
 	} else {
-		rc = take_list(da->name, da->args, driver_keys, &parsed);
+		rc = params_read_list(da->name, da->args, driver_keys, &parsed);
 	}
 	if (rc == 0)
 		*params = parsed;
@@ -201,7 +223,7 @@ vfio_pci_params_parse(const struct rte_devargs *da, const char *const *driver_ke
 }
 
 static bool
-peek_list(const char *list, const char *key, char *value)
+params_peek_list(const char *list, const char *key, char *value)
 {
 	struct rte_kvargs *kv;
 	const char *found;
@@ -221,14 +243,14 @@ vfio_pci_params_peek(const struct rte_devargs *da, const char *key, char value[V
 {
 	value[0] = '\0';
 	if (da->bus_str == NULL)
-		peek_list(da->args, key, value);
-	else if (!peek_list(da->bus_str, key, value))
-		peek_list(da->drv_str, key, value);
+		params_peek_list(da->args, key, value);
+	else if (!params_peek_list(da->bus_str, key, value))
+		params_peek_list(da->drv_str, key, value);
 }
 
 /**
- * The layered syntax is the only one whose arguments the EAL shows to a bus while it still can
- * refuse to start; so all that can be checked without a driver is checked here.
+ * The EAL passes only arguments in the layered syntax to a bus while it can still refuse to start.
+ * So all that can be checked without a driver is checked here.
  */
 int
 vfio_pci_devargs_parse(struct rte_devargs *da)
@@ -240,65 +262,21 @@ vfio_pci_devargs_parse(struct rte_devargs *da)
 
 	if (da->bus_str == NULL)
 		return 0;
-	set_defaults(&params);
+	params_set_defaults(&params);
 	vfio_pci_params_peek(da, "addr", text);
 	if (text[0] != '\0') {
 		if (vfio_pci_parse_name(text, true, &addr) < 0)
 			rc = VFIO_PCI_FAIL(EINVAL,
-				"addr=%s is no PCI address; one looks like 0000:01:00.0", text);
+				"invalid argument addr=%s: expected a PCI address such as "
+				"0000:01:00.0",
+				text);
 		else
 			rte_pci_device_name(&addr, da->name, sizeof(da->name));
 	}
 	if (rc == 0)
-		rc = take_list(
+		rc = params_read_list(
 			text[0] != '\0' ? da->name : "device", da->bus_str, layer_keys, &params);
 	if (rc < 0)
 		rte_errno = -rc;
 	return rc;
-}
-
-/** Does a device fit a filter? 0: yes. */
-static int
-device_cmp(const struct rte_device *device, const void *data)
-{
-	const struct vfio_pci_device *dev = VFIO_PCI_DEVICE_CONST(device);
-	const struct rte_kvargs *kv = data;
-	const char *text;
-	struct rte_pci_addr addr;
-
-	if (kv == NULL)
-		return 0;
-	text = rte_kvargs_get(kv, "addr");
-	if (text != NULL &&
-		(vfio_pci_parse_name(text, true, &addr) < 0 ||
-			rte_pci_addr_cmp(&addr, &dev->addr) != 0))
-		return 1;
-	text = rte_kvargs_get(kv, "container");
-	if (text != NULL &&
-		(dev->container == NULL ||
-			strcmp(text, dmamap_container_name(dev->container)) != 0))
-		return 1;
-	return 0;
-}
-
-void *
-vfio_pci_dev_iterate(const void *start, const char *str, const struct rte_dev_iterator *it)
-{
-	static const char *const keys[] = {"addr", "container", NULL};
-	struct rte_kvargs *kv = NULL;
-	struct rte_device *found;
-
-	RTE_SET_USED(it);
-	if (str != NULL) {
-		kv = rte_kvargs_parse(str, keys);
-		if (kv == NULL) {
-			VFIO_PCI_LOG(ERR,
-				"filter \"%s\" makes no sense; it takes addr and container", str);
-			rte_errno = EINVAL;
-			return NULL;
-		}
-	}
-	found = vfio_pci_bus.bus.find_device(start, device_cmp, kv);
-	rte_kvargs_free(kv);
-	return found;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does an application see of the edu device? An rte_dmadev of one virtual channel, which it
- * polls.
+ * The edu device as an rte_dmadev with one virtual channel, which the application polls.
+ *
+ * All transfers are made by edu_engine.c; nothing moves unless it is polled. Called by dmadev, with
+ * one thread a channel at a time, and by the bus.
  */
 
 #include <errno.h>
@@ -14,21 +16,17 @@
 #include <rte_devargs.h>
 #include <rte_eal.h>
 #include <rte_kvargs.h>
-#include <rte_log.h>
 
 #include <bus_vfio_pci_driver.h>
 
 #include "edu_engine.h"
+#include "edu_log.h"
 
 #define EDU_ARG_MASK_BITS "dma_mask_bits"
 #define EDU_MIN_JOBS 2
 
-RTE_LOG_REGISTER(edu_logtype, pmd.dma.gantry_edu, NOTICE);
-#define EDU_LOG(level, fmt, ...)                                                                   \
-	rte_log(RTE_LOG_##level, edu_logtype, "dma_gantry_edu: " fmt "\n", ##__VA_ARGS__)
-
 struct edu_dev {
-	struct edu_engine engine; /* first: what the fast path is given */
+	struct edu_engine engine; /* first: the fast path gets a pointer to it */
 	struct vfio_pci_device *pci;
 };
 
@@ -46,7 +44,8 @@ edu_info_get(const struct rte_dma_dev *dev, struct rte_dma_info *info, uint32_t 
 static int
 edu_configure(struct rte_dma_dev *dev, const struct rte_dma_conf *conf, uint32_t conf_sz)
 {
-	/* rte_dma_configure() has compared it with what edu_info_get() says; there is nothing else.
+	/*
+	 * rte_dma_configure() has checked it against edu_info_get(). There is nothing to configure.
 	 */
 	return 0;
 }
@@ -70,18 +69,17 @@ edu_start(struct rte_dma_dev *dev)
 	struct edu_dev *edu = dev->data->dev_private;
 	int rc;
 
-	if (edu->engine.jobs == NULL) {
-		EDU_LOG(ERR, "%s: cannot start: call rte_dma_vchan_setup() first", edu->pci->name);
-		return -EINVAL;
-	}
+	if (edu->engine.jobs == NULL)
+		return EDU_FAIL(EINVAL, "%s: cannot start: call rte_dma_vchan_setup() first",
+			edu->pci->name);
 	/*
 	 * The device has no reset: a transfer that a killed process left behind may still run. It
-	 * must end while the device cannot master the bus, else it would end in our memory.
+	 * must end before bus mastering is on, or it would write into our memory.
 	 */
 	rc = edu_engine_quiesce(&edu->engine);
 	if (rc < 0) {
-		EDU_LOG(ERR, "%s: cannot start: its DMA engine does not come to rest: %s",
-			edu->pci->name, strerror(-rc));
+		EDU_LOG(ERR, "%s: cannot start: its DMA engine is still busy: %s", edu->pci->name,
+			strerror(-rc));
 		return rc;
 	}
 	edu_engine_reset(&edu->engine);
@@ -94,11 +92,10 @@ edu_stop(struct rte_dma_dev *dev)
 	struct edu_dev *edu = dev->data->dev_private;
 	int rc;
 
-	/* Jobs that wait are dropped, the running transfer is let through: the device cannot abort
-	 * it. */
+	/* Waiting jobs are dropped. The running transfer completes: the device cannot abort it. */
 	rc = edu_engine_quiesce(&edu->engine);
 	if (rc < 0)
-		EDU_LOG(WARNING, "%s: stopped, but its DMA engine does not come to rest: %s",
+		EDU_LOG(WARNING, "%s: stopped, but its DMA engine is still busy: %s",
 			edu->pci->name, strerror(-rc));
 	return vfio_pci_bus_master(edu->pci, false);
 }
@@ -136,7 +133,10 @@ edu_vchan_status(const struct rte_dma_dev *dev, uint16_t vchan, enum rte_dma_vch
 {
 	struct edu_dev *edu = dev->data->dev_private;
 
-	/* Nothing moves unless someone polls: one who waits here for idle must see it come. */
+	/*
+	 * Poll, because nothing moves otherwise: an application that waits here for idle would wait
+	 * for ever.
+	 */
 	if (dev->data->dev_started)
 		edu_engine_poll(&edu->engine);
 	if (edu->engine.dead)
@@ -154,9 +154,9 @@ edu_dump(const struct rte_dma_dev *dev, FILE *f)
 
 	fprintf(f, "    device: %s, container %s, IOVAs up to 0x%" PRIx64 "\n", edu->pci->name,
 		dmamap_container_name(edu->pci->container), e->dma_last);
-	fprintf(f, "    jobs: %u at most, reported %u, over %u, submitted %u, enqueued %u\n",
+	fprintf(f, "    jobs: %u at most, reported %u, completed %u, submitted %u, enqueued %u\n",
 		e->n_jobs, e->reported, e->head, e->submitted, e->tail);
-	fprintf(f, "    engine: %s, %u bytes of the job are through\n",
+	fprintf(f, "    engine: %s, %u bytes of the job are copied\n",
 		e->dead             ? "does not answer"
 			: !e->busy  ? "idle"
 			: e->to_ram ? "writes memory"
@@ -185,7 +185,7 @@ edu_copy(void *dev_private, uint16_t vchan, rte_iova_t src, rte_iova_t dst, uint
 	struct edu_engine *e = dev_private;
 	int idx = edu_engine_copy(e, src, dst, len);
 
-	/* RTE_DMA_OP_FLAG_FENCE: jobs run one after the other anyway. */
+	/* RTE_DMA_OP_FLAG_FENCE needs nothing: jobs run one after the other. */
 	if (idx >= 0 && (flags & RTE_DMA_OP_FLAG_SUBMIT) != 0)
 		edu_engine_submit(e);
 	return idx;
@@ -233,7 +233,7 @@ edu_burst_capacity(const void *dev_private, uint16_t vchan)
 }
 
 static int
-parse_mask_bits(const char *key, const char *value, void *opaque)
+args_parse_mask_bits(const char *key, const char *value, void *opaque)
 {
 	unsigned int *bits = opaque;
 	char *end = NULL;
@@ -247,10 +247,11 @@ parse_mask_bits(const char *key, const char *value, void *opaque)
 	return 0;
 }
 
-/** The driver's own arguments; the bus has read its own from the same string, and checked that none
- * is unknown. */
+/**
+ * Parse the driver's own arguments. The bus has read its own, and has checked that none is unknown.
+ */
 static int
-parse_args(const struct vfio_pci_device *pci, unsigned int *bits)
+args_parse(const struct vfio_pci_device *pci, unsigned int *bits)
 {
 	const struct rte_devargs *devargs = pci->device.devargs;
 	struct rte_kvargs *kvlist;
@@ -260,37 +261,34 @@ parse_args(const struct vfio_pci_device *pci, unsigned int *bits)
 	if (devargs == NULL || devargs->drv_str == NULL || devargs->drv_str[0] == '\0')
 		return 0;
 	kvlist = rte_kvargs_parse(devargs->drv_str, NULL);
-	if (kvlist == NULL) {
-		EDU_LOG(ERR, "%s: arguments \"%s\" are not of the form key=value,...", pci->name,
-			devargs->drv_str);
-		return -EINVAL;
-	}
-	rc = rte_kvargs_process(kvlist, EDU_ARG_MASK_BITS, parse_mask_bits, bits);
+	if (kvlist == NULL)
+		return EDU_FAIL(EINVAL, "%s: arguments \"%s\" are not of the form key=value,...",
+			pci->name, devargs->drv_str);
+	rc = rte_kvargs_process(kvlist, EDU_ARG_MASK_BITS, args_parse_mask_bits, bits);
 	if (rc < 0)
 		EDU_LOG(ERR,
-			"%s: wrong argument " EDU_ARG_MASK_BITS
-			"=%s: a number from 12 to 64 is wanted",
+			"%s: invalid argument " EDU_ARG_MASK_BITS
+			"=%s: expected a number from 12 to 64",
 			pci->name, rte_kvargs_get(kvlist, EDU_ARG_MASK_BITS));
 	rte_kvargs_free(kvlist);
 	return rc < 0 ? -EINVAL : 0;
 }
 
-/** See that the device is what its id says, and tell its container how far it reaches. */
+/** Check that the device is an edu device, and set its DMA mask in its container. */
 static int
-check_device(struct vfio_pci_device *pci, struct edu_engine *e)
+edu_check_device(struct vfio_pci_device *pci, struct edu_engine *e)
 {
 	unsigned int bits;
 	int rc;
 
-	rc = parse_args(pci, &bits);
+	rc = args_parse(pci, &bits);
 	if (rc < 0)
 		return rc;
 	e->bar = pci->bar[0].addr;
 	e->dma_last = UINT64_MAX >> (64 - bits);
-	if (e->bar == NULL || pci->bar[0].len < EDU_BAR_LEN || edu_engine_check(e) < 0) {
-		EDU_LOG(ERR, "%s: BAR 0 does not answer as an edu device's", pci->name);
-		return -ENODEV;
-	}
+	if (e->bar == NULL || pci->bar[0].len < EDU_BAR_LEN || edu_engine_check(e) < 0)
+		return EDU_FAIL(
+			ENODEV, "%s: not an edu device: BAR 0 does not answer as one", pci->name);
 	return dmamap_device_dma_mask(pci->dma, bits);
 }
 
@@ -302,18 +300,15 @@ edu_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *pci)
 	struct edu_dev *edu;
 	int rc;
 
-	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
-		EDU_LOG(ERR, "%s: only a primary process can drive it", pci->name);
-		return -ENOTSUP;
-	}
-	rc = check_device(pci, &engine);
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return EDU_FAIL(ENOTSUP, "%s: supports the primary process only", pci->name);
+	rc = edu_check_device(pci, &engine);
 	if (rc < 0)
 		return rc;
 	dev = rte_dma_pmd_allocate(pci->name, pci->device.numa_node, sizeof(*edu));
-	if (dev == NULL) {
-		EDU_LOG(ERR, "%s: no dmadev is free (see rte_dma_dev_max())", pci->name);
-		return -ENOMEM;
-	}
+	if (dev == NULL)
+		return EDU_FAIL(ENOMEM,
+			"%s: too many dmadevs (see rte_dma_dev_max()), or no memory", pci->name);
 	edu = dev->data->dev_private;
 	edu->engine = engine;
 	edu->pci = pci;
@@ -333,8 +328,10 @@ edu_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *pci)
 static int
 edu_remove(struct vfio_pci_device *pci)
 {
-	/* Closes it, which -EBUSY refuses while it is started. An application may have closed it
-	 * before. */
+	/*
+	 * Closes the dmadev, which fails with -EBUSY while it is started. The application may have
+	 * closed it already.
+	 */
 	if (rte_dma_get_dev_id_by_name(pci->name) < 0)
 		return 0;
 	return rte_dma_pmd_release(pci->name);

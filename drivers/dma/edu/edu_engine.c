@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do copies get through the edu device? A memory-to-memory job is cut into chunks, a chunk is
- * two transfers: RAM to the device's buffer, and the buffer to RAM. Nobody waits: each poll looks
- * at the run bit once and starts what is next.
+ * The DMA engine of the edu device. A memory-to-memory job is split into chunks; a chunk is two
+ * transfers: from RAM to the device's buffer, and from the buffer to RAM.
+ *
+ * No function but edu_engine_quiesce() waits: each poll reads the run bit once and starts the next
+ * transfer. Called by edu_dmadev.c, by one thread at a time.
  */
 
 #include <errno.h>
@@ -17,7 +19,7 @@
 
 #include "edu_engine.h"
 
-/** What a read yields that no device answers. */
+/** The value of a read that no device answers. */
 #define EDU_GONE UINT64_MAX
 
 int
@@ -81,13 +83,13 @@ edu_engine_reset(struct edu_engine *e)
 }
 
 static bool
-in_ram(const struct edu_engine *e, uint64_t iova, uint32_t len)
+range_in_ram(const struct edu_engine *e, uint64_t iova, uint32_t len)
 {
 	return iova <= e->dma_last && len - 1 <= e->dma_last - iova;
 }
 
 static bool
-in_buffer(uint64_t off, uint32_t len)
+range_in_buffer(uint64_t off, uint32_t len)
 {
 	return off < EDU_BUF_LEN && len <= EDU_BUF_LEN - off;
 }
@@ -100,8 +102,9 @@ edu_engine_copy(struct edu_engine *e, uint64_t src, uint64_t dst, uint32_t len)
 
 	if (unlikely(e->dead))
 		return -EIO;
-	if (unlikely(len == 0 || !(from_dev ? in_buffer(src, len) : in_ram(e, src, len)) ||
-		    !(to_dev ? in_buffer(dst, len) : in_ram(e, dst, len))))
+	if (unlikely(len == 0 ||
+		    !(from_dev ? range_in_buffer(src, len) : range_in_ram(e, src, len)) ||
+		    !(to_dev ? range_in_buffer(dst, len) : range_in_ram(e, dst, len))))
 		return -EINVAL;
 	if (unlikely(edu_engine_capacity(e) == 0))
 		return -ENOSPC;
@@ -109,16 +112,18 @@ edu_engine_copy(struct edu_engine *e, uint64_t src, uint64_t dst, uint32_t len)
 	return e->tail++;
 }
 
-/** Start the transfer that is next for the job at head. */
+/** Start the next transfer of the job at head. */
 static void
-start_transfer(struct edu_engine *e)
+transfer_start(struct edu_engine *e)
 {
 	const struct edu_job *job = &e->jobs[e->head & e->mask];
 	uint64_t src = job->src + e->done_len;
 	uint64_t dst = job->dst + e->done_len;
 
-	/* Device jobs fit into the buffer: one chunk, at the place asked for. Others pass through
-	 * its beginning. */
+	/*
+	 * Jobs to or from the device fit into its buffer: one chunk, at the offset of the job.
+	 * Others use the start of the buffer for each chunk.
+	 */
 	if (e->direction == RTE_DMA_DIR_MEM_TO_DEV) {
 		e->chunk = job->len;
 		dst += EDU_BUF;
@@ -140,9 +145,9 @@ start_transfer(struct edu_engine *e)
 	e->busy = true;
 }
 
-/** The job at head is over. */
+/** Complete the job at head. */
 static void
-end_job(struct edu_engine *e, enum rte_dma_status_code status)
+job_end(struct edu_engine *e, enum rte_dma_status_code status)
 {
 	e->jobs[e->head & e->mask].status = status;
 	e->stats.completed++;
@@ -154,9 +159,11 @@ end_job(struct edu_engine *e, enum rte_dma_status_code status)
 	e->head++;
 }
 
-/** The running transfer is through: what does the job want next? */
+/**
+ * Account for a transfer that is complete: go on to the second half of the chunk, or end the job.
+ */
 static void
-end_transfer(struct edu_engine *e)
+transfer_end(struct edu_engine *e)
 {
 	e->busy = false;
 	if (e->direction == RTE_DMA_DIR_MEM_TO_MEM && !e->to_ram) {
@@ -166,7 +173,7 @@ end_transfer(struct edu_engine *e)
 	e->to_ram = false;
 	e->done_len += e->chunk;
 	if (e->done_len == e->jobs[e->head & e->mask].len)
-		end_job(e, RTE_DMA_STATUS_SUCCESSFUL);
+		job_end(e, RTE_DMA_STATUS_SUCCESSFUL);
 }
 
 void
@@ -178,17 +185,17 @@ edu_engine_poll(struct edu_engine *e)
 		cmd = rte_read64(e->bar + EDU_DMA_CMD);
 		if (unlikely(cmd == EDU_GONE)) {
 			e->dead = true;
-			end_job(e, RTE_DMA_STATUS_BUS_ERROR);
+			job_end(e, RTE_DMA_STATUS_BUS_ERROR);
 		} else if ((cmd & EDU_CMD_RUN) != 0) {
 			return;
 		} else {
-			end_transfer(e);
+			transfer_end(e);
 		}
 	}
 	while (unlikely(e->dead) && !edu_engine_idle(e))
-		end_job(e, RTE_DMA_STATUS_NOT_ATTEMPTED);
+		job_end(e, RTE_DMA_STATUS_NOT_ATTEMPTED);
 	if (!edu_engine_idle(e))
-		start_transfer(e);
+		transfer_start(e);
 }
 
 void

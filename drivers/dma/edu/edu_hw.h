@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does the edu device look like? Registers of BAR 0 (QEMU, docs/specs/edu).
+ * Registers of the edu device's BAR 0 (QEMU, docs/specs/edu). edu_engine.c uses them, and tests
+ * that drive the device themselves.
  */
 
 #ifndef EDU_HW_H
@@ -32,18 +33,18 @@
 
 /** @name Bits of EDU_DMA_CMD */
 /**@{*/
-#define EDU_CMD_RUN UINT64_C(0x1) /**< clears itself when the transfer is through */
+#define EDU_CMD_RUN UINT64_C(0x1) /**< clears itself when the transfer is complete */
 #define EDU_CMD_TO_RAM UINT64_C(0x2) /**< the buffer is the source; else RAM is */
-#define EDU_CMD_IRQ UINT64_C(0x4) /**< raise the interrupt with EDU_IRQ_DMA when through */
+#define EDU_CMD_IRQ UINT64_C(0x4) /**< raise the interrupt with EDU_IRQ_DMA on completion */
 /**@}*/
 #define EDU_IRQ_DMA UINT32_C(0x100)
 
-/** The device's buffer: where it is on the device's side of a transfer. */
+/** The device's buffer: its address on the device's side of a transfer. */
 #define EDU_BUF 0x40000
 /**
- * Bytes of the buffer that can be used. There are 4096, but QEMU 7.2 ends itself when a transfer
- * reaches the last one (hw/misc/edu.c, edu_check_range(): the end is compared as if it were part of
- * the transfer).
+ * Bytes of the buffer that can be used. There are 4096, but QEMU 7.2 aborts when a transfer reaches
+ * the last one (hw/misc/edu.c, edu_check_range(): it compares the end as if it were part of the
+ * transfer).
  */
 #define EDU_BUF_LEN 4095
 

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What do the parts of the driver share? A port, its queues, and the functions of each part.
+ * Internal interface of the driver: a port, its queues, and the functions of each file.
+ *
+ * The files form layers: each calls only files below it (devtools/check-layers checks it). Unless a
+ * description says otherwise, functions run on the control path, on one thread a port at a time.
+ * They return 0 or a negative errno.
  */
 
 #ifndef AF_XDP_H
@@ -12,49 +16,47 @@
 #include <net/if.h>
 
 #include <rte_ether.h>
-#include <rte_log.h>
 #include <rte_mbuf.h>
 #include <ethdev_driver.h>
 #include <xdp/xsk.h>
 
 #include <dmamap.h>
 
+#include "af_xdp_log.h"
 #include "af_xdp_steer.h"
 
-extern int af_xdp_logtype;
-
-/** One line: what failed, on which port, what to do about it. */
-#define AF_XDP_LOG(level, name, fmt, ...)                                                          \
-	rte_log(RTE_LOG_##level, af_xdp_logtype, "net_gantry_af_xdp: %s: " fmt "\n", name,         \
-		##__VA_ARGS__)
-
-/** What the kernel leaves free before a frame: XDP_PACKET_HEADROOM of <linux/bpf.h>. */
+/** Bytes that the kernel leaves free before a frame: XDP_PACKET_HEADROOM of <linux/bpf.h>. */
 #define AF_XDP_HEADROOM 256
-/** Least and most bytes of a chunk: XDP_UMEM_MIN_CHUNK_SIZE, and a page (Linux,
- * net/xdp/xdp_umem.c). */
+/**
+ * Smallest and largest chunk, in bytes: XDP_UMEM_MIN_CHUNK_SIZE, and a page (Linux,
+ * net/xdp/xdp_umem.c).
+ */
 #define AF_XDP_MIN_CHUNK 2048
 #define AF_XDP_MAX_CHUNK 4096
-/** Chunks begin at least AF_XDP_MIN_CHUNK apart, so an offset shifted by this tells them apart. */
+/**
+ * Chunks begin at least AF_XDP_MIN_CHUNK apart, so an offset shifted right by this is unique to a
+ * chunk.
+ */
 #define AF_XDP_CHUNK_SHIFT 11
 _Static_assert(1 << AF_XDP_CHUNK_SHIFT == AF_XDP_MIN_CHUNK, "two chunks would share an entry");
 
 #define AF_XDP_MIN_DESC 64
 #define AF_XDP_MAX_DESC 16384
-/** The most queues, and addresses that a port takes frames for. */
+/** Limits of a port: queues, and MAC addresses. */
 #define AF_XDP_MAX_QUEUES 64
 #define AF_XDP_MAX_MACS 16
-/** Of a frame, without FCS: two VLAN tags are not part of the MTU. */
+/** Bytes of a frame beyond its MTU, without FCS: two VLAN tags are not part of the MTU. */
 #define AF_XDP_OVERHEAD (RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN)
 #define AF_XDP_MAX_FRAME (AF_XDP_MAX_CHUNK - AF_XDP_HEADROOM)
 
-/** A wish that may be left to the driver. */
+/** A parameter that may be left to the driver. */
 enum af_xdp_choice {
 	AF_XDP_AUTO,
 	AF_XDP_NO,
 	AF_XDP_YES,
 };
 
-/** What the user wants: the parameters of a port. */
+/** The parameters of a port, as the user gave them. */
 struct af_xdp_args {
 	char iface[IFNAMSIZ]; /**< iface= */
 	char container[DMAMAP_NAME_MAX]; /**< container= */
@@ -68,18 +70,20 @@ struct af_xdp_args {
 	struct af_xdp_steer steer; /**< steer= */
 };
 
-/** The mbuf pool of a queue as the kernel sees it. Chunks are the mbufs' buffers. */
+/**
+ * The UMEM of a queue: its mbuf pool, registered with the kernel. A chunk is the buffer of an mbuf.
+ */
 struct af_xdp_umem {
 	struct xsk_umem *umem; /**< NULL: not registered */
 	struct rte_mempool *pool;
-	char *base; /**< chunk addresses are offsets from here */
+	char *base; /**< chunk addresses in rings are offsets from here */
 	size_t len;
-	uint32_t mbuf_len; /**< from an mbuf to its buffer */
+	uint32_t mbuf_len; /**< bytes from an mbuf to its buffer */
 	uint32_t chunk_len;
 	unsigned int n_users;
 };
 
-/** What the kernel counts for a socket, in the order of struct xdp_statistics. */
+/** Counters of the kernel for a socket, in the order of struct xdp_statistics. */
 #define AF_XDP_N_KSTATS 6
 struct af_xdp_kstats {
 	uint64_t count[AF_XDP_N_KSTATS];
@@ -88,14 +92,14 @@ struct af_xdp_kstats {
 /**
  * A receive queue. One thread polls it.
  *
- * n_desc mbufs are with the kernel, or received since the last refill (to_fill).
+ * Of its n_desc mbufs, to_fill were received since the last refill; the kernel has the others.
  */
 struct af_xdp_rxq {
 	struct xsk_ring_cons rx;
 	struct xsk_ring_prod fill;
 	char *base; /**< of the UMEM */
 	uint64_t rearm; /**< refcnt, nb_segs and port of a fresh mbuf */
-	uint8_t *lent; /**< of each chunk: is it in the kernel's hands to be filled? */
+	uint8_t *posted; /**< for each chunk: 1 while it is in the fill or receive ring */
 	struct rte_mempool *pool;
 	struct af_xdp_queue *q;
 	uint32_t mbuf_len;
@@ -115,55 +119,55 @@ struct af_xdp_rxq {
 	struct rte_eth_rxconf conf;
 } __rte_cache_aligned;
 
-/** A transmit queue. One thread fills it. */
+/** A transmit queue. One thread at a time sends on it. */
 struct af_xdp_txq {
 	struct xsk_ring_prod tx;
 	struct xsk_ring_cons comp;
-	char *base;
-	uint16_t
-		*lent; /**< of each chunk: how many times is it in the kernel's hands to be sent? */
+	char *base; /**< of the UMEM */
+	uint16_t *posted; /**< for each chunk: posted frames that are not completed */
 	struct rte_mempool *pool;
 	uint32_t mbuf_len;
 	uint32_t chunk_len;
-	uint32_t n_lent; /**< frames that the kernel has not reported as sent */
+	uint32_t n_posted; /**< posted frames that the kernel has not completed */
 	uint16_t free_thresh;
 	int fd;
-	bool fast_free; /**< all mbufs are of one pool, and nobody else refers to them */
-	bool need_wakeup; /**< the kernel says when it wants a call; else it is called each time */
+	bool fast_free; /**< all mbufs are of one pool, with a reference count of 1 */
+	bool need_wakeup; /**< call only if the ring is flagged (XDP_USE_NEED_WAKEUP); else always
+			   */
 
 	/* counters, written by the filling thread */
 	uint64_t packets;
 	uint64_t bytes;
 	uint64_t calls; /**< system calls */
-	uint64_t copies; /**< frames that did not lie in the UMEM as a whole */
-	uint64_t errors; /**< frames that can not be sent */
+	uint64_t copies; /**< frames copied because they did not lie in the UMEM as a whole */
+	uint64_t errors; /**< frames dropped because they cannot be sent */
 
 	/* control path only */
 	uint16_t n_desc;
 	struct rte_eth_txconf conf;
 } __rte_cache_aligned;
 
-/** A queue of the netdev: one socket, both ways. */
+/** A queue of the netdev: one socket, for both directions. */
 struct af_xdp_queue {
 	struct af_xdp_rxq rx;
 	struct af_xdp_txq tx;
 	struct xsk_socket *xsk; /**< NULL: closed */
 	struct af_xdp_umem own; /**< the UMEM that this queue registered */
-	struct af_xdp_umem *umem; /**< the one it uses: its own or another queue's */
-	uint16_t id; /**< the netdev's number */
+	struct af_xdp_umem *umem; /**< the UMEM that it uses: its own or another queue's */
+	uint16_t id; /**< its number in the netdev */
 	bool zero_copy;
-	uint64_t closed_at; /**< when our last socket on it was closed, in cycles of the timer; 0:
-			       there was none */
-	struct af_xdp_kstats past; /**< of sockets that are closed, less what was reset */
+	/** When our last socket on it was closed, in cycles of the timer; 0: never. */
+	uint64_t closed_at;
+	struct af_xdp_kstats past; /**< counts of closed sockets, less what was reset */
 };
 
 struct af_xdp_prog;
 
-/** What was changed of the netdev, to be put back. */
+/** Settings of the netdev that the port changed, to be restored. */
 struct af_xdp_saved {
 	bool up; /**< we brought it up */
-	bool mtu; /**< old_mtu is to come back */
-	bool mac;
+	bool mtu; /**< old_mtu is to be restored */
+	bool mac; /**< old_mac is to be restored */
 	uint16_t old_mtu;
 	struct rte_ether_addr old_mac;
 };
@@ -174,11 +178,12 @@ struct af_xdp_port {
 	const char *name; /**< of the device, for messages */
 	struct rte_eth_dev *eth;
 	int ifindex;
-	int control_fd; /**< asks the kernel; holds memberships (promiscuous, addresses), which go
-			   with it */
-	uint32_t gone; /**< the netdev has vanished; atomic */
-	struct rte_intr_handle *watch; /**< news of the netdev */
-	struct rte_intr_handle *rxq_intr;
+	/** Packet socket for ioctls and memberships, which end with it (promiscuous mode,
+	 * addresses). */
+	int control_fd;
+	uint32_t gone; /**< the netdev was removed; atomic */
+	struct rte_intr_handle *watch; /**< rtnetlink socket with link messages */
+	struct rte_intr_handle *rxq_intr; /**< sockets as receive interrupts; NULL: none */
 	struct af_xdp_saved saved;
 	struct af_xdp_prog *prog;
 	struct rte_ether_addr *mc; /**< multicast list, n_mc entries */
@@ -187,70 +192,101 @@ struct af_xdp_port {
 	struct af_xdp_queue *queue; /**< args.n_queues */
 };
 
+/** @return true if the netdev was removed. Any thread. */
 static inline bool
 af_xdp_gone(const struct af_xdp_port *port)
 {
 	return __atomic_load_n(&port->gone, __ATOMIC_RELAXED);
 }
 
-/** @name af_xdp_args.c */
+/** @name af_xdp_args.c: parameters of a port */
 /**@{*/
 /** Names of all parameters, for dpdk-pmdinfo.py. */
 #define AF_XDP_PARAMS                                                                              \
 	"iface=<string> container=<string> start_queue=<int> queue_count=<int> "                   \
 	"zero_copy=<0|1> native=<0|1> shared_umem=<0|1> need_wakeup=<0|1> busy_budget=<int> "      \
 	"steer=<PROTO[:PORT][+...]>"
-/** Read a device's parameters. @return 0; -EINVAL, -ENOMEM, and one line. */
+/** Parse a device's parameters. @return 0; -EINVAL, after one log line */
 int af_xdp_args_parse(const char *name, const char *text, struct af_xdp_args *args);
 /**@}*/
 
-/** @name af_xdp_space.c: the device's container, from probe to remove */
+/** @name af_xdp_container.c: the container of a device, from probe to remove */
 /**@{*/
-int af_xdp_space_join(const char *name, const char *container);
-void af_xdp_space_leave(const char *name);
+/**
+ * Attach a device to the container of this name as a client. Create the container if there is none.
+ *
+ * @return 0, or a negative errno after one log line.
+ */
+int af_xdp_container_join(const char *name, const char *container);
+/** Undo af_xdp_container_join(). Waits as dmamap_client_detach() does. */
+void af_xdp_container_leave(const char *name);
 /**@}*/
 
-/** @name af_xdp_netdev.c: the kernel's word on the netdev. Negative errno on failure. */
+/** @name af_xdp_netdev.c: settings and state of the netdev */
 /**@{*/
-/** The netdev's name as of now, which may have changed. @return buf, or the name that it once had.
+/**
+ * Get the netdev's current name, which may have changed. @return buf; the configured name if the
+ * netdev is gone
  */
 const char *af_xdp_netdev_name(const struct af_xdp_port *port, char buf[IFNAMSIZ]);
+/** @return 0; -ENOTSUP: not an Ethernet device; the error of the ioctl */
 int af_xdp_netdev_mac_get(const struct af_xdp_port *port, struct rte_ether_addr *mac);
 int af_xdp_netdev_mac_set(const struct af_xdp_port *port, const struct rte_ether_addr *mac);
 int af_xdp_netdev_mtu_get(const struct af_xdp_port *port, uint16_t *mtu);
 int af_xdp_netdev_mtu_set(const struct af_xdp_port *port, uint16_t mtu);
-/** @return 1: it was changed, 0: it was so already, or a negative errno */
+/** Set the netdev up or down. @return 1: changed; 0: it was so already; or a negative errno */
 int af_xdp_netdev_up(const struct af_xdp_port *port, bool up);
+/** Get status, speed, duplex and autonegotiation. Down if the netdev does not answer. */
 void af_xdp_netdev_link(const struct af_xdp_port *port, struct rte_eth_link *link);
-/** How many queues go both ways? 0: the driver does not say. */
+/** @return the number of queues that receive and transmit; 0: its driver does not report it */
 unsigned int af_xdp_netdev_queues(const struct af_xdp_port *port);
-/** Take part in (or leave) what is sent to an address, or all (type PACKET_MR_* of packet(7)). */
+/** Join or leave what is sent to an address, or to all (type PACKET_MR_* of packet(7)). */
 int af_xdp_netdev_member(const struct af_xdp_port *port, bool join, unsigned short type,
 	const struct rte_ether_addr *mac);
-/** Begin and end to listen for news of the netdev. */
+/**
+ * Watch link messages: raise ethdev's events on the EAL's interrupt thread when the link changes or
+ * the netdev is removed.
+ */
 int af_xdp_netdev_watch(struct af_xdp_port *port);
+/** Undo af_xdp_netdev_watch(). Waits for a callback that runs. */
 void af_xdp_netdev_unwatch(struct af_xdp_port *port);
 /**@}*/
 
-/** @name af_xdp_prog.c: which frames come to the port's sockets? */
+/** @name af_xdp_prog.c: the XDP program, which sends frames to the port's sockets */
 /**@{*/
+/**
+ * Attach the program to the port's netdev, or share the one that another port attached.
+ *
+ * @return 0; -EBUSY: a foreign program, or another steer= or native=; the kernel's error. Logged.
+ */
 int af_xdp_prog_get(struct af_xdp_port *port);
+/** Undo af_xdp_prog_get(). The last port detaches the program. */
 void af_xdp_prog_put(struct af_xdp_port *port);
+/** Direct the frames of a queue to its socket. */
 int af_xdp_prog_add(const struct af_xdp_port *port, const struct af_xdp_queue *q);
+/** Undo af_xdp_prog_add(). */
 void af_xdp_prog_del(const struct af_xdp_port *port, const struct af_xdp_queue *q);
 /**@}*/
 
-/** @name af_xdp_queue.c: sockets and their memory */
+/** @name af_xdp_queue.c: sockets and their UMEMs */
 /**@{*/
-/** Open all queues' sockets and give them buffers; all or none. */
+/**
+ * Open the sockets of all queues and fill them with buffers. All or nothing. Sleeps while the
+ * kernel still releases a queue: 2 s, or until 15 s after our last socket on it was closed.
+ *
+ * @return 0, or a negative errno after one log line.
+ */
 int af_xdp_queues_open(struct af_xdp_port *port);
-/** Close them; every mbuf that the kernel had is back in its pool. */
+/**
+ * Close the sockets. Afterwards every mbuf that the kernel had is back in its pool. Sleeps as above
+ * after zero-copy.
+ */
 void af_xdp_queues_close(struct af_xdp_port *port);
-/** Bytes of a frame that fit into a buffer of the pool. */
-uint32_t af_xdp_room(struct rte_mempool *pool);
+/** @return bytes of the largest frame that fits into a buffer of the pool */
+uint32_t af_xdp_pool_max_frame(struct rte_mempool *pool);
 /**@}*/
 
-/** @name af_xdp_rxtx.c: the fast path */
+/** @name af_xdp_rxtx.c: the fast path. Operations of ethdev; one thread a queue. */
 /**@{*/
 uint16_t af_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
 uint16_t af_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
@@ -258,22 +294,24 @@ uint32_t af_xdp_rx_queue_count(void *queue);
 int af_xdp_rx_descriptor_status(void *queue, uint16_t offset);
 int af_xdp_tx_descriptor_status(void *queue, uint16_t offset);
 int af_xdp_tx_done_cleanup(void *queue, uint32_t n);
-/** Give the kernel n buffers of the pool. @return 0, or -ENOENT: the pool has fewer; none was
- * given. */
+/**
+ * Put n buffers of the pool into the fill ring. @return 0; -ENOENT: the pool has too few; -ENOSPC:
+ * the ring is full
+ */
 int af_xdp_fill(struct af_xdp_rxq *rxq, uint16_t n);
-/** Take back what was sent. @return how many frames */
+/** Free the mbufs of frames that the kernel has sent. @return how many frames */
 uint32_t af_xdp_reap(struct af_xdp_txq *txq);
 /**@}*/
 
-/** @name af_xdp_stats.c */
+/** @name af_xdp_stats.c: counters. Operations of ethdev. */
 /**@{*/
 int af_xdp_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats);
 int af_xdp_stats_reset(struct rte_eth_dev *eth);
 int af_xdp_xstats_get_names(
 	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int n);
 int af_xdp_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int n);
-/** Keep what the kernel counted for a socket that is about to be closed. */
-void af_xdp_stats_keep(struct af_xdp_queue *q);
+/** Add the kernel's counters of a socket that is about to be closed to q->past. */
+void af_xdp_stats_save(struct af_xdp_queue *q);
 /**@}*/
 
 #endif /* AF_XDP_H */

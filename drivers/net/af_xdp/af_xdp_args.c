@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does the user want? Reads a port's parameters; touches no device.
+ * A port's arguments. A value is valid or refused with one log line. Called by af_xdp_ethdev.c at
+ * probe; touches no device.
  */
 
 #include <errno.h>
@@ -18,16 +19,16 @@
 
 #define DEFAULT_CONTAINER "af_xdp"
 
-/* A parameter: how its value is read. @return 0, or what is wrong with it */
+/* A parameter. read() stores its value. @return NULL, or what is expected instead */
 struct param {
 	const char *key;
 	const char *(*read)(const char *value, struct af_xdp_args *args);
 };
 
 static const char *
-read_number(const char *value, unsigned long least, unsigned long most, uint16_t *number)
+param_read_number(const char *value, unsigned long least, unsigned long most, uint16_t *number)
 {
-	static char wrong[64];
+	static char expected[64];
 	unsigned long n;
 	char *end;
 
@@ -35,96 +36,96 @@ read_number(const char *value, unsigned long least, unsigned long most, uint16_t
 	n = strtoul(value, &end, 10);
 	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0 || n < least ||
 		n > most) {
-		snprintf(wrong, sizeof(wrong), "is no number from %lu to %lu", least, most);
-		return wrong;
+		snprintf(expected, sizeof(expected), "a number from %lu to %lu", least, most);
+		return expected;
 	}
 	*number = n;
 	return NULL;
 }
 
 static const char *
-read_bool(const char *value, bool *yes)
+param_read_bool(const char *value, bool *yes)
 {
 	uint16_t number;
 
-	if (read_number(value, 0, 1, &number) != NULL)
-		return "is neither 0 nor 1";
+	if (param_read_number(value, 0, 1, &number) != NULL)
+		return "0 or 1";
 	*yes = number;
 	return NULL;
 }
 
 static const char *
-read_choice(const char *value, enum af_xdp_choice *choice)
+param_read_choice(const char *value, enum af_xdp_choice *choice)
 {
 	bool yes;
 
-	if (read_bool(value, &yes) != NULL)
-		return "is neither 0 nor 1; without it, 1 is tried before 0";
+	if (param_read_bool(value, &yes) != NULL)
+		return "0 or 1 (without it, 1 is tried before 0)";
 	*choice = yes ? AF_XDP_YES : AF_XDP_NO;
 	return NULL;
 }
 
 static const char *
-read_iface(const char *value, struct af_xdp_args *args)
+param_read_iface(const char *value, struct af_xdp_args *args)
 {
 	if (value[0] == '\0' || rte_strscpy(args->iface, value, sizeof(args->iface)) < 0)
-		return "is no name of a netdev";
+		return "the name of a netdev";
 	return NULL;
 }
 
 static const char *
-read_container(const char *value, struct af_xdp_args *args)
+param_read_container(const char *value, struct af_xdp_args *args)
 {
 	if (value[0] == '\0' || rte_strscpy(args->container, value, sizeof(args->container)) < 0)
-		return "is no name of a container";
+		return "the name of a container";
 	return NULL;
 }
 
 static const char *
-read_start_queue(const char *value, struct af_xdp_args *args)
+param_read_start_queue(const char *value, struct af_xdp_args *args)
 {
-	return read_number(value, 0, 1023, &args->start_queue);
+	return param_read_number(value, 0, 1023, &args->start_queue);
 }
 
 static const char *
-read_queue_count(const char *value, struct af_xdp_args *args)
+param_read_queue_count(const char *value, struct af_xdp_args *args)
 {
-	return read_number(value, 1, AF_XDP_MAX_QUEUES, &args->n_queues);
+	return param_read_number(value, 1, AF_XDP_MAX_QUEUES, &args->n_queues);
 }
 
 static const char *
-read_busy_budget(const char *value, struct af_xdp_args *args)
+param_read_busy_budget(const char *value, struct af_xdp_args *args)
 {
-	return read_number(value, 0, UINT16_MAX, &args->busy_budget);
+	return param_read_number(value, 0, UINT16_MAX, &args->busy_budget);
 }
 
 static const char *
-read_zero_copy(const char *value, struct af_xdp_args *args)
+param_read_zero_copy(const char *value, struct af_xdp_args *args)
 {
-	return read_choice(value, &args->zero_copy);
+	return param_read_choice(value, &args->zero_copy);
 }
 
 static const char *
-read_native(const char *value, struct af_xdp_args *args)
+param_read_native(const char *value, struct af_xdp_args *args)
 {
-	return read_choice(value, &args->native);
+	return param_read_choice(value, &args->native);
 }
 
 static const char *
-read_shared_umem(const char *value, struct af_xdp_args *args)
+param_read_shared_umem(const char *value, struct af_xdp_args *args)
 {
-	return read_bool(value, &args->shared_umem);
+	return param_read_bool(value, &args->shared_umem);
 }
 
 static const char *
-read_need_wakeup(const char *value, struct af_xdp_args *args)
+param_read_need_wakeup(const char *value, struct af_xdp_args *args)
 {
-	return read_bool(value, &args->need_wakeup);
+	return param_read_bool(value, &args->need_wakeup);
 }
 
 /* PROTO or PROTO:PORT. */
 static const char *
-read_rule(char *text, struct af_xdp_rule *rule)
+param_read_rule(char *text, struct af_xdp_rule *rule)
 {
 	static const struct {
 		const char *name;
@@ -153,8 +154,8 @@ read_rule(char *text, struct af_xdp_rule *rule)
 		rule->proto = known[i].proto;
 		if (port == NULL)
 			return NULL;
-		return known[i].ports ? read_number(port, 1, UINT16_MAX, &rule->port)
-				      : "gives a port to a protocol without ports";
+		return known[i].ports ? param_read_number(port, 1, UINT16_MAX, &rule->port)
+				      : "no port after a protocol without ports";
 	}
 	type = strtoul(text, &end, 16);
 	if (strncmp(text, "0x", 2) == 0 && *end == '\0' && port == NULL && type >= 0x600 &&
@@ -162,77 +163,74 @@ read_rule(char *text, struct af_xdp_rule *rule)
 		rule->ether_type = type;
 		return NULL;
 	}
-	return "wants of each kind of frame arp, ipv4, ipv6, icmp, icmp6, an ether type 0x600 to 0xffff, or"
-	       " tcp, udp, sctp with or without :PORT; kinds are joined by +";
+	return "arp, ipv4, ipv6, icmp, icmp6, an ether type from 0x600 to 0xffff, or tcp, udp, sctp with"
+	       " or without :PORT, joined by +";
 }
 
 static const char *
-read_steer(const char *value, struct af_xdp_args *args)
+param_read_steer(const char *value, struct af_xdp_args *args)
 {
 	char text[256], *rest = text, *word;
-	const char *wrong;
+	const char *expected;
 
 	if (rte_strscpy(text, value, sizeof(text)) < 0)
-		return "is too long";
+		return "at most 255 characters";
 	while ((word = strsep(&rest, "+")) != NULL) {
 		if (args->steer.n_rules == AF_XDP_STEER_MAX)
-			return "names more than " RTE_STR(AF_XDP_STEER_MAX) " kinds of frames";
-		wrong = read_rule(word, &args->steer.rule[args->steer.n_rules++]);
-		if (wrong != NULL)
-			return wrong;
+			return "at most " RTE_STR(AF_XDP_STEER_MAX) " kinds of frames";
+		expected = param_read_rule(word, &args->steer.rule[args->steer.n_rules++]);
+		if (expected != NULL)
+			return expected;
 	}
 	return NULL;
 }
 
 static const struct param params[] = {
-	{"iface", read_iface},
-	{"container", read_container},
-	{"start_queue", read_start_queue},
-	{"queue_count", read_queue_count},
-	{"busy_budget", read_busy_budget},
-	{"zero_copy", read_zero_copy},
-	{"native", read_native},
-	{"shared_umem", read_shared_umem},
-	{"need_wakeup", read_need_wakeup},
-	{"steer", read_steer},
+	{"iface", param_read_iface},
+	{"container", param_read_container},
+	{"start_queue", param_read_start_queue},
+	{"queue_count", param_read_queue_count},
+	{"busy_budget", param_read_busy_budget},
+	{"zero_copy", param_read_zero_copy},
+	{"native", param_read_native},
+	{"shared_umem", param_read_shared_umem},
+	{"need_wakeup", param_read_need_wakeup},
+	{"steer", param_read_steer},
 };
 
 static int
-check_args(const char *name, const struct af_xdp_args *args)
+args_check(const char *name, const struct af_xdp_args *args)
 {
-	if (args->iface[0] == '\0') {
-		AF_XDP_LOG(ERR, name, "which netdev? Name it: iface=eth0");
-		return -EINVAL;
-	}
-	if (args->start_queue + args->n_queues > 1024) {
-		AF_XDP_LOG(ERR, name, "queues %u to %u: there are none beyond 1023",
+	if (args->iface[0] == '\0')
+		return AF_XDP_FAIL(EINVAL, name, "no netdev given: add iface=, such as iface=eth0");
+	if (args->start_queue + args->n_queues > 1024)
+		return AF_XDP_FAIL(EINVAL, name, "invalid queues %u to %u: expected at most 1023",
 			args->start_queue, args->start_queue + args->n_queues - 1);
-		return -EINVAL;
-	}
-	if (args->native == AF_XDP_NO && args->zero_copy == AF_XDP_YES) {
-		AF_XDP_LOG(ERR, name, "zero_copy=1 needs the driver's XDP; leave native=0 out");
-		return -EINVAL;
-	}
+	if (args->native == AF_XDP_NO && args->zero_copy == AF_XDP_YES)
+		return AF_XDP_FAIL(
+			EINVAL, name, "zero_copy=1 needs the driver's XDP: leave native=0 out");
 	return 0;
 }
 
 static int
-read_pair(const char *name, const struct rte_kvargs_pair *pair, struct af_xdp_args *args)
+args_read_pair(const char *name, const struct rte_kvargs_pair *pair, struct af_xdp_args *args)
 {
-	const char *wrong = "is not known; known are iface, container, start_queue, queue_count,"
-			    " zero_copy, native, shared_umem, need_wakeup, busy_budget, steer";
+	const char *value = pair->value != NULL ? pair->value : "", *expected;
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(params); i++) {
 		if (strcmp(params[i].key, pair->key) != 0)
 			continue;
-		wrong = pair->value == NULL ? "has no value" : params[i].read(pair->value, args);
-		break;
+		expected = pair->value == NULL ? "a value" : params[i].read(value, args);
+		if (expected == NULL)
+			return 0;
+		return AF_XDP_FAIL(EINVAL, name, "invalid argument %s=%s: expected %s", pair->key,
+			value, expected);
 	}
-	if (wrong == NULL)
-		return 0;
-	AF_XDP_LOG(ERR, name, "%s=%s %s", pair->key, pair->value == NULL ? "" : pair->value, wrong);
-	return -EINVAL;
+	return AF_XDP_FAIL(EINVAL, name,
+		"unknown argument \"%s\": known are iface, container, start_queue, queue_count,"
+		" zero_copy, native, shared_umem, need_wakeup, busy_budget, steer",
+		pair->key);
 }
 
 int
@@ -248,19 +246,19 @@ af_xdp_args_parse(const char *name, const char *text, struct af_xdp_args *args)
 		.shared_umem = true,
 		.need_wakeup = true,
 	};
-	if (kvargs == NULL) {
-		AF_XDP_LOG(ERR, name, "\"%s\" is no list of KEY=VALUE", text);
-		return -EINVAL;
-	}
+	if (kvargs == NULL)
+		return AF_XDP_FAIL(
+			EINVAL, name, "arguments \"%s\" are not of the form key=value,...", text);
 	for (i = 0; i < kvargs->count && rc == 0; i++) {
 		for (j = 0; j < i && rc == 0; j++)
 			if (strcmp(kvargs->pairs[i].key, kvargs->pairs[j].key) == 0) {
-				AF_XDP_LOG(ERR, name, "%s= is given twice", kvargs->pairs[i].key);
+				AF_XDP_LOG(ERR, name, "the argument \"%s\" is given twice",
+					kvargs->pairs[i].key);
 				rc = -EINVAL;
 			}
 		if (rc == 0)
-			rc = read_pair(name, &kvargs->pairs[i], args);
+			rc = args_read_pair(name, &kvargs->pairs[i], args);
 	}
 	rte_kvargs_free(kvargs);
-	return rc < 0 ? rc : check_args(name, args);
+	return rc < 0 ? rc : args_check(name, args);
 }

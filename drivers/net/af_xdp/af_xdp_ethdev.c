@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does a netdev of the kernel become an Ethernet port of DPDK? Probe and remove, start and
- * stop, addresses and link; the table of operations and the registration come last.
+ * The ethdev port on a netdev of the kernel: probe and remove, start and stop, addresses and link.
+ * The table of operations and the registration come last.
+ *
+ * The top layer: no other file calls it. The port restores what it changed in its netdev when it is
+ * closed. Called by ethdev and the vdev bus, one thread a port at a time.
  */
 
 #include <errno.h>
@@ -24,8 +27,6 @@
 
 #define TX_OFFLOADS (RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
 
-RTE_LOG_REGISTER(af_xdp_logtype, pmd.net.gantry_af_xdp, NOTICE);
-
 static int
 mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
 {
@@ -37,7 +38,7 @@ mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
 	if (rc == 0 && now != mtu)
 		rc = af_xdp_netdev_mtu_set(port, mtu);
 	if (rc < 0) {
-		AF_XDP_LOG(ERR, port->name, "%s does not take an MTU of %u: %s", port->args.iface,
+		AF_XDP_LOG(ERR, port->name, "cannot set the MTU of %s to %u: %s", port->args.iface,
 			mtu, strerror(-rc));
 		return rc;
 	}
@@ -55,47 +56,39 @@ dev_configure(struct rte_eth_dev *eth)
 	struct af_xdp_port *port = eth->data->dev_private;
 	int rc = 0;
 
-	if (eth->data->nb_rx_queues != eth->data->nb_tx_queues) {
-		AF_XDP_LOG(ERR, port->name,
-			"%u queues for reception and %u for transmission: a socket is"
-			" one of each, so ask for as many",
+	if (eth->data->nb_rx_queues != eth->data->nb_tx_queues)
+		return AF_XDP_FAIL(EINVAL, port->name,
+			"%u receive and %u transmit queues: a socket is one of each:"
+			" configure the same number of both",
 			eth->data->nb_rx_queues, eth->data->nb_tx_queues);
-		return -EINVAL;
-	}
-	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE &&
-		conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS) {
-		AF_XDP_LOG(ERR, port->name,
-			"frames are spread over queues by the netdev (ethtool -X); of"
-			" the multi-queue modes only none can be asked for");
-		return -EINVAL;
-	}
-	/* ethdev's own default cannot be told from a wish for 1,500: then the netdev keeps what it
-	 * has. */
+	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE && conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS)
+		return AF_XDP_FAIL(EINVAL, port->name,
+			"unsupported mq_mode: use RTE_ETH_MQ_RX_NONE or RTE_ETH_MQ_RX_RSS;"
+			" the netdev spreads frames over queues (ethtool -X)");
+	/*
+	 * ethdev's default MTU cannot be told from a request for 1,500, so the netdev keeps its MTU
+	 * then.
+	 */
 	if (conf->rxmode.mtu != RTE_ETHER_MTU)
 		rc = mtu_set(eth, conf->rxmode.mtu);
 	return rc < 0 ? rc : af_xdp_netdev_mtu_get(port, &eth->data->mtu);
 }
 
 static int
-check_pool(const struct af_xdp_port *port, struct rte_mempool *pool)
+pool_check(const struct af_xdp_port *port, struct rte_mempool *pool)
 {
 	uint32_t need = port->eth->data->mtu + AF_XDP_OVERHEAD;
 
-	if (rte_pktmbuf_data_room_size(pool) < AF_XDP_MIN_CHUNK) {
-		AF_XDP_LOG(ERR, port->name,
-			"the buffers of pool %s have %u bytes; the kernel wants %u at"
-			" least",
+	if (rte_pktmbuf_data_room_size(pool) < AF_XDP_MIN_CHUNK)
+		return AF_XDP_FAIL(EINVAL, port->name,
+			"the buffers of pool %s have %u bytes: the kernel needs at least %u",
 			pool->name, rte_pktmbuf_data_room_size(pool), AF_XDP_MIN_CHUNK);
-		return -EINVAL;
-	}
-	if (need > af_xdp_room(pool)) {
-		AF_XDP_LOG(ERR, port->name,
+	if (need > af_xdp_pool_max_frame(pool))
+		return AF_XDP_FAIL(EINVAL, port->name,
 			"a frame of %u bytes (MTU %u) does not fit into a buffer of pool"
-			" %s, which leaves room for %u; lower the MTU, or give buffers %u bytes",
-			need, port->eth->data->mtu, pool->name, af_xdp_room(pool),
+			" %s, which holds %u: lower the MTU, or make buffers of %u bytes",
+			need, port->eth->data->mtu, pool->name, af_xdp_pool_max_frame(pool),
 			need + AF_XDP_HEADROOM);
-		return -EINVAL;
-	}
 	return 0;
 }
 
@@ -107,25 +100,20 @@ rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned i
 	struct af_xdp_queue *q = &port->queue[id];
 	int rc;
 
-	if (conf->rx_deferred_start) {
-		AF_XDP_LOG(
-			ERR, port->name, "queues start with the port; leave rx_deferred_start out");
-		return -EINVAL;
-	}
-	rc = check_pool(port, pool);
+	if (conf->rx_deferred_start)
+		return AF_XDP_FAIL(EINVAL, port->name,
+			"queues start with the port: leave rx_deferred_start out");
+	rc = pool_check(port, pool);
 	if (rc < 0)
 		return rc;
 	q->rx.pool = pool;
 	q->rx.n_desc = n_desc;
 	q->rx.conf = *conf;
 	q->rx.fill_thresh = conf->rx_free_thresh != 0 ? conf->rx_free_thresh : DEFAULT_THRESH;
-	if (q->rx.fill_thresh > RTE_MIN(DEFAULT_THRESH * 2, n_desc / 2)) {
-		AF_XDP_LOG(ERR, port->name,
-			"rx_free_thresh is %u; at most %u makes sense with %u"
-			" descriptors",
+	if (q->rx.fill_thresh > RTE_MIN(DEFAULT_THRESH * 2, n_desc / 2))
+		return AF_XDP_FAIL(EINVAL, port->name,
+			"invalid rx_free_thresh %u: expected at most %u with %u descriptors",
 			q->rx.fill_thresh, RTE_MIN(DEFAULT_THRESH * 2, n_desc / 2), n_desc);
-		return -EINVAL;
-	}
 	eth->data->rx_queues[id] = &q->rx;
 	return 0;
 }
@@ -138,11 +126,9 @@ tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned i
 	struct af_xdp_queue *q = &port->queue[id];
 	uint64_t offloads = conf->offloads | eth->data->dev_conf.txmode.offloads;
 
-	if (conf->tx_deferred_start) {
-		AF_XDP_LOG(
-			ERR, port->name, "queues start with the port; leave tx_deferred_start out");
-		return -EINVAL;
-	}
+	if (conf->tx_deferred_start)
+		return AF_XDP_FAIL(EINVAL, port->name,
+			"queues start with the port: leave tx_deferred_start out");
 	q->tx.n_desc = n_desc;
 	q->tx.conf = *conf;
 	q->tx.free_thresh = conf->tx_free_thresh != 0 ? conf->tx_free_thresh : DEFAULT_THRESH;
@@ -182,7 +168,7 @@ link_update(struct rte_eth_dev *eth, int wait)
 }
 
 static int
-set_up(struct rte_eth_dev *eth, bool up)
+netdev_set_up(struct rte_eth_dev *eth, bool up)
 {
 	struct af_xdp_port *port = eth->data->dev_private;
 	int rc = af_xdp_netdev_up(port, up);
@@ -196,18 +182,18 @@ set_up(struct rte_eth_dev *eth, bool up)
 static int
 set_link_up(struct rte_eth_dev *eth)
 {
-	return RTE_MIN(set_up(eth, true), 0);
+	return RTE_MIN(netdev_set_up(eth, true), 0);
 }
 
 static int
 set_link_down(struct rte_eth_dev *eth)
 {
-	return RTE_MIN(set_up(eth, false), 0);
+	return RTE_MIN(netdev_set_up(eth, false), 0);
 }
 
-/* What a fresh mbuf of a port has in common with all others. */
+/* The rearm data of all received mbufs of a port, except for data_off. */
 static uint64_t
-rearm_of(uint16_t port_id)
+rx_rearm_data(uint16_t port_id)
 {
 	struct rte_mbuf m = {.nb_segs = 1, .port = port_id};
 
@@ -215,7 +201,7 @@ rearm_of(uint16_t port_id)
 	return *(uint64_t *)&m.rearm_data;
 }
 
-/* A socket can be waited for as if it were an interrupt. */
+/* Use the sockets as receive interrupts: epoll can wait for them. */
 static int
 intr_start(struct rte_eth_dev *eth)
 {
@@ -242,7 +228,7 @@ intr_start(struct rte_eth_dev *eth)
 
 fail:
 	AF_XDP_LOG(ERR, port->name,
-		"%u receive queues are too many for interrupts; leave intr_conf.rxq"
+		"%u receive queues are too many for interrupts: leave intr_conf.rxq"
 		" out",
 		n);
 	rte_intr_vec_list_free(intr);
@@ -264,7 +250,7 @@ intr_stop(struct rte_eth_dev *eth)
 	eth->intr_handle = NULL;
 }
 
-/* The socket is level-triggered, so nothing is missed while nobody waits. */
+/* No arming is needed: a socket is level-triggered, so no frame is missed. */
 static int
 rx_queue_intr_enable(struct rte_eth_dev *eth, uint16_t id)
 {
@@ -274,7 +260,7 @@ rx_queue_intr_enable(struct rte_eth_dev *eth, uint16_t id)
 }
 
 static int
-connect_queues(struct af_xdp_port *port)
+queues_connect(struct af_xdp_port *port)
 {
 	uint16_t i;
 	int rc = 0;
@@ -287,9 +273,9 @@ connect_queues(struct af_xdp_port *port)
 	return rc;
 }
 
-/* testpmd for one does not poll queues that are not said to be started. */
+/* Report the state of the queues: testpmd, for one, polls only started queues. */
 static void
-set_queue_states(struct rte_eth_dev *eth, uint8_t state)
+queues_set_state(struct rte_eth_dev *eth, uint8_t state)
 {
 	uint16_t i;
 
@@ -306,18 +292,16 @@ dev_start(struct rte_eth_dev *eth)
 	uint16_t i;
 	int rc;
 
-	if (af_xdp_gone(port)) {
-		AF_XDP_LOG(ERR, port->name, "netdev %s has vanished; close the port",
+	if (af_xdp_gone(port))
+		return AF_XDP_FAIL(ENODEV, port->name, "netdev %s was removed: close the port",
 			port->args.iface);
-		return -ENODEV;
-	}
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
-		port->queue[i].rx.rearm = rearm_of(eth->data->port_id);
-		rc = check_pool(port, port->queue[i].rx.pool);
+		port->queue[i].rx.rearm = rx_rearm_data(eth->data->port_id);
+		rc = pool_check(port, port->queue[i].rx.pool);
 		if (rc < 0)
 			return rc;
 	}
-	rc = set_up(eth, true);
+	rc = netdev_set_up(eth, true);
 	if (rc < 0)
 		return rc;
 	port->saved.up = rc > 0;
@@ -327,14 +311,14 @@ dev_start(struct rte_eth_dev *eth)
 	rc = af_xdp_prog_get(port);
 	if (rc < 0)
 		goto close_queues;
-	rc = connect_queues(port);
+	rc = queues_connect(port);
 	if (rc < 0)
 		goto put_prog;
 	rc = intr_start(eth);
 	if (rc < 0)
 		goto disconnect;
-	set_queue_states(eth, RTE_ETH_QUEUE_STATE_STARTED);
-	eth->data->dev_started = 1; /* link_update() asks */
+	queues_set_state(eth, RTE_ETH_QUEUE_STATE_STARTED);
+	eth->data->dev_started = 1; /* for link_update() */
 	link_update(eth, 0);
 	return 0;
 
@@ -366,15 +350,15 @@ dev_stop(struct rte_eth_dev *eth)
 	if (port->saved.up)
 		af_xdp_netdev_up(port, false);
 	port->saved.up = false;
-	set_queue_states(eth, RTE_ETH_QUEUE_STATE_STOPPED);
+	queues_set_state(eth, RTE_ETH_QUEUE_STATE_STOPPED);
 	eth->data->dev_started = 0;
 	link_update(eth, 0);
 	return 0;
 }
 
-/* Put the netdev back to what it was. */
+/* Restore the settings of the netdev. */
 static void
-restore(struct af_xdp_port *port)
+netdev_restore(struct af_xdp_port *port)
 {
 	if (af_xdp_gone(port))
 		return;
@@ -395,7 +379,7 @@ dev_close(struct rte_eth_dev *eth)
 	if (eth->data->dev_started)
 		dev_stop(eth);
 	af_xdp_netdev_unwatch(port);
-	restore(port);
+	netdev_restore(port);
 	if (port->control_fd >= 0)
 		close(port->control_fd);
 	port->control_fd = -1;
@@ -414,57 +398,57 @@ is_removed(struct rte_eth_dev *eth)
 	return af_xdp_gone(port);
 }
 
-/* Join or leave; one line if the kernel does not want that. */
+/* Join or leave a membership. @return 0, or a negative errno after one log line */
 static int
-member(struct rte_eth_dev *eth, bool join, unsigned short type, const struct rte_ether_addr *mac,
-	const char *what)
+membership_set(struct rte_eth_dev *eth, bool join, unsigned short type,
+	const struct rte_ether_addr *mac, const char *what)
 {
 	const struct af_xdp_port *port = eth->data->dev_private;
 	int rc = af_xdp_netdev_member(port, join, type, mac);
 
-	/* What a vanished netdev had of memberships went with it. */
+	/* The kernel drops the memberships of a netdev with the netdev. */
 	if (rc < 0 && !join && af_xdp_gone(port))
 		return 0;
 	if (rc < 0)
-		AF_XDP_LOG(ERR, port->name, "%s of %s cannot be %s: %s", what, port->args.iface,
-			join ? "had" : "given up", strerror(-rc));
+		AF_XDP_LOG(ERR, port->name, "cannot %s %s on %s: %s", join ? "enable" : "disable",
+			what, port->args.iface, strerror(-rc));
 	return rc;
 }
 
 static int
 promiscuous_enable(struct rte_eth_dev *eth)
 {
-	return member(eth, true, PACKET_MR_PROMISC, NULL, "promiscuous mode");
+	return membership_set(eth, true, PACKET_MR_PROMISC, NULL, "promiscuous mode");
 }
 
 static int
 promiscuous_disable(struct rte_eth_dev *eth)
 {
-	return member(eth, false, PACKET_MR_PROMISC, NULL, "promiscuous mode");
+	return membership_set(eth, false, PACKET_MR_PROMISC, NULL, "promiscuous mode");
 }
 
 static int
 allmulticast_enable(struct rte_eth_dev *eth)
 {
-	return member(eth, true, PACKET_MR_ALLMULTI, NULL, "all multicast");
+	return membership_set(eth, true, PACKET_MR_ALLMULTI, NULL, "all multicast");
 }
 
 static int
 allmulticast_disable(struct rte_eth_dev *eth)
 {
-	return member(eth, false, PACKET_MR_ALLMULTI, NULL, "all multicast");
+	return membership_set(eth, false, PACKET_MR_ALLMULTI, NULL, "all multicast");
 }
 
 static int
 mac_addr_add(struct rte_eth_dev *eth, struct rte_ether_addr *mac, uint32_t index, uint32_t vmdq)
 {
-	return member(eth, true, PACKET_MR_UNICAST, mac, "a further MAC address");
+	return membership_set(eth, true, PACKET_MR_UNICAST, mac, "a further MAC address");
 }
 
 static void
 mac_addr_remove(struct rte_eth_dev *eth, uint32_t index)
 {
-	member(eth, false, PACKET_MR_UNICAST, &eth->data->mac_addrs[index],
+	membership_set(eth, false, PACKET_MR_UNICAST, &eth->data->mac_addrs[index],
 		"a further MAC address");
 }
 
@@ -479,7 +463,7 @@ mac_addr_set(struct rte_eth_dev *eth, struct rte_ether_addr *mac)
 	if (rc == 0 && !rte_is_same_ether_addr(&old, mac))
 		rc = af_xdp_netdev_mac_set(port, mac);
 	if (rc < 0) {
-		AF_XDP_LOG(ERR, port->name, "%s does not take the MAC address: %s",
+		AF_XDP_LOG(ERR, port->name, "cannot set the MAC address of %s: %s",
 			port->args.iface, strerror(-rc));
 		return rc;
 	}
@@ -504,14 +488,19 @@ set_mc_addr_list(struct rte_eth_dev *eth, struct rte_ether_addr *list, uint32_t 
 			return -ENOMEM;
 		memcpy(keep, list, n * sizeof(*keep));
 	}
-	/* The new ones come before the old ones go, so none that is in both is missed. */
+	/*
+	 * Join the new addresses before leaving the old ones, so frames to addresses in both lists
+	 * are not missed.
+	 */
 	for (i = 0; i < n; i++) {
-		rc = member(eth, true, PACKET_MR_MULTICAST, &keep[i], "a multicast address");
+		rc = membership_set(
+			eth, true, PACKET_MR_MULTICAST, &keep[i], "a multicast address");
 		if (rc < 0)
 			goto leave;
 	}
 	for (i = 0; i < port->n_mc; i++)
-		member(eth, false, PACKET_MR_MULTICAST, &port->mc[i], "a multicast address");
+		membership_set(
+			eth, false, PACKET_MR_MULTICAST, &port->mc[i], "a multicast address");
 	rte_free(port->mc);
 	port->mc = keep;
 	port->n_mc = n;
@@ -519,7 +508,7 @@ set_mc_addr_list(struct rte_eth_dev *eth, struct rte_ether_addr *list, uint32_t 
 
 leave:
 	while (i > 0)
-		member(eth, false, PACKET_MR_MULTICAST, &keep[--i], "a multicast address");
+		membership_set(eth, false, PACKET_MR_MULTICAST, &keep[--i], "a multicast address");
 	rte_free(keep);
 	return rc;
 }
@@ -587,39 +576,35 @@ static const struct eth_dev_ops ops = {
 	.tx_done_cleanup = af_xdp_tx_done_cleanup,
 };
 
-/* Is the netdev there, and what the parameters say of it? */
+/* Check that the netdev exists and has what the parameters name. */
 static int
-find_netdev(struct af_xdp_port *port)
+netdev_find(struct af_xdp_port *port)
 {
 	unsigned int n, last = port->args.start_queue + port->args.n_queues - 1;
 	struct rte_ether_addr mac;
 	int rc;
 
 	port->ifindex = if_nametoindex(port->args.iface);
-	if (port->ifindex == 0) {
-		AF_XDP_LOG(ERR, port->name,
-			"there is no netdev %s in this network namespace; see: ip link",
+	if (port->ifindex == 0)
+		return AF_XDP_FAIL(ENODEV, port->name,
+			"there is no netdev %s in this network namespace: see ip link",
 			port->args.iface);
-		return -ENODEV;
-	}
 	rc = af_xdp_netdev_mac_get(port, &mac);
 	if (rc < 0) {
-		AF_XDP_LOG(ERR, port->name, "%s is no Ethernet device", port->args.iface);
+		AF_XDP_LOG(ERR, port->name, "%s is not an Ethernet device", port->args.iface);
 		return rc;
 	}
 	n = af_xdp_netdev_queues(port);
-	if (n > 0 && last >= n) {
-		AF_XDP_LOG(ERR, port->name,
-			"%s has no queue %u, but %u from 0 on; see: ethtool -l %s",
-			port->args.iface, last, n, port->args.iface);
-		return -EINVAL;
-	}
+	if (n > 0 && last >= n)
+		return AF_XDP_FAIL(EINVAL, port->name,
+			"%s has no queue %u, only 0 to %u: see ethtool -l %s", port->args.iface,
+			last, n - 1, port->args.iface);
 	return 0;
 }
 
-/* Is there AF_XDP at all, and may it be used? Told at probe, not when the port starts. */
+/* Check at probe that the kernel has AF_XDP and permits its use, rather than at start. */
 static int
-check_kernel(const struct af_xdp_port *port)
+kernel_check(const struct af_xdp_port *port)
 {
 	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
 
@@ -628,17 +613,14 @@ check_kernel(const struct af_xdp_port *port)
 		return 0;
 	}
 	if (errno == EAFNOSUPPORT)
-		AF_XDP_LOG(
-			ERR, port->name, "this kernel has no AF_XDP; it needs CONFIG_XDP_SOCKETS");
-	else
-		AF_XDP_LOG(ERR, port->name, "an AF_XDP socket cannot be made: %s%s",
-			strerror(errno),
-			errno == EPERM ? "; run as root, or with CAP_NET_RAW" : "");
-	return -errno;
+		return AF_XDP_FAIL(errno, port->name,
+			"this kernel has no AF_XDP: it needs CONFIG_XDP_SOCKETS");
+	return AF_XDP_FAIL(errno, port->name, "cannot create an AF_XDP socket: %s%s",
+		strerror(errno), errno == EPERM ? ": run as root, or with CAP_NET_RAW" : "");
 }
 
 static void
-init_queues(struct af_xdp_port *port)
+queues_init(struct af_xdp_port *port)
 {
 	uint16_t i;
 
@@ -657,17 +639,15 @@ port_init(struct rte_eth_dev *eth)
 	struct af_xdp_port *port = eth->data->dev_private;
 	int rc;
 
-	rc = check_kernel(port);
+	rc = kernel_check(port);
 	if (rc < 0)
 		return rc;
-	/* Without a protocol it receives nothing; it is there to ask, and to be a member. */
+	/* Without a protocol the socket receives nothing; it is for ioctls and memberships. */
 	port->control_fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	if (port->control_fd < 0) {
-		AF_XDP_LOG(ERR, port->name, "a packet socket (CONFIG_PACKET) cannot be made: %s",
-			strerror(errno));
-		return -errno;
-	}
-	rc = find_netdev(port);
+	if (port->control_fd < 0)
+		return AF_XDP_FAIL(errno, port->name,
+			"cannot create a packet socket (CONFIG_PACKET): %s", strerror(errno));
+	rc = netdev_find(port);
 	if (rc < 0)
 		return rc;
 	port->queue = rte_zmalloc(
@@ -675,7 +655,7 @@ port_init(struct rte_eth_dev *eth)
 	eth->data->mac_addrs = rte_zmalloc("af_xdp mac", AF_XDP_MAX_MACS * RTE_ETHER_ADDR_LEN, 0);
 	if (port->queue == NULL || eth->data->mac_addrs == NULL)
 		return -ENOMEM;
-	init_queues(port);
+	queues_init(port);
 	rc = af_xdp_netdev_mac_get(port, &eth->data->mac_addrs[0]);
 	if (rc == 0)
 		rc = af_xdp_netdev_mtu_get(port, &eth->data->mtu);
@@ -704,20 +684,18 @@ af_xdp_probe(struct rte_vdev_device *dev)
 	struct rte_eth_dev *eth;
 	int rc;
 
-	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
-		AF_XDP_LOG(ERR, name, "only a primary process can drive it");
-		return -ENOTSUP;
-	}
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return AF_XDP_FAIL(ENOTSUP, name, "supports the primary process only");
 	rc = af_xdp_args_parse(name, rte_vdev_device_args(dev), &args);
 	if (rc < 0)
 		return rc;
-	rc = af_xdp_space_join(name, args.container);
+	rc = af_xdp_container_join(name, args.container);
 	if (rc < 0)
 		return rc;
 	eth = rte_eth_vdev_allocate(dev, sizeof(*port));
 	if (eth == NULL) {
 		AF_XDP_LOG(ERR, name, "no memory for a port, or too many ports");
-		af_xdp_space_leave(name);
+		af_xdp_container_leave(name);
 		return -ENOMEM;
 	}
 	port = eth->data->dev_private;
@@ -729,7 +707,7 @@ af_xdp_probe(struct rte_vdev_device *dev)
 	if (rc < 0) {
 		dev_close(eth);
 		rte_eth_dev_release_port(eth);
-		af_xdp_space_leave(name);
+		af_xdp_container_leave(name);
 		return rc;
 	}
 	rte_eth_dev_probing_finish(eth);
@@ -747,7 +725,7 @@ af_xdp_remove(struct rte_vdev_device *dev)
 		dev_close(eth);
 		rc = rte_eth_dev_release_port(eth);
 	}
-	af_xdp_space_leave(rte_vdev_device_name(dev));
+	af_xdp_container_leave(rte_vdev_device_name(dev));
 	return rc;
 }
 

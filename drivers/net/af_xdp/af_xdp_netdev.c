@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does the kernel say of the netdev, and what is it told? Addresses, MTU, link and queues by
- * ioctl (netdevice(7), ethtool), promiscuous mode by membership (packet(7)), changes by
- * rtnetlink(7).
+ * Settings and state of the netdev: addresses, MTU, link and queues by ioctl (netdevice(7),
+ * ethtool), promiscuous mode by membership (packet(7)), changes by rtnetlink(7).
+ *
+ * The netdev is identified by its index, so a change of its name does no harm. Called by
+ * af_xdp_ethdev.c and af_xdp_queue.c; link messages come on the EAL's interrupt thread.
  */
 
 #include <errno.h>
@@ -23,9 +25,9 @@
 
 #include "af_xdp.h"
 
-/* The control socket belongs to the network namespace of the netdev, whichever thread asks. */
+/* Works in any thread: the control socket belongs to the network namespace of the netdev. */
 static int
-current_name(const struct af_xdp_port *port, struct ifreq *ifr)
+netdev_current_name(const struct af_xdp_port *port, struct ifreq *ifr)
 {
 	ifr->ifr_ifindex = port->ifindex;
 	return ioctl(port->control_fd, SIOCGIFNAME, ifr) < 0 ? -errno : 0;
@@ -36,16 +38,17 @@ af_xdp_netdev_name(const struct af_xdp_port *port, char buf[IFNAMSIZ])
 {
 	struct ifreq ifr = {0};
 
-	rte_strscpy(buf, current_name(port, &ifr) < 0 ? port->args.iface : ifr.ifr_name, IFNAMSIZ);
+	rte_strscpy(buf, netdev_current_name(port, &ifr) < 0 ? port->args.iface : ifr.ifr_name,
+		IFNAMSIZ);
 	return buf;
 }
 
-/* Ask for or tell something of the netdev, whatever it is called by now. */
+/* Make an ioctl on the netdev under its current name. */
 static int
 netdev_ioctl(const struct af_xdp_port *port, unsigned long request, struct ifreq *ifr)
 {
 	struct ifreq named = {0};
-	int rc = current_name(port, &named);
+	int rc = netdev_current_name(port, &named);
 
 	if (rc < 0)
 		return rc;
@@ -110,8 +113,10 @@ af_xdp_netdev_up(const struct af_xdp_port *port, bool up)
 	return rc < 0 ? rc : 1;
 }
 
-/* ETHTOOL_GSET has no more than 32 bits for speeds that a link could have, but all for the one that
- * it has. */
+/*
+ * ETHTOOL_GSET has only 32 bits for the speeds that a link supports, but the full range for its
+ * current speed.
+ */
 void
 af_xdp_netdev_link(const struct af_xdp_port *port, struct rte_eth_link *link)
 {
@@ -164,20 +169,20 @@ af_xdp_netdev_member(const struct af_xdp_port *port, bool join, unsigned short t
 }
 
 static void
-on_vanished(struct af_xdp_port *port)
+netdev_removed(struct af_xdp_port *port)
 {
 	struct rte_eth_link down = {.link_autoneg = RTE_ETH_LINK_AUTONEG};
 
 	if (__atomic_exchange_n(&port->gone, 1, __ATOMIC_RELAXED))
 		return;
-	AF_XDP_LOG(ERR, port->name, "netdev %s has vanished; stop and close port %u",
+	AF_XDP_LOG(ERR, port->name, "netdev %s was removed: stop and close port %u",
 		port->args.iface, port->eth->data->port_id);
 	rte_eth_linkstatus_set(port->eth, &down);
 	rte_eth_dev_callback_process(port->eth, RTE_ETH_EVENT_INTR_RMV, NULL);
 }
 
 static void
-on_changed(struct af_xdp_port *port)
+netdev_changed(struct af_xdp_port *port)
 {
 	struct rte_eth_link link;
 
@@ -190,7 +195,7 @@ on_changed(struct af_xdp_port *port)
 }
 
 static void
-read_news(struct af_xdp_port *port, struct nlmsghdr *msg, int len)
+link_msgs_handle(struct af_xdp_port *port, struct nlmsghdr *msg, int len)
 {
 	const struct ifinfomsg *info;
 
@@ -198,23 +203,23 @@ read_news(struct af_xdp_port *port, struct nlmsghdr *msg, int len)
 		if (msg->nlmsg_type != RTM_DELLINK && msg->nlmsg_type != RTM_NEWLINK)
 			continue;
 		info = NLMSG_DATA(msg);
-		/* A bridge speaks of its ports under a family of its own. */
+		/* A bridge sends messages about its ports under its own address family. */
 		if (info->ifi_index != port->ifindex || info->ifi_family != AF_UNSPEC)
 			continue;
 		if (msg->nlmsg_type == RTM_DELLINK)
-			on_vanished(port);
+			netdev_removed(port);
 		else
-			on_changed(port);
+			netdev_changed(port);
 	}
 }
 
 static void
-on_news(void *arg)
+link_msgs_cb(void *arg)
 {
 	struct af_xdp_port *port = arg;
 	union {
 		struct nlmsghdr head;
-		char room[8192];
+		char data[8192];
 	} buf;
 	struct ifreq ifr;
 	ssize_t len;
@@ -222,12 +227,12 @@ on_news(void *arg)
 	for (;;) {
 		len = recv(rte_intr_fd_get(port->watch), &buf, sizeof(buf), MSG_DONTWAIT);
 		if (len > 0)
-			read_news(port, &buf.head, len);
+			link_msgs_handle(port, &buf.head, len);
 		else if (len == 0 || (errno != ENOBUFS && errno != EINTR))
 			return;
-		/* News was lost: look for the netdev itself. */
-		else if (errno == ENOBUFS && current_name(port, &ifr) < 0)
-			on_vanished(port);
+		/* Messages were lost: check the netdev itself. */
+		else if (errno == ENOBUFS && netdev_current_name(port, &ifr) < 0)
+			netdev_removed(port);
 	}
 }
 
@@ -251,7 +256,7 @@ af_xdp_netdev_watch(struct af_xdp_port *port)
 	}
 	rte_intr_fd_set(port->watch, fd);
 	rte_intr_type_set(port->watch, RTE_INTR_HANDLE_EXT);
-	rc = rte_intr_callback_register(port->watch, on_news, port);
+	rc = rte_intr_callback_register(port->watch, link_msgs_cb, port);
 	if (rc < 0)
 		goto free_watch;
 	return 0;
@@ -272,7 +277,7 @@ af_xdp_netdev_unwatch(struct af_xdp_port *port)
 	if (port->watch == NULL)
 		return;
 	fd = rte_intr_fd_get(port->watch);
-	rte_intr_callback_unregister_sync(port->watch, on_news, port);
+	rte_intr_callback_unregister_sync(port->watch, link_msgs_cb, port);
 	rte_intr_instance_free(port->watch);
 	port->watch = NULL;
 	close(fd);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Does a frame go to a socket or to the kernel? Runs in the kernel, before it makes a packet of the
- * frame. A queue without a socket leaves its frames to the kernel.
+ * The XDP program: sends a frame to a socket or leaves it to the kernel.
+ *
+ * Runs in the kernel for each frame that a netdev receives, before a packet is built from it. A
+ * queue without a socket leaves its frames to the kernel. af_xdp_prog.c loads one of the two
+ * functions: gantry_steer() if there are rules, else gantry_all().
  */
 
 #include <linux/bpf.h>
@@ -20,7 +23,7 @@
 #define IPV4_FRAGMENT 0x1fff /* RFC 791, 3.1: offset, without the flags */
 #define IPV6_FRAGMENT 0xfff8 /* RFC 8200, 4.5 */
 
-/* Room for as many queues as DPDK knows; the kernel makes each entry a pointer. */
+/* An entry for as many queues as DPDK supports; the kernel makes each a pointer. */
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
 	__uint(max_entries, 1024);
@@ -43,7 +46,7 @@ struct extension {
 	__u32 rest;
 };
 
-/* What the rules ask about. */
+/* The properties of a frame that rules compare. */
 struct frame {
 	__u16 ether_type;
 	__u16 proto;
@@ -51,7 +54,7 @@ struct frame {
 	_Bool is_ip;
 };
 
-/* The destination port of TCP, UDP, UDP-Lite, DCCP and SCTP is in the same place. */
+/* The destination port is at the same place for TCP, UDP, UDP-Lite, DCCP and SCTP. */
 static __always_inline void
 read_port(void *at, void *end, struct frame *f)
 {
@@ -135,7 +138,7 @@ read_frame(void *at, void *end, struct frame *f)
 }
 
 static __always_inline _Bool
-wanted(const struct frame *f)
+frame_matches(const struct frame *f)
 {
 	__u32 i;
 
@@ -167,7 +170,7 @@ gantry_steer(struct xdp_md *ctx)
 	struct frame f = {0};
 
 	read_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end, &f);
-	if (!wanted(&f))
+	if (!frame_matches(&f))
 		return XDP_PASS;
 	return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
 }

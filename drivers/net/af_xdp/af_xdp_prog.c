@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Which frames come to the port's sockets? Loads af_xdp_prog.bpf.c and attaches it to the netdev by
- * a link, which the kernel undoes when the process ends, however that happens. One program a
- * netdev; ports of this process share it.
+ * The XDP program that selects the frames of the port's sockets: loads af_xdp_prog.bpf.c and
+ * attaches it to the netdev.
+ *
+ * A netdev has one program, which the ports of this process share. It is attached by a BPF link, so
+ * the kernel detaches it when the process ends in any way. Called by af_xdp_ethdev.c at start and
+ * stop of a port.
  */
 
 #include <errno.h>
@@ -24,7 +27,7 @@ struct af_xdp_prog {
 	TAILQ_ENTRY(af_xdp_prog) next;
 	int ifindex;
 	unsigned int n_ports;
-	bool was_down; /**< before one of the ports brought the netdev up */
+	bool was_down; /**< before one of the ports set the netdev up */
 	struct af_xdp_steer steer;
 	enum af_xdp_choice native;
 	struct bpf_object *obj;
@@ -34,15 +37,15 @@ struct af_xdp_prog {
 
 static TAILQ_HEAD(, af_xdp_prog) progs = TAILQ_HEAD_INITIALIZER(progs);
 
-/* libbpf says in ten lines what we say in one. */
+/* Silence libbpf: this file logs one line for each failure. */
 static int
-no_print(enum libbpf_print_level level, const char *fmt, va_list ap)
+libbpf_no_print(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	return 0;
 }
 
 static int
-set_steer(struct bpf_object *obj, const struct af_xdp_steer *steer)
+prog_set_steer(struct bpf_object *obj, const struct af_xdp_steer *steer)
 {
 	struct bpf_map *map;
 
@@ -52,7 +55,7 @@ set_steer(struct bpf_object *obj, const struct af_xdp_steer *steer)
 }
 
 static int
-load(struct af_xdp_port *port, struct af_xdp_prog *prog, int *prog_fd)
+prog_load(struct af_xdp_port *port, struct af_xdp_prog *prog, int *prog_fd)
 {
 	const char *used = port->args.steer.n_rules > 0 ? "gantry_steer" : "gantry_all";
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "gantry_af_xdp");
@@ -66,7 +69,7 @@ load(struct af_xdp_port *port, struct af_xdp_prog *prog, int *prog_fd)
 	}
 	bpf_object__for_each_program(p, prog->obj)
 		bpf_program__set_autoload(p, strcmp(bpf_program__name(p), used) == 0);
-	rc = set_steer(prog->obj, &port->args.steer);
+	rc = prog_set_steer(prog->obj, &port->args.steer);
 	if (rc == 0)
 		rc = bpf_object__load(prog->obj);
 	if (rc < 0)
@@ -76,15 +79,17 @@ load(struct af_xdp_port *port, struct af_xdp_prog *prog, int *prog_fd)
 	return 0;
 
 fail:
-	AF_XDP_LOG(ERR, port->name, "the XDP program is not taken by the kernel: %s%s",
-		strerror(-rc),
-		rc == -EPERM ? "; run as root, or with CAP_BPF and CAP_NET_ADMIN" : "");
+	AF_XDP_LOG(ERR, port->name, "the kernel refuses the XDP program: %s%s", strerror(-rc),
+		rc == -EPERM ? ": run as root, or with CAP_BPF and CAP_NET_ADMIN" : "");
 	return rc;
 }
 
-/* Attach with the driver's XDP if it has it, else with the generic one; as the user wishes. */
+/*
+ * Attach in native mode (the netdev driver's XDP), else in the kernel's generic mode; native= can
+ * force either.
+ */
 static int
-attach(struct af_xdp_port *port, struct af_xdp_prog *prog, int prog_fd)
+prog_attach(struct af_xdp_port *port, struct af_xdp_prog *prog, int prog_fd)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, native, .flags = XDP_FLAGS_DRV_MODE);
 	LIBBPF_OPTS(bpf_link_create_opts, generic, .flags = XDP_FLAGS_SKB_MODE);
@@ -96,8 +101,8 @@ attach(struct af_xdp_port *port, struct af_xdp_prog *prog, int prog_fd)
 		(fd == -EOPNOTSUPP && port->args.native == AF_XDP_AUTO)) {
 		if (port->args.native == AF_XDP_AUTO)
 			AF_XDP_LOG(NOTICE, port->name,
-				"the driver of %s has no XDP, so the kernel's"
-				" generic one is used, which is slower",
+				"the driver of %s does not support XDP, so the kernel's"
+				" generic XDP is used, which is slower",
 				port->args.iface);
 		fd = bpf_link_create(prog_fd, port->ifindex, BPF_XDP, &generic);
 	}
@@ -105,9 +110,9 @@ attach(struct af_xdp_port *port, struct af_xdp_prog *prog, int prog_fd)
 	return fd < 0 ? fd : 0;
 }
 
-/* Say why a program cannot be attached, and whose is there if that is it. */
+/* Log why a program cannot be attached, and the name of one that is in the way. */
 static void
-complain(const struct af_xdp_port *port, int rc)
+prog_log_attach_error(const struct af_xdp_port *port, int rc)
 {
 	struct bpf_prog_info info = {.name = "?"};
 	uint32_t id = 0, len = sizeof(info);
@@ -123,16 +128,16 @@ complain(const struct af_xdp_port *port, int rc)
 			close(fd);
 		}
 		AF_XDP_LOG(ERR, port->name,
-			"%s has an XDP program already, \"%s\" (id %u); end the"
-			" program that it belongs to, or take it off: ip link set dev %s xdp off",
+			"%s has an XDP program already, \"%s\" (id %u): end the process"
+			" that it belongs to, or detach it: ip link set dev %s xdp off",
 			name, info.name, id, name);
 	} else if (rc == -EOPNOTSUPP) {
-		AF_XDP_LOG(
-			ERR, port->name, "the driver of %s has no XDP; leave native=1 out", name);
+		AF_XDP_LOG(ERR, port->name,
+			"the driver of %s does not support XDP: leave native=1 out", name);
 	} else if (rc == -EINVAL || rc == -ERANGE) {
 		AF_XDP_LOG(ERR, port->name,
-			"the driver of %s refuses XDP (%s), mostly because of an MTU"
-			" above 3,000 there or at a veth's other end, or of an offload such as LRO",
+			"the driver of %s refuses XDP: %s: often an MTU above 3,000 there or"
+			" at a veth's other end, or an offload such as LRO",
 			name, strerror(-rc));
 	} else {
 		AF_XDP_LOG(ERR, port->name, "the XDP program cannot be attached to %s: %s", name,
@@ -141,7 +146,7 @@ complain(const struct af_xdp_port *port, int rc)
 }
 
 static struct af_xdp_prog *
-find(const struct af_xdp_port *port)
+prog_find(const struct af_xdp_port *port)
 {
 	struct af_xdp_prog *prog;
 
@@ -152,7 +157,7 @@ find(const struct af_xdp_port *port)
 }
 
 static int
-make(struct af_xdp_port *port, struct af_xdp_prog **made)
+prog_create(struct af_xdp_port *port, struct af_xdp_prog **made)
 {
 	struct af_xdp_prog *prog = calloc(1, sizeof(*prog));
 	libbpf_print_fn_t print;
@@ -164,12 +169,12 @@ make(struct af_xdp_port *port, struct af_xdp_prog **made)
 	prog->steer = port->args.steer;
 	prog->native = port->args.native;
 	prog->link_fd = -1;
-	print = libbpf_set_print(no_print);
-	rc = load(port, prog, &prog_fd);
+	print = libbpf_set_print(libbpf_no_print);
+	rc = prog_load(port, prog, &prog_fd);
 	if (rc == 0) {
-		rc = attach(port, prog, prog_fd);
+		rc = prog_attach(port, prog, prog_fd);
 		if (rc < 0)
-			complain(port, rc);
+			prog_log_attach_error(port, rc);
 	}
 	libbpf_set_print(print);
 	if (rc < 0) {
@@ -185,20 +190,19 @@ make(struct af_xdp_port *port, struct af_xdp_prog **made)
 int
 af_xdp_prog_get(struct af_xdp_port *port)
 {
-	struct af_xdp_prog *prog = find(port);
+	struct af_xdp_prog *prog = prog_find(port);
 	int rc;
 
 	if (prog == NULL) {
-		rc = make(port, &prog);
+		rc = prog_create(port, &prog);
 		if (rc < 0)
 			return rc;
 	} else if (prog->native != port->args.native ||
 		memcmp(&prog->steer, &port->args.steer, sizeof(prog->steer)) != 0) {
-		AF_XDP_LOG(ERR, port->name,
+		return AF_XDP_FAIL(EBUSY, port->name,
 			"another port has queues of %s with other values of steer= or"
-			" native=; a netdev has one program, so give both the same",
+			" native=: give both the same, because a netdev has one XDP program",
 			port->args.iface);
-		return -EBUSY;
 	}
 	prog->n_ports++;
 	prog->was_down |= port->saved.up;
@@ -214,14 +218,13 @@ af_xdp_prog_put(struct af_xdp_port *port)
 	if (prog == NULL)
 		return;
 	port->prog = NULL;
-	/* Whoever goes last puts the netdev back, not whoever came first. */
+	/* The last port restores the netdev, not the one that set it up. */
 	port->saved.up = false;
 	if (--prog->n_ports > 0)
 		return;
 	port->saved.up = prog->was_down;
 	TAILQ_REMOVE(&progs, prog, next);
-	/* The last close of a link may leave the detaching to a worker of the kernel; this does
-	 * not. */
+	/* Detach at once: the last close of a link may leave that to a worker of the kernel. */
 	bpf_link_detach(prog->link_fd);
 	close(prog->link_fd);
 	bpf_object__close(prog->obj);
@@ -236,7 +239,7 @@ af_xdp_prog_add(const struct af_xdp_port *port, const struct af_xdp_queue *q)
 
 	if (rc < 0)
 		AF_XDP_LOG(ERR, port->name,
-			"queue %u: the XDP program's map does not take the socket: %s", q->id,
+			"queue %u: cannot add the socket to the XDP program's map: %s", q->id,
 			strerror(-rc));
 	return rc;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What is a queue made of? A socket of the kernel (Documentation/networking/af_xdp.rst), whose UMEM
- * is the memory that the queue's mbuf pool lies in: a frame that the kernel stores is an mbuf, and
- * an mbuf that is sent is not copied on its way to the kernel.
+ * Queues: a queue is a socket of the kernel (Documentation/networking/af_xdp.rst), whose UMEM is
+ * the memory of the queue's mbuf pool.
+ *
+ * A frame that the kernel stores is an mbuf. An mbuf that is sent is not copied before the kernel
+ * has it. Called by af_xdp_ethdev.c at start and stop, while no thread polls the queues.
  */
 
 #include <errno.h>
@@ -25,34 +27,35 @@
 #ifndef SOL_XDP
 #define SOL_XDP 283
 #endif
-/* Linux 6.17, include/uapi/linux/if_xdp.h: frames that one call sends in copy mode; 32 without it.
+/*
+ * Linux 6.17, include/uapi/linux/if_xdp.h: frames that one call sends in copy mode. Older kernels
+ * send 32.
  */
 #define OPT_MAX_TX_SKB_BUDGET 9
 
 #define BUSY_POLL_US 20
-/* Bytes that the kernel accounts to a socket for a frame on its way in copy mode, at the most. */
+/* Bytes that the kernel charges to a socket for a frame in copy mode, at the most. */
 #define SKB_TRUESIZE 4096
 
 /*
- * A socket that was closed lets go of its queue a little later: when the last frame that it sent is
- * gone and an RCU grace period is over, from a worker of the kernel (xsk_destruct(),
- * xp_put_pool()). That takes milliseconds, or seconds on a machine with far more work than
- * processors. A queue that was just our own is worth a longer wait than one that another program
- * may hold for good.
+ * The kernel releases the queue of a closed socket later: after the last frame that it sent is
+ * freed and an RCU grace period, from a worker (xsk_destruct(), xp_put_pool()). That takes
+ * milliseconds, or seconds on a machine with far more work than processors. A queue that was just
+ * ours is worth a longer wait than one that another program may hold for good.
  */
 #define RELEASE_WAIT_S 2
 #define OWN_RELEASE_WAIT_S 15
 #define RELEASE_TRY_US 5000
 
 uint32_t
-af_xdp_room(struct rte_mempool *pool)
+af_xdp_pool_max_frame(struct rte_mempool *pool)
 {
 	uint16_t chunk = RTE_MIN(rte_pktmbuf_data_room_size(pool), AF_XDP_MAX_CHUNK);
 
 	return chunk > AF_XDP_HEADROOM ? chunk - AF_XDP_HEADROOM : 0;
 }
 
-/* The pages that hold all chunks of memory of a pool. */
+/* Get the pages that hold all memory chunks of a pool. */
 static void
 pool_span(const struct rte_mempool *pool, char **base, size_t *len)
 {
@@ -69,7 +72,7 @@ pool_span(const struct rte_mempool *pool, char **base, size_t *len)
 }
 
 static void
-describe(struct af_xdp_umem *u, struct rte_mempool *pool)
+umem_describe(struct af_xdp_umem *u, struct rte_mempool *pool)
 {
 	*u = (struct af_xdp_umem){
 		.pool = pool,
@@ -80,45 +83,47 @@ describe(struct af_xdp_umem *u, struct rte_mempool *pool)
 }
 
 static int
-make_tables(struct af_xdp_queue *q)
+queue_alloc_tables(struct af_xdp_queue *q)
 {
 	size_t n = (q->umem->len >> AF_XDP_CHUNK_SHIFT) + 1;
 
-	q->rx.lent = rte_zmalloc("af_xdp rx chunks", n * sizeof(*q->rx.lent), RTE_CACHE_LINE_SIZE);
-	q->tx.lent = rte_zmalloc("af_xdp tx chunks", n * sizeof(*q->tx.lent), RTE_CACHE_LINE_SIZE);
-	return q->rx.lent == NULL || q->tx.lent == NULL ? -ENOMEM : 0;
+	q->rx.posted =
+		rte_zmalloc("af_xdp rx chunks", n * sizeof(*q->rx.posted), RTE_CACHE_LINE_SIZE);
+	q->tx.posted =
+		rte_zmalloc("af_xdp tx chunks", n * sizeof(*q->tx.posted), RTE_CACHE_LINE_SIZE);
+	return q->rx.posted == NULL || q->tx.posted == NULL ? -ENOMEM : 0;
 }
 
-/* An mbuf that the kernel still has, its socket being closed, is free again. */
+/* Free an mbuf that the kernel still had when its socket was closed. */
 static void
-take_back(struct rte_mempool *pool, void *queue, void *obj, unsigned int index)
+queue_reclaim_mbuf(struct rte_mempool *pool, void *queue, void *obj, unsigned int index)
 {
 	struct af_xdp_queue *q = queue;
 	struct rte_mbuf *m = obj;
 	size_t i = ((char *)m + q->rx.mbuf_len - q->rx.base) >> AF_XDP_CHUNK_SHIFT;
 
-	if (q->rx.lent[i])
+	if (q->rx.posted[i])
 		rte_mempool_put(pool, m);
-	q->rx.lent[i] = 0;
-	for (; q->tx.lent[i] > 0; q->tx.lent[i]--)
+	q->rx.posted[i] = 0;
+	for (; q->tx.posted[i] > 0; q->tx.posted[i]--)
 		rte_pktmbuf_free_seg(m);
 }
 
 static void
-free_tables(struct af_xdp_queue *q)
+queue_free_tables(struct af_xdp_queue *q)
 {
-	if (q->rx.lent != NULL && q->tx.lent != NULL)
-		rte_mempool_obj_iter(q->rx.pool, take_back, q);
-	rte_free(q->rx.lent);
-	rte_free(q->tx.lent);
-	q->rx.lent = NULL;
-	q->tx.lent = NULL;
-	q->tx.n_lent = 0;
+	if (q->rx.posted != NULL && q->tx.posted != NULL)
+		rte_mempool_obj_iter(q->rx.pool, queue_reclaim_mbuf, q);
+	rte_free(q->rx.posted);
+	rte_free(q->tx.posted);
+	q->rx.posted = NULL;
+	q->tx.posted = NULL;
+	q->tx.n_posted = 0;
 }
 
-/* Make the parts of a queue agree on its memory. */
+/* Copy the description of the UMEM to both directions of a queue. */
 static void
-set_memory(struct af_xdp_queue *q)
+queue_set_umem(struct af_xdp_queue *q)
 {
 	q->rx.base = q->tx.base = q->umem->base;
 	q->rx.mbuf_len = q->tx.mbuf_len = q->umem->mbuf_len;
@@ -132,9 +137,9 @@ ring_size(uint16_t n_desc)
 	return rte_align32pow2(n_desc);
 }
 
-/* Register the memory of the queue's pool with the kernel, and fill the fill ring. */
+/* Register the queue's own UMEM with the kernel, and fill the fill ring. */
 static int
-register_umem(struct af_xdp_queue *q)
+queue_register_umem(struct af_xdp_queue *q)
 {
 	struct xsk_umem_config conf = {
 		.fill_size = ring_size(q->rx.n_desc),
@@ -157,9 +162,12 @@ register_umem(struct af_xdp_queue *q)
 	return 0;
 }
 
-/* One try to have the queue. */
+/*
+ * Try once to open the socket. @return 0; -EBUSY: another socket is bound to the queue; another
+ * error
+ */
 static int
-try_open(struct af_xdp_port *port, struct af_xdp_queue *q)
+queue_try_open(struct af_xdp_port *port, struct af_xdp_queue *q)
 {
 	struct xsk_socket_config conf = {
 		.rx_size = ring_size(q->rx.n_desc),
@@ -173,14 +181,14 @@ try_open(struct af_xdp_port *port, struct af_xdp_queue *q)
 
 	if (port->args.zero_copy != AF_XDP_AUTO)
 		conf.bind_flags |= port->args.zero_copy == AF_XDP_YES ? XDP_ZEROCOPY : XDP_COPY;
-	/* libxdp sets what it needs; its inline functions remember more. */
+	/* libxdp sets only what it needs, but its inline functions keep state in other members. */
 	memset(&q->rx.rx, 0, sizeof(q->rx.rx));
 	memset(&q->rx.fill, 0, sizeof(q->rx.fill));
 	memset(&q->tx.tx, 0, sizeof(q->tx.tx));
 	memset(&q->tx.comp, 0, sizeof(q->tx.comp));
-	rc = make_tables(q);
+	rc = queue_alloc_tables(q);
 	if (rc == 0 && own)
-		rc = register_umem(q);
+		rc = queue_register_umem(q);
 	if (rc < 0)
 		goto fail;
 	rc = xsk_socket__create_shared(&q->xsk, af_xdp_netdev_name(port, name), q->id,
@@ -198,55 +206,56 @@ try_open(struct af_xdp_port *port, struct af_xdp_queue *q)
 		xsk_umem__delete(q->own.umem);
 	q->own.umem = NULL;
 fail:
-	free_tables(q);
+	queue_free_tables(q);
 	return rc;
 }
 
-/* Say in one line why a queue cannot be had, and what to do about it. */
+/* Log why a queue cannot be opened, and the remedy. */
 static void
-complain(const struct af_xdp_port *port, const struct af_xdp_queue *q, int rc)
+queue_log_open_error(const struct af_xdp_port *port, const struct af_xdp_queue *q, int rc)
 {
 	const char *iface = port->args.iface, *name = port->name;
 
 	switch (-rc) {
 	case EAFNOSUPPORT:
-		AF_XDP_LOG(ERR, name, "this kernel has no AF_XDP; it needs CONFIG_XDP_SOCKETS");
+		AF_XDP_LOG(ERR, name, "this kernel has no AF_XDP: it needs CONFIG_XDP_SOCKETS");
 		break;
 	case EPERM:
 	case EACCES:
 		AF_XDP_LOG(ERR, name,
-			"an AF_XDP socket may not be made; run as root, or with CAP_NET_RAW");
+			"no permission for an AF_XDP socket: run as root, or with CAP_NET_RAW");
 		break;
 	case EBUSY:
 		AF_XDP_LOG(ERR, name,
-			"queue %u of %s is held by another AF_XDP socket; end the program"
+			"queue %u of %s is held by another AF_XDP socket: end the program"
 			" that holds it, or choose others with start_queue=",
 			q->id, iface);
 		break;
 	case EOPNOTSUPP:
-		AF_XDP_LOG(ERR, name, "the driver of %s has no zero-copy; leave zero_copy=1 out",
+		AF_XDP_LOG(ERR, name,
+			"the driver of %s does not support zero-copy: leave zero_copy=1 out",
 			iface);
 		break;
 	case EINVAL:
-		AF_XDP_LOG(ERR, name, "%s has no queue %u to be used that way; see: ethtool -l %s",
-			iface, q->id, iface);
+		AF_XDP_LOG(ERR, name, "%s has no queue %u for this mode: see ethtool -l %s", iface,
+			q->id, iface);
 		break;
 	case ENOBUFS:
 		AF_XDP_LOG(ERR, name,
-			"%zu bytes of pool %s would pass RLIMIT_MEMLOCK; raise it"
+			"%zu bytes of pool %s exceed RLIMIT_MEMLOCK: raise it"
 			" (ulimit -l), or run with CAP_IPC_LOCK",
 			q->own.len, q->own.pool->name);
 		break;
 	case EFAULT:
 		AF_XDP_LOG(ERR, name,
-			"pool %s is not in one piece of memory; make it with"
+			"the memory of pool %s is not contiguous: create it with"
 			" dmamap_pktmbuf_pool_create()",
 			q->own.pool->name);
 		break;
 	case ENOMEM:
 		AF_XDP_LOG(ERR, name,
-			"queue %u wants %u mbufs, but pool %s has %u free, or memory is"
-			" short; give the pool more",
+			"queue %u needs %u mbufs, pool %s has %u free, or the kernel"
+			" has no memory: make the pool larger",
 			q->id, q->rx.n_desc, q->own.pool->name,
 			rte_mempool_avail_count(q->own.pool));
 		break;
@@ -256,9 +265,9 @@ complain(const struct af_xdp_port *port, const struct af_xdp_queue *q, int rc)
 	}
 }
 
-/* The kernel is asked for busy polling, and does without if it cannot. */
+/* Request busy polling. @return false: off, or the kernel refuses it */
 static bool
-set_busy_poll(const struct af_xdp_port *port, const struct af_xdp_queue *q)
+queue_set_busy_poll(const struct af_xdp_port *port, const struct af_xdp_queue *q)
 {
 	int yes = 1, us = BUSY_POLL_US, budget = port->args.busy_budget;
 
@@ -268,36 +277,36 @@ set_busy_poll(const struct af_xdp_port *port, const struct af_xdp_queue *q)
 		setsockopt(q->rx.fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof(us)) == 0 &&
 		setsockopt(q->rx.fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, &budget, sizeof(budget)) == 0)
 		return true;
-	AF_XDP_LOG(NOTICE, port->name, "queue %u: no busy polling, as the kernel says: %s", q->id,
+	AF_XDP_LOG(NOTICE, port->name, "queue %u: the kernel refuses busy polling: %s", q->id,
 		strerror(errno));
 	return false;
 }
 
-/* What makes it faster, and is not missed where the kernel has it not. */
+/* Set options that make a socket faster. Kernels that lack one work without it. */
 static void
-set_options(struct af_xdp_port *port, struct af_xdp_queue *q)
+queue_set_options(struct af_xdp_port *port, struct af_xdp_queue *q)
 {
 	int sndbuf = ring_size(q->tx.n_desc) * SKB_TRUESIZE, budget = ring_size(q->tx.n_desc);
 	struct xdp_options got = {0};
 	socklen_t len = sizeof(got);
 
-	q->rx.busy_poll = set_busy_poll(port, q);
+	q->rx.busy_poll = queue_set_busy_poll(port, q);
 	q->tx.need_wakeup = port->args.need_wakeup;
-	/* All frames of the ring can be on their way at once. */
+	/* Let all frames of the ring be under way at once. */
 	setsockopt(q->tx.fd, SOL_SOCKET, SO_SNDBUFFORCE, &sndbuf, sizeof(sndbuf));
 	setsockopt(q->tx.fd, SOL_XDP, OPT_MAX_TX_SKB_BUDGET, &budget, sizeof(budget));
 	q->zero_copy = getsockopt(q->rx.fd, SOL_XDP, XDP_OPTIONS, &got, &len) == 0 &&
 		got.flags & XDP_OPTIONS_ZEROCOPY;
 	if (!q->zero_copy && port->args.zero_copy == AF_XDP_AUTO && q == port->queue)
 		AF_XDP_LOG(NOTICE, port->name,
-			"the driver of %s has no zero-copy with this, so the kernel"
+			"the driver of %s does not support zero-copy here, so the kernel"
 			" copies each frame",
 			port->args.iface);
 }
 
-/* The queue's memory: that of an earlier queue with the same pool, or its own. */
+/* @return the UMEM of an earlier queue with the same pool, or the queue's own */
 static struct af_xdp_umem *
-choose_umem(struct af_xdp_port *port, struct af_xdp_queue *q)
+queue_choose_umem(struct af_xdp_port *port, struct af_xdp_queue *q)
 {
 	struct af_xdp_queue *other;
 
@@ -308,9 +317,9 @@ choose_umem(struct af_xdp_port *port, struct af_xdp_queue *q)
 	return &q->own;
 }
 
-/* Until when a queue that is held may still be on its way back, in cycles of the timer. */
+/* @return the time until which the kernel may still release a busy queue, in cycles of the timer */
 static uint64_t
-release_deadline(const struct af_xdp_queue *q)
+queue_release_deadline(const struct af_xdp_queue *q)
 {
 	uint64_t deadline = rte_get_timer_cycles() + RELEASE_WAIT_S * rte_get_timer_hz();
 
@@ -321,31 +330,31 @@ release_deadline(const struct af_xdp_queue *q)
 }
 
 static int
-open_queue(struct af_xdp_port *port, struct af_xdp_queue *q)
+queue_open(struct af_xdp_port *port, struct af_xdp_queue *q)
 {
-	uint64_t deadline = release_deadline(q);
+	uint64_t deadline = queue_release_deadline(q);
 	int rc;
 
-	describe(&q->own, q->rx.pool);
-	q->umem = choose_umem(port, q);
-	set_memory(q);
-	while ((rc = try_open(port, q)) == -EBUSY && rte_get_timer_cycles() < deadline)
+	umem_describe(&q->own, q->rx.pool);
+	q->umem = queue_choose_umem(port, q);
+	queue_set_umem(q);
+	while ((rc = queue_try_open(port, q)) == -EBUSY && rte_get_timer_cycles() < deadline)
 		rte_delay_us_sleep(RELEASE_TRY_US);
 	if (rc < 0) {
 		if (!af_xdp_gone(port))
-			complain(port, q, rc);
+			queue_log_open_error(port, q, rc);
 		return rc;
 	}
 	q->rx.fd = q->tx.fd = xsk_socket__fd(q->xsk);
 	q->rx.to_fill = 0;
-	set_options(port, q);
+	queue_set_options(port, q);
 	return 0;
 }
 
 static void
-close_socket(struct af_xdp_queue *q)
+queue_close(struct af_xdp_queue *q)
 {
-	af_xdp_stats_keep(q);
+	af_xdp_stats_save(q);
 	xsk_socket__delete(q->xsk);
 	q->xsk = NULL;
 	q->closed_at = rte_get_timer_cycles();
@@ -355,9 +364,9 @@ close_socket(struct af_xdp_queue *q)
 	}
 }
 
-/* One try to bind a socket of no use to the queue. @return -EBUSY while another is bound to it */
+/* Try once to bind an unused socket to the queue. @return -EBUSY while another is bound to it */
 static int
-probe(const struct af_xdp_port *port, const struct af_xdp_queue *q, void *page)
+queue_probe(const struct af_xdp_port *port, const struct af_xdp_queue *q, void *page)
 {
 	struct xsk_umem_config umem_conf = {
 		.fill_size = 1, .comp_size = 1, .frame_size = AF_XDP_MIN_CHUNK};
@@ -383,20 +392,20 @@ probe(const struct af_xdp_port *port, const struct af_xdp_queue *q, void *page)
 }
 
 /*
- * A driver with zero-copy may write into buffers until the kernel has taken the queue from it,
- * after the socket is closed: nobody may have the buffers before.
+ * Wait until the kernel has released the queue. Until then a driver with zero-copy may write into
+ * the buffers, even though the socket is closed, so they must not be freed.
  */
 static void
-wait_released(const struct af_xdp_port *port, const struct af_xdp_queue *q)
+queue_wait_released(const struct af_xdp_port *port, const struct af_xdp_queue *q)
 {
-	uint64_t deadline = release_deadline(q);
+	uint64_t deadline = queue_release_deadline(q);
 	size_t len = sysconf(_SC_PAGESIZE);
 	void *page;
 
 	page = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		return;
-	while (!af_xdp_gone(port) && probe(port, q, page) == -EBUSY &&
+	while (!af_xdp_gone(port) && queue_probe(port, q, page) == -EBUSY &&
 		rte_get_timer_cycles() < deadline)
 		rte_delay_us_sleep(RELEASE_TRY_US);
 	munmap(page, len);
@@ -407,13 +416,13 @@ af_xdp_queues_close(struct af_xdp_port *port)
 {
 	uint16_t i;
 
-	/* The last first: a queue whose memory others share comes before them. */
+	/* Last to first: a queue whose UMEM others share comes before them. */
 	for (i = port->n_started; i > 0; i--)
-		close_socket(&port->queue[i - 1]);
+		queue_close(&port->queue[i - 1]);
 	for (i = 0; i < port->n_started; i++) {
 		if (port->queue[i].zero_copy)
-			wait_released(port, &port->queue[i]);
-		free_tables(&port->queue[i]);
+			queue_wait_released(port, &port->queue[i]);
+		queue_free_tables(&port->queue[i]);
 	}
 	port->n_started = 0;
 }
@@ -425,7 +434,7 @@ af_xdp_queues_open(struct af_xdp_port *port)
 	int rc;
 
 	for (port->n_started = 0; port->n_started < n; port->n_started++) {
-		rc = open_queue(port, &port->queue[port->n_started]);
+		rc = queue_open(port, &port->queue[port->n_started]);
 		if (rc < 0) {
 			af_xdp_queues_close(port);
 			return rc;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do frames come in and go out? The fast path: four rings shared with the kernel
- * (Documentation/networking/ af_xdp.rst), whose entries are offsets of mbufs' buffers. A system
- * call is made only where the kernel asks for one.
+ * The fast path: receive and transmit bursts over four rings shared with the kernel
+ * (Documentation/networking/af_xdp.rst). Ring entries are offsets of mbufs' buffers in the UMEM.
+ *
+ * No lock; a system call only where the kernel needs one, unless need_wakeup=0 or busy polling is
+ * set. Called by ethdev, by one thread at a time for each queue.
  */
 
 #include <errno.h>
@@ -15,21 +17,21 @@
 
 #include "af_xdp.h"
 
-/* mbufs moved between a ring and a pool at once. */
+/* mbufs moved between a ring and a pool in one go. */
 #define BATCH 64
-/* Frames ahead whose mbuf is fetched while this one is filled in. */
+/* How many frames ahead the mbuf of a received frame is prefetched. */
 #define AHEAD 4
-/* Calls that a burst makes at the most while the kernel takes some frames each time. */
+/* Most system calls in a burst, as long as the kernel takes some frames each time. */
 #define MAX_KICKS 16
 
 static inline struct rte_mbuf *
-mbuf_of(char *base, uint64_t off, uint32_t mbuf_len)
+chunk_to_mbuf(char *base, uint64_t off, uint32_t mbuf_len)
 {
 	return (struct rte_mbuf *)(base + off - mbuf_len);
 }
 
 static int
-fill_some(struct af_xdp_rxq *rxq, uint16_t n)
+rx_fill_batch(struct af_xdp_rxq *rxq, uint16_t n)
 {
 	struct rte_mbuf *m[BATCH];
 	uint32_t at;
@@ -44,7 +46,7 @@ fill_some(struct af_xdp_rxq *rxq, uint16_t n)
 	}
 	for (i = 0; i < n; i++) {
 		off = (char *)m[i] + rxq->mbuf_len - rxq->base;
-		rxq->lent[off >> AF_XDP_CHUNK_SHIFT] = 1;
+		rxq->posted[off >> AF_XDP_CHUNK_SHIFT] = 1;
 		*xsk_ring_prod__fill_addr(&rxq->fill, at + i) = off;
 	}
 	xsk_ring_prod__submit(&rxq->fill, n);
@@ -59,19 +61,19 @@ af_xdp_fill(struct af_xdp_rxq *rxq, uint16_t n)
 
 	for (; n > 0; n -= step) {
 		step = RTE_MIN(n, BATCH);
-		rc = fill_some(rxq, step);
+		rc = rx_fill_batch(rxq, step);
 		if (rc < 0)
 			return rc;
 	}
 	return 0;
 }
 
-/* Replace what was received, once there is enough of it. */
+/* Refill the fill ring once fill_thresh buffers are missing. */
 static inline void
-refill(struct af_xdp_rxq *rxq)
+rx_refill(struct af_xdp_rxq *rxq)
 {
 	while (rxq->to_fill >= rxq->fill_thresh) {
-		if (unlikely(fill_some(rxq, rxq->fill_thresh) < 0)) {
+		if (unlikely(rx_fill_batch(rxq, rxq->fill_thresh) < 0)) {
 			rxq->data->rx_mbuf_alloc_failed += rxq->fill_thresh;
 			return;
 		}
@@ -79,17 +81,17 @@ refill(struct af_xdp_rxq *rxq)
 	}
 }
 
-/* Frames that the kernel has not taken from the transmit ring yet; any thread may ask. */
+/* @return frames that the kernel has not taken from the transmit ring. Any thread. */
 static inline uint32_t
-unsent(const struct af_xdp_txq *txq)
+tx_unsent(const struct af_xdp_txq *txq)
 {
 	return __atomic_load_n(txq->tx.producer, __ATOMIC_RELAXED) -
 		__atomic_load_n(txq->tx.consumer, __ATOMIC_RELAXED);
 }
 
-/* Let the kernel look at the rings. */
+/* On an empty receive ring: have the kernel process the rings, if it needs a call for that. */
 static __rte_noinline void
-idle(struct af_xdp_rxq *rxq)
+rx_idle(struct af_xdp_rxq *rxq)
 {
 	struct af_xdp_txq *txq = &rxq->q->tx;
 
@@ -97,18 +99,22 @@ idle(struct af_xdp_rxq *rxq)
 		recv(rxq->fd, NULL, 0, MSG_DONTWAIT);
 		rxq->calls++;
 	}
-	/* What a full queue of the netdev refused is tried again, though nobody may send any more.
+	/*
+	 * Retry frames that a full queue of the netdev refused, even if the application sends no
+	 * more.
 	 */
-	if (unlikely(unsent(txq) > 0)) {
+	if (unlikely(tx_unsent(txq) > 0)) {
 		send(txq->fd, NULL, 0, MSG_DONTWAIT);
 		rxq->calls++;
 	}
 }
 
-/* How many of n frames are there? Looks for more before it gives fewer, for what follows pays off
- * in full bursts. */
+/*
+ * Consume up to n entries of a ring. @return how many. Reads the shared index again before it
+ * returns fewer than n: full bursts are cheaper for what follows.
+ */
 static inline uint32_t
-peek(struct xsk_ring_cons *ring, uint32_t n, uint32_t *at)
+ring_peek(struct xsk_ring_cons *ring, uint32_t n, uint32_t *at)
 {
 	uint32_t there = ring->cached_prod - ring->cached_cons;
 
@@ -132,10 +138,10 @@ af_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	uint32_t at;
 	uint16_t i;
 
-	n = peek(&rxq->rx, n, &at);
+	n = ring_peek(&rxq->rx, n, &at);
 	if (n == 0) {
-		refill(rxq);
-		idle(rxq);
+		rx_refill(rxq);
+		rx_idle(rxq);
 		return 0;
 	}
 	for (i = 0; i < n; i++) {
@@ -143,8 +149,8 @@ af_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 		rte_prefetch0(rxq->base + xsk_umem__extract_addr(desc->addr) - rxq->mbuf_len);
 		desc = xsk_ring_cons__rx_desc(&rxq->rx, at + i);
 		off = xsk_umem__extract_addr(desc->addr);
-		rxq->lent[off >> AF_XDP_CHUNK_SHIFT] = 0;
-		m = mbuf_of(rxq->base, off, rxq->mbuf_len);
+		rxq->posted[off >> AF_XDP_CHUNK_SHIFT] = 0;
+		m = chunk_to_mbuf(rxq->base, off, rxq->mbuf_len);
 		*(uint64_t *)&m->rearm_data = rxq->rearm;
 		m->data_off = xsk_umem__extract_offset(desc->addr);
 		m->ol_flags = 0;
@@ -159,7 +165,7 @@ af_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	rxq->packets += n;
 	rxq->bytes += bytes;
 	rxq->to_fill += n;
-	refill(rxq);
+	rx_refill(rxq);
 	return n;
 }
 
@@ -170,11 +176,11 @@ af_xdp_reap(struct af_xdp_txq *txq)
 	uint32_t at, i, n, n_free, total = 0;
 	uint64_t off;
 
-	while ((n = peek(&txq->comp, BATCH, &at)) > 0) {
+	while ((n = ring_peek(&txq->comp, BATCH, &at)) > 0) {
 		for (i = 0, n_free = 0; i < n; i++) {
 			off = xsk_umem__extract_addr(*xsk_ring_cons__comp_addr(&txq->comp, at + i));
-			txq->lent[off >> AF_XDP_CHUNK_SHIFT]--;
-			m = mbuf_of(txq->base, off, txq->mbuf_len);
+			txq->posted[off >> AF_XDP_CHUNK_SHIFT]--;
+			m = chunk_to_mbuf(txq->base, off, txq->mbuf_len);
 			if (!txq->fast_free)
 				m = rte_pktmbuf_prefree_seg(m);
 			if (likely(m != NULL))
@@ -184,17 +190,17 @@ af_xdp_reap(struct af_xdp_txq *txq)
 		rte_mempool_put_bulk(txq->pool, (void **)free, n_free);
 		total += n;
 	}
-	txq->n_lent -= total;
+	txq->n_posted -= total;
 	return total;
 }
 
 /*
- * Have the kernel send what is in the ring. In copy mode this call is what sends: it takes a
- * limited number of frames, says EAGAIN if there are more, and stops for want of completions or of
- * room in the netdev's queue.
+ * Have the kernel send what is in the ring. In copy mode this call is what sends. It takes a
+ * limited number of frames and returns EAGAIN if there are more. It stops when the completion ring
+ * or the queue of the netdev is full.
  */
 static inline void
-kick(struct af_xdp_txq *txq)
+tx_kick(struct af_xdp_txq *txq)
 {
 	uint32_t left, before = UINT32_MAX;
 	unsigned int i;
@@ -207,17 +213,19 @@ kick(struct af_xdp_txq *txq)
 			return;
 		if (errno != EAGAIN && errno != EBUSY && errno != EINTR && errno != ENOBUFS)
 			return;
-		left = unsent(txq);
+		left = tx_unsent(txq);
 		if (left == 0 || (left >= before && af_xdp_reap(txq) == 0))
 			return;
 		before = left;
 	}
 }
 
-/* A frame that does not lie in the UMEM as one piece, in an mbuf that does. @return NULL: no mbuf
- * is free */
+/*
+ * Copy a frame that does not lie in the UMEM as a whole into an mbuf that does. @return NULL: no
+ * mbuf is free
+ */
 static __rte_noinline struct rte_mbuf *
-copy(struct af_xdp_txq *txq, const struct rte_mbuf *m)
+tx_copy(struct af_xdp_txq *txq, const struct rte_mbuf *m)
 {
 	struct rte_mbuf *c = rte_pktmbuf_alloc(txq->pool);
 	const void *data;
@@ -239,79 +247,79 @@ copy(struct af_xdp_txq *txq, const struct rte_mbuf *m)
 }
 
 static inline bool
-sendable(const struct af_xdp_txq *txq, const struct rte_mbuf *m)
+tx_sendable(const struct af_xdp_txq *txq, const struct rte_mbuf *m)
 {
 	return m->pkt_len >= RTE_ETHER_HDR_LEN && m->pkt_len <= txq->chunk_len;
 }
 
 static inline bool
-in_umem(const struct af_xdp_txq *txq, const struct rte_mbuf *m)
+tx_in_umem(const struct af_xdp_txq *txq, const struct rte_mbuf *m)
 {
 	return likely(m->pool == txq->pool && m->nb_segs == 1 && RTE_MBUF_DIRECT(m));
 }
 
 static inline void
-post(struct af_xdp_txq *txq, uint32_t at, const struct rte_mbuf *m)
+tx_post(struct af_xdp_txq *txq, uint32_t at, const struct rte_mbuf *m)
 {
 	struct xdp_desc *desc = xsk_ring_prod__tx_desc(&txq->tx, at);
 	uint64_t off = (char *)m->buf_addr - txq->base;
 
-	txq->lent[off >> AF_XDP_CHUNK_SHIFT]++;
+	txq->posted[off >> AF_XDP_CHUNK_SHIFT]++;
 	desc->addr = off | (uint64_t)m->data_off << XSK_UNALIGNED_BUF_OFFSET_SHIFT;
 	desc->len = m->data_len;
 	desc->options = 0;
 }
 
-/* So many of n frames find room in the ring. */
+/* @return how many of n frames fit into the ring */
 static inline uint32_t
-make_room(struct af_xdp_txq *txq, uint16_t n)
+tx_reserve(struct af_xdp_txq *txq, uint16_t n)
 {
-	uint32_t room;
+	uint32_t n_slots;
 
-	if (txq->n_lent >= txq->free_thresh)
+	if (txq->n_posted >= txq->free_thresh)
 		af_xdp_reap(txq);
-	room = xsk_prod_nb_free(&txq->tx, n);
-	if (unlikely(room < n)) {
-		kick(txq);
+	n_slots = xsk_prod_nb_free(&txq->tx, n);
+	if (unlikely(n_slots < n)) {
+		tx_kick(txq);
 		af_xdp_reap(txq);
-		room = xsk_prod_nb_free(&txq->tx, n);
+		n_slots = xsk_prod_nb_free(&txq->tx, n);
 	}
-	return RTE_MIN(room, n);
+	return RTE_MIN(n_slots, n);
 }
 
 uint16_t
 af_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 {
 	struct af_xdp_txq *txq = queue;
-	uint32_t room = make_room(txq, n), at = txq->tx.cached_prod, posted = 0;
+	uint32_t n_slots = tx_reserve(txq, n), at = txq->tx.cached_prod, posted = 0;
 	struct rte_mbuf *m, *c;
 	uint64_t bytes = 0;
 	uint16_t i;
 
-	for (i = 0; i < n && posted < room; i++) {
+	for (i = 0; i < n && posted < n_slots; i++) {
 		m = pkts[i];
-		if (unlikely(!sendable(txq, m))) {
+		if (unlikely(!tx_sendable(txq, m))) {
 			txq->errors++;
 			rte_pktmbuf_free(m);
 			continue;
 		}
-		if (unlikely(!in_umem(txq, m))) {
-			c = copy(txq, m);
+		if (unlikely(!tx_in_umem(txq, m))) {
+			c = tx_copy(txq, m);
 			if (c == NULL)
 				break;
 			rte_pktmbuf_free(m);
 			m = c;
 		}
 		bytes += m->data_len;
-		post(txq, at + posted++, m);
+		tx_post(txq, at + posted++, m);
 	}
 	if (posted > 0) {
 		txq->tx.cached_prod += posted;
 		xsk_ring_prod__submit(&txq->tx, posted);
-		txq->n_lent += posted;
+		txq->n_posted += posted;
 		txq->packets += posted;
 		txq->bytes += bytes;
-		kick(txq);
+		tx_kick(txq);
 	}
 	return i;
 }
@@ -345,12 +353,12 @@ af_xdp_tx_descriptor_status(void *queue, uint16_t offset)
 
 	if (offset >= txq->n_desc)
 		return -EINVAL;
-	return offset < unsent(txq) ? RTE_ETH_TX_DESC_FULL : RTE_ETH_TX_DESC_DONE;
+	return offset < tx_unsent(txq) ? RTE_ETH_TX_DESC_FULL : RTE_ETH_TX_DESC_DONE;
 }
 
 int
 af_xdp_tx_done_cleanup(void *queue, uint32_t n)
 {
-	/* All that is done is freed, whatever n is: mbufs that are sent are of no use here. */
+	/* Frees all that is done, whatever n is: mbufs that are sent are of no use here. */
 	return af_xdp_reap(queue);
 }

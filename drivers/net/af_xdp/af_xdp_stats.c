@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What was counted? Frames and bytes by the driver, what was lost by the kernel, for each socket.
+ * Counters. The driver counts frames and bytes; the kernel counts what was lost, for each socket.
+ *
+ * Counts of the kernel are cumulative over the sockets of a queue: q->past holds those of closed
+ * ones. Called by ethdev's statistics operations, and by af_xdp_queue.c when a socket is closed.
  */
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include <rte_common.h>
 
 #include "af_xdp.h"
 
@@ -24,9 +29,12 @@ enum {
 	TX_RING_EMPTY,
 };
 _Static_assert(sizeof(struct xdp_statistics) == sizeof(struct af_xdp_kstats),
-	"the kernel's counters are others");
+	"struct xdp_statistics has changed");
 
-/* What a queue counts: by the kernel, or at an offset in struct af_xdp_queue. */
+/*
+ * The extended statistics of a queue: a counter of the kernel, or at an offset in struct
+ * af_xdp_queue.
+ */
 static const struct {
 	const char *name;
 	int kernel; /* index, or -1 */
@@ -44,7 +52,7 @@ static const struct {
 };
 
 static void
-read_kernel(const struct af_xdp_queue *q, struct af_xdp_kstats *k)
+kstats_read(const struct af_xdp_queue *q, struct af_xdp_kstats *k)
 {
 	socklen_t len = sizeof(*k);
 
@@ -55,19 +63,22 @@ read_kernel(const struct af_xdp_queue *q, struct af_xdp_kstats *k)
 }
 
 static void
-total(const struct af_xdp_queue *q, struct af_xdp_kstats *k)
+kstats_total(const struct af_xdp_queue *q, struct af_xdp_kstats *k)
 {
 	unsigned int i;
 
-	read_kernel(q, k);
+	kstats_read(q, k);
 	for (i = 0; i < AF_XDP_N_KSTATS; i++)
 		k->count[i] += q->past.count[i];
 }
 
 void
-af_xdp_stats_keep(struct af_xdp_queue *q)
+af_xdp_stats_save(struct af_xdp_queue *q)
 {
-	total(q, &q->past);
+	struct af_xdp_kstats k;
+
+	kstats_total(q, &k);
+	q->past = k;
 }
 
 int
@@ -80,7 +91,7 @@ af_xdp_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats)
 	for (i = 0; i < port->args.n_queues; i++) {
 		const struct af_xdp_queue *q = &port->queue[i];
 
-		total(q, &k);
+		kstats_total(q, &k);
 		stats->ipackets += q->rx.packets;
 		stats->ibytes += q->rx.bytes;
 		stats->opackets += q->tx.packets;
@@ -109,8 +120,10 @@ af_xdp_stats_reset(struct rte_eth_dev *eth)
 
 		q->rx.packets = q->rx.bytes = q->rx.calls = 0;
 		q->tx.packets = q->tx.bytes = q->tx.calls = q->tx.copies = q->tx.errors = 0;
-		/* The kernel's cannot be reset, so what they are now is taken off. */
-		read_kernel(q, &q->past);
+		/*
+		 * The kernel's counters cannot be reset: subtract their current values from now on.
+		 */
+		kstats_read(q, &q->past);
 		for (j = 0; j < AF_XDP_N_KSTATS; j++)
 			q->past.count[j] = -q->past.count[j];
 	}
@@ -142,7 +155,7 @@ af_xdp_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigne
 	for (i = 0; i < port->args.n_queues; i++) {
 		const struct af_xdp_queue *q = &port->queue[i];
 
-		total(q, &k);
+		kstats_total(q, &k);
 		for (j = 0; j < RTE_DIM(counters); j++, xstats++) {
 			xstats->id = i * RTE_DIM(counters) + j;
 			xstats->value = counters[j].kernel >= 0

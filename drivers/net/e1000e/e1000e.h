@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What do the parts of the driver share? A port, its queues, and the functions of each part.
+ * Internal interface of the driver: a port, its queues, and the functions of each file.
+ *
+ * The files form layers, and each calls only files below it (devtools/check-layers checks it).
+ * Unless a description says otherwise, functions run on the control path, on one thread a port at a
+ * time. They return 0 or a negative errno. Numbers in parentheses are sections of the data sheet
+ * that e1000e_regs.h names.
  */
 
 #ifndef E1000E_H
@@ -12,25 +17,18 @@
 
 #include <rte_ether.h>
 #include <rte_io.h>
-#include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_spinlock.h>
 #include <ethdev_driver.h>
 
 #include <dmamap.h>
 
+#include "e1000e_log.h"
 #include "e1000e_regs.h"
 
 struct vfio_pci_device;
 
-extern int e1000e_logtype;
-
-/** One line: what failed, on which device, what to do about it. */
-#define E1000E_LOG(level, name, fmt, ...)                                                          \
-	rte_log(RTE_LOG_##level, e1000e_logtype, "net_gantry_e1000e: %s: " fmt "\n", name,         \
-		##__VA_ARGS__)
-
-/** The chip, as e1000e_hw.c sees it. */
+/** The chip, as e1000e_hw.c uses it. */
 struct e1000e_hw {
 	volatile uint8_t *regs; /**< BAR 0 */
 	const char *name; /**< of the device, for messages */
@@ -48,7 +46,7 @@ e1000e_write(const struct e1000e_hw *hw, uint32_t reg, uint32_t value)
 	rte_write32(value, hw->regs + reg);
 }
 
-/** What a driver offers, beyond registers: the frame that fits an MTU. */
+/** Bytes of a frame beyond its MTU. */
 #define E1000E_OVERHEAD (RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN + RTE_VLAN_HLEN)
 #define E1000E_MAX_MTU (E1000E_MAX_FRAME - E1000E_OVERHEAD)
 
@@ -67,9 +65,9 @@ e1000e_write(const struct e1000e_hw *hw, uint32_t reg, uint32_t value)
 /**
  * A receive queue. One thread polls it.
  *
- * Descriptors [next, refill - 1) in ring order belong to hardware; [refill, next) were
- * consumed, `hold` of them, and wait for new buffers. The descriptor at the tail, refill - 1, has a
- * fresh buffer but is not given away until the tail moves on: its status says "not done" and ends
+ * Descriptors [next, refill - 1) in ring order belong to hardware. The `hold` descriptors [refill,
+ * next) were consumed and wait for new buffers. The descriptor at the tail, refill - 1, has a fresh
+ * buffer but does not belong to hardware until the tail moves. Its status is not done, which ends
  * each scan.
  */
 struct e1000e_rxq {
@@ -77,15 +75,15 @@ struct e1000e_rxq {
 	struct rte_mbuf **sw; /**< the buffer of each descriptor */
 	volatile uint8_t *tail_reg;
 	uint64_t rearm; /**< data_off, refcnt, nb_segs and port of a fresh mbuf */
-	uint64_t flags; /**< the ol_flags that were asked for */
+	uint64_t flags; /**< the ol_flags that are enabled */
 	uint16_t n_desc;
-	uint16_t next; /**< the descriptor to look at */
+	uint16_t next; /**< the next descriptor to be completed */
 	uint16_t refill; /**< the first one without a buffer */
-	uint16_t hold; /**< how many have none */
-	uint16_t free_thresh; /**< refill when so many have none, and write the tail once */
-	uint16_t bulk; /**< take so many buffers from the pool at once */
+	uint16_t hold; /**< number of descriptors without a buffer */
+	uint16_t free_thresh; /**< refill when this many have no buffer, then write the tail once */
+	uint16_t bulk; /**< buffers allocated from the pool at once */
 	struct rte_mempool *pool;
-	struct rte_mbuf *first; /**< of the packet in the making; scattered frames only */
+	struct rte_mbuf *first; /**< segments of an incomplete packet; scattered frames only */
 	struct rte_mbuf *last;
 	struct rte_eth_dev_data *data;
 
@@ -101,29 +99,32 @@ struct e1000e_rxq {
 } __rte_cache_aligned;
 
 /**
- * A transmit queue. One thread fills it.
+ * A transmit queue. One thread at a time sends on it.
  *
- * Descriptors [clean, batch) belong to batches that end with a report (RS); `last` of a batch's
- * first descriptor says where. [batch, tail) is the batch in the making.
+ * Descriptors [clean, batch) belong to complete batches. The last one of each has RS set; `last` of
+ * the first one is its index. [batch, tail) is the incomplete batch.
  */
 struct e1000e_txq {
 	volatile union e1000e_tx_desc *ring;
 	struct rte_mbuf **sw; /**< the buffer of each descriptor, or NULL */
-	uint16_t *last; /**< of the first descriptor of a batch: its last one */
+	uint16_t *last; /**< for the first descriptor of a batch: index of its last one */
 	volatile uint8_t *tail_reg;
 	uint16_t n_desc;
 	uint16_t tail;
 	uint16_t clean;
 	uint16_t batch;
-	uint16_t n_free; /**< descriptors that can be written; one stays empty */
-	uint16_t rs_thresh; /**< here it keeps the compiler from making a vector of its neighbours,
-			       which is slower */
+	uint16_t n_free; /**< free descriptors, less one that is always empty */
+	/**
+	 * Its place keeps the compiler from vectorizing accesses to its neighbours, which is
+	 * slower.
+	 */
+	uint16_t rs_thresh;
 	uint16_t in_batch; /**< descriptors in [batch, tail) */
 	uint16_t free_thresh;
-	uint16_t max_need; /**< the most descriptors that a packet may take */
-	uint32_t split; /**< no descriptor crosses a multiple of it, a power of two; 0: any may */
-	bool fast_free; /**< all mbufs are of one pool, and nobody else refers to them */
-	uint32_t ctx_key; /**< what the last context descriptor said; 0: none */
+	uint16_t max_need; /**< most descriptors of a packet */
+	uint32_t split; /**< bytes, a power of two that no descriptor crosses; 0: no limit */
+	bool fast_free; /**< all mbufs are of one pool, with a reference count of 1 */
+	uint32_t ctx_key; /**< the key of the last context descriptor; 0: none */
 
 	/* counters, written by the filling thread */
 	uint64_t packets;
@@ -149,12 +150,11 @@ struct e1000e_port {
 	struct e1000e_hw hw;
 	struct vfio_pci_device *dev;
 	struct rte_eth_dev_data *data;
-	struct dmamap_zone
-		*rings; /**< all rings of the port: one mapping, one hugepage; NULL: none yet */
+	struct dmamap_zone *rings; /**< all rings: one mapping, one hugepage; NULL: none yet */
 	struct e1000e_stats stats;
-	rte_spinlock_t stats_lock; /**< who reads a counter clears it: held from there to its sum */
-	uint32_t tx_split; /**< the argument; 0: none */
-	uint32_t rctl; /**< as written when the port was started, without the filters' bits */
+	rte_spinlock_t stats_lock; /**< reading a counter clears it: held until it is added up */
+	uint32_t tx_split; /**< bytes, from the argument tx_split; 0: none */
+	uint32_t rctl; /**< RCTL as written at start, without the bits of the filters */
 	uint32_t n_mc;
 	struct rte_ether_addr *mc; /**< multicast list, n_mc entries */
 	uint32_t vfta[E1000E_VFTA_WORDS];
@@ -165,49 +165,76 @@ struct e1000e_port {
 	bool intr_rxq; /**< receive queues have vectors of their own */
 };
 
-/** @name e1000e_hw.c: the chip's control. Negative errno on failure. */
+/** @name e1000e_hw.c: control of the chip */
 /**@{*/
+/**
+ * Reset the chip (4.6.1, 4.6.2) and clear its filters and moderation. Waits up to 92 ms. @return 0;
+ * -ENODEV: it does not answer
+ */
 int e1000e_hw_reset(const struct e1000e_hw *hw);
+/** Read a word of the NVM. Waits up to 10 ms. @return 0, or -EIO */
 int e1000e_hw_nvm_read(const struct e1000e_hw *hw, uint16_t word, uint16_t *value);
+/** Read the MAC address, as loaded from the NVM. @return 0; -EIO: there is no valid one */
 int e1000e_hw_mac_read(const struct e1000e_hw *hw, struct rte_ether_addr *mac);
+/** Set entry i of the receive addresses (RAL, RAH). */
 void e1000e_hw_mac_write(
 	const struct e1000e_hw *hw, unsigned int i, const struct rte_ether_addr *mac);
+/** Clear entry i of the receive addresses. */
 void e1000e_hw_mac_clear(const struct e1000e_hw *hw, unsigned int i);
+/** Replace the multicast table by the bits of n addresses. */
 void e1000e_hw_mc_write(
 	const struct e1000e_hw *hw, const struct rte_ether_addr *mc, unsigned int n);
+/** Let the PHY negotiate the link (4.6.3). */
 void e1000e_hw_link_setup(const struct e1000e_hw *hw);
+/** Get status, speed and duplex of the link. Down if the chip does not answer. */
 void e1000e_hw_link_get(const struct e1000e_hw *hw, struct rte_eth_link *link);
+/** Turn VLAN stripping and insertion on or off (7.5). */
 void e1000e_hw_vlan_strip(const struct e1000e_hw *hw, bool on);
+/** Write key, redirection table and hash types (7.1.11). */
 void e1000e_hw_rss_write(
 	const struct e1000e_hw *hw, const uint8_t *key, const uint8_t *reta, uint64_t rss_hf);
+/** Tell the firmware whether a driver is loaded (CTRL_EXT.DRV_LOAD). */
 void e1000e_hw_own(const struct e1000e_hw *hw, bool own);
+/** Disable interrupts, reception and transmission. Waits 1 ms for DMA under way to end. */
 void e1000e_hw_quiesce(const struct e1000e_hw *hw);
+/** @return true if the chip does not answer, for example because it was unplugged */
 bool e1000e_hw_gone(const struct e1000e_hw *hw);
-/** The bit of the multicast table that stands for an address (7.1.1, MO = 00b). */
+/** @return the bit of the multicast table for an address (7.1.1, MO = 00b) */
 unsigned int e1000e_mta_bit(const struct rte_ether_addr *mac);
 /**@}*/
 
-/** @name e1000e_queue.c: setting queues up, and starting them in hardware */
+/** @name e1000e_queue.c: queues, their memory and their registers */
 /**@{*/
+/** Operation of ethdev. The pool must be mapped in the container. @return 0; -EINVAL; -ENOMEM */
 int e1000e_rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned int node,
 	const struct rte_eth_rxconf *conf, struct rte_mempool *pool);
 void e1000e_rx_queue_release(struct rte_eth_dev *eth, uint16_t id);
+/** Operation of ethdev. @return 0; -EINVAL; -ENOMEM */
 int e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned int node,
 	const struct rte_eth_txconf *conf);
 void e1000e_tx_queue_release(struct rte_eth_dev *eth, uint16_t id);
-/** Give back the rings' memory; the queues are released. */
+/** Free the rings' memory, after the queues have been released. */
 void e1000e_rings_free(struct e1000e_port *port);
 void e1000e_rxq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_rxq_info *info);
 void e1000e_txq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_txq_info *info);
-/** Fill the rings and program them (4.6.5, 4.6.6). */
+/**
+ * Fill the receive rings and program all queues (4.6.5, 4.6.6). @return 0; -ENOMEM: a pool has too
+ * few mbufs
+ */
 int e1000e_queues_start(struct rte_eth_dev *eth);
-/** Free what is in the rings; hardware does not touch them any more. */
+/** Free the mbufs in the rings, after hardware has been stopped. */
 void e1000e_queues_stop(struct rte_eth_dev *eth);
-/** RCTL's size bits for buffers of so many bytes; *len: what hardware then writes into one. */
+/**
+ * Choose the receive buffer size.
+ *
+ * @param buf_len  bytes of a buffer of the pool.
+ * @param len  set to the bytes that hardware writes into one.
+ * @return bits of RCTL.
+ */
 uint32_t e1000e_rctl_bufsize(uint32_t buf_len, uint32_t *len);
 /**@}*/
 
-/** @name e1000e_rxtx.c: the fast path */
+/** @name e1000e_rxtx.c: the fast path. Operations of ethdev; one thread a queue. */
 /**@{*/
 uint16_t e1000e_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
 uint16_t e1000e_rx_burst_scattered(void *queue, struct rte_mbuf **pkts, uint16_t n);
@@ -217,17 +244,40 @@ uint32_t e1000e_rx_queue_count(void *queue);
 int e1000e_rx_descriptor_status(void *queue, uint16_t offset);
 int e1000e_tx_descriptor_status(void *queue, uint16_t offset);
 int e1000e_tx_done_cleanup(void *queue, uint32_t n);
-/** ol_flags of a receive descriptor's status, and of its RSS type. */
+/** @return ol_flags for a receive descriptor's status and RSS type */
 uint64_t e1000e_rx_flags(uint32_t status, uint32_t mrq);
-/** Packet type of a receive descriptor's status. */
+/** @return the packet type for a receive descriptor's status */
 uint32_t e1000e_rx_ptype(uint32_t status);
-/** What a packet asks of the checksum unit; 0: nothing. Equal keys need one context descriptor. */
+/**
+ * @return a packet's checksum offloads as a key; 0: none. Equal keys share a context descriptor.
+ */
 uint32_t e1000e_tx_ctx_key(const struct rte_mbuf *m);
-/** The context descriptor for a key. */
+/** Fill in the context descriptor for a key. */
 void e1000e_tx_ctx_fill(uint32_t key, union e1000e_tx_desc *desc);
 /**@}*/
 
-/** @name e1000e_stats.c */
+/** @name e1000e_secondary.c: secondary processes */
+/**@{*/
+/** Refreshes a port's counters. @return 0; -ENODEV: not a port of this driver; negative errno. */
+typedef int (*e1000e_refresh_t)(struct rte_eth_dev *eth);
+/**
+ * Answer secondary processes until e1000e_secondary_done() was called as often. Primary process
+ * only.
+ *
+ * @param refresh  called on a thread of the EAL for a port of any driver; the same in all calls.
+ */
+void e1000e_secondary_serve(const char *name, e1000e_refresh_t refresh);
+/** @see e1000e_secondary_serve() */
+void e1000e_secondary_done(void);
+/**
+ * Have the primary process refresh a port's counters. Sleeps up to 5 s.
+ *
+ * @return 0; the primary's negative errno; -ETIMEDOUT: no answer. Logged.
+ */
+int e1000e_secondary_ask(const struct rte_eth_dev *eth);
+/**@}*/
+
+/** @name e1000e_stats.c: counters. Operations of ethdev. */
 /**@{*/
 int e1000e_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats);
 int e1000e_stats_reset(struct rte_eth_dev *eth);
@@ -235,27 +285,11 @@ int e1000e_xstats_get_names(
 	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int n);
 int e1000e_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int n);
 int e1000e_xstats_reset(struct rte_eth_dev *eth);
-/** Read all counters, which clears them, and add them up; in a secondary process, have the primary
- * one do it. */
+/**
+ * Read all counters, which clears them, and add them up. In a secondary process the primary does
+ * it.
+ */
 int e1000e_stats_refresh(struct rte_eth_dev *eth);
-/**@}*/
-
-/** @name e1000e_secondary.c: other processes of the program */
-/**@{*/
-/** From now on, until as many e1000e_secondary_done(), this primary process answers those that ask
- * it. */
-void e1000e_secondary_serve(const char *name);
-/** @see e1000e_secondary_serve() */
-void e1000e_secondary_done(void);
-/** Have the primary process refresh a port's counters. @return 0; its negative errno, or that it
- * does not answer. */
-int e1000e_secondary_ask(const struct rte_eth_dev *eth);
-/**@}*/
-
-/** @name e1000e_ethdev.c */
-/**@{*/
-/** Is it a port of this driver, in this process? */
-bool e1000e_is_ours(const struct rte_eth_dev *eth);
 /**@}*/
 
 #endif /* E1000E_H */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does the chip become an Ethernet port of DPDK? Probe and remove, start and stop, filters,
- * link and interrupts; the table of operations and the registration come last.
+ * The ethdev port: probe and remove, start and stop, filters, link and interrupts. The table of
+ * operations and the registration come last.
+ *
+ * The top layer: no other file calls it. Called by ethdev and the bus, one thread a port at a time;
+ * interrupts come on the EAL's interrupt thread.
  */
 
 #include <ctype.h>
@@ -37,9 +40,7 @@
 #define TX_SPLIT_MIN 4096UL
 #define TX_SPLIT_MAX (1UL << 30)
 
-RTE_LOG_REGISTER(e1000e_logtype, pmd.net.gantry_e1000e, NOTICE);
-
-static const uint8_t default_rss_key[E1000E_RSSRK_LEN] = {
+static const uint8_t rss_default_key[E1000E_RSSRK_LEN] = {
 	0x6d,
 	0x5a,
 	0x56,
@@ -82,9 +83,9 @@ static const uint8_t default_rss_key[E1000E_RSSRK_LEN] = {
 	0xfa,
 };
 
-/* The receive filters' bits, as the port's state wants them (7.1.1). */
+/* @return the bits of RCTL for the port's receive filters (7.1.1) */
 static uint32_t
-filter_bits(const struct rte_eth_dev_data *data)
+filters_rctl_bits(const struct rte_eth_dev_data *data)
 {
 	uint32_t bits = E1000E_RCTL_BAM;
 
@@ -97,14 +98,14 @@ filter_bits(const struct rte_eth_dev_data *data)
 	return bits;
 }
 
-/* Let a running port's filters follow its state; a stopped one's are written when it starts. */
+/* Write the filters of a running port. Those of a stopped port are written when it starts. */
 static int
-apply_filters(struct rte_eth_dev *eth)
+filters_apply(struct rte_eth_dev *eth)
 {
 	struct e1000e_port *port = eth->data->dev_private;
 
 	if (port->rctl & E1000E_RCTL_EN)
-		e1000e_write(&port->hw, E1000E_RCTL, port->rctl | filter_bits(eth->data));
+		e1000e_write(&port->hw, E1000E_RCTL, port->rctl | filters_rctl_bits(eth->data));
 	return 0;
 }
 
@@ -115,24 +116,17 @@ dev_configure(struct rte_eth_dev *eth)
 	struct e1000e_port *port = eth->data->dev_private;
 	unsigned int i;
 
-	if (conf->link_speeds & RTE_ETH_LINK_SPEED_FIXED) {
-		E1000E_LOG(ERR, port->hw.name,
-			"the link is always negotiated; leave link_speeds at"
+	if (conf->link_speeds & RTE_ETH_LINK_SPEED_FIXED)
+		return E1000E_FAIL(EINVAL, port->hw.name,
+			"the link speed cannot be fixed: leave link_speeds at"
 			" RTE_ETH_LINK_SPEED_AUTONEG");
-		return -EINVAL;
-	}
 	if ((conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) &&
-		!(conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP)) {
-		E1000E_LOG(ERR, port->hw.name,
-			"VLAN insertion needs VLAN stripping: the chip has one"
-			" switch for both (CTRL.VME)");
-		return -EINVAL;
-	}
-	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE &&
-		conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS) {
-		E1000E_LOG(ERR, port->hw.name, "of the multi-queue modes there is only RSS");
-		return -EINVAL;
-	}
+		!(conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP))
+		return E1000E_FAIL(EINVAL, port->hw.name,
+			"VLAN insertion needs VLAN stripping: CTRL.VME enables both");
+	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE && conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS)
+		return E1000E_FAIL(EINVAL, port->hw.name,
+			"unsupported mq_mode: RSS is the only multi-queue mode");
 	port->rss_hf = 0;
 	if (conf->rxmode.mq_mode == RTE_ETH_MQ_RX_RSS && eth->data->nb_rx_queues > 0) {
 		port->rss_hf = conf->rx_adv_conf.rss_conf.rss_hf & E1000E_RSS_TYPES;
@@ -145,9 +139,9 @@ dev_configure(struct rte_eth_dev *eth)
 	return 0;
 }
 
-/* 4.6.5: how frames are stored, and how the receive function must put them together. */
+/* 4.6.5: choose how frames are stored in buffers, and the receive function accordingly. */
 static uint32_t
-rx_mode(struct rte_eth_dev *eth)
+rx_choose_mode(struct rte_eth_dev *eth)
 {
 	uint32_t min_len = UINT32_MAX, hw_len, rctl = E1000E_RCTL_SECRC, max_frame;
 	uint16_t i;
@@ -159,7 +153,7 @@ rx_mode(struct rte_eth_dev *eth)
 	}
 	rctl |= e1000e_rctl_bufsize(min_len, &hw_len);
 	if (eth->data->mtu + E1000E_OVERHEAD > E1000E_MAX_FRAME_NO_LPE) {
-		/* With LPE the chip lets any frame in that the wire can carry. */
+		/* With LPE the chip accepts frames of any length. */
 		rctl |= E1000E_RCTL_LPE;
 		max_frame = UINT16_MAX;
 	} else {
@@ -171,7 +165,7 @@ rx_mode(struct rte_eth_dev *eth)
 }
 
 static void
-rx_init(struct rte_eth_dev *eth)
+rx_regs_init(struct rte_eth_dev *eth)
 {
 	const struct e1000e_port *port = eth->data->dev_private;
 	uint64_t offloads = eth->data->dev_conf.rxmode.offloads;
@@ -198,9 +192,9 @@ rx_init(struct rte_eth_dev *eth)
 	e1000e_hw_rss_write(&port->hw, port->rss_key, port->reta, port->rss_hf);
 }
 
-/* 4.6.6: inter-packet gap and collision distances as the data sheet gives them for copper. */
+/* 4.6.6: inter-packet gap and collision distances, the data sheet's values for copper. */
 static void
-tx_init(const struct e1000e_hw *hw)
+tx_regs_init(const struct e1000e_hw *hw)
 {
 	e1000e_write(
 		hw, E1000E_TIPG, E1000E_TIPG_IPGT(8) | E1000E_TIPG_IPGR1(8) | E1000E_TIPG_IPGR2(6));
@@ -224,9 +218,9 @@ link_update(struct rte_eth_dev *eth, int wait)
 	return rte_eth_linkstatus_set(eth, &link);
 }
 
-/* Vector 0: the link has changed, or there is an error that nobody asked for. */
+/* Vector 0: a link change or an error. */
 static void
-on_other_interrupt(void *arg)
+intr_other_cb(void *arg)
 {
 	struct rte_eth_dev *eth = arg;
 	struct e1000e_port *port = eth->data->dev_private;
@@ -236,7 +230,7 @@ on_other_interrupt(void *arg)
 		rte_eth_dev_callback_process(eth, RTE_ETH_EVENT_INTR_RMV, NULL);
 		return;
 	}
-	/* 7.4: with MSI-X causes are cleared by writing ones; those of the queues are not ours. */
+	/* 7.4: with MSI-X, writing ones clears causes. The queues have vectors of their own. */
 	icr &= E1000E_INTR_LSC | E1000E_INTR_OTHER;
 	e1000e_write(&port->hw, E1000E_ICR, icr);
 	if ((icr & E1000E_INTR_LSC) && link_update(eth, 0) == 0)
@@ -244,9 +238,9 @@ on_other_interrupt(void *arg)
 	e1000e_write(&port->hw, E1000E_IMS, E1000E_INTR_LSC | E1000E_INTR_OTHER);
 }
 
-/* Vectors of MSI-X for the receive queues, entered where ethdev looks for them. */
+/* Assign MSI-X vectors to the receive queues, in the list that ethdev reads. */
 static int
-give_vectors(struct rte_eth_dev *eth)
+intr_assign_vectors(struct rte_eth_dev *eth)
 {
 	struct e1000e_port *port = eth->data->dev_private;
 	uint16_t q;
@@ -269,14 +263,14 @@ intr_stop(struct rte_eth_dev *eth)
 	port->intr_on = false;
 	e1000e_write(&port->hw, E1000E_IMC, UINT32_MAX);
 	e1000e_write(&port->hw, E1000E_IVAR, 0);
-	rte_intr_callback_unregister_sync(eth->intr_handle, on_other_interrupt, eth);
+	rte_intr_callback_unregister_sync(eth->intr_handle, intr_other_cb, eth);
 	if (port->intr_rxq)
 		rte_intr_vec_list_free(eth->intr_handle);
 	port->intr_rxq = false;
 	vfio_pci_intr_disable(port->dev);
 }
 
-/* 7.4.2: MSI-X with a vector for each cause that is wanted. */
+/* 7.4.2: MSI-X with a vector for each enabled cause. */
 static int
 intr_start(struct rte_eth_dev *eth)
 {
@@ -290,14 +284,15 @@ intr_start(struct rte_eth_dev *eth)
 		return 0;
 	rc = vfio_pci_intr_enable(port->dev, VFIO_PCI_INTR_MSIX, 1 + n_rxq);
 	if (rc < 0) {
-		E1000E_LOG(ERR, port->hw.name, "no %u MSI-X vectors: %s", 1 + n_rxq, strerror(-rc));
+		E1000E_LOG(ERR, port->hw.name, "cannot enable %u MSI-X vectors: %s", 1 + n_rxq,
+			strerror(-rc));
 		return rc;
 	}
-	rc = rte_intr_callback_register(eth->intr_handle, on_other_interrupt, eth);
+	rc = rte_intr_callback_register(eth->intr_handle, intr_other_cb, eth);
 	if (rc < 0)
 		goto disable;
 	if (n_rxq > 0) {
-		rc = give_vectors(eth);
+		rc = intr_assign_vectors(eth);
 		if (rc < 0)
 			goto unregister;
 	}
@@ -305,7 +300,7 @@ intr_start(struct rte_eth_dev *eth)
 		ivar |= E1000E_IVAR_RXQ(q, VECTOR_RXQ(q));
 		eiac |= E1000E_INTR_RXQ(q);
 	}
-	/* A receive vector clears its own cause and masks itself, until rx_queue_intr_enable(). */
+	/* A receive vector clears its own cause and is masked until rx_queue_intr_enable(). */
 	e1000e_write(&port->hw, E1000E_EIAC, eiac);
 	e1000e_write(&port->hw, E1000E_IVAR, ivar);
 	e1000e_write(&port->hw, E1000E_CTRL_EXT,
@@ -316,13 +311,13 @@ intr_start(struct rte_eth_dev *eth)
 	return 0;
 
 unregister:
-	rte_intr_callback_unregister_sync(eth->intr_handle, on_other_interrupt, eth);
+	rte_intr_callback_unregister_sync(eth->intr_handle, intr_other_cb, eth);
 disable:
 	vfio_pci_intr_disable(port->dev);
 	return rc;
 }
 
-/* 4.6, step by step. */
+/* The steps of 4.6, in its order. */
 static int
 dev_start(struct rte_eth_dev *eth)
 {
@@ -336,9 +331,9 @@ dev_start(struct rte_eth_dev *eth)
 		return rc;
 	e1000e_hw_own(&port->hw, true);
 	e1000e_hw_link_setup(&port->hw); /* 4.6.3 */
-	e1000e_stats_refresh(eth); /* 4.6.4: they go on counting */
-	rx_init(eth); /* 4.6.5 */
-	rctl = rx_mode(eth);
+	e1000e_stats_refresh(eth); /* 4.6.4: clears registers, keeps sums */
+	rx_regs_init(eth); /* 4.6.5 */
+	rctl = rx_choose_mode(eth);
 	rc = e1000e_queues_start(eth); /* 4.6.5, 4.6.6: the rings */
 	if (rc < 0)
 		goto disown;
@@ -349,9 +344,9 @@ dev_start(struct rte_eth_dev *eth)
 	if (rc < 0)
 		goto stop_intr;
 
-	tx_init(&port->hw); /* 4.6.6 */
+	tx_regs_init(&port->hw); /* 4.6.6 */
 	port->rctl = rctl | E1000E_RCTL_EN;
-	apply_filters(eth);
+	filters_apply(eth);
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
 		const struct e1000e_rxq *q = eth->data->rx_queues[i];
 
@@ -381,7 +376,7 @@ dev_stop(struct rte_eth_dev *eth)
 	vfio_pci_bus_master(port->dev, false);
 	intr_stop(eth);
 	e1000e_hw_own(&port->hw, false);
-	/* Nothing does DMA any more: the buffers are ours. */
+	/* DMA has stopped, so software owns the buffers again. */
 	e1000e_queues_stop(eth);
 	rte_eth_linkstatus_set(eth, &down);
 	eth->data->dev_started = 0;
@@ -415,7 +410,7 @@ dev_reset(struct rte_eth_dev *eth)
 	struct e1000e_port *port = eth->data->dev_private;
 	int rc = vfio_pci_reset(port->dev);
 
-	/* A chip without function-level reset still has its own. */
+	/* Without a function-level reset, use the chip's own. */
 	if (rc < 0 && rc != -ENOTSUP)
 		return rc;
 	return e1000e_hw_reset(&port->hw);
@@ -429,38 +424,37 @@ is_removed(struct rte_eth_dev *eth)
 	return e1000e_hw_gone(&port->hw);
 }
 
-/* Both modes are read from eth->data, which ethdev sets after the call; so they are set here first.
- */
+/* filters_apply() reads the modes in eth->data, which ethdev sets only after the call. */
 static int
-set_mode(struct rte_eth_dev *eth, bool promiscuous, bool all_multicast)
+filters_set_mode(struct rte_eth_dev *eth, bool promiscuous, bool all_multicast)
 {
 	eth->data->promiscuous = promiscuous;
 	eth->data->all_multicast = all_multicast;
-	return apply_filters(eth);
+	return filters_apply(eth);
 }
 
 static int
 promiscuous_enable(struct rte_eth_dev *eth)
 {
-	return set_mode(eth, true, eth->data->all_multicast);
+	return filters_set_mode(eth, true, eth->data->all_multicast);
 }
 
 static int
 promiscuous_disable(struct rte_eth_dev *eth)
 {
-	return set_mode(eth, false, eth->data->all_multicast);
+	return filters_set_mode(eth, false, eth->data->all_multicast);
 }
 
 static int
 allmulticast_enable(struct rte_eth_dev *eth)
 {
-	return set_mode(eth, eth->data->promiscuous, true);
+	return filters_set_mode(eth, eth->data->promiscuous, true);
 }
 
 static int
 allmulticast_disable(struct rte_eth_dev *eth)
 {
-	return set_mode(eth, eth->data->promiscuous, false);
+	return filters_set_mode(eth, eth->data->promiscuous, false);
 }
 
 static int
@@ -516,15 +510,11 @@ mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
 
 	if (!eth->data->dev_started)
 		return 0;
-	if (lpe && !eth->data->scattered_rx && !(port->rctl & E1000E_RCTL_LPE)) {
-		E1000E_LOG(ERR, port->hw.name,
-			"an MTU of %u needs another receive function; stop the"
-			" port first",
-			mtu);
-		return -EBUSY;
-	}
+	if (lpe && !eth->data->scattered_rx && !(port->rctl & E1000E_RCTL_LPE))
+		return E1000E_FAIL(EBUSY, port->hw.name,
+			"an MTU of %u needs another receive function: stop the port first", mtu);
 	port->rctl = lpe ? port->rctl | E1000E_RCTL_LPE : port->rctl & ~E1000E_RCTL_LPE;
-	return apply_filters(eth);
+	return filters_apply(eth);
 }
 
 static int
@@ -546,16 +536,14 @@ vlan_offload_set(struct rte_eth_dev *eth, int mask)
 	bool strip = conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
 
 	if (mask & RTE_ETH_VLAN_STRIP_MASK) {
-		if (!strip && (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT)) {
-			E1000E_LOG(ERR, port->hw.name,
-				"VLAN stripping cannot end while insertion is"
-				" on: the chip has one switch for both (CTRL.VME)");
-			return -EBUSY;
-		}
+		if (!strip && (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT))
+			return E1000E_FAIL(EBUSY, port->hw.name,
+				"VLAN stripping cannot be disabled while insertion is enabled: "
+				"CTRL.VME enables both");
 		e1000e_hw_vlan_strip(&port->hw, strip);
 	}
 	if (mask & RTE_ETH_VLAN_FILTER_MASK)
-		apply_filters(eth);
+		filters_apply(eth);
 	return 0;
 }
 
@@ -566,7 +554,7 @@ rx_queue_intr_enable(struct rte_eth_dev *eth, uint16_t id)
 
 	if (!port->intr_rxq)
 		return -ENOTSUP;
-	/* What came while it was masked is pending, and interrupts at once. */
+	/* A packet that arrived while the vector was masked is pending, and interrupts at once. */
 	e1000e_write(&port->hw, E1000E_IMS, E1000E_INTR_RXQ(id));
 	return 0;
 }
@@ -587,7 +575,7 @@ rss_hash_update(struct rte_eth_dev *eth, struct rte_eth_rss_conf *conf)
 {
 	struct e1000e_port *port = eth->data->dev_private;
 
-	/* RSS is turned on when configuring: the buffers of queue 1 must be there. */
+	/* RSS is enabled at configuration only: queue 1 must have buffers. */
 	if (port->rss_hf == 0 && conf->rss_hf != 0)
 		return -EINVAL;
 	port->rss_hf = conf->rss_hf & E1000E_RSS_TYPES;
@@ -750,9 +738,9 @@ static const struct eth_dev_ops ops = {
 	.reta_query = reta_query,
 };
 
-/* What needs neither registers nor rings: for other processes than the primary one. */
+/* Operations of a secondary process: those that need neither registers nor rings. */
 static int
-shared_link(struct rte_eth_dev *eth, int wait)
+secondary_link_update(struct rte_eth_dev *eth, int wait)
 {
 	RTE_SET_USED(eth);
 	RTE_SET_USED(wait);
@@ -760,7 +748,7 @@ shared_link(struct rte_eth_dev *eth, int wait)
 }
 
 static const struct eth_dev_ops secondary_ops = {
-	.link_update = shared_link,
+	.link_update = secondary_link_update,
 	.stats_get = e1000e_stats_get,
 	.stats_reset = e1000e_stats_reset,
 	.xstats_get = e1000e_xstats_get,
@@ -774,14 +762,15 @@ static const struct eth_dev_ops secondary_ops = {
 	.reta_query = reta_query,
 };
 
-bool
-e1000e_is_ours(const struct rte_eth_dev *eth)
+/* Refresh a port for a secondary process, which may name a port of another driver. */
+static int
+port_refresh(struct rte_eth_dev *eth)
 {
-	return eth->dev_ops == &ops;
+	return eth->dev_ops == &ops ? e1000e_stats_refresh(eth) : -ENODEV;
 }
 
 static int
-parse_split(const char *key, const char *value, void *arg)
+args_parse_split(const char *key, const char *value, void *arg)
 {
 	unsigned long split;
 	char *end;
@@ -797,7 +786,7 @@ parse_split(const char *key, const char *value, void *arg)
 }
 
 static int
-parse_args(const struct vfio_pci_device *dev, struct e1000e_port *port)
+args_parse(const struct vfio_pci_device *dev, struct e1000e_port *port)
 {
 	const struct rte_devargs *devargs = dev->device.devargs;
 	struct rte_kvargs *kvlist;
@@ -807,12 +796,12 @@ parse_args(const struct vfio_pci_device *dev, struct e1000e_port *port)
 		return 0;
 	kvlist = rte_kvargs_parse(devargs->drv_str, NULL);
 	if (kvlist == NULL)
-		return -ENOMEM; /* the bus has found it well-formed */
-	rc = rte_kvargs_process(kvlist, ARG_TX_SPLIT, parse_split, &port->tx_split);
+		return -ENOMEM; /* the bus has checked its form */
+	rc = rte_kvargs_process(kvlist, ARG_TX_SPLIT, args_parse_split, &port->tx_split);
 	if (rc < 0)
 		E1000E_LOG(ERR, dev->name,
-			ARG_TX_SPLIT "=%s makes no sense; it takes a power of two from"
-				     " %lu to %lu",
+			"invalid argument " ARG_TX_SPLIT
+			"=%s: expected a power of two from %lu to %lu",
 			rte_kvargs_get(kvlist, ARG_TX_SPLIT), TX_SPLIT_MIN, TX_SPLIT_MAX);
 	rte_kvargs_free(kvlist);
 	return rc < 0 ? -EINVAL : 0;
@@ -825,18 +814,16 @@ port_init(struct rte_eth_dev *eth, void *arg)
 	struct vfio_pci_device *dev = arg;
 	int rc;
 
-	if (dev->bar[0].addr == NULL || dev->bar[0].len < 0x20000) {
-		E1000E_LOG(ERR, dev->name,
-			"BAR 0 cannot be mapped, so its registers are out of reach");
-		return -ENODEV;
-	}
+	if (dev->bar[0].addr == NULL || dev->bar[0].len < 0x20000)
+		return E1000E_FAIL(
+			ENODEV, dev->name, "BAR 0 is not mapped: its registers cannot be accessed");
 	port->hw = (struct e1000e_hw){.regs = dev->bar[0].addr, .name = dev->name};
 	port->dev = dev;
 	port->data = eth->data;
 	rte_spinlock_init(&port->stats_lock);
-	memcpy(port->rss_key, default_rss_key, sizeof(port->rss_key));
+	memcpy(port->rss_key, rss_default_key, sizeof(port->rss_key));
 
-	rc = parse_args(dev, port);
+	rc = args_parse(dev, port);
 	if (rc < 0)
 		return rc;
 	rc = dmamap_device_dma_mask(dev->dma, 64);
@@ -852,7 +839,7 @@ port_init(struct rte_eth_dev *eth, void *arg)
 		return -ENOMEM;
 	rc = e1000e_hw_mac_read(&port->hw, &eth->data->mac_addrs[0]);
 	if (rc < 0) {
-		E1000E_LOG(ERR, dev->name, "the NVM holds no MAC address");
+		E1000E_LOG(ERR, dev->name, "the NVM holds no valid MAC address");
 		return rc; /* ethdev frees mac_addrs with the port */
 	}
 	e1000e_hw_link_setup(&port->hw);
@@ -878,7 +865,7 @@ e1000e_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
 		&dev->device, dev->name, sizeof(struct e1000e_port), NULL, NULL, port_init, dev);
 
 	if (rc == 0)
-		e1000e_secondary_serve(dev->name);
+		e1000e_secondary_serve(dev->name, port_refresh);
 	return rc;
 }
 
@@ -911,17 +898,15 @@ e1000e_remove(struct vfio_pci_device *dev)
 {
 	struct rte_eth_dev *eth = rte_eth_dev_allocated(dev->name);
 
-	/* An application may have closed the port already. */
+	/* The application may have closed the port. */
 	if (eth == NULL) {
 		e1000e_secondary_done();
 		return 0;
 	}
-	if (eth->data->dev_started && !is_removed(eth)) {
-		E1000E_LOG(ERR, dev->name,
-			"port %u is running; stop it before its device is taken away",
+	if (eth->data->dev_started && !is_removed(eth))
+		return E1000E_FAIL(EBUSY, dev->name,
+			"port %u is running: stop it before its device is removed",
 			eth->data->port_id);
-		return -EBUSY;
-	}
 	dev_close(eth);
 	e1000e_secondary_done();
 	return rte_eth_dev_release_port(eth);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How is the chip brought to a known state and told what to take? Section 4.6 of the data sheet, in
- * its order, and the filters of 7.1. Nothing here knows of queues or of DPDK's ports.
+ * Control of the chip: reset, NVM, addresses, filters and link. Follows section 4.6 of the data
+ * sheet, in its order, and the filters of 7.1.
+ *
+ * Uses registers only: it knows no queue and no ethdev port. Called by e1000e_ethdev.c and
+ * e1000e_stats.c on the control path. A reset waits for milliseconds.
  */
 
 #include <errno.h>
@@ -24,7 +27,7 @@
 #define EITR_INTERVAL 195
 
 static int
-wait_for(const struct e1000e_hw *hw, uint32_t reg, uint32_t bit, bool set, unsigned int us,
+reg_wait(const struct e1000e_hw *hw, uint32_t reg, uint32_t bit, bool set, unsigned int us,
 	unsigned int tries)
 {
 	for (; tries > 0; tries--) {
@@ -38,7 +41,7 @@ wait_for(const struct e1000e_hw *hw, uint32_t reg, uint32_t bit, bool set, unsig
 bool
 e1000e_hw_gone(const struct e1000e_hw *hw)
 {
-	/* A read that nobody answers gives all ones; the status register has zeroes in it. */
+	/* A read without an answer gives all ones; STATUS always has bits that are 0. */
 	return e1000e_read(hw, E1000E_STATUS) == UINT32_MAX;
 }
 
@@ -51,7 +54,7 @@ e1000e_hw_quiesce(const struct e1000e_hw *hw)
 	e1000e_write(hw, E1000E_IMC, UINT32_MAX);
 	e1000e_write(hw, E1000E_RCTL, 0);
 	e1000e_write(hw, E1000E_TCTL, E1000E_TCTL_PSP);
-	/* Writes are posted; a read pushes them out. Then what is under way may end. */
+	/* Writes are posted; a read flushes them. Then wait for DMA under way to end. */
 	e1000e_read(hw, E1000E_STATUS);
 	rte_delay_us(RESET_WAIT_US);
 	for (q = 0; q < E1000E_QUEUES; q++) {
@@ -61,9 +64,9 @@ e1000e_hw_quiesce(const struct e1000e_hw *hw)
 	e1000e_read(hw, E1000E_ICR);
 }
 
-/* Registers that a software reset may leave as they were, at least in emulation. */
+/* Registers that a software reset may leave unchanged, at least in emulation. */
 static void
-clear_leftovers(const struct e1000e_hw *hw)
+regs_clear(const struct e1000e_hw *hw)
 {
 	unsigned int i;
 
@@ -93,27 +96,26 @@ e1000e_hw_reset(const struct e1000e_hw *hw)
 {
 	uint32_t ctrl;
 
-	if (e1000e_hw_gone(hw)) {
-		E1000E_LOG(ERR, hw->name, "the device does not answer; was it unplugged?");
-		return -ENODEV;
-	}
+	if (e1000e_hw_gone(hw))
+		return E1000E_FAIL(ENODEV, hw->name,
+			"the device does not answer: check that it is still plugged in");
 	/* 4.6.1, 4.6.2: interrupts off, then a global reset, then interrupts off again. */
 	e1000e_hw_quiesce(hw);
 	/* CTRL.GIO_MASTER_DISABLE (10.2.2): requests under way end before the reset. */
 	ctrl = e1000e_read(hw, E1000E_CTRL);
 	e1000e_write(hw, E1000E_CTRL, ctrl | E1000E_CTRL_GIO_MASTER_DISABLE);
-	if (wait_for(hw, E1000E_STATUS, E1000E_STATUS_GIO_MASTER, false, MASTER_WAIT_US,
+	if (reg_wait(hw, E1000E_STATUS, E1000E_STATUS_GIO_MASTER, false, MASTER_WAIT_US,
 		    MASTER_WAIT_TRIES) < 0)
-		E1000E_LOG(
-			WARNING, hw->name, "requests are still pending; it is reset all the same");
+		E1000E_LOG(WARNING, hw->name,
+			"PCIe requests are still pending after 80 ms: resetting anyway");
 	e1000e_write(hw, E1000E_CTRL, ctrl | E1000E_CTRL_RST);
 	rte_delay_us(RESET_WAIT_US);
-	/* The chip reads its NVM after a reset (4.2). QEMU's shows neither this nor a failure. */
-	wait_for(hw, E1000E_EEC, E1000E_EEC_AUTO_RD, true, NVM_WAIT_US, NVM_WAIT_TRIES);
+	/* The chip reads its NVM after a reset (4.2). QEMU emulates neither this nor a failure. */
+	reg_wait(hw, E1000E_EEC, E1000E_EEC_AUTO_RD, true, NVM_WAIT_US, NVM_WAIT_TRIES);
 	e1000e_write(hw, E1000E_IMC, UINT32_MAX);
 	e1000e_read(hw, E1000E_ICR);
 
-	clear_leftovers(hw);
+	regs_clear(hw);
 	e1000e_write(hw, E1000E_PBA, PBA_RX_KIB);
 	return 0;
 }
@@ -121,9 +123,9 @@ e1000e_hw_reset(const struct e1000e_hw *hw)
 int
 e1000e_hw_nvm_read(const struct e1000e_hw *hw, uint16_t word, uint16_t *value)
 {
-	/* 10.2.2, EERD: address and start go in, data comes out with done. */
+	/* 10.2.2, EERD: write address and start; data is valid with done. */
 	e1000e_write(hw, E1000E_EERD, E1000E_EERD_ADDR(word) | E1000E_EERD_START);
-	if (wait_for(hw, E1000E_EERD, E1000E_EERD_DONE, true, NVM_WAIT_US, NVM_WAIT_TRIES) < 0)
+	if (reg_wait(hw, E1000E_EERD, E1000E_EERD_DONE, true, NVM_WAIT_US, NVM_WAIT_TRIES) < 0)
 		return -EIO;
 	*value = E1000E_EERD_DATA(e1000e_read(hw, E1000E_EERD));
 	return 0;
@@ -158,7 +160,7 @@ e1000e_hw_mac_write(const struct e1000e_hw *hw, unsigned int i, const struct rte
 {
 	const uint8_t *b = mac->addr_bytes;
 
-	/* The low half first: the entry is valid once the high half is there. */
+	/* Low half first: the high half makes the entry valid. */
 	e1000e_write(hw, E1000E_RAH(i), 0);
 	e1000e_write(hw, E1000E_RAL(i),
 		b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24);
@@ -198,7 +200,7 @@ e1000e_hw_link_setup(const struct e1000e_hw *hw)
 {
 	uint32_t ctrl = e1000e_read(hw, E1000E_CTRL);
 
-	/* 4.6.3: the PHY negotiates, and the MAC takes speed and duplex from it. */
+	/* 4.6.3: the PHY negotiates; the MAC uses its speed and duplex. */
 	ctrl &= ~(E1000E_CTRL_FRCSPD | E1000E_CTRL_FRCDPX | E1000E_CTRL_ASDE |
 		E1000E_CTRL_GIO_MASTER_DISABLE);
 	ctrl |= E1000E_CTRL_SLU | E1000E_CTRL_FD;
@@ -227,7 +229,7 @@ e1000e_hw_vlan_strip(const struct e1000e_hw *hw, bool on)
 {
 	uint32_t ctrl = e1000e_read(hw, E1000E_CTRL);
 
-	/* 7.5: one switch for stripping and for insertion. */
+	/* 7.5: one bit enables both stripping and insertion. */
 	e1000e_write(hw, E1000E_VET, RTE_ETHER_TYPE_VLAN);
 	e1000e_write(hw, E1000E_CTRL, on ? ctrl | E1000E_CTRL_VME : ctrl & ~E1000E_CTRL_VME);
 }
@@ -263,7 +265,7 @@ e1000e_hw_own(const struct e1000e_hw *hw, bool own)
 {
 	uint32_t ext = e1000e_read(hw, E1000E_CTRL_EXT);
 
-	/* 10.2.2, CTRL_EXT.DRV_LOAD: tells the chip's firmware that a driver is there. */
+	/* 10.2.2, CTRL_EXT.DRV_LOAD: tells the firmware that a driver is loaded. */
 	e1000e_write(hw, E1000E_CTRL_EXT,
 		own ? ext | E1000E_CTRL_EXT_DRV_LOAD : ext & ~E1000E_CTRL_EXT_DRV_LOAD);
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What is a queue made of, and how does hardware learn of it? Rings come from the device's
- * container, and buffers must be of memory that the container knows.
+ * Queues: their memory, and the registers that describe them to hardware.
+ *
+ * All rings of a port lie in one zone of the device's container. A pool is accepted only if all its
+ * buffers are mapped there at the IOVA that they carry. Called by ethdev's queue operations, and by
+ * e1000e_ethdev.c at start and stop, while no thread polls the queue.
  */
 
 #include <errno.h>
@@ -18,31 +21,31 @@
 #include "e1000e.h"
 
 /*
- * Of a receive ring a quarter, but no more than this, waits for new buffers before the tail moves,
- * if the application leaves it to us: each write of the tail is a transaction on the bus, and what
- * waits is missing in the ring.
+ * The default of rx_free_thresh is a quarter of the ring, at most this. Large refills save writes
+ * of the tail, each a transaction on the bus. But descriptors that wait for buffers are missing in
+ * the ring.
  */
 #define RX_HOLD_MAX 128
-/* Buffers taken from the pool at once: few enough for any lcore's cache of mbufs. */
+/* Buffers allocated at once: few enough for any lcore's mempool cache. */
 #define RX_BULK 32
 
 /* Prefetch, host and write-back thresholds of a ring (10.2.5, 10.2.6). */
 static uint32_t
-thresholds(const struct rte_eth_thresh *t)
+dctl_thresholds(const struct rte_eth_thresh *t)
 {
 	return E1000E_DCTL_GRAN | E1000E_DCTL_PTHRESH(t->pthresh) |
 		E1000E_DCTL_HTHRESH(t->hthresh) | E1000E_DCTL_WTHRESH(t->wthresh);
 }
 
-/* Each ring has its place in the port's zone, as large as the largest ring. */
-#define RING_ROOM (E1000E_MAX_DESC * E1000E_DESC_LEN)
+/* Each ring has a slot of the size of the largest ring in the port's zone. */
+#define RING_LEN_MAX (E1000E_MAX_DESC * E1000E_DESC_LEN)
 enum ring { RX_RING, TX_RING, RINGS };
 
 static int
 rings_alloc(struct e1000e_port *port)
 {
 	const struct dmamap_zone_conf conf = {
-		.len = RINGS * E1000E_QUEUES * RING_ROOM,
+		.len = RINGS * E1000E_QUEUES * RING_LEN_MAX,
 		.align = E1000E_RING_ALIGN,
 		.dev = port->dev->dma,
 		.name = "e1000e rings",
@@ -53,7 +56,7 @@ rings_alloc(struct e1000e_port *port)
 		return 0;
 	rc = dmamap_zone_alloc(port->dev->container, &conf, &port->rings);
 	if (rc < 0)
-		E1000E_LOG(ERR, port->hw.name, "no memory for rings in container %s: %s",
+		E1000E_LOG(ERR, port->hw.name, "cannot allocate rings in container %s: %s",
 			dmamap_container_name(port->dev->container), strerror(-rc));
 	return rc;
 }
@@ -66,66 +69,63 @@ e1000e_rings_free(struct e1000e_port *port)
 	port->rings = NULL;
 }
 
-/* A ring's place, cleared, and its IOVA. */
+/* @return the slot of a ring, cleared, and its IOVA */
 static void *
-ring_place(const struct e1000e_port *port, enum ring kind, uint16_t id, rte_iova_t *iova)
+ring_get(const struct e1000e_port *port, enum ring kind, uint16_t id, rte_iova_t *iova)
 {
-	size_t at = (kind * E1000E_QUEUES + id) * (size_t)RING_ROOM;
+	size_t at = (kind * E1000E_QUEUES + id) * (size_t)RING_LEN_MAX;
 	void *va = RTE_PTR_ADD(dmamap_zone_va(port->rings), at);
 
 	*iova = dmamap_zone_iova(port->rings) + at;
-	memset(va, 0, RING_ROOM);
+	memset(va, 0, RING_LEN_MAX);
 	return va;
 }
 
 static int
-check_n_desc(const struct e1000e_port *port, const char *what, uint16_t n)
+ring_check_n_desc(const struct e1000e_port *port, const char *what, uint16_t n)
 {
 	if (n >= E1000E_MIN_DESC && n <= E1000E_MAX_DESC && n % E1000E_DESC_MULTIPLE == 0)
 		return 0;
-	E1000E_LOG(ERR, port->hw.name,
-		"a %s of %u descriptors cannot be: from %u to %u, a multiple of %u", what, n,
+	return E1000E_FAIL(EINVAL, port->hw.name,
+		"invalid %s of %u descriptors: expected %u to %u, a multiple of %u", what, n,
 		E1000E_MIN_DESC, E1000E_MAX_DESC, E1000E_DESC_MULTIPLE);
-	return -EINVAL;
 }
 
-/* An mbuf whose buffer the device cannot reach at the IOVA that it carries. */
+/* A search for an mbuf whose buffer is not mapped at the IOVA that it carries. */
 struct pool_check {
 	const struct dmamap_container *container;
-	const struct rte_mbuf *stranger;
+	const struct rte_mbuf *unmapped;
 };
 
 static void
-check_mbuf(struct rte_mempool *pool, void *arg, void *obj, unsigned int index)
+pool_check_mbuf(struct rte_mempool *pool, void *arg, void *obj, unsigned int index)
 {
 	struct pool_check *check = arg;
 	const struct rte_mbuf *m = obj;
 	const char *buf = m->buf_addr;
 	rte_iova_t iova = rte_mbuf_iova_get(m);
 
-	if (check->stranger != NULL)
+	if (check->unmapped != NULL)
 		return;
 	if (dmamap_va2iova(check->container, buf) != iova ||
 		dmamap_va2iova(check->container, buf + m->buf_len - 1) != iova + m->buf_len - 1)
-		check->stranger = m;
+		check->unmapped = m;
 }
 
 static int
-check_pool(const struct e1000e_port *port, struct rte_mempool *pool)
+pool_check_mapped(const struct e1000e_port *port, struct rte_mempool *pool)
 {
 	struct pool_check check = {.container = port->dev->container};
 
-	rte_mempool_obj_iter(pool, check_mbuf, &check);
-	if (check.stranger == NULL)
+	rte_mempool_obj_iter(pool, pool_check_mbuf, &check);
+	if (check.unmapped == NULL)
 		return 0;
-	E1000E_LOG(ERR, port->hw.name,
-		"pool %s is not in container %s: no device reaches its buffer %p at"
-		" IOVA 0x%" PRIx64
-		"; make it with dmamap_pktmbuf_pool_create(), of memory of the EAL's (without"
+	return E1000E_FAIL(EINVAL, port->hw.name,
+		"pool %s is not in container %s: its buffer %p is not mapped at IOVA 0x%" PRIx64
+		": create it with dmamap_pktmbuf_pool_create(), or in the EAL's memory (without"
 		" eal_memory=0), or rte_dev_dma_map() its memory before",
-		pool->name, dmamap_container_name(check.container), check.stranger->buf_addr,
-		rte_mbuf_iova_get(check.stranger));
-	return -EINVAL;
+		pool->name, dmamap_container_name(check.container), check.unmapped->buf_addr,
+		rte_mbuf_iova_get(check.unmapped));
 }
 
 uint32_t
@@ -142,7 +142,7 @@ e1000e_rctl_bufsize(uint32_t buf_len, uint32_t *len)
 }
 
 static uint64_t
-rearm_data(uint16_t port_id)
+rx_rearm_data(uint16_t port_id)
 {
 	struct rte_mbuf m = {
 		.data_off = RTE_PKTMBUF_HEADROOM,
@@ -155,7 +155,7 @@ rearm_data(uint16_t port_id)
 }
 
 static uint64_t
-wanted_flags(uint64_t offloads)
+rx_enabled_flags(uint64_t offloads)
 {
 	uint64_t flags = 0;
 
@@ -165,30 +165,25 @@ wanted_flags(uint64_t offloads)
 		flags |= RTE_MBUF_F_RX_L4_CKSUM_MASK;
 	if (offloads & RTE_ETH_RX_OFFLOAD_RSS_HASH)
 		flags |= RTE_MBUF_F_RX_RSS_HASH;
-	/* A tag that was taken off is always told of. */
+	/* A stripped tag is always reported. */
 	return flags | RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
 }
 
 static int
-check_rx_conf(const struct e1000e_port *port, uint16_t n_desc, uint16_t free_thresh,
+rx_check_conf(const struct e1000e_port *port, uint16_t n_desc, uint16_t free_thresh,
 	const struct rte_eth_rxconf *conf, struct rte_mempool *pool)
 {
-	int rc = check_n_desc(port, "receive ring", n_desc);
+	int rc = ring_check_n_desc(port, "receive ring", n_desc);
 
 	if (rc < 0)
 		return rc;
-	if (conf->rx_deferred_start) {
-		E1000E_LOG(ERR, port->hw.name,
-			"the chip starts all receive queues at once: no deferred"
-			" start");
-		return -EINVAL;
-	}
-	if (free_thresh >= n_desc / 2) {
-		E1000E_LOG(ERR, port->hw.name, "rx_free_thresh %u makes no sense: from 1 to %u",
-			free_thresh, n_desc / 2 - 1);
-		return -EINVAL;
-	}
-	return check_pool(port, pool);
+	if (conf->rx_deferred_start)
+		return E1000E_FAIL(EINVAL, port->hw.name,
+			"the chip starts all receive queues at once: leave rx_deferred_start out");
+	if (free_thresh >= n_desc / 2)
+		return E1000E_FAIL(EINVAL, port->hw.name,
+			"invalid rx_free_thresh %u: expected 1 to %u", free_thresh, n_desc / 2 - 1);
+	return pool_check_mapped(port, pool);
 }
 
 int
@@ -199,7 +194,7 @@ e1000e_rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	uint16_t free_thresh =
 		conf->rx_free_thresh != 0 ? conf->rx_free_thresh : RTE_MIN(n_desc / 4, RX_HOLD_MAX);
 	struct e1000e_rxq *q;
-	int rc = check_rx_conf(port, n_desc, free_thresh, conf, pool);
+	int rc = rx_check_conf(port, n_desc, free_thresh, conf, pool);
 
 	if (rc == 0)
 		rc = rings_alloc(port);
@@ -216,10 +211,10 @@ e1000e_rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 		rte_free(q);
 		return -ENOMEM;
 	}
-	q->ring = ring_place(port, RX_RING, id, &q->iova);
+	q->ring = ring_get(port, RX_RING, id, &q->iova);
 	q->tail_reg = port->hw.regs + E1000E_RDT(id);
-	q->rearm = rearm_data(eth->data->port_id);
-	q->flags = wanted_flags(conf->offloads | eth->data->dev_conf.rxmode.offloads);
+	q->rearm = rx_rearm_data(eth->data->port_id);
+	q->flags = rx_enabled_flags(conf->offloads | eth->data->dev_conf.rxmode.offloads);
 	q->n_desc = n_desc;
 	q->free_thresh = free_thresh;
 	q->bulk = RTE_MIN(free_thresh, RX_BULK);
@@ -241,7 +236,7 @@ rx_drop_buffers(struct e1000e_rxq *q)
 	for (i = 0; i < q->n_desc; i++) {
 		if (q->sw[i] == NULL)
 			continue;
-		/* Those that the application has are not ours: [refill, next) was consumed. */
+		/* The buffers of [refill, next) were received: the application owns them. */
 		if (q->hold > 0 &&
 			(uint16_t)(i >= q->refill ? i - q->refill : i + q->n_desc - q->refill) <
 				q->hold) {
@@ -271,34 +266,29 @@ e1000e_rx_queue_release(struct rte_eth_dev *eth, uint16_t id)
 }
 
 static int
-check_tx_conf(const struct e1000e_port *port, uint16_t n_desc, uint16_t rs, uint16_t free_thresh,
+tx_check_conf(const struct e1000e_port *port, uint16_t n_desc, uint16_t rs, uint16_t free_thresh,
 	const struct rte_eth_txconf *conf)
 {
-	int rc = check_n_desc(port, "transmit ring", n_desc);
+	int rc = ring_check_n_desc(port, "transmit ring", n_desc);
 
 	if (rc < 0)
 		return rc;
-	if (conf->tx_deferred_start) {
-		E1000E_LOG(ERR, port->hw.name,
-			"the chip starts all transmit queues at once: no deferred"
-			" start");
-		return -EINVAL;
-	}
-	/* A batch must close before the ring is full, and leave room for the largest packet. */
-	if (rs == 0 || rs > n_desc / 2 || free_thresh == 0 || free_thresh > n_desc - rs - 1) {
-		E1000E_LOG(ERR, port->hw.name,
-			"tx_rs_thresh %u and tx_free_thresh %u do not fit %u"
-			" descriptors: at most %u, and at most the rest",
+	if (conf->tx_deferred_start)
+		return E1000E_FAIL(EINVAL, port->hw.name,
+			"the chip starts all transmit queues at once: leave tx_deferred_start out");
+	/*
+	 * A batch must end before the ring is full, with descriptors left for the largest packet.
+	 */
+	if (rs == 0 || rs > n_desc / 2 || free_thresh == 0 || free_thresh > n_desc - rs - 1)
+		return E1000E_FAIL(EINVAL, port->hw.name,
+			"invalid tx_rs_thresh %u and tx_free_thresh %u for %u descriptors: "
+			"expected tx_rs_thresh up to %u, and a sum below the number of descriptors",
 			rs, free_thresh, n_desc, n_desc / 2);
-		return -EINVAL;
-	}
-	if (rs > 1 && conf->tx_thresh.wthresh > 0) {
-		E1000E_LOG(ERR, port->hw.name,
-			"tx_thresh.wthresh %u delays the reports that tx_rs_thresh"
-			" %u waits for; one of them must be 0 or 1",
+	if (rs > 1 && conf->tx_thresh.wthresh > 0)
+		return E1000E_FAIL(EINVAL, port->hw.name,
+			"tx_thresh.wthresh %u delays the write-backs that tx_rs_thresh %u waits "
+			"for: one of them must be 0 or 1",
 			conf->tx_thresh.wthresh, rs);
-		return -EINVAL;
-	}
 	return 0;
 }
 
@@ -311,7 +301,7 @@ e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	uint16_t free_thresh =
 		conf->tx_free_thresh != 0 ? conf->tx_free_thresh : RTE_MIN(32, n_desc / 4);
 	struct e1000e_txq *q;
-	int rc = check_tx_conf(port, n_desc, rs, free_thresh, conf);
+	int rc = tx_check_conf(port, n_desc, rs, free_thresh, conf);
 
 	if (rc == 0)
 		rc = rings_alloc(port);
@@ -332,7 +322,7 @@ e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 		rte_free(q);
 		return -ENOMEM;
 	}
-	q->ring = ring_place(port, TX_RING, id, &q->iova);
+	q->ring = ring_get(port, TX_RING, id, &q->iova);
 	q->tail_reg = port->hw.regs + E1000E_TDT(id);
 	q->n_desc = n_desc;
 	q->n_free = n_desc - 1;
@@ -402,7 +392,7 @@ e1000e_txq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_txq_inf
 	info->nb_desc = q->n_desc;
 }
 
-/* Buffers for all descriptors; hardware gets all but one of them when the queue is enabled. */
+/* Allocate buffers for all descriptors; the tail hands all but one to hardware later. */
 static int
 rx_fill(struct e1000e_port *port, struct e1000e_rxq *q)
 {
@@ -410,8 +400,7 @@ rx_fill(struct e1000e_port *port, struct e1000e_rxq *q)
 
 	if (rte_mempool_get_bulk(q->pool, (void **)q->sw, q->n_desc) < 0) {
 		E1000E_LOG(ERR, port->hw.name,
-			"pool %s has no %u mbufs left for receive queue %u; make"
-			" it larger",
+			"pool %s has fewer than the %u mbufs of receive queue %u: make it larger",
 			q->pool->name, q->n_desc, q->id);
 		memset(q->sw, 0, q->n_desc * sizeof(*q->sw));
 		return -ENOMEM;
@@ -425,7 +414,7 @@ rx_fill(struct e1000e_port *port, struct e1000e_rxq *q)
 	return 0;
 }
 
-/* 4.6.5, for one queue: base, length, head; the tail follows once reception is enabled. */
+/* 4.6.5, for one queue: base, length, head. The tail is written when reception is enabled. */
 static void
 rx_program(const struct e1000e_hw *hw, const struct e1000e_rxq *q)
 {
@@ -434,7 +423,7 @@ rx_program(const struct e1000e_hw *hw, const struct e1000e_rxq *q)
 	e1000e_write(hw, E1000E_RDLEN(q->id), q->n_desc * E1000E_DESC_LEN);
 	e1000e_write(hw, E1000E_RDH(q->id), 0);
 	e1000e_write(hw, E1000E_RDT(q->id), 0);
-	e1000e_write(hw, E1000E_RXDCTL(q->id), thresholds(&q->conf.rx_thresh));
+	e1000e_write(hw, E1000E_RXDCTL(q->id), dctl_thresholds(&q->conf.rx_thresh));
 }
 
 /* 4.6.6, for one queue. */
@@ -446,7 +435,8 @@ tx_program(const struct e1000e_hw *hw, const struct e1000e_txq *q)
 	e1000e_write(hw, E1000E_TDLEN(q->id), q->n_desc * E1000E_DESC_LEN);
 	e1000e_write(hw, E1000E_TDH(q->id), 0);
 	e1000e_write(hw, E1000E_TDT(q->id), 0);
-	e1000e_write(hw, E1000E_TXDCTL(q->id), thresholds(&q->conf.tx_thresh) | E1000E_TXDCTL_ONE);
+	e1000e_write(
+		hw, E1000E_TXDCTL(q->id), dctl_thresholds(&q->conf.tx_thresh) | E1000E_TXDCTL_ONE);
 	e1000e_write(hw, E1000E_TARC(q->id), E1000E_TARC_COUNT(3) | E1000E_TARC_EN);
 }
 

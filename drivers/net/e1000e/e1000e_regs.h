@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does the chip look like? Registers and descriptors of the Intel 82574L, each with its
- * section of the "Intel 82574 GbE Controller Family Datasheet", revision 3.4.
+ * Registers and descriptors of the Intel 82574L, each with its section of the "Intel 82574 GbE
+ * Controller Family Datasheet", revision 3.4. All files of the driver use them.
  */
 
 #ifndef E1000E_REGS_H
@@ -61,7 +61,7 @@
 #define E1000E_NVM_VERSION 0x05
 /**@}*/
 
-/** @name Interrupt registers (10.2.4; 7.4 tells how they work together) */
+/** @name Interrupt registers (10.2.4; 7.4 describes how they work together) */
 /**@{*/
 #define E1000E_ICR 0x000C0
 #define E1000E_ICS 0x000C8
@@ -161,7 +161,7 @@
 #define E1000E_TDT(q) (0x03818 + 0x100 * (q))
 #define E1000E_TIDV 0x03820
 #define E1000E_TXDCTL(q) (0x03828 + 0x100 * (q))
-#define E1000E_TXDCTL_ONE RTE_BIT32(22) /* the data sheet wants it set */
+#define E1000E_TXDCTL_ONE RTE_BIT32(22) /* the data sheet requires it */
 #define E1000E_TADV 0x0382C
 #define E1000E_TARC(q) (0x03840 + 0x100 * (q))
 #define E1000E_TARC_COUNT(n) E1000E_FIELD(n, 0)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do packets come in and go out? The fast path: no lock, no system call, no allocation but from
- * the pool, no register read; a doorbell serves many descriptors, and a report many packets.
+ * The fast path: receive and transmit bursts, and the state of descriptors.
+ *
+ * No lock, no system call, no register read, and no allocation except mbufs from the pool. One
+ * write of the tail serves many descriptors, one write-back (RS) many packets. Called by ethdev, by
+ * one thread at a time for each queue.
  */
 
 #include <errno.h>
@@ -16,10 +19,10 @@
 
 #include "e1000e.h"
 
-/* mbufs that go back to their pool at once */
+/* mbufs that are freed to their pool in one go */
 #define FREE_BULK 64
 
-/* From a key of the checksum unit: l2_len in bits 6:0, l3_len in 15:7, then flags. */
+/* A key for the checksum offload: l2_len in bits 6:0, l3_len in 15:7, then flags. */
 #define KEY_L3_SHIFT 7
 #define KEY_IP RTE_BIT32(16)
 #define KEY_TCP RTE_BIT32(17)
@@ -32,7 +35,7 @@
 			RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_VLAN))
 
 static __rte_always_inline uint64_t
-rx_flags(uint32_t status, uint32_t mrq)
+rx_ol_flags(uint32_t status, uint32_t mrq)
 {
 	/* Index: L4 checked, IP checked, L4 error, IP error. Unchecked is 0, "unknown". */
 	static const uint64_t checksum[16] = {
@@ -61,11 +64,10 @@ rx_flags(uint32_t status, uint32_t mrq)
 uint64_t
 e1000e_rx_flags(uint32_t status, uint32_t mrq)
 {
-	return rx_flags(status, mrq);
+	return rx_ol_flags(status, mrq);
 }
 
-/* A packet type for each combination of UDPCS and L4CS: TCP or UDP is told apart only by which
- * checksum was looked at. */
+/* Entries for each combination of UDPCS and L4CS, whose values tell TCP from UDP. */
 #define SAME_L4(type, ptype)                                                                       \
 	[type] = (ptype), [0x10 + (type)] = (ptype), [0x20 + (type)] = (ptype),                    \
 	[0x30 + (type)] = (ptype)
@@ -76,8 +78,7 @@ e1000e_rx_flags(uint32_t status, uint32_t mrq)
 static __rte_always_inline uint32_t
 rx_ptype(uint32_t status)
 {
-	/* Index: packet type of the extended status (7.1.4), which is what the chip parsed; UDPCS,
-	 * L4CS. */
+	/* Index: packet type that the chip parsed (7.1.4) in bits 3:0, then UDPCS, L4CS. */
 	static const uint32_t l3_l4[64] = {
 		SAME_L4(0x1, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN),
 		EACH_L4(0x2, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN),
@@ -102,7 +103,7 @@ e1000e_rx_ptype(uint32_t status)
 	return rx_ptype(status);
 }
 
-/* Give a run of consumed descriptors new buffers: a bulk of them, or up to the end of the ring. */
+/* Refill consumed descriptors: a bulk of them, or up to the end of the ring. */
 static bool
 rx_refill_run(struct e1000e_rxq *q)
 {
@@ -124,7 +125,7 @@ rx_refill_run(struct e1000e_rxq *q)
 	return true;
 }
 
-/* Refill, and tell hardware once. */
+/* Refill, then write the tail once. */
 static void
 rx_refill(struct e1000e_rxq *q)
 {
@@ -132,8 +133,10 @@ rx_refill(struct e1000e_rxq *q)
 
 	while (q->hold >= q->bulk && rx_refill_run(q))
 		;
-	/* The tail is the last one with a buffer; the barrier of rte_write32() is for the
-	 * descriptors. */
+	/*
+	 * The tail is the last descriptor with a buffer. rte_write32() orders it after the
+	 * descriptors.
+	 */
 	if (q->refill != before)
 		rte_write32((q->refill == 0 ? q->n_desc : q->refill) - 1, q->tail_reg);
 }
@@ -142,7 +145,7 @@ static inline void
 rx_fill_mbuf(const struct e1000e_rxq *q, struct rte_mbuf *m, const union e1000e_rx_desc *d,
 	uint32_t status)
 {
-	m->ol_flags = rx_flags(status, rte_le_to_cpu_32(d->wb.mrq)) & q->flags;
+	m->ol_flags = rx_ol_flags(status, rte_le_to_cpu_32(d->wb.mrq)) & q->flags;
 	m->packet_type = rx_ptype(status);
 	m->hash.rss = rte_le_to_cpu_32(d->wb.rss);
 	m->vlan_tci = rte_le_to_cpu_16(d->wb.vlan);
@@ -154,9 +157,9 @@ rx_rearm(const struct e1000e_rxq *q, struct rte_mbuf *m)
 	*(uint64_t *)&m->rearm_data = q->rearm;
 }
 
-/* The next descriptor, if hardware is done with it: a copy of it, and its buffer. */
+/* Consume the next descriptor if it is done: copy it, and return its mbuf. */
 static inline struct rte_mbuf *
-rx_take(struct e1000e_rxq *q, union e1000e_rx_desc *d, uint32_t *status)
+rx_next_done(struct e1000e_rxq *q, union e1000e_rx_desc *d, uint32_t *status)
 {
 	volatile union e1000e_rx_desc *at = &q->ring[q->next];
 	struct rte_mbuf *m;
@@ -164,7 +167,7 @@ rx_take(struct e1000e_rxq *q, union e1000e_rx_desc *d, uint32_t *status)
 	*status = rte_le_to_cpu_32(at->wb.status);
 	if (!(*status & E1000E_RXD_DD))
 		return NULL;
-	/* The rest was written before the status; it is not to be read before it. */
+	/* Load barrier: hardware writes the status last, so read the rest after it. */
 	rte_io_rmb();
 	d->wb.mrq = at->wb.mrq;
 	d->wb.rss = at->wb.rss;
@@ -201,7 +204,7 @@ e1000e_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	uint16_t i;
 
 	for (i = 0; i < n; i++) {
-		m = rx_take(q, &d, &status);
+		m = rx_next_done(q, &d, &status);
 		if (m == NULL)
 			break;
 		m->pkt_len = m->data_len;
@@ -214,7 +217,7 @@ e1000e_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	return i;
 }
 
-/* As above, for frames that may be larger than a buffer. */
+/* As e1000e_rx_burst(), for frames that may be larger than a buffer. */
 uint16_t
 e1000e_rx_burst_scattered(void *queue, struct rte_mbuf **pkts, uint16_t n)
 {
@@ -226,7 +229,7 @@ e1000e_rx_burst_scattered(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	uint32_t status;
 
 	while (done < n) {
-		m = rx_take(q, &d, &status);
+		m = rx_next_done(q, &d, &status);
 		if (m == NULL)
 			break;
 		if (q->first == NULL) {
@@ -256,7 +259,7 @@ e1000e_rx_queue_count(void *queue)
 	const struct e1000e_rxq *q = queue;
 	uint16_t at = q->next, n = 0;
 
-	/* The descriptor at the tail is never done, so this ends. */
+	/* The scan ends: the descriptor at the tail is never done. */
 	while (rte_le_to_cpu_32(q->ring[at].wb.status) & E1000E_RXD_DD && n < q->n_desc - q->hold) {
 		n++;
 		if (++at == q->n_desc)
@@ -273,7 +276,7 @@ e1000e_rx_descriptor_status(void *queue, uint16_t offset)
 
 	if (offset >= q->n_desc)
 		return -EINVAL;
-	/* The one at the tail and those without a buffer are not hardware's. */
+	/* The one at the tail and those without a buffer do not belong to hardware. */
 	if (offset >= q->n_desc - 1 - q->hold)
 		return RTE_ETH_RX_DESC_UNAVAIL;
 	if (at >= q->n_desc)
@@ -352,7 +355,7 @@ tx_free_fast(struct rte_mbuf **sw, uint16_t n)
 		rte_mempool_put_bulk(bulk[0]->pool, (void **)bulk, n_bulk);
 }
 
-/* The same for any mbufs: shared, indirect, of several pools. */
+/* As tx_free_fast(), for any mbufs: shared, indirect, of several pools. */
 static void
 tx_free_any(struct rte_mbuf **sw, uint16_t n)
 {
@@ -386,8 +389,7 @@ tx_free_range(const struct e1000e_txq *q, uint16_t at, uint16_t n)
 		tx_free_any(q->sw + at, n);
 }
 
-/* Take back the oldest batch if hardware has reported it. @return its number of descriptors; 0: it
- * has not. */
+/* Free the oldest batch if it is done. @return its number of descriptors; 0: not done. */
 static uint16_t
 tx_clean_batch(struct e1000e_txq *q)
 {
@@ -415,7 +417,7 @@ tx_next(const struct e1000e_txq *q, uint16_t at)
 	return ++at == q->n_desc ? 0 : at;
 }
 
-/* Ask for a report at descriptor `at`, which ends the batch in the making. */
+/* End the batch with descriptor `at`: hardware reports this one. */
 static inline void
 tx_close_batch(struct e1000e_txq *q, uint16_t at)
 {
@@ -425,8 +427,7 @@ tx_close_batch(struct e1000e_txq *q, uint16_t at)
 	q->in_batch = 0;
 }
 
-/* Write a packet's context descriptor, if the last one says something else. @return the next
- * descriptor. */
+/* Write a context descriptor unless the last one has this key. @return the next descriptor. */
 static inline uint16_t
 tx_put_context(struct e1000e_txq *q, uint32_t key)
 {
@@ -444,7 +445,7 @@ tx_put_context(struct e1000e_txq *q, uint32_t key)
 }
 
 static inline void
-tx_put_piece(struct e1000e_txq *q, uint16_t at, rte_iova_t iova, uint32_t len, uint32_t cmd,
+tx_put_desc(struct e1000e_txq *q, uint16_t at, rte_iova_t iova, uint32_t len, uint32_t cmd,
 	uint32_t status)
 {
 	volatile union e1000e_tx_desc *d = &q->ring[at];
@@ -457,33 +458,35 @@ tx_put_piece(struct e1000e_txq *q, uint16_t at, rte_iova_t iova, uint32_t len, u
 static inline void
 tx_put_segment(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd, uint32_t status)
 {
-	tx_put_piece(q, at, rte_mbuf_data_iova(m), m->data_len, cmd, status);
+	tx_put_desc(q, at, rte_mbuf_data_iova(m), m->data_len, cmd, status);
 	q->sw[at] = m;
 }
 
-/* A segment, cut at borders if that was asked for. Its buffer is free when the last piece is out.
- * @return the last descriptor. */
+/*
+ * Write a segment, split at multiples of q->split. Its last descriptor owns the mbuf. @return the
+ * last descriptor
+ */
 static uint16_t
-tx_put_pieces(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd, uint32_t status)
+tx_put_split(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd, uint32_t status)
 {
 	rte_iova_t iova = rte_mbuf_data_iova(m);
 	uint32_t left = m->data_len, len;
 
 	while (q->split != 0 && (len = q->split - (iova & (q->split - 1))) < left) {
-		tx_put_piece(q, at, iova, len, cmd, status);
+		tx_put_desc(q, at, iova, len, cmd, status);
 		q->sw[at] = NULL;
 		at = tx_next(q, at);
 		iova += len;
 		left -= len;
 	}
-	tx_put_piece(q, at, iova, left, cmd, status);
+	tx_put_desc(q, at, iova, left, cmd, status);
 	q->sw[at] = m;
 	return at;
 }
 
-/* How many more descriptors than segments a packet takes, as its segments are cut at borders. */
+/* @return how many descriptors a packet needs beyond its segments, because segments are split */
 static uint16_t
-tx_cuts(const struct e1000e_txq *q, const struct rte_mbuf *m)
+tx_splits(const struct e1000e_txq *q, const struct rte_mbuf *m)
 {
 	uint32_t n = 0;
 
@@ -494,14 +497,14 @@ tx_cuts(const struct e1000e_txq *q, const struct rte_mbuf *m)
 	return RTE_MIN(n, (uint32_t)E1000E_MAX_DESC);
 }
 
-/* All segments of a chain, the first of which is `m`. @return the last descriptor written. */
+/* Write the descriptors of all segments. @return the last descriptor */
 static uint16_t
 tx_put_chain(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd, uint32_t status)
 {
 	struct rte_mbuf *next = m->next;
 
-	at = tx_put_pieces(q, at, m, cmd, status);
-	/* Segments go back to the pool one by one, and there they have no neighbours. */
+	at = tx_put_split(q, at, m, cmd, status);
+	/* Segments are freed one by one, and mbufs in a pool are not chained. */
 	m->next = NULL;
 	m->nb_segs = 1;
 	for (m = next; m != NULL; m = next) {
@@ -512,14 +515,14 @@ tx_put_chain(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd
 			rte_pktmbuf_free_seg(m);
 			continue;
 		}
-		at = tx_put_pieces(q, tx_next(q, at), m, cmd, status);
+		at = tx_put_split(q, tx_next(q, at), m, cmd, status);
 	}
 	return at;
 }
 
-/* Write a packet's descriptors; there are enough of them. */
+/* Write a packet's descriptors, after their number was checked. */
 static inline void
-tx_put(struct e1000e_txq *q, struct rte_mbuf *m, uint32_t key)
+tx_put_packet(struct e1000e_txq *q, struct rte_mbuf *m, uint32_t key)
 {
 	uint32_t cmd = E1000E_TXD_DEXT | E1000E_TXD_DTYP_DATA | E1000E_TXD_IFCS, status = 0;
 	uint16_t at = q->tail, used;
@@ -548,9 +551,9 @@ tx_put(struct e1000e_txq *q, struct rte_mbuf *m, uint32_t key)
 		tx_close_batch(q, at);
 }
 
-/* A packet that the chip cannot send, ever. */
+/* @return true if the chip can never send this packet */
 static inline bool
-tx_impossible(const struct e1000e_txq *q, const struct rte_mbuf *m, uint16_t need)
+tx_unsendable(const struct e1000e_txq *q, const struct rte_mbuf *m, uint16_t need)
 {
 	return need > q->max_need || m->data_len == 0 ||
 		m->pkt_len > E1000E_MAX_FRAME - RTE_ETHER_CRC_LEN;
@@ -572,11 +575,11 @@ e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 		uint16_t need = m->nb_segs + (key != 0 && key != q->ctx_key);
 
 		if (unlikely(q->split != 0))
-			need += tx_cuts(q, m);
+			need += tx_splits(q, m);
 		if (i + 1 < n)
 			rte_prefetch0(pkts[i + 1]);
-		if (unlikely(tx_impossible(q, m, need))) {
-			/* Handing it back would only make the caller try again. */
+		if (unlikely(tx_unsendable(q, m, need))) {
+			/* Consume the packet: the caller would only retry it. */
 			dropped++;
 			rte_pktmbuf_free(m);
 			continue;
@@ -586,7 +589,7 @@ e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 		if (unlikely(need > q->n_free))
 			break;
 		bytes += m->pkt_len;
-		tx_put(q, m, key);
+		tx_put_packet(q, m, key);
 	}
 	if (q->tail != tail)
 		rte_write32(q->tail, q->tail_reg);
@@ -606,7 +609,7 @@ e1000e_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	for (i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
 
-		if (tx_impossible(q, m, m->nb_segs + 1 + (q->split != 0 ? tx_cuts(q, m) : 0))) {
+		if (tx_unsendable(q, m, m->nb_segs + 1 + (q->split != 0 ? tx_splits(q, m) : 0))) {
 			rte_errno = EINVAL;
 			break;
 		}
@@ -615,7 +618,7 @@ e1000e_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t n)
 			rte_errno = ENOTSUP;
 			break;
 		}
-		/* The chip adds to the sum of the pseudo header, which software puts in. */
+		/* The chip adds to the sum of the pseudo header, which software writes. */
 		rc = rte_net_intel_cksum_prepare(m);
 		if (rc != 0) {
 			rte_errno = -rc;
@@ -638,7 +641,7 @@ e1000e_tx_descriptor_status(void *queue, uint16_t offset)
 	from_clean = at >= q->clean ? at - q->clean : at + q->n_desc - q->clean;
 	if (from_clean >= used)
 		return RTE_ETH_TX_DESC_DONE;
-	/* In use: of which batch? */
+	/* In use: find its batch. */
 	while (batch != q->batch) {
 		last = q->last[batch];
 		seen += last >= batch ? last - batch + 1 : q->n_desc - batch + last + 1;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do other processes of the program see a port? They read what it shares; the chip's counters,
- * which its registers hold, are fetched by the primary process when one asks it to. Only that one
- * moves packets.
+ * Secondary processes: the primary process reads the chip's counters for them.
+ *
+ * They read everything else from memory that both processes share. Only the primary process moves
+ * packets. It answers on a thread of the EAL as long as it has a port. Called by e1000e_ethdev.c at
+ * probe and remove, and in a secondary process by e1000e_stats_refresh().
  */
 
 #include <errno.h>
@@ -17,17 +19,18 @@
 
 #include "e1000e.h"
 
-#define ACTION "net_gantry_e1000e"
-#define ANSWER_WITHIN_S 5
+#define MP_ACTION "net_gantry_e1000e"
+#define MP_TIMEOUT_S 5
 
-/* Ports of this, the primary process. */
+/* Primary process: number of ports, and the function that refreshes the counters of one. */
 static unsigned int n_ports;
+static e1000e_refresh_t refresh_port;
 
-/* A message is a port's name; the answer 0 or a negative errno. */
+/* A message is a port's name; the reply is 0 or a negative errno. */
 static int
-answer(const struct rte_mp_msg *msg, const void *peer)
+mp_answer(const struct rte_mp_msg *msg, const void *peer)
 {
-	struct rte_mp_msg reply = {.name = ACTION, .len_param = sizeof(int)};
+	struct rte_mp_msg reply = {.name = MP_ACTION, .len_param = sizeof(int)};
 	struct rte_eth_dev *eth = NULL;
 	int rc = -EINVAL;
 
@@ -35,7 +38,7 @@ answer(const struct rte_mp_msg *msg, const void *peer)
 		msg->param[msg->len_param - 1] == '\0')
 		eth = rte_eth_dev_allocated((const char *)msg->param);
 	if (eth != NULL)
-		rc = e1000e_is_ours(eth) ? e1000e_stats_refresh(eth) : -ENODEV;
+		rc = refresh_port(eth);
 	memcpy(reply.param, &rc, sizeof(rc));
 	return rte_mp_reply(&reply, peer);
 }
@@ -43,8 +46,8 @@ answer(const struct rte_mp_msg *msg, const void *peer)
 int
 e1000e_secondary_ask(const struct rte_eth_dev *eth)
 {
-	const struct timespec within = {.tv_sec = ANSWER_WITHIN_S};
-	struct rte_mp_msg msg = {.name = ACTION};
+	const struct timespec within = {.tv_sec = MP_TIMEOUT_S};
+	struct rte_mp_msg msg = {.name = MP_ACTION};
 	struct rte_mp_reply replies = {0};
 	int rc = -ETIMEDOUT;
 
@@ -57,16 +60,18 @@ e1000e_secondary_ask(const struct rte_eth_dev *eth)
 	free(replies.msgs);
 	if (rc < 0)
 		E1000E_LOG(ERR, eth->data->name,
-			"the primary process does not fetch the counters: %s", rte_strerror(-rc));
+			"the primary process did not read the counters: %s", rte_strerror(-rc));
 	return rc;
 }
 
 void
-e1000e_secondary_serve(const char *name)
+e1000e_secondary_serve(const char *name, e1000e_refresh_t refresh)
 {
-	/* Without other processes (--in-memory, --no-shconf) there is nobody to answer. */
-	if (n_ports++ == 0 && rte_mp_action_register(ACTION, answer) < 0 && rte_errno != ENOTSUP)
-		E1000E_LOG(WARNING, name, "other processes will not see its counters: %s",
+	refresh_port = refresh;
+	/* ENOTSUP: there are no other processes (--in-memory, --no-shconf). */
+	if (n_ports++ == 0 && rte_mp_action_register(MP_ACTION, mp_answer) < 0 &&
+		rte_errno != ENOTSUP)
+		E1000E_LOG(WARNING, name, "secondary processes will not see its counters: %s",
 			rte_strerror(rte_errno));
 }
 
@@ -74,5 +79,5 @@ void
 e1000e_secondary_done(void)
 {
 	if (--n_ports == 0)
-		rte_mp_action_unregister(ACTION);
+		rte_mp_action_unregister(MP_ACTION);
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What was counted? Packets and bytes by the queues, exactly and without the FCS; everything else
- * by the chip (10.2.7), whose registers clear when read and are summed up here.
+ * Counters. The queues count packets and bytes, without the FCS; the chip counts everything else
+ * (10.2.7).
+ *
+ * Reading a register clears it, so every read is added to port->stats, under its lock. Called by
+ * ethdev's statistics operations, and by e1000e_ethdev.c at start and stop.
  */
 
 #include <errno.h>
@@ -13,18 +16,13 @@
 
 #include "e1000e.h"
 
-/* A counter of the chip. A wide one has its high half behind the low one, and is cleared by reading
- * that. */
+/* A counter of the chip. A wide one has its high half at reg + 4; reading that clears both. */
 struct counter {
 	const char *name;
 	uint16_t reg;
 	bool wide;
-	enum {
-		COUNT_ONLY,
-		COUNT_MISSED,
-		COUNT_RX_ERROR,
-		COUNT_TX_ERROR
-	} part_of; /* of the basic statistics */
+	/* the basic statistic that includes it */
+	enum { COUNT_ONLY, COUNT_MISSED, COUNT_RX_ERROR, COUNT_TX_ERROR } part_of;
 };
 
 static const struct counter counters[] = {
@@ -77,10 +75,10 @@ static const struct counter counters[] = {
 	{"tx_broadcast_packets", 0x40F4, false, COUNT_ONLY},
 	{"interrupts", 0x4100, false, COUNT_ONLY},
 };
-_Static_assert(RTE_DIM(counters) == E1000E_N_COUNTERS, "one sum a counter");
+_Static_assert(RTE_DIM(counters) == E1000E_N_COUNTERS, "one sum for each counter");
 
 static void
-read_counters(const struct e1000e_hw *hw, struct e1000e_stats *stats)
+counters_read(const struct e1000e_hw *hw, struct e1000e_stats *stats)
 {
 	unsigned int i;
 	uint64_t value;
@@ -102,16 +100,16 @@ e1000e_stats_refresh(struct rte_eth_dev *eth)
 
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return e1000e_secondary_ask(eth);
-	/* A thread of the EAL's does this for other processes. */
+	/* The EAL's thread that answers secondary processes may read at the same time. */
 	rte_spinlock_lock(&port->stats_lock);
-	read_counters(&port->hw, &port->stats);
+	counters_read(&port->hw, &port->stats);
 	rte_spinlock_unlock(&port->stats_lock);
 	return 0;
 }
 
-/* What the queues have counted, port by port and queue by queue. */
+/* Add the counters of the queues, for each queue and for the port. */
 static void
-sum_queues(const struct rte_eth_dev_data *data, struct rte_eth_stats *stats)
+stats_add_queues(const struct rte_eth_dev_data *data, struct rte_eth_stats *stats)
 {
 	uint16_t i;
 
@@ -148,7 +146,7 @@ e1000e_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats)
 	rc = e1000e_stats_refresh(eth);
 	if (rc < 0)
 		return rc;
-	sum_queues(eth->data, stats);
+	stats_add_queues(eth->data, stats);
 	for (i = 0; i < RTE_DIM(counters); i++) {
 		switch (counters[i].part_of) {
 		case COUNT_MISSED:

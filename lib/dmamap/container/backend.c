@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Which backend is below a container? The list of those there are, in the order AUTO tries them.
+ * The table of backends, in the order in which AUTO tries them, and the backend of a container.
+ *
+ * A backend is opened with the first attach, under the topology lock for writing. See dm_backend.h.
  */
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_common.h>
-
 #include "dm_backend.h"
+#include "dm_given.h"
+#include "dm_kernel.h"
+#include "dm_util.h"
 
-/** AUTO goes through this list; a backend that is not `automatic` must be asked for. */
+/** AUTO tries those that are `automatic`, in this order; the others must be configured. */
 static const struct {
 	enum dmamap_backend kind;
 	const struct dm_iommu_ops *ops;
@@ -21,15 +24,58 @@ static const struct {
 	{DMAMAP_BACKEND_IOMMUFD, &dm_iommu_iommufd_ops, true},
 	{DMAMAP_BACKEND_TYPE1, &dm_iommu_type1_ops, true},
 	{DMAMAP_BACKEND_NOIOMMU, &dm_iommu_noiommu_ops, false},
-	{DMAMAP_BACKEND_MODEL, &dm_iommu_model_ops, false},
 };
 
-/** Is backend i one that the container asks for? */
+/** Whether the container's configuration allows backend i. */
 static bool
-is_candidate(const struct dmamap_container *c, unsigned int i)
+backend_is_candidate(const struct dmamap_container *c, unsigned int i)
 {
-	return c->conf.backend == backends[i].kind ||
-		(c->conf.backend == DMAMAP_BACKEND_AUTO && backends[i].automatic);
+	if (c->conf.backend != DMAMAP_BACKEND_AUTO)
+		return c->conf.backend == backends[i].kind;
+	/* The kind of the files that were passed in determines the backend. */
+	if (c->conf.iommu_fd.given)
+		return backends[i].kind == DMAMAP_BACKEND_IOMMUFD;
+	if (c->conf.container_fd.given || c->conf.open_container != NULL)
+		return backends[i].kind == DMAMAP_BACKEND_TYPE1;
+	return backends[i].automatic;
+}
+
+int
+dm_backend_init(struct dmamap_container *c)
+{
+	const struct dmamap_kernel *k = dm_kernel_of(&c->conf);
+	struct dmamap_given *fds[] = {&c->conf.container_fd, &c->conf.iommu_fd};
+	const struct dmamap_given asked[] = {c->conf.container_fd, c->conf.iommu_fd};
+	static const char *const names[] = {"container_fd", "iommu_fd"};
+	unsigned int i;
+	int rc;
+
+	fds[0]->given = fds[1]->given = false;
+	for (i = 0; i < DM_DIM(fds); i++) {
+		rc = dm_given_dup(k, asked[i], names[i], &fds[i]->value);
+		if (rc < 0)
+			return rc;
+		fds[i]->given = asked[i].given;
+	}
+	return 0;
+}
+
+void
+dm_backend_fini(struct dmamap_container *c)
+{
+	if (c->conf.container_fd.given)
+		dm_kernel_close(dm_kernel_of(&c->conf), c->conf.container_fd.value);
+	if (c->conf.iommu_fd.given)
+		dm_kernel_close(dm_kernel_of(&c->conf), c->conf.iommu_fd.value);
+}
+
+/** Record which backend is open, under bookkeeping, as queries read it. */
+static void
+backend_publish(struct dmamap_container *c, enum dmamap_backend kind)
+{
+	dm_book_lock(c);
+	__atomic_store_n(&c->backend, kind, __ATOMIC_RELAXED);
+	dm_book_unlock(c);
 }
 
 int
@@ -40,12 +86,12 @@ dm_backend_open(struct dmamap_container *c)
 
 	if (c->iommu != NULL)
 		return 0;
-	for (i = 0; i < RTE_DIM(backends); i++) {
-		if (!is_candidate(c, i))
+	for (i = 0; i < DM_DIM(backends); i++) {
+		if (!backend_is_candidate(c, i))
 			continue;
 		rc = backends[i].ops->open(&c->conf, &c->iommu);
 		if (rc == 0) {
-			c->backend = backends[i].kind;
+			backend_publish(c, backends[i].kind);
 			return 0;
 		}
 	}
@@ -57,7 +103,7 @@ dm_backend_open_undo(struct dmamap_container *c)
 {
 	c->iommu->ops->close(c->iommu);
 	c->iommu = NULL;
-	c->backend = c->conf.backend;
+	backend_publish(c, c->conf.backend);
 }
 
 void
@@ -69,7 +115,7 @@ dm_backend_close(struct dmamap_container *c)
 		LIST_REMOVE(m, next);
 		if (m->iommu != NULL)
 			m->iommu->ops->close(m->iommu);
-		dm_window_destroy(m->window);
+		dm_linear_destroy(m->linear);
 		free(m);
 	}
 	if (c->iommu != NULL)
@@ -82,21 +128,21 @@ dm_backend_host_reserved(struct dmamap_container *c)
 {
 	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(backends); i++)
-		if (is_candidate(c, i) && backends[i].ops->host_reserved != NULL)
+	for (i = 0; i < DM_DIM(backends); i++)
+		if (backend_is_candidate(c, i) && backends[i].ops->host_reserved != NULL)
 			return backends[i].ops->host_reserved(
 				&c->conf, &c->host_resv, &c->n_host_resv);
 	return 0;
 }
 
-/** What says where memory must be mapped; NULL: nothing does. */
+/** The operations that dictate the IOVA of memory; NULL: the backend translates. */
 static const struct dm_iommu_ops *
-placing_ops(const struct dmamap_container *c)
+backend_placing_ops(const struct dmamap_container *c)
 {
 	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(backends); i++)
-		if (is_candidate(c, i) && backends[i].ops->iova_of != NULL)
+	for (i = 0; i < DM_DIM(backends); i++)
+		if (backend_is_candidate(c, i) && backends[i].ops->iova_of != NULL)
 			return backends[i].ops;
 	return NULL;
 }
@@ -104,13 +150,14 @@ placing_ops(const struct dmamap_container *c)
 bool
 dm_backend_places(const struct dmamap_container *c)
 {
-	return placing_ops(c) != NULL;
+	return backend_placing_ops(c) != NULL;
 }
 
 int
-dm_backend_place(const struct dmamap_container *c, const void *va, uint64_t len, rte_iova_t *iova)
+dm_backend_place(
+	const struct dmamap_container *c, const void *va, uint64_t len, dmamap_iova_t *iova)
 {
-	const struct dm_iommu_ops *ops = placing_ops(c);
+	const struct dm_iommu_ops *ops = backend_placing_ops(c);
 	int rc;
 
 	if (ops == NULL)

@@ -1,35 +1,38 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What is in the way? Everything that makes an attach or a merge impossible: found, remembered and
- * told.
+ * Conflicts: find, record and report everything that prevents an attach or a merge.
+ *
+ * Invariant: all conflicts are recorded, not only the first, so that the user can resolve them
+ * at once. Under the topology lock for writing. Called by attach.c, merge.c, refresh.c, container.c
+ * and users.
  */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_common.h>
-
 #include "dm_container.h"
+#include "dm_util.h"
 
-/** IOVAs that a container has given out: to a mapping, or without one. */
+/** A live range of IOVAs: a mapping or a reservation. */
 struct held {
 	struct dmamap_range range;
-	const struct dm_mapping *m; /**< NULL: taken without a mapping */
+	const struct dm_mapping *m; /**< NULL: a reservation */
 };
 
-/** One pass over all that a container holds. */
+/** One pass over all mappings and reservations of a container. */
 struct pass {
-	struct dmamap_container *c; /**< which remembers the conflicts */
-	const struct dmamap_container *of; /**< whose it is */
+	struct dmamap_container *c; /**< records the conflicts */
+	const struct dmamap_container *of; /**< whose mappings and reservations */
 	void (*check)(struct pass *p, const struct held *h);
 	const struct dm_iommu_dev *dev;
 	const struct dm_domain *d;
 	const struct dmamap_container *other;
-	const struct held *now; /**< what is being checked */
+	const struct held *now; /**< the range being checked */
 };
 
 void
@@ -46,54 +49,54 @@ dm_conflicts_any(const struct dmamap_container *c)
 }
 
 static void
-name_mapping(const struct dm_mapping *m, char *name)
+conflict_name(const struct dm_mapping *m, char *name)
 {
 	if (m == NULL)
-		snprintf(name, DMAMAP_NAME_MAX, "taken range");
+		snprintf(name, DMAMAP_NAME_MAX, "reservation");
 	else if (m->zone != NULL)
 		snprintf(name, DMAMAP_NAME_MAX, "zone %.50s", m->zone->name);
 	else
-		snprintf(name, DMAMAP_NAME_MAX, m->registered ? "registration" : "mapping");
+		snprintf(name, DMAMAP_NAME_MAX, m->cache != NULL ? "registration" : "mapping");
 }
 
-/** Remember a conflict of what is being checked. */
+/** Record a conflict of the range being checked. */
 static void
-add(struct pass *p, struct dmamap_conflict *conflict)
+conflict_add(struct pass *p, struct dmamap_conflict *conflict)
 {
 	struct dm_conflicts *all = &p->c->conflicts;
 	const struct held *h = p->now;
 	struct dmamap_conflict *grown;
 
 	if (all->n == all->cap) {
-		grown = reallocarray(all->v, RTE_MAX(8u, all->cap * 2), sizeof(*grown));
+		grown = reallocarray(all->v, DM_MAX(8u, all->cap * 2), sizeof(*grown));
 		if (grown == NULL) {
 			all->lost = true;
 			return;
 		}
 		all->v = grown;
-		all->cap = RTE_MAX(8u, all->cap * 2);
+		all->cap = DM_MAX(8u, all->cap * 2);
 	}
 	conflict->range = h->range;
 	conflict->va = h->m != NULL ? dm_mapping_va(h->m) : NULL;
-	name_mapping(h->m, conflict->name);
+	conflict_name(h->m, conflict->name);
 	snprintf(conflict->container, sizeof(conflict->container), "%s", p->of->name);
 	all->v[all->n++] = *conflict;
 }
 
 static void
-add_reserved(struct pass *p, const struct dmamap_reserved *r)
+conflict_add_reserved(struct pass *p, const struct dmamap_reserved *r)
 {
 	struct dmamap_conflict conflict = {
 		.kind = DMAMAP_CONFLICT_RESERVED, .with = r->range, .type = r->type};
 
 	snprintf(conflict.owner, sizeof(conflict.owner), "%s", r->owner);
-	add(p, &conflict);
+	conflict_add(p, &conflict);
 }
 
 static void
-check_taken(const void *node, VISIT which, void *arg)
+pass_visit_reservation(const void *node, VISIT which, void *arg)
 {
-	const struct dm_taken *t = *(struct dm_taken *const *)node;
+	const struct dm_reservation *t = *(struct dm_reservation *const *)node;
 	struct pass *p = arg;
 
 	if (which != postorder && which != leaf)
@@ -103,7 +106,7 @@ check_taken(const void *node, VISIT which, void *arg)
 }
 
 static void
-run(struct pass *p)
+pass_run(struct pass *p)
 {
 	const struct dm_mapping *m;
 
@@ -111,11 +114,11 @@ run(struct pass *p)
 		p->now = &(struct held){.range = m->range, .m = m};
 		p->check(p, p->now);
 	}
-	twalk_r(p->of->taken, check_taken, p);
+	twalk_r(p->of->reservations, pass_visit_reservation, p);
 }
 
 static void
-against_dev(struct pass *p, const struct held *h)
+pass_check_dev(struct pass *p, const struct held *h)
 {
 	const struct dm_iommu_resv *resv = p->dev->resv;
 	struct dmamap_reserved r;
@@ -125,20 +128,20 @@ against_dev(struct pass *p, const struct held *h)
 		if (resv[i].type != DMAMAP_RESERVED_RELAXABLE &&
 			dm_range_overlap(resv[i].range, h->range)) {
 			dm_reserved_of_dev(p->dev, &resv[i], &r);
-			add_reserved(p, &r);
+			conflict_add_reserved(p, &r);
 		}
 }
 
-/** Does c hold anything in ranges that are reserved for a device's group? */
+/** Whether c holds anything in ranges that are reserved for a device's group. */
 static bool
-any_in_reserved(const struct dmamap_container *c, const struct dm_iommu_dev *dev)
+conflicts_with_dev(const struct dmamap_container *c, const struct dm_iommu_dev *dev)
 {
 	unsigned int i;
 
 	for (i = 0; i < dev->n_resv; i++)
 		if (dev->resv[i].type != DMAMAP_RESERVED_RELAXABLE &&
 			(dm_mapping_find(c, dev->resv[i].range) != NULL ||
-				dm_taken_find(c, dev->resv[i].range) != NULL))
+				dm_reservation_find(c, dev->resv[i].range) != NULL))
 			return true;
 	return false;
 }
@@ -146,17 +149,19 @@ any_in_reserved(const struct dmamap_container *c, const struct dm_iommu_dev *dev
 void
 dm_conflicts_of_dev(struct dmamap_container *c, const struct dm_iommu_dev *dev)
 {
-	struct pass p = {.c = c, .of = c, .check = against_dev, .dev = dev};
+	struct pass p = {.c = c, .of = c, .check = pass_check_dev, .dev = dev};
 
-	/* There are few reserved ranges, and can be very many mappings: those are listed only if
-	 * there is something to list. */
-	if (any_in_reserved(c, dev))
-		run(&p);
+	/*
+	 * There are few reserved ranges and there can be very many mappings. So the pass over
+	 * mappings is made only if there is a conflict.
+	 */
+	if (conflicts_with_dev(c, dev))
+		pass_run(&p);
 }
 
-/** Is a part of a domain's hole reserved by the device's group, which says more about it? */
+/** Whether part of a domain's hole is reserved by the device's group, for a better message. */
 static bool
-is_of_dev(const struct dm_iommu_dev *dev, struct dmamap_range part)
+dev_reserves(const struct dm_iommu_dev *dev, struct dmamap_range part)
 {
 	unsigned int i;
 
@@ -167,20 +172,20 @@ is_of_dev(const struct dm_iommu_dev *dev, struct dmamap_range part)
 }
 
 static bool
-visit_hole(const struct dmamap_reserved *r, void *arg)
+conflict_visit_hole(const struct dmamap_reserved *r, void *arg)
 {
 	struct pass *p = arg;
-	struct dmamap_range part = {RTE_MAX(r->range.start, p->now->range.start),
-		RTE_MIN(r->range.last, p->now->range.last)};
+	struct dmamap_range part = {DM_MAX(r->range.start, p->now->range.start),
+		DM_MIN(r->range.last, p->now->range.last)};
 
-	if (part.start <= part.last && !is_of_dev(p->dev, part))
-		add_reserved(p, r);
+	if (part.start <= part.last && !dev_reserves(p->dev, part))
+		conflict_add_reserved(p, r);
 	return true;
 }
 
-/** Only what is mapped has to suit the pages; taken IOVAs can be mapped in part. */
+/** Check the page size. Mappings only: a reservation can be mapped in part. */
 static void
-check_page_size(struct pass *p, const struct held *h)
+pass_check_page_size(struct pass *p, const struct held *h)
 {
 	const uint64_t page = p->d->info.page_sizes & -p->d->info.page_sizes;
 	struct dmamap_conflict conflict;
@@ -189,12 +194,12 @@ check_page_size(struct pass *p, const struct held *h)
 		return;
 	conflict = (struct dmamap_conflict){.kind = DMAMAP_CONFLICT_PAGE_SIZE, .page_size = page};
 	snprintf(conflict.owner, sizeof(conflict.owner), "domain %u", p->d->dom->id);
-	add(p, &conflict);
+	conflict_add(p, &conflict);
 }
 
-/** Does a domain translate all of this range? */
+/** Whether a domain translates all of this range. */
 static bool
-translates(const struct dm_domain *d, struct dmamap_range r)
+domain_translates(const struct dm_domain *d, struct dmamap_range r)
 {
 	unsigned int i;
 
@@ -205,13 +210,12 @@ translates(const struct dm_domain *d, struct dmamap_range r)
 }
 
 static void
-against_domain(struct pass *p, const struct held *h)
+pass_check_domain(struct pass *p, const struct held *h)
 {
-	/* An attach asks this of every mapping: only one that is in the way needs to hear about
-	 * holes. */
-	if (!translates(p->d, h->range))
-		dm_reserved_visit_holes(p->d, visit_hole, p);
-	check_page_size(p, h);
+	/* Holes are visited for conflicting ranges only: an attach checks every mapping. */
+	if (!domain_translates(p->d, h->range))
+		dm_reserved_visit_holes(p->d, conflict_visit_hole, p);
+	pass_check_page_size(p, h);
 }
 
 bool
@@ -231,10 +235,12 @@ dm_info_covers(const struct dm_iommu_info *wide, const struct dm_iommu_info *nar
 	return true;
 }
 
-/** Does d translate all that one of the container's domains does? What c holds fits that one, so it
- * fits d. */
+/**
+ * Whether d translates all that another domain of the container does. What c holds fits that one,
+ * so it fits d too.
+ */
 static bool
-covers_another(const struct dmamap_container *c, const struct dm_domain *d)
+domain_covers_another(const struct dmamap_container *c, const struct dm_domain *d)
 {
 	const struct dm_domain *other;
 
@@ -248,88 +254,91 @@ void
 dm_conflicts_of_domain(
 	struct dmamap_container *c, const struct dm_domain *d, const struct dm_iommu_dev *dev)
 {
-	struct pass p = {.c = c, .of = c, .check = against_domain, .d = d, .dev = dev};
+	struct pass p = {.c = c, .of = c, .check = pass_check_domain, .d = d, .dev = dev};
 
-	if (!covers_another(c, d))
-		run(&p);
+	if (!domain_covers_another(c, d))
+		pass_run(&p);
 }
 
 static bool
-visit_reserved(const struct dmamap_reserved *r, void *arg)
+conflict_visit_reserved(const struct dmamap_reserved *r, void *arg)
 {
 	struct pass *p = arg;
 
 	if (r->type != DMAMAP_RESERVED_RELAXABLE && dm_range_overlap(r->range, p->now->range))
-		add_reserved(p, r);
+		conflict_add_reserved(p, r);
 	return true;
 }
 
-/** Against what the other container's devices cannot reach, or not by these pages. */
+/** Check against the ranges and page sizes that the other container's devices can reach. */
 static void
-against_reach(struct pass *p, const struct held *h)
+pass_check_reach(struct pass *p, const struct held *h)
 {
 	struct dmamap_conflict conflict;
 	unsigned int i;
 
-	dm_reserved_visit(p->other, visit_reserved, p);
-	for (i = 0; i < p->other->fenced.n; i++) {
+	/* Owners are searched for conflicting ranges only: there can be very many devices. */
+	if (!dm_range_set_contains(&p->other->usable, h->range))
+		dm_reserved_visit(p->other, conflict_visit_reserved, p);
+	for (i = 0; i < p->other->quarantined.n; i++) {
 		conflict = (struct dmamap_conflict){
-			.kind = DMAMAP_CONFLICT_FENCED, .with = p->other->fenced.r[i]};
+			.kind = DMAMAP_CONFLICT_QUARANTINED, .with = p->other->quarantined.r[i]};
 		if (dm_range_overlap(conflict.with, h->range))
-			add(p, &conflict);
+			conflict_add(p, &conflict);
 	}
 	TAILQ_FOREACH(p->d, &p->other->domains, next)
-		check_page_size(p, h);
+		pass_check_page_size(p, h);
 }
 
 static void
-add_other(struct pass *p, enum dmamap_conflict_kind kind, struct dmamap_range with,
+conflict_add_other(struct pass *p, enum dmamap_conflict_kind kind, struct dmamap_range with,
 	const struct dm_mapping *m)
 {
 	struct dmamap_conflict conflict = {.kind = kind, .with = with};
 
-	name_mapping(m, conflict.owner);
-	add(p, &conflict);
+	conflict_name(m, conflict.owner);
+	conflict_add(p, &conflict);
 }
 
-/** Against each mapping of the other container that overlaps r. */
+/** Check against each mapping of the other container that overlaps r. */
 static void
-against_mappings(struct pass *p, struct dmamap_range r)
+pass_check_mappings(struct pass *p, struct dmamap_range r)
 {
 	const struct dm_mapping *m;
 
 	while ((m = dm_mapping_find(p->other, r)) != NULL) {
-		add_other(p, DMAMAP_CONFLICT_IOVA, m->range, m);
+		conflict_add_other(p, DMAMAP_CONFLICT_IOVA, m->range, m);
 		if (m->range.last >= r.last)
 			return;
 		r.start = m->range.last + 1;
 	}
 }
 
-/** The same for ranges that it has taken: what is found first is any of them. */
+/** Check against its reservations. The tree returns any overlapping one, so split around it. */
 static void
-against_taken(struct pass *p, struct dmamap_range r)
+pass_check_reservations(struct pass *p, struct dmamap_range r)
 {
-	const struct dm_taken *t;
+	const struct dm_reservation *t;
 
-	while ((t = dm_taken_find(p->other, r)) != NULL) {
+	while ((t = dm_reservation_find(p->other, r)) != NULL) {
 		if (t->range.start > r.start)
-			against_taken(p, (struct dmamap_range){r.start, t->range.start - 1});
-		add_other(p, DMAMAP_CONFLICT_IOVA, t->range, NULL);
+			pass_check_reservations(
+				p, (struct dmamap_range){r.start, t->range.start - 1});
+		conflict_add_other(p, DMAMAP_CONFLICT_IOVA, t->range, NULL);
 		if (t->range.last >= r.last)
 			return;
 		r.start = t->range.last + 1;
 	}
 }
 
-/** The same for memory that is mapped in both. */
+/** Check against memory that is mapped in both. */
 static void
-against_memory(struct pass *p, struct dmamap_range vas)
+pass_check_memory(struct pass *p, struct dmamap_range vas)
 {
 	const struct dm_mapping *m;
 
 	while ((m = dm_mapping_find_va(p->other, vas)) != NULL) {
-		add_other(p, DMAMAP_CONFLICT_MEMORY, m->range, m);
+		conflict_add_other(p, DMAMAP_CONFLICT_MEMORY, m->range, m);
 		if (m->vas.last >= vas.last)
 			return;
 		vas.start = m->vas.last + 1;
@@ -337,24 +346,42 @@ against_memory(struct pass *p, struct dmamap_range vas)
 }
 
 static void
-against_other(struct pass *p, const struct held *h)
+pass_check_other(struct pass *p, const struct held *h)
 {
-	against_mappings(p, h->range);
-	against_taken(p, h->range);
-	against_reach(p, h);
-	if (h->m != NULL && !(h->m->flags & DMAMAP_ALIAS))
-		against_memory(p, h->m->vas);
+	pass_check_mappings(p, h->range);
+	pass_check_reservations(p, h->range);
+	pass_check_reach(p, h);
+	if (h->m != NULL && !(dm_mapping_flags(h->m) & DMAMAP_ALIAS))
+		pass_check_memory(p, h->m->vas);
 }
 
 void
 dm_conflicts_of_merge(struct dmamap_container *into, const struct dmamap_container *from)
 {
-	struct pass p = {.c = into, .of = from, .check = against_other, .other = into};
-	struct pass back = {.c = into, .of = into, .check = against_reach, .other = from};
+	struct pass p = {.c = into, .of = from, .check = pass_check_other, .other = into};
+	struct pass back = {.c = into, .of = into, .check = pass_check_reach, .other = from};
 
-	run(&p);
-	/* What overlaps does so both ways, and is known by now. */
-	run(&back);
+	pass_run(&p);
+	/* Overlaps are symmetric and were found by the first pass; this one checks reach only. */
+	pass_run(&back);
+}
+
+/** Check against what is usable now. Quarantine is ignored: it has another cause. */
+static void
+pass_check_own_reach(struct pass *p, const struct held *h)
+{
+	if (!dm_range_set_contains(&p->of->usable, h->range))
+		dm_reserved_visit(p->of, conflict_visit_reserved, p);
+	TAILQ_FOREACH(p->d, &p->of->domains, next)
+		pass_check_page_size(p, h);
+}
+
+void
+dm_conflicts_of_reach(struct dmamap_container *c)
+{
+	struct pass p = {.c = c, .of = c, .check = pass_check_own_reach};
+
+	pass_run(&p);
 }
 
 void
@@ -363,12 +390,12 @@ dm_conflicts_live(struct dmamap_container *c, struct dmamap_range live)
 	struct held h = {.range = live, .m = dm_mapping_find(c, live)};
 	struct pass p = {.c = c, .of = c, .other = c, .now = &h};
 
-	dm_reserved_visit(c, visit_reserved, &p);
+	dm_reserved_visit(c, conflict_visit_reserved, &p);
 }
 
-/** Put a conflict into words. */
+/** Format a conflict for a message. */
 static void
-describe(const struct dmamap_conflict *k, char *text, size_t size)
+conflict_describe(const struct dmamap_conflict *k, char *text, size_t size)
 {
 	int n = snprintf(text, size, "the %s " DM_RANGE_FMT " of container %s ", k->name,
 		DM_RANGE_ARG(k->range), k->container);
@@ -386,12 +413,12 @@ describe(const struct dmamap_conflict *k, char *text, size_t size)
 		break;
 	case DMAMAP_CONFLICT_MEMORY:
 		snprintf(text, size,
-			"is of memory that is mapped in both, there as the %s " DM_RANGE_FMT,
+			"maps memory that both containers map, in the other as the %s " DM_RANGE_FMT,
 			k->owner, DM_RANGE_ARG(k->with));
 		break;
-	case DMAMAP_CONFLICT_FENCED:
+	case DMAMAP_CONFLICT_QUARANTINED:
 		snprintf(text, size,
-			"lies in " DM_RANGE_FMT ", fenced off there after a failed unmap",
+			"lies in " DM_RANGE_FMT ", in quarantine there after a failed unmap",
 			DM_RANGE_ARG(k->with));
 		break;
 	case DMAMAP_CONFLICT_RESERVED:
@@ -417,14 +444,32 @@ dm_conflicts_report(
 		return all->lost ? -ENOMEM : 0;
 	if (all->n > 1)
 		snprintf(count, sizeof(count), " (the first of %u conflicts)", all->n);
-	describe(&all->v[0], text, sizeof(text));
+	conflict_describe(&all->v[0], text, sizeof(text));
 	DM_LOG(ERR, "container %s: cannot %s %s: %s: %s%s", c->name, what, whom, text, advice,
 		count);
-	for (i = 1; i < RTE_MIN(all->n, DMAMAP_CONFLICTS_LOGGED); i++) {
-		describe(&all->v[i], text, sizeof(text));
+	for (i = 1; i < DM_MIN(all->n, DMAMAP_CONFLICTS_LOGGED); i++) {
+		conflict_describe(&all->v[i], text, sizeof(text));
 		DM_LOG(ERR, "container %s: cannot %s %s: and %s", c->name, what, whom, text);
 	}
 	return all->v[0].kind == DMAMAP_CONFLICT_MEMORY ? -EEXIST : -EADDRINUSE;
+}
+
+void
+dm_conflicts_note(const struct dmamap_container *c, const char *what)
+{
+	const struct dm_conflicts *all = &c->conflicts;
+	char text[512];
+	unsigned int i;
+
+	if (all->n > DMAMAP_CONFLICTS_LOGGED)
+		DM_LOG(WARNING, "container %s: %s: %u conflicts, the first are:", c->name, what,
+			all->n);
+	for (i = 0; i < DM_MIN(all->n, DMAMAP_CONFLICTS_LOGGED); i++) {
+		conflict_describe(&all->v[i], text, sizeof(text));
+		DM_LOG(WARNING,
+			"container %s: %s: %s: devices no longer reach it: unmap or release it",
+			c->name, what, text);
+	}
 }
 
 int
@@ -435,10 +480,10 @@ dmamap_container_conflicts(
 
 	if (c == NULL || (out == NULL && n > 0))
 		return -EINVAL;
-	dm_lock(c);
+	dm_topo_read(c);
 	rc = c->conflicts.lost ? -ENOMEM : (int)c->conflicts.n;
 	if (n > 0 && c->conflicts.n > 0)
-		memcpy(out, c->conflicts.v, RTE_MIN(n, c->conflicts.n) * sizeof(*out));
-	dm_unlock(c);
+		memcpy(out, c->conflicts.v, DM_MIN(n, c->conflicts.n) * sizeof(*out));
+	dm_topo_unlock(c);
 	return rc;
 }

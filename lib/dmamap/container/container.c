@@ -1,154 +1,254 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Which containers are there? Making, finding, describing and destroying them.
+ * Creation and destruction of a container. Called by users, and by registry.c with the last
+ * reference.
+ *
+ * Invariant: a container is destroyed only when it has no devices, clients or pools. Zones in the
+ * making and unmaps in progress end first.
  */
 
 #include <errno.h>
-#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <rte_common.h>
-
 #include "dm_backend.h"
+#include "dm_bounce.h"
+#include "dm_port.h"
+#include "dm_util.h"
 
-static TAILQ_HEAD(, dmamap_container) containers = TAILQ_HEAD_INITIALIZER(containers);
-static pthread_mutex_t containers_lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned int next_number;
-static unsigned int next_window;
-
-static struct dmamap_container *
-find_by_name(const char *name)
-{
-	struct dmamap_container *c;
-
-	TAILQ_FOREACH(c, &containers, next)
-		if (strcmp(c->name, name) == 0)
-			return c;
-	return NULL;
-}
+/** Place of the next container's linear map, modulo DM_LINEAR_PLACES. Atomic. */
+static unsigned int next_place;
 
 static int
-check_conf(const struct dmamap_container_conf *conf)
+container_check_conf(const struct dmamap_container_conf *conf)
 {
 	if (conf->name != NULL && (conf->name[0] == '\0' || strlen(conf->name) >= DMAMAP_NAME_MAX))
 		return DM_FAIL(EINVAL, "container name \"%s\": must have 1 to %d characters",
 			conf->name, DMAMAP_NAME_MAX - 1);
-	if ((unsigned int)conf->backend > DMAMAP_BACKEND_MODEL ||
+	if ((unsigned int)conf->backend > DMAMAP_BACKEND_NOIOMMU ||
 		(unsigned int)conf->sharing > DMAMAP_ISOLATE)
-		return DM_FAIL(EINVAL, "container: backend %d or sharing %d is none that is known",
-			conf->backend, conf->sharing);
-	if ((conf->backend == DMAMAP_BACKEND_MODEL) != (conf->model != NULL))
+		return DM_FAIL(EINVAL, "container: unknown backend %d or sharing %d", conf->backend,
+			conf->sharing);
+	if ((conf->readers.start == NULL) != (conf->readers.done == NULL) ||
+		(conf->readers.start != NULL && conf->rcu != NULL))
 		return DM_FAIL(
-			EINVAL, "container: the model backend goes with a model, and only it");
+			EINVAL, "container: readers need both start and done, and exclude rcu");
 	return 0;
 }
 
-/** Enter a container in the list, under a name that no other has. */
+/** Convert conf->rcu into reader callbacks. */
 static int
-registry_add(struct dmamap_container *c, const char *name)
+container_resolve_readers(struct dmamap_container_conf *conf)
 {
-	int rc = 0;
+	int rc = conf->rcu == NULL ? 0 : dm_port_rcu_readers(conf->rcu, &conf->readers);
 
-	pthread_mutex_lock(&containers_lock);
-	if (name != NULL)
-		snprintf(c->name, sizeof(c->name), "%s", name);
-	else
-		do
-			snprintf(c->name, sizeof(c->name), "dmamap%u", next_number++);
-		while (find_by_name(c->name) != NULL);
-	if (find_by_name(c->name) != NULL)
-		rc = DM_FAIL(EEXIST, "container %s: the name is taken", c->name);
-	else
-		TAILQ_INSERT_TAIL(&containers, c, next);
-	pthread_mutex_unlock(&containers_lock);
-	return rc;
+	return rc == 0 ? 0
+		       : DM_FAIL(-rc,
+				 "container: rcu needs a libdmamap with the EAL (-Deal=enabled); "
+				 "use readers instead");
 }
 
 static int
-make_tables(struct dmamap_container *c)
+container_make_tables(struct dmamap_container *c)
 {
 	int rc;
 
-	rc = dm_iova_create(c->page_sizes, &c->space);
+	rc = dm_iova_create(dm_align_page_sizes(c->page_sizes), &c->iova_space);
 	if (rc == 0)
-		rc = dm_xlate_create(c->conf.rcu, &c->va2iova);
+		rc = dm_units_create(&c->units);
 	if (rc == 0)
-		rc = dm_xlate_create(c->conf.rcu, &c->iova2va);
+		rc = dm_xlate_create(&c->conf.readers, &c->va2iova);
 	if (rc == 0)
-		rc = dm_xlate_create(NULL, &c->iova2mapping);
+		rc = dm_xlate_create(&c->conf.readers, &c->iova2va);
+	if (rc == 0)
+		rc = dm_xlate_create(NULL, &c->index);
+	if (rc == 0)
+		rc = dm_alias_init(c);
+	if (rc == 0)
+		rc = dm_registrations_init(c);
 	if (rc == 0)
 		rc = dm_backend_host_reserved(c);
 	if (rc == 0)
 		rc = dm_usable_ranges(c, &c->usable);
 	if (rc == 0)
-		rc = dm_iova_set_usable(c->space, &c->usable, c->page_sizes, NULL);
+		rc = dm_iova_set_usable(
+			c->iova_space, &c->usable, dm_align_page_sizes(c->page_sizes), NULL);
 	return rc;
 }
 
 static void
-free_tables(struct dmamap_container *c)
+container_free_tables(struct dmamap_container *c)
 {
 	free(c->host_resv);
 	dm_conflicts_clear(c);
-	dm_window_destroy(c->window);
+	dm_linear_destroy(c->linear);
 	dm_range_set_clear(&c->usable);
-	dm_range_set_clear(&c->fenced);
-	dm_xlate_destroy(c->iova2mapping);
+	dm_range_set_clear(&c->beyond);
+	dm_range_set_clear(&c->quarantined);
+	dm_registrations_fini(c);
+	free(c->aliases.buckets);
+	dm_xlate_destroy(c->index);
 	dm_xlate_destroy(c->iova2va);
 	dm_xlate_destroy(c->va2iova);
-	if (c->space != NULL)
-		dm_iova_destroy(c->space);
+	dm_units_destroy(c->units);
+	if (c->iova_space != NULL)
+		dm_iova_destroy(c->iova_space);
+	dm_mapping_retire(c);
+}
+
+static void
+container_init_locks(struct dmamap_container *c)
+{
+	pthread_rwlockattr_t attr;
+	pthread_mutexattr_t book;
+
+	pthread_rwlockattr_init(&attr);
+	/* Prefer writers: otherwise an attach could wait for ever while others map and unmap. */
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&c->topo, &attr);
+	pthread_rwlockattr_destroy(&attr);
+	/*
+	 * Held for less time than it takes to sleep and to be woken, so a thread that finds it
+	 * locked spins for a while before it sleeps.
+	 */
+	pthread_mutexattr_init(&book);
+	pthread_mutexattr_settype(&book, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&c->book, &book);
+	pthread_mutexattr_destroy(&book);
+	pthread_cond_init(&c->changed, NULL);
+}
+
+static void
+container_free(struct dmamap_container *c)
+{
+	container_free_tables(c);
+	dm_backend_fini(c);
+	pthread_cond_destroy(&c->changed);
+	pthread_mutex_destroy(&c->book);
+	pthread_rwlock_destroy(&c->topo);
+	free(c);
+}
+
+/** Undo all mappings and reservations. No device is attached, and nothing can be added. */
+static void
+container_empty(struct dmamap_container *c)
+{
+	struct dm_reservation *r;
+	struct dm_mapping *m;
+
+	dm_registrations_unlisten(c);
+	dm_bounces_fini(c);
+	dm_zones_drop(c);
+	dm_topo_write(c);
+	dm_book_lock(c);
+	while ((m = TAILQ_FIRST(&c->mappings)) != NULL)
+		dm_mapping_drop(c, m);
+	while (c->reservations != NULL) {
+		r = *(struct dm_reservation **)c->reservations;
+		dm_reservation_remove(c, r, true);
+		free(r);
+	}
+	dm_book_unlock(c);
+	dm_backend_close(c);
+	dm_topo_unlock(c);
+}
+
+/**
+ * Block additions, and wait for operations in progress.
+ * @return 0, or -EBUSY: a device, client or pool is attached (logged)
+ */
+static int
+container_close(struct dmamap_container *c)
+{
+	const struct dmamap_zone *z;
+	const char *who = NULL;
+
+	dm_topo_write(c);
+	dm_book_lock(c);
+	if (!TAILQ_EMPTY(&c->devices))
+		who = TAILQ_FIRST(&c->devices)->name;
+	else if (!LIST_EMPTY(&c->clients))
+		who = LIST_FIRST(&c->clients)->name;
+	LIST_FOREACH(z, &c->zones, next)
+		if (who == NULL && z->holds_ref)
+			who = z->name;
+	c->closed = who == NULL;
+	dm_book_changed(c);
+	if (who != NULL)
+		DM_LOG(ERR,
+			"container %s: cannot destroy: device, client or pool %s is still "
+			"attached: detach or destroy it first",
+			c->name, who);
+	dm_book_unlock(c);
+	dm_topo_unlock(c);
+	if (who != NULL)
+		return -EBUSY;
+	dm_book_lock(c);
+	while (c->n_unmaps > 0 || c->n_making > 0)
+		dm_book_wait(c);
+	dm_book_unlock(c);
+	return 0;
+}
+
+/** The last reference is gone. Devices and clients hold one each, so none is attached. */
+static void
+container_teardown(struct dmamap_container *c)
+{
+	/* Releasing zones gets and puts references, so the count must not reach 0 again. */
+	c->refs = 1;
+	if (!c->closed && container_close(c) == 0)
+		container_empty(c);
+	container_free(c);
 }
 
 int
-dmamap_container_create(const struct dmamap_container_conf *conf, struct dmamap_container **out)
+dmamap_container_create_sized(
+	const struct dmamap_container_conf *given, size_t size, struct dmamap_container **out)
 {
-	static const struct dmamap_container_conf defaults;
+	struct dmamap_container_conf conf = {0};
 	struct dmamap_container *c;
 	int rc;
 
 	if (out == NULL)
 		return -EINVAL;
-	if (conf == NULL)
-		conf = &defaults;
-	rc = check_conf(conf);
+	if (given != NULL)
+		memcpy(&conf, given, DM_MIN(size, sizeof(conf)));
+	rc = container_check_conf(&conf);
+	if (rc == 0)
+		rc = container_resolve_readers(&conf);
 	if (rc < 0)
 		return rc;
 	c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return -ENOMEM;
-	pthread_mutex_init(&c->lock, NULL);
+	container_init_locks(c);
 	TAILQ_INIT(&c->domains);
 	TAILQ_INIT(&c->devices);
 	TAILQ_INIT(&c->mappings);
-	TAILQ_INIT(&c->idle);
-	TAILQ_INIT(&c->aliases);
-	c->idle_limit = DM_IDLE_LIMIT;
-	LIST_INIT(&c->zones);
-	LIST_INIT(&c->clients);
-	LIST_INIT(&c->merged);
-	c->conf = *conf;
+	TAILQ_INIT(&c->inflight);
+	TAILQ_INIT(&c->free_mappings);
+	c->refs = 1;
+	c->process = dm_process_id();
+	c->teardown = container_teardown;
+	c->conf = conf;
 	c->conf.name = c->name;
-	c->backend = conf->backend;
+	c->backend = conf.backend;
 	c->mask_last = UINT64_MAX;
-	dm_window_none(&c->shown);
-	c->window_iova = DM_WINDOW_MAX *
-		(1 + __atomic_fetch_add(&next_window, 1, __ATOMIC_RELAXED) % DM_WINDOW_PLACES);
-	/* Until a device says otherwise: the system's page and those hugepages that every IOMMU
-	 * knows. */
+	c->linear_iova = DM_LINEAR_MAX *
+		(1 + __atomic_fetch_add(&next_place, 1, __ATOMIC_RELAXED) % DM_LINEAR_PLACES);
+	/* Until a device is attached: the system's page, and hugepages that every IOMMU maps. */
 	c->page_sizes = sysconf(_SC_PAGESIZE) | (UINT64_C(1) << 21) | (UINT64_C(1) << 30);
 
-	rc = make_tables(c);
+	rc = dm_backend_init(c);
 	if (rc == 0)
-		rc = registry_add(c, conf->name);
+		rc = container_make_tables(c);
+	if (rc == 0)
+		rc = dm_registry_add(c, conf.name);
 	if (rc < 0) {
-		free_tables(c);
-		pthread_mutex_destroy(&c->lock);
-		free(c);
+		container_free(c);
 		return rc;
 	}
 	*out = c;
@@ -158,37 +258,16 @@ dmamap_container_create(const struct dmamap_container_conf *conf, struct dmamap_
 int
 dmamap_container_destroy(struct dmamap_container *c)
 {
-	struct dm_mapping *m;
-	struct dm_taken *t;
+	int rc;
 
 	if (c == NULL)
 		return 0;
-	dm_lock(c);
-	if (!TAILQ_EMPTY(&c->devices) || !LIST_EMPTY(&c->clients)) {
-		const char *who = TAILQ_EMPTY(&c->devices) ? LIST_FIRST(&c->clients)->name
-							   : TAILQ_FIRST(&c->devices)->dev->name;
-
-		dm_unlock(c);
-		return DM_FAIL(
-			EBUSY, "container %s: %s is still attached: detach it first", c->name, who);
-	}
-	dm_unlock(c);
-	pthread_mutex_lock(&containers_lock);
-	TAILQ_REMOVE(&containers, c, next);
-	pthread_mutex_unlock(&containers_lock);
-
-	dm_zones_drop(c);
-	while ((m = TAILQ_FIRST(&c->mappings)) != NULL)
-		dm_mapping_drop(c, m);
-	while (c->taken != NULL) {
-		t = *(struct dm_taken **)c->taken;
-		tdelete(t, &c->taken, dm_range_cmp);
-		free(t);
-	}
-	dm_backend_close(c);
-	free_tables(c);
-	pthread_mutex_destroy(&c->lock);
-	free(c);
+	rc = container_close(c);
+	if (rc < 0)
+		return rc;
+	dm_registry_remove(c);
+	container_empty(c);
+	dmamap_container_put(c);
 	return 0;
 }
 
@@ -196,133 +275,4 @@ const char *
 dmamap_container_name(const struct dmamap_container *c)
 {
 	return c->name;
-}
-
-struct dmamap_container *
-dmamap_container_by_name(const char *name)
-{
-	struct dmamap_container *c;
-
-	pthread_mutex_lock(&containers_lock);
-	c = name != NULL ? find_by_name(name) : NULL;
-	pthread_mutex_unlock(&containers_lock);
-	return c;
-}
-
-int
-dm_containers_walk(int (*fn)(struct dmamap_container *c, void *arg), void *arg)
-{
-	struct dmamap_container *c;
-	int rc = 0;
-
-	pthread_mutex_lock(&containers_lock);
-	TAILQ_FOREACH(c, &containers, next) {
-		dm_lock(c);
-		rc = fn(c, arg);
-		dm_unlock(c);
-		if (rc != 0)
-			break;
-	}
-	pthread_mutex_unlock(&containers_lock);
-	return rc;
-}
-
-static bool
-has_device(const struct dmamap_container *c, const char *name)
-{
-	const struct dmamap_client *client;
-	const struct dmamap_device *d;
-	bool found = false;
-
-	dm_lock(c);
-	TAILQ_FOREACH(d, &c->devices, next)
-		found = found || strcmp(d->dev->name, name) == 0;
-	LIST_FOREACH(client, &c->clients, next)
-		found = found || strcmp(client->name, name) == 0;
-	dm_unlock(c);
-	return found;
-}
-
-struct dmamap_container *
-dmamap_container_by_device(const char *dev)
-{
-	struct dmamap_container *c;
-
-	pthread_mutex_lock(&containers_lock);
-	TAILQ_FOREACH(c, &containers, next)
-		if (dev != NULL && has_device(c, dev))
-			break;
-	pthread_mutex_unlock(&containers_lock);
-	return c;
-}
-
-int
-dmamap_domain_by_device(const struct dmamap_container *c, const char *dev)
-{
-	const struct dmamap_device *d;
-	int id = -ENODEV;
-
-	if (c == NULL || dev == NULL)
-		return -EINVAL;
-	dm_lock(c);
-	TAILQ_FOREACH(d, &c->devices, next)
-		if (strcmp(d->dev->name, dev) == 0)
-			id = d->domain->dom->id;
-	dm_unlock(c);
-	return id;
-}
-
-int
-dmamap_domain_by_rid(const struct dmamap_container *c, uint16_t segment, uint16_t requester_id)
-{
-	char name[DMAMAP_NAME_MAX];
-
-	snprintf(name, sizeof(name), "%04x:%02x:%02x.%x", segment, requester_id >> 8,
-		requester_id >> 3 & 0x1f, requester_id & 7);
-	return dmamap_domain_by_device(c, name);
-}
-
-static void
-count_devices(const struct dmamap_container *c, struct dmamap_container_info *info)
-{
-	const struct dmamap_device *d, *e;
-
-	TAILQ_FOREACH(d, &c->devices, next) {
-		info->n_devices++;
-		for (e = TAILQ_FIRST(&c->devices); e->dev->group != d->dev->group;)
-			e = TAILQ_NEXT(e, next);
-		info->n_groups += e == d;
-	}
-}
-
-int
-dmamap_container_info(const struct dmamap_container *c, struct dmamap_container_info *info)
-{
-	const struct dm_domain *d;
-
-	if (c == NULL || info == NULL)
-		return -EINVAL;
-	memset(info, 0, sizeof(*info));
-	dm_lock(c);
-	info->backend = c->backend;
-	info->n_domains = dm_domains_count(c);
-	count_devices(c, info);
-	info->page_sizes = c->page_sizes;
-	info->n_mappings = c->n_mappings;
-	info->mapped_len = c->mapped_len;
-	info->taken_len = c->taken_len;
-	info->fenced_len = c->fenced_len;
-	info->map_calls = c->map_calls;
-	info->unmap_calls = c->unmap_calls;
-	info->entries_left = UINT64_MAX;
-	info->coherent = info->n_domains > 0;
-	TAILQ_FOREACH(d, &c->domains, next) {
-		info->entries_left = RTE_MIN(info->entries_left, d->info.entries_left);
-		info->coherent = info->coherent && d->info.coherent;
-	}
-	info->n_ranges = c->usable.n;
-	memcpy(info->ranges, c->usable.r,
-		RTE_MIN(c->usable.n, RTE_DIM(info->ranges)) * sizeof(info->ranges[0]));
-	dm_unlock(c);
-	return 0;
 }

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How is something done in every domain, or in none? Fan-out, and the way back.
+ * Operations on every domain of a container: all domains or none, with undo.
+ *
+ * Kernel calls that map and unmap are made here, under the topology lock and no other. Called by
+ * map.c, unmap.c, attach.c and merge.c.
  */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "dm_container.h"
@@ -24,23 +28,28 @@ dm_domains_budget(const struct dmamap_container *c, uint64_t n)
 	return 0;
 }
 
-unsigned int
-dm_domains_count(const struct dmamap_container *c)
+void
+dm_domain_count_entries(struct dm_domain *d, int64_t n)
 {
-	const struct dm_domain *d;
-	unsigned int n = 0;
+	if (d->info.entries_left != UINT64_MAX)
+		__atomic_store_n(&d->info.entries_left, d->info.entries_left - n, __ATOMIC_RELAXED);
+}
+
+void
+dm_domains_entries(struct dmamap_container *c, int64_t n)
+{
+	struct dm_domain *d;
 
 	TAILQ_FOREACH(d, &c->domains, next)
-		n++;
-	return n;
+		dm_domain_count_entries(d, n);
 }
 
 /**
- * A domain that has every mapping that d is about to get, and whose pinned pages d can share; NULL:
- * none. Domains get mappings in the order of the list, and the latest joins last.
+ * A domain that already has every mapping that d is about to get, and whose pinned pages d can
+ * share; NULL: none. Domains get mappings in list order, and a new domain joins at the tail.
  */
 static const struct dm_domain *
-sharer(const struct dmamap_container *c, const struct dm_domain *d)
+domain_sharer(const struct dmamap_container *c, const struct dm_domain *d)
 {
 	const struct dm_domain *other;
 
@@ -58,7 +67,7 @@ sharer(const struct dmamap_container *c, const struct dm_domain *d)
 bool
 dm_domain_charges(const struct dmamap_container *c, const struct dm_domain *d)
 {
-	return sharer(c, d) == NULL;
+	return domain_sharer(c, d) == NULL;
 }
 
 unsigned int
@@ -72,53 +81,55 @@ dm_domains_charges(const struct dmamap_container *c)
 	return n;
 }
 
-static void
-entries_add(struct dm_domain *d, int64_t n)
+/** The remedy for a refused map, as the end of its message. */
+static const char *
+domain_map_remedy(const struct dm_iommu *iommu, int rc)
 {
-	if (d->info.entries_left != UINT64_MAX)
-		d->info.entries_left += n;
+	if (rc != -EFAULT)
+		return "";
+	return iommu->kind == DMAMAP_BACKEND_IOMMUFD
+		? ": no memory at this address allows the access; type1 maps BARs, iommufd does not"
+		: ": no memory at this address allows the access";
 }
 
 int
 dm_domain_map(struct dmamap_container *c, struct dm_domain *d, const struct dm_mapping *m)
 {
 	const struct dm_iommu_ops *ops = d->dom->iommu->ops;
-	const struct dm_domain *from = sharer(c, d);
+	const struct dm_domain *from = domain_sharer(c, d);
 	uint64_t len = dm_range_len(m->range);
-	uint32_t prot = m->flags & DMAMAP_RW;
+	uint32_t prot = dm_mapping_flags(m) & DMAMAP_RW;
 	int rc;
 
-	c->map_calls++;
+	dm_assert_may_sleep();
+	__atomic_add_fetch(&c->map_calls, 1, __ATOMIC_RELAXED);
 	if (from != NULL)
 		rc = ops->copy(d->dom, from->dom, m->range.start, len, prot);
 	else
 		rc = ops->map(d->dom, m->range.start, dm_mapping_va(m), len, prot);
-	if (rc == 0)
-		entries_add(d, -1);
-	else
-		DM_LOG(ERR, "container %s: domain %u refuses to map %p at " DM_RANGE_FMT ": %s",
+	if (rc < 0)
+		DM_LOG(ERR, "container %s: domain %u refuses to map %p at " DM_RANGE_FMT ": %s%s",
 			c->name, d->dom->id, dm_mapping_va(m), DM_RANGE_ARG(m->range),
-			strerror(-rc));
+			strerror(-rc), domain_map_remedy(d->dom->iommu, rc));
 	return rc;
 }
 
 /**
- * Unmap r, n mappings, from one domain.
- * @return 0; the kernel's error, with nothing unmapped; -EIO: another size was unmapped than asked
- * for.
+ * Unmap r, which consists of whole mappings, from one domain.
+ * @return 0; the kernel's error: nothing was unmapped; -EIO: another size than requested was
+ * unmapped.
  */
 static int
-domain_unmap(struct dmamap_container *c, struct dm_domain *d, struct dmamap_range r, uint64_t n)
+domain_unmap(struct dmamap_container *c, struct dm_domain *d, struct dmamap_range r)
 {
 	uint64_t done = 0;
 	int rc;
 
-	c->unmap_calls++;
+	dm_assert_may_sleep();
+	__atomic_add_fetch(&c->unmap_calls, 1, __ATOMIC_RELAXED);
 	rc = d->dom->iommu->ops->unmap(d->dom, r.start, dm_range_len(r), &done);
-	if (rc == 0 && done == dm_range_len(r)) {
-		entries_add(d, n);
+	if (rc == 0 && done == dm_range_len(r))
 		return 0;
-	}
 	if (rc < 0 && done == 0) {
 		DM_LOG(ERR, "container %s: domain %u refuses to unmap " DM_RANGE_FMT ": %s",
 			c->name, d->dom->id, DM_RANGE_ARG(r), strerror(-rc));
@@ -126,17 +137,17 @@ domain_unmap(struct dmamap_container *c, struct dm_domain *d, struct dmamap_rang
 	}
 	return DM_FAIL(EIO,
 		"container %s: domain %u unmapped 0x%" PRIx64 " bytes of " DM_RANGE_FMT
-		": the IOVAs are fenced off",
+		": the IOVAs go into quarantine",
 		c->name, d->dom->id, done, DM_RANGE_ARG(r));
 }
 
 int
-dm_domains_map(struct dmamap_container *c, const struct dm_mapping *m, bool *fence)
+dm_domains_map(struct dmamap_container *c, const struct dm_mapping *m, bool *quarantine)
 {
 	struct dm_domain *d;
 	int rc;
 
-	*fence = false;
+	*quarantine = false;
 	TAILQ_FOREACH(d, &c->domains, next) {
 		rc = dm_domain_map(c, d, m);
 		if (rc < 0)
@@ -146,57 +157,55 @@ dm_domains_map(struct dmamap_container *c, const struct dm_mapping *m, bool *fen
 
 undo:
 	while ((d = TAILQ_PREV(d, dm_domain_list, next)) != NULL)
-		if (domain_unmap(c, d, m->range, 1) < 0)
-			*fence = true;
+		if (domain_unmap(c, d, m->range) < 0)
+			*quarantine = true;
 	return rc;
 }
 
-/** Put the mappings that make up r back into one domain. */
+/** Map mappings that are adjacent in `work` into one domain again. */
 static int
-domain_remap(struct dmamap_container *c, struct dm_domain *d, struct dmamap_range r)
+domain_remap(struct dmamap_container *c, struct dm_domain *d, const struct dm_mapping *first,
+	const struct dm_mapping *last)
 {
-	rte_iova_t at = r.start;
 	const struct dm_mapping *m;
 	int rc;
 
-	for (;;) {
-		m = dm_mapping_at(c, at);
+	for (m = first;; m = TAILQ_NEXT(m, work)) {
 		rc = dm_domain_map(c, d, m);
-		if (rc < 0 || m->range.last == r.last)
+		if (rc < 0 || m == last)
 			return rc;
-		at = m->range.last + 1;
 	}
 }
 
 int
-dm_domains_unmap(struct dmamap_container *c, struct dmamap_range r, uint64_t n, bool *fence)
+dm_domains_unmap(struct dmamap_container *c, struct dmamap_range r, const struct dm_mapping *first,
+	const struct dm_mapping *last, bool *quarantine)
 {
 	struct dm_domain *d, *back;
+	uint64_t done;
 	int rc = 0;
 
-	*fence = false;
+	*quarantine = false;
 	TAILQ_FOREACH_REVERSE(d, &c->domains, dm_domain_list, next) {
-		rc = domain_unmap(c, d, r, n);
+		rc = domain_unmap(c, d, r);
 		if (rc < 0)
 			break;
 	}
 	if (d == NULL)
 		return 0;
 
-	*fence = rc == -EIO;
-	for (back = TAILQ_NEXT(d, next); back != NULL && !*fence; back = TAILQ_NEXT(back, next))
-		if (domain_remap(c, back, r) < 0)
-			*fence = true;
-	if (!*fence)
+	*quarantine = rc == -EIO;
+	for (back = TAILQ_NEXT(d, next); back != NULL && !*quarantine;
+		back = TAILQ_NEXT(back, next))
+		if (domain_remap(c, back, first, last) < 0)
+			*quarantine = true;
+	if (!*quarantine)
 		return rc;
 
-	/* The mapping is lost somewhere: let it be nowhere, as far as the kernel goes along. */
+	/* One domain has lost the mapping: unmap it from the others too, best effort. */
 	TAILQ_FOREACH(d, &c->domains, next) {
-		uint64_t done;
-
-		c->unmap_calls++;
-		if (d->dom->iommu->ops->unmap(d->dom, r.start, dm_range_len(r), &done) == 0)
-			entries_add(d, done == dm_range_len(r) ? (int64_t)n : 0);
+		__atomic_add_fetch(&c->unmap_calls, 1, __ATOMIC_RELAXED);
+		d->dom->iommu->ops->unmap(d->dom, r.start, dm_range_len(r), &done);
 	}
 	return -EIO;
 }

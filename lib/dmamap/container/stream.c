@@ -1,124 +1,111 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does a device work on a buffer from anywhere? In place if it can reach it, else on a copy.
+ * Streaming DMA mappings: in place if the buffer can be registered within the device's reach, else
+ * by a copy in a bounce buffer (bounce.c). Called by drivers and stream_sg.c.
  */
 
 #include <errno.h>
 #include <string.h>
 
-#include "dm_container.h"
+#include "dm_bounce.h"
 
-int
-dmamap_device_info(const struct dmamap_device *d, struct dmamap_device_info *info)
-{
-	const struct dm_iommu_info *dom;
-
-	if (d == NULL || info == NULL || d->c == NULL)
-		return -EINVAL;
-	memset(info, 0, sizeof(*info));
-	dm_lock(d->c);
-	dom = &d->domain->info;
-	info->domain = d->domain->dom->id;
-	info->group = d->dev->group;
-	info->node = d->dev->node;
-	info->mask_bits = d->mask_bits;
-	info->page_sizes = dom->page_sizes;
-	info->coherent = dom->coherent;
-	info->identity = d->c->backend == DMAMAP_BACKEND_NOIOMMU;
-	if (dom->n_ranges > 0)
-		info->aperture = (struct dmamap_range){
-			dom->ranges[0].start, dom->ranges[dom->n_ranges - 1].last};
-	dm_unlock(d->c);
-	return 0;
-}
-
-static uint32_t
-access_of(enum dmamap_direction dir)
-{
-	return dir == DMAMAP_TO_DEVICE      ? DMAMAP_READ
-		: dir == DMAMAP_FROM_DEVICE ? DMAMAP_WRITE
-					    : DMAMAP_RW;
-}
-
-static bool
-in_reach(const struct dmamap_device *d, rte_iova_t iova, size_t len)
-{
-	return d->mask_bits == 64 || iova + (len - 1) <= (UINT64_C(1) << d->mask_bits) - 1;
-}
-
-/** Give the device a zone that it can reach instead of the buffer. */
+/** Use a bounce buffer. */
 static int
-bounce(struct dmamap_stream *s)
+stream_bounce(struct dmamap_container *c, struct dmamap_stream *s)
 {
-	struct dmamap_zone_conf conf = {.len = s->len,
-		.page_size = 4096,
-		.dev = s->dev,
-		.flags = access_of(s->dir),
-		.name = "bounce"};
+	struct dm_bounce b;
 	int rc;
 
-	/* The container gives out no IOVA beyond the mask of any device (dmamap_device_dma_mask()).
-	 */
-	rc = dmamap_zone_alloc(s->dev->c, &conf, &s->bounce);
+	/* The container hands out no IOVA beyond any device's mask (dmamap_device_dma_mask()). */
+	rc = dm_bounce_get(c, s->len, dm_access_of(s->dir), &b);
 	if (rc < 0)
 		return rc;
-	s->iova = dmamap_zone_iova(s->bounce);
-	/* Whatever the direction: bytes that the device does not write must come back as they were.
-	 */
-	memcpy(dmamap_zone_va(s->bounce), s->va, s->len);
+	s->iova = b.iova;
+	s->bounce = b.va;
+	s->pool = b.pool;
+	s->zone = b.zone;
+	/* In any direction: bytes that the device does not write must come back unchanged. */
+	memcpy(s->bounce, s->va, s->len);
 	return 0;
+}
+
+/** Register the buffer, or bounce it. c is the device's owner as of a moment ago. */
+static int
+stream_place(struct dmamap_container *c, struct dmamap_stream *s)
+{
+	unsigned int mark;
+	int rc;
+
+	dm_log_defer();
+	mark = dm_log_mark();
+	rc = dm_register(c, s->va, s->len, dm_access_of(s->dir), true, &s->iova, &s->reg);
+	if (rc < 0) {
+		rc = stream_bounce(c, s);
+		if (rc == 0)
+			dm_log_forget(mark);
+	}
+	dm_log_flush();
+	return rc;
 }
 
 int
 dmamap_stream_map(struct dmamap_device *d, void *va, size_t len, enum dmamap_direction dir,
 	struct dmamap_stream *s)
 {
+	struct dmamap_container *c;
+	bool done;
 	int rc;
 
-	if (d == NULL || d->c == NULL || va == NULL || len == 0 || s == NULL ||
-		(unsigned int)dir > DMAMAP_BIDIRECTIONAL)
+	if (d == NULL || va == NULL || len == 0 || s == NULL ||
+		(unsigned int)dir > DMAMAP_BIDIRECTIONAL ||
+		(uintptr_t)va + (len - 1) < (uintptr_t)va)
 		return DM_FAIL(EINVAL,
 			"stream of %p, 0x%zx bytes: no device, memory, length or "
 			"direction",
 			va, len);
-	*s = (struct dmamap_stream){.dev = d, .va = va, .len = len, .dir = dir};
-	rc = dmamap_register(d->c, va, len, access_of(dir), &s->iova, &s->reg);
-	if (rc < 0)
-		return rc;
-	if (in_reach(d, s->iova, len))
-		return 0;
-	dmamap_deregister(s->reg);
-	s->reg = NULL;
-	return bounce(s);
+	do {
+		*s = (struct dmamap_stream){.dev = d, .va = va, .len = len, .dir = dir};
+		c = dm_owner_get(&d->c);
+		if (c == NULL)
+			return DM_FAIL(ENODEV, "stream of %p: %s is in no container", va, d->name);
+		rc = stream_place(c, s);
+		/* After a merge the device may not reach it: undo and retry in its new owner. */
+		done = rc < 0 || dm_owner_is(&d->c, c);
+		if (!done)
+			rc = dmamap_stream_unmap(s);
+		dmamap_container_put(c);
+	} while (!done && rc == 0);
+	return rc;
 }
 
 void
 dmamap_stream_sync_for_cpu(const struct dmamap_stream *s)
 {
 	if (s->bounce != NULL && s->dir != DMAMAP_TO_DEVICE)
-		memcpy(s->va, dmamap_zone_va(s->bounce), s->len);
+		memcpy(s->va, s->bounce, s->len);
 }
 
 void
 dmamap_stream_sync_for_device(const struct dmamap_stream *s)
 {
 	if (s->bounce != NULL && s->dir != DMAMAP_FROM_DEVICE)
-		memcpy(dmamap_zone_va(s->bounce), s->va, s->len);
+		memcpy(s->bounce, s->va, s->len);
 }
 
 int
 dmamap_stream_unmap(struct dmamap_stream *s)
 {
+	struct dm_bounce b = {.pool = s->pool, .zone = s->zone, .va = s->bounce};
 	int rc;
 
 	if (s->bounce == NULL) {
-		dmamap_deregister(s->reg);
+		rc = dmamap_deregister(s->reg);
 		s->reg = NULL;
-		return 0;
+		return rc;
 	}
 	dmamap_stream_sync_for_cpu(s);
-	rc = dmamap_zone_free(s->bounce);
+	rc = dm_bounce_put(&b);
 	if (rc == 0 || rc == -EIO)
 		s->bounce = NULL;
 	return rc;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does a running program tell of its containers and memory? Commands of the EAL's telemetry,
- * /dmamap/...
+ * Commands of the EAL's telemetry, /dmamap/...: containers, zones and memory of a running program.
+ *
+ * The EAL's telemetry thread calls these at any time. Each holds a reference to the container that
+ * it reports, and its bookkeeping lock while it reads lists. No file of the library calls this one:
+ * a build without the EAL omits it.
  */
 
 #include <errno.h>
@@ -10,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_common.h>
 #include <rte_telemetry.h>
 
 #include "dm_container.h"
@@ -17,9 +21,9 @@
 #include "gantry_dpdk.h"
 
 /*
- * Registered before main(). Whoever never starts the EAL has them in a table that nobody reads. A
- * reply of DPDK 22.11 holds 16 KiB, a dictionary 256 entries: what does not fit is asked for by
- * number.
+ * Registered before main(), which is harmless if the EAL is never started. A reply of DPDK 22.11
+ * holds 16 KiB, a dictionary 256 entries. So zones and owners are limited, and zones are requested
+ * by number.
  */
 
 /** Zones or owners in one reply. */
@@ -27,12 +31,13 @@
 
 static const char *const kinds[] = {"hugetlb", "transparent", "base", "foreign"};
 static const char *const placements[] = {"strict", "preferred", "interleave", "local"};
-static const char *const backends[] = {"auto", "type1", "iommufd", "noiommu", "model"};
+static const char *const backends[] = {"auto", "type1", "iommufd", "noiommu"};
 
-/** Put a dictionary into another, under a name; it is freed with that one. @return it, empty; NULL:
- * out of memory */
+/**
+ * Add a dictionary to another, which frees it. @return it, empty; NULL: out of memory
+ */
 static struct rte_tel_data *
-add_dict(struct rte_tel_data *d, const char *name)
+tel_add_dict(struct rte_tel_data *d, const char *name)
 {
 	struct rte_tel_data *inner = rte_tel_data_alloc();
 
@@ -46,16 +51,16 @@ add_dict(struct rte_tel_data *d, const char *name)
 }
 
 static struct rte_tel_data *
-add_numbered(struct rte_tel_data *d, unsigned int number)
+tel_add_numbered(struct rte_tel_data *d, unsigned int number)
 {
 	char name[16];
 
 	snprintf(name, sizeof(name), "%u", number);
-	return add_dict(d, name);
+	return tel_add_dict(d, name);
 }
 
 static void
-add_address(struct rte_tel_data *d, const char *name, uint64_t address)
+tel_add_address(struct rte_tel_data *d, const char *name, uint64_t address)
 {
 	char text[32];
 
@@ -64,91 +69,83 @@ add_address(struct rte_tel_data *d, const char *name, uint64_t address)
 }
 
 static int
-add_name(struct dmamap_container *c, void *arg)
+tel_add_name(struct dmamap_container *c, void *arg)
 {
 	rte_tel_data_add_array_string(arg, c->name);
 	return 0;
 }
 
 static int
-tell_containers(const char *cmd, const char *params, struct rte_tel_data *d)
+tel_containers(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	rte_tel_data_start_array(d, RTE_TEL_STRING_VAL);
-	return dm_containers_walk(add_name, d);
+	return dm_containers_walk(tel_add_name, d);
 }
 
-/** The devices of a container, each with its domain. */
+/** Add the devices of a container, each with its domain. */
 static void
-add_devices(struct rte_tel_data *d, const struct dmamap_container *c)
+tel_add_devices(struct rte_tel_data *d, const struct dmamap_container *c)
 {
-	struct rte_tel_data *devices = add_dict(d, "attached"), *one;
+	struct rte_tel_data *devices = tel_add_dict(d, "attached"), *one;
 	const struct dmamap_device *dev;
 	unsigned int n = 0;
 
 	TAILQ_FOREACH(dev, &c->devices, next) {
-		one = devices != NULL ? add_numbered(devices, n++) : NULL;
+		one = devices != NULL ? tel_add_numbered(devices, n++) : NULL;
 		if (one == NULL)
 			return;
-		rte_tel_data_add_dict_string(one, "name", dev->dev->name);
-		rte_tel_data_add_dict_int(one, "group", dev->dev->group);
+		rte_tel_data_add_dict_string(one, "name", dev->name);
+		rte_tel_data_add_dict_int(one, "group", dmamap_device_group(dev));
 		rte_tel_data_add_dict_int(one, "domain", (int)dev->domain->dom->id);
-		rte_tel_data_add_dict_int(one, "node", dev->dev->node);
+		rte_tel_data_add_dict_int(one, "node", dmamap_device_node(dev));
 	}
 }
 
-struct container_query {
-	const char *name;
-	struct rte_tel_data *d;
-	bool found;
-};
-
-static int
-tell_if_named(struct dmamap_container *c, void *arg)
+/** Add what only the lists of a container contain. */
+static void
+tel_add_lists(struct rte_tel_data *d, struct dmamap_container *c)
 {
-	struct container_query *q = arg;
 	const struct dmamap_zone *z;
 	uint64_t zones = 0, zone_len = 0;
 
-	if (strcmp(c->name, q->name) != 0)
-		return 0;
-	q->found = true;
+	dm_book_lock(c);
 	LIST_FOREACH(z, &c->zones, next) {
-		zones++;
-		zone_len += dmamap_zone_len(z);
+		zones += z->ready;
+		zone_len += z->ready ? dmamap_zone_len(z) : 0;
 	}
-	rte_tel_data_add_dict_uint(q->d, "zones", zones);
-	rte_tel_data_add_dict_uint(q->d, "zone_bytes", zone_len);
-	add_devices(q->d, c);
-	return 1;
+	rte_tel_data_add_dict_uint(d, "zones", zones);
+	rte_tel_data_add_dict_uint(d, "zone_bytes", zone_len);
+	tel_add_devices(d, c);
+	dm_book_unlock(c);
 }
 
 static int
-tell_container(const char *cmd, const char *params, struct rte_tel_data *d)
+tel_container(const char *cmd, const char *params, struct rte_tel_data *d)
 {
-	struct container_query q = {params, d, false};
+	struct dmamap_container *c = dmamap_container_by_name(params);
 	struct dmamap_container_info info;
-	struct dmamap_container *c;
 
-	c = dmamap_container_by_name(params);
-	if (c == NULL || dmamap_container_info(c, &info) < 0)
+	if (c == NULL)
 		return -ENOENT;
+	dmamap_container_info(c, &info);
 	rte_tel_data_start_dict(d);
 	rte_tel_data_add_dict_string(d, "name", params);
 	rte_tel_data_add_dict_string(d, "backend", backends[info.backend]);
 	rte_tel_data_add_dict_uint(d, "domains", info.n_domains);
 	rte_tel_data_add_dict_uint(d, "groups", info.n_groups);
 	rte_tel_data_add_dict_uint(d, "devices", info.n_devices);
-	add_address(d, "page_sizes", info.page_sizes);
+	tel_add_address(d, "page_sizes", info.page_sizes);
 	rte_tel_data_add_dict_uint(d, "mappings", info.n_mappings);
 	rte_tel_data_add_dict_uint(d, "mapped_bytes", info.mapped_len);
-	rte_tel_data_add_dict_uint(d, "taken_bytes", info.taken_len);
-	rte_tel_data_add_dict_uint(d, "fenced_bytes", info.fenced_len);
+	rte_tel_data_add_dict_uint(d, "reservation_bytes", info.reservation_len);
+	rte_tel_data_add_dict_uint(d, "quarantined_bytes", info.quarantined_len);
 	rte_tel_data_add_dict_uint(d, "entries_left", info.entries_left);
 	rte_tel_data_add_dict_uint(d, "map_calls", info.map_calls);
 	rte_tel_data_add_dict_uint(d, "unmap_calls", info.unmap_calls);
 	rte_tel_data_add_dict_string(d, "coherent", info.coherent ? "yes" : "no");
-	dm_containers_walk(tell_if_named, &q);
-	return q.found ? 0 : -ENOENT;
+	tel_add_lists(d, c);
+	dmamap_container_put(c);
+	return 0;
 }
 
 struct zone_query {
@@ -157,14 +154,14 @@ struct zone_query {
 };
 
 static void
-tell_zone(struct rte_tel_data *d, const struct dmamap_zone *z)
+tel_add_zone(struct rte_tel_data *d, const struct dmamap_zone *z)
 {
 	struct dmamap_zone_info info;
 	struct rte_tel_data *nodes;
 	unsigned int i;
 	char name[16];
 
-	dmamap_zone_info(z, &info);
+	dm_zone_describe(z, &info);
 	rte_tel_data_add_dict_string(d, "name", info.name);
 	rte_tel_data_add_dict_string(d, "container", z->c->name);
 	rte_tel_data_add_dict_string(d, "owner", info.owner);
@@ -173,9 +170,9 @@ tell_zone(struct rte_tel_data *d, const struct dmamap_zone *z)
 	rte_tel_data_add_dict_string(d, "kind", kinds[info.kind]);
 	rte_tel_data_add_dict_string(d, "placement", placements[info.placement]);
 	rte_tel_data_add_dict_string(d, "as_asked", info.as_asked ? "yes" : "no");
-	add_address(d, "va", (uintptr_t)dmamap_zone_va(z));
-	add_address(d, "iova", dmamap_zone_iova(z));
-	nodes = add_dict(d, "nodes");
+	tel_add_address(d, "va", (uintptr_t)dmamap_zone_va(z));
+	tel_add_address(d, "iova", dmamap_zone_iova(z));
+	nodes = tel_add_dict(d, "nodes");
 	for (i = 0; i < info.n_nodes && nodes != NULL; i++) {
 		snprintf(name, sizeof(name), info.nodes[i].node < 0 ? "unknown" : "%d",
 			info.nodes[i].node);
@@ -184,35 +181,39 @@ tell_zone(struct rte_tel_data *d, const struct dmamap_zone *z)
 }
 
 static int
-tell_zones_of(struct dmamap_container *c, void *arg)
+tel_add_zones_of(struct dmamap_container *c, void *arg)
 {
 	struct zone_query *q = arg;
 	const struct dmamap_zone *z;
 	struct rte_tel_data *one;
 
+	dm_book_lock(c);
 	LIST_FOREACH(z, &c->zones, next) {
+		if (!z->ready)
+			continue;
 		if (q->at >= q->first && q->at - q->first < SHOWN_MAX) {
-			one = add_numbered(q->d, q->at);
+			one = tel_add_numbered(q->d, q->at);
 			if (one != NULL)
-				tell_zone(one, z);
+				tel_add_zone(one, z);
 		}
 		q->at++;
 	}
+	dm_book_unlock(c);
 	return 0;
 }
 
 static int
-tell_zones(const char *cmd, const char *params, struct rte_tel_data *d)
+tel_zones(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	struct zone_query q = {.d = d, .first = params != NULL ? strtoul(params, NULL, 10) : 0};
 
 	rte_tel_data_start_dict(d);
-	dm_containers_walk(tell_zones_of, &q);
+	dm_containers_walk(tel_add_zones_of, &q);
 	rte_tel_data_add_dict_uint(d, "total", q.at);
 	return 0;
 }
 
-/** Sums by one key, for a reply. */
+/** Sums by key and node, for one reply. */
 struct sums {
 	unsigned int n;
 	struct {
@@ -224,7 +225,7 @@ struct sums {
 };
 
 static void
-add_sum(struct sums *s, int node, const char *key, uint64_t len)
+sums_add(struct sums *s, int node, const char *key, uint64_t len)
 {
 	unsigned int i;
 
@@ -244,28 +245,28 @@ add_sum(struct sums *s, int node, const char *key, uint64_t len)
 }
 
 static int
-sum_by_node(const struct dmamap_memory *m, void *arg)
+sums_by_node(const struct dmamap_memory *m, void *arg)
 {
 	char size[DM_HUGEPAGE_STR_MAX], key[64], *blank;
 	struct sums *s = arg;
 
 	if (m->kind == DMAMAP_PAGES_FOREIGN) {
 		s->foreign += m->len;
-		add_sum(s, INT32_MAX, m->zone, m->len);
+		sums_add(s, INT32_MAX, m->zone, m->len);
 		return 0;
 	}
 	s->zones += m->len;
-	/* A name in a dictionary has no blanks: hugetlb_2MiB. */
+	/* A name in a dictionary must not have blanks: hugetlb_2MiB. */
 	dm_hugepage_size_str(m->page_size, size);
 	blank = strchr(size, ' ');
 	memmove(blank, blank + 1, strlen(blank));
 	snprintf(key, sizeof(key), "%s_%s", kinds[m->kind], size);
-	add_sum(s, m->node, key, m->len);
+	sums_add(s, m->node, key, m->len);
 	return 0;
 }
 
 static int
-tell_memory(const char *cmd, const char *params, struct rte_tel_data *d)
+tel_memory(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	struct sums *s = calloc(1, sizeof(*s));
 	struct rte_tel_data *inner;
@@ -275,7 +276,7 @@ tell_memory(const char *cmd, const char *params, struct rte_tel_data *d)
 	if (s == NULL)
 		return -ENOMEM;
 	rte_tel_data_start_dict(d);
-	dmamap_memory_walk(sum_by_node, s);
+	dmamap_memory_walk(sums_by_node, s);
 	rte_tel_data_add_dict_uint(d, "zone_bytes", s->zones);
 	rte_tel_data_add_dict_uint(d, "foreign_bytes", s->foreign);
 	for (i = 0; i < s->n; i++) {
@@ -288,7 +289,7 @@ tell_memory(const char *cmd, const char *params, struct rte_tel_data *d)
 				: s->of[i].node < 0 ? "node_unknown"
 						    : "node%d",
 			s->of[i].node);
-		inner = add_dict(d, name);
+		inner = tel_add_dict(d, name);
 		for (; j < s->n && inner != NULL; j++)
 			if (s->of[j].node == s->of[i].node)
 				rte_tel_data_add_dict_uint(inner, s->of[j].key, s->of[j].len);
@@ -298,14 +299,14 @@ tell_memory(const char *cmd, const char *params, struct rte_tel_data *d)
 }
 
 static int
-sum_by_owner(const struct dmamap_memory *m, void *arg)
+sums_by_owner(const struct dmamap_memory *m, void *arg)
 {
-	add_sum(arg, 0, m->owner, m->len);
+	sums_add(arg, 0, m->owner, m->len);
 	return 0;
 }
 
 static int
-tell_owners(const char *cmd, const char *params, struct rte_tel_data *d)
+tel_owners(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	struct sums *s = calloc(1, sizeof(*s));
 	struct rte_tel_data *one;
@@ -314,15 +315,15 @@ tell_owners(const char *cmd, const char *params, struct rte_tel_data *d)
 	if (s == NULL)
 		return -ENOMEM;
 	rte_tel_data_start_dict(d);
-	dmamap_memory_walk(sum_by_owner, s);
+	dmamap_memory_walk(sums_by_owner, s);
 	for (i = 0; i < s->n; i++) {
-		one = add_numbered(d, i);
+		one = tel_add_numbered(d, i);
 		if (one == NULL)
 			break;
 		rte_tel_data_add_dict_string(one, "owner", s->of[i].key);
 		rte_tel_data_add_dict_uint(one, "bytes", s->of[i].len);
 	}
-	/* Of owners that found no room in the reply. */
+	/* Bytes of the owners that did not fit into the reply. */
 	if (s->rest > 0)
 		rte_tel_data_add_dict_uint(d, "rest", s->rest);
 	free(s);
@@ -332,12 +333,12 @@ tell_owners(const char *cmd, const char *params, struct rte_tel_data *d)
 RTE_INIT(dm_telemetry_init)
 {
 	rte_telemetry_register_cmd(
-		"/dmamap/containers", tell_containers, "Names of the containers. No parameters");
-	rte_telemetry_register_cmd("/dmamap/container", tell_container,
+		"/dmamap/containers", tel_containers, "Names of the containers. No parameters");
+	rte_telemetry_register_cmd("/dmamap/container", tel_container,
 		"A container: domains, devices, mappings. Parameter: its name");
-	rte_telemetry_register_cmd("/dmamap/memory", tell_memory,
+	rte_telemetry_register_cmd("/dmamap/memory", tel_memory,
 		"Bytes by NUMA node, kind and size of pages. No parameters");
-	rte_telemetry_register_cmd("/dmamap/owners", tell_owners, "Bytes by owner. No parameters");
-	rte_telemetry_register_cmd("/dmamap/zones", tell_zones,
+	rte_telemetry_register_cmd("/dmamap/owners", tel_owners, "Bytes by owner. No parameters");
+	rte_telemetry_register_cmd("/dmamap/zones", tel_zones,
 		"Zones, 40 at a time. Parameter: number of the first, or none");
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What can a type1 container do? VFIO_IOMMU_GET_INFO, whose answer is taken for possibly malformed.
+ * Properties of a type1 container, from VFIO_IOMMU_GET_INFO. The answer is checked, since it may be
+ * malformed. Called by the type1 backend.
  */
 
 #ifndef DM_TYPE1_INFO_H
@@ -10,14 +11,14 @@
 #include "dm_iommu.h"
 
 /**
- * Ask a kernel container with an IOMMU type for its properties, all but coherency.
+ * Read the properties of a kernel container whose IOMMU type is set, except coherency.
  *
- * What the kernel does not report is assumed: page size of the system, IOVAs below 2^39 (before
+ * Defaults for what the kernel does not report: the system's page size, IOVAs below 2^39 (before
  * Linux 5.4), no limit of entries (before 5.11).
  *
- * @param info  ranges is malloc()ed, the caller frees.
- * @return 0; -EPROTO: the answer is malformed (logged); -ENOMEM; as the kernel says.
+ * @param info  out: the caller frees info->ranges. All zero on error.
+ * @return 0; -EPROTO: the answer is malformed (logged); -ENOMEM; else the kernel's errno.
  */
-int dm_type1_info(int container_fd, struct dm_iommu_info *info);
+int dm_type1_info(const struct dm_iommu *iommu, int container_fd, struct dm_iommu_info *info);
 
 #endif /* DM_TYPE1_INFO_H */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does the kernel call iommufd's calls? Numbers and layouts of its ABI, for systems whose
- * headers are older than Linux 6.6 (include/uapi/linux/iommufd.h, include/uapi/linux/vfio.h). Names
- * are our own, so that both can be included.
+ * The ABI of iommufd: numbers and layouts, for systems whose headers are older than Linux 6.6
+ * (include/uapi/linux/iommufd.h, include/uapi/linux/vfio.h). Names are our own, so that the
+ * kernel's headers can be included too. Included by the iommufd backend and by the mock kernel.
  */
 
 #ifndef IOMMUFD_ABI_H
@@ -14,7 +14,7 @@
 #include <linux/vfio.h>
 #include <stdint.h>
 
-/** Calls on /dev/iommu. Each structure begins with its size. */
+/** ioctls of /dev/iommu. Each structure begins with its size. */
 #define ABI_IOMMU_DESTROY _IO(';', 0x80)
 #define ABI_IOMMU_IOAS_ALLOC _IO(';', 0x81)
 #define ABI_IOMMU_IOAS_ALLOW_IOVAS _IO(';', 0x82)
@@ -25,18 +25,18 @@
 #define ABI_IOMMU_OPTION _IO(';', 0x87)
 #define ABI_IOMMU_VFIO_IOAS _IO(';', 0x88)
 
-/** Calls on a VFIO character device. Each structure begins with its size, called argsz. */
+/** ioctls of a VFIO character device. Each structure begins with its size, called argsz. */
 #define ABI_VFIO_BIND_IOMMUFD _IO(VFIO_TYPE, VFIO_BASE + 18)
 #define ABI_VFIO_ATTACH_PT _IO(VFIO_TYPE, VFIO_BASE + 19)
 #define ABI_VFIO_DETACH_PT _IO(VFIO_TYPE, VFIO_BASE + 20)
 
-/** Free an object: an IOAS, a page table. */
+/** Free an object: an IOAS or a page table. */
 struct abi_iommu_destroy {
 	uint32_t size;
 	uint32_t id;
 };
 
-/** Make an IOAS: one IOVA address space. */
+/** Create an IOAS: one IOVA address space. */
 struct abi_ioas_alloc {
 	uint32_t size;
 	uint32_t flags;
@@ -48,7 +48,7 @@ struct abi_iova_range {
 	uint64_t last;
 };
 
-/** Usable ranges. EMSGSIZE: num_iovas says how many there are. */
+/** Query usable ranges. On EMSGSIZE, num_iovas is the number of ranges. */
 struct abi_ioas_iova_ranges {
 	uint32_t size;
 	uint32_t ioas_id;
@@ -58,7 +58,7 @@ struct abi_ioas_iova_ranges {
 	uint64_t out_iova_alignment;
 };
 
-/** Where automatic maps may lie; 0 ranges: anywhere. */
+/** Restrict automatic IOVA allocation; 0 ranges: anywhere. */
 struct abi_ioas_allow_iovas {
 	uint32_t size;
 	uint32_t ioas_id;
@@ -67,7 +67,7 @@ struct abi_ioas_allow_iovas {
 	uint64_t allowed_iovas; /**< pointer to num_iovas ranges */
 };
 
-/** Flags of a map and of a copy. */
+/** Flags of map and copy. */
 #define ABI_IOAS_MAP_FIXED_IOVA (1u << 0)
 #define ABI_IOAS_MAP_WRITEABLE (1u << 1)
 #define ABI_IOAS_MAP_READABLE (1u << 2)
@@ -82,7 +82,7 @@ struct abi_ioas_map {
 	uint64_t iova;
 };
 
-/** Map what another IOAS maps: the pages are shared, not pinned again. */
+/** Map what another IOAS maps; the pages are shared, not pinned again. */
 struct abi_ioas_copy {
 	uint32_t size;
 	uint32_t flags;
@@ -93,7 +93,9 @@ struct abi_ioas_copy {
 	uint64_t src_iova;
 };
 
-/** iova 0 and length UINT64_MAX: everything. length comes back as what was unmapped. */
+/**
+ * Unmap. iova 0 and length UINT64_MAX: everything. The kernel returns the unmapped bytes in length.
+ */
 struct abi_ioas_unmap {
 	uint32_t size;
 	uint32_t ioas_id;
@@ -101,8 +103,8 @@ struct abi_ioas_unmap {
 	uint64_t length;
 };
 
-#define ABI_OPTION_RLIMIT_MODE 0 /**< 1: charge the process, as type1 does; 0: the user */
-#define ABI_OPTION_HUGE_PAGES 1 /**< of an IOAS; 0: all maps in base pages */
+#define ABI_OPTION_RLIMIT_MODE 0 /**< 1: charge the process, as type1 does; 0: charge the user */
+#define ABI_OPTION_HUGE_PAGES 1 /**< of an IOAS; 0: map base pages only */
 #define ABI_OPTION_SET 0
 #define ABI_OPTION_GET 1
 
@@ -119,7 +121,7 @@ struct abi_iommu_option {
 #define ABI_VFIO_IOAS_SET 1
 #define ABI_VFIO_IOAS_CLEAR 2
 
-/** Which IOAS the calls of VFIO's old containers mean. */
+/** Get, set or clear the IOAS that acts as the VFIO container. */
 struct abi_vfio_ioas {
 	uint32_t size;
 	uint32_t ioas_id;
@@ -127,7 +129,7 @@ struct abi_vfio_ioas {
 	uint16_t reserved;
 };
 
-/** Since Linux 6.17; before, no flag is known and no token is asked for. */
+/** Since Linux 6.17; older kernels reject flags and need no token. */
 #define ABI_VFIO_BIND_FLAG_TOKEN (1u << 0)
 
 struct abi_vfio_bind_iommufd {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Who may reach memory, where no IOMMU is? Everybody, everywhere. Backend noiommu: IOVAs are
- * physical addresses.
+ * Backend noiommu: no IOMMU translates or protects, so IOVAs are physical addresses. Called by
+ * container/ through dm_iommu_noiommu_ops.
  */
 
 #include <errno.h>
@@ -12,13 +12,12 @@
 
 #include <linux/vfio.h>
 
-#include <rte_common.h>
-#include <rte_string_fns.h>
-
 #include "dm_iommu.h"
 #include "dm_log.h"
 #include "dm_phys.h"
+#include "dm_process.h"
 #include "dm_sysfs_dev.h"
+#include "dm_util.h"
 #include "dm_vfio.h"
 
 static const struct dm_vfio_kind kind = {
@@ -26,37 +25,37 @@ static const struct dm_vfio_kind kind = {
 	.backend = DMAMAP_BACKEND_NOIOMMU,
 	.type = VFIO_NOIOMMU_IOMMU,
 	.group_path = DM_VFIO_GROUP_PATH_NOIOMMU,
-	.if_absent =
-		"VFIO's noiommu mode is off, or this kernel lacks it (Debian's do): echo 1 >"
-		" /sys/module/vfio/parameters/enable_unsafe_noiommu_mode, then bind the device",
+	.if_absent = "VFIO's noiommu mode is off, or this kernel lacks it (Debian's"
+		     " kernels do): echo 1 >"
+		     " /sys/module/vfio/parameters/enable_unsafe_noiommu_mode, then bind"
+		     " the device",
 };
 
 static int
 noiommu_open(const struct dmamap_container_conf *conf, struct dm_iommu **iommu)
 {
-	return dm_vfio_open(&kind, iommu);
+	return dm_vfio_open(&kind, conf, iommu);
 }
 
-/** Fill in a device that no IOMMU is in charge of; VFIO makes it a group when its driver takes it.
+/**
+ * Fill in a device that is not behind an IOMMU. VFIO creates its group when its driver binds it.
  */
 static int
-init_device(struct dm_iommu_dev *dev, const char *bdf)
+noiommu_dev_init(struct dm_iommu_dev *dev, const struct dm_sysfs_dev *at)
 {
-	int rc = dm_sysfs_check_exists(bdf);
+	int rc = dm_sysfs_check_driver(at);
 
 	if (rc == 0)
-		rc = dm_sysfs_check_driver(bdf);
+		rc = dm_sysfs_find_group(at, &dev->group);
 	if (rc == 0)
-		rc = dm_sysfs_find_group(bdf, &dev->group);
+		rc = dm_sysfs_group_is_noiommu(at, dev->group);
 	if (rc < 0)
 		return rc;
-	if (!dm_sysfs_group_is_noiommu(dev->group))
+	if (rc == 0)
 		return DM_FAIL(EINVAL,
-			"%s: an IOMMU is in charge of it: use another backend than"
-			" noiommu",
-			bdf);
-	rte_strlcpy(dev->name, bdf, sizeof(dev->name));
-	dev->node = dm_sysfs_node(bdf);
+			"%s: it is behind an IOMMU: use another backend than noiommu", at->name);
+	dm_strlcpy(dev->name, at->name, sizeof(dev->name));
+	dev->node = dm_sysfs_node(at);
 	dev->fd = -1;
 	return 0;
 }
@@ -64,7 +63,14 @@ init_device(struct dm_iommu_dev *dev, const char *bdf)
 static int
 noiommu_dev_get(struct dm_iommu *iommu, const char *name, struct dm_iommu_dev **dev)
 {
-	return dm_vfio_dev_get(iommu, name, init_device, dev);
+	return dm_vfio_dev_get(iommu, name, noiommu_dev_init, dev);
+}
+
+static int
+noiommu_dev_adopt(struct dm_iommu *iommu, const char *name, struct dm_iommu_given *given,
+	struct dm_iommu_dev **dev)
+{
+	return dm_vfio_dev_adopt(iommu, name, given, true, dev);
 }
 
 static int
@@ -74,8 +80,9 @@ noiommu_attach(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev)
 
 	if (rc == 0)
 		DM_LOG(WARNING,
-			"%s: no IOMMU is in charge of it: it can read and write all of this"
-			" machine's memory, whatever is mapped",
+			"%s: not behind an IOMMU: it can read and write all of this"
+			" machine's memory, whatever is mapped, and nothing pins the memory"
+			" that it uses: do not offline or migrate memory meanwhile",
 			dev->name);
 	return rc;
 }
@@ -83,6 +90,8 @@ noiommu_attach(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev)
 static int
 noiommu_info(struct dm_iommu_domain *dom, struct dm_iommu_info *info)
 {
+	if (!dm_process_is(dom->iommu->process))
+		return -ECHILD;
 	*info = (struct dm_iommu_info){
 		.page_sizes = ~((uint64_t)sysconf(_SC_PAGESIZE) - 1),
 		.entries_left = UINT64_MAX,
@@ -95,14 +104,18 @@ noiommu_info(struct dm_iommu_domain *dom, struct dm_iommu_info *info)
 	return 0;
 }
 
-/** Nothing is to be done, but memory that is no longer where it was must not be given to a device.
+/**
+ * Map nothing, but check that the memory is still at the physical address that the device will use.
  */
 static int
-noiommu_map(struct dm_iommu_domain *dom, rte_iova_t iova, void *va, uint64_t len, uint32_t prot)
+noiommu_map(struct dm_iommu_domain *dom, dmamap_iova_t iova, void *va, uint64_t len, uint32_t prot)
 {
 	uint64_t phys;
-	int rc = dm_phys_of(va, len, &phys);
+	int rc;
 
+	if (!dm_process_is(dom->iommu->process))
+		return -ECHILD;
+	rc = dm_phys_of(va, len, &phys);
 	if (rc == 0 && phys != iova)
 		return DM_FAIL(EFAULT,
 			"the memory at %p is at physical address 0x%" PRIx64 ", not 0x%" PRIx64
@@ -112,7 +125,7 @@ noiommu_map(struct dm_iommu_domain *dom, rte_iova_t iova, void *va, uint64_t len
 }
 
 static int
-noiommu_unmap(struct dm_iommu_domain *dom, rte_iova_t iova, uint64_t len, uint64_t *done)
+noiommu_unmap(struct dm_iommu_domain *dom, dmamap_iova_t iova, uint64_t len, uint64_t *done)
 {
 	*done = len;
 	return 0;
@@ -124,11 +137,13 @@ const struct dm_iommu_ops dm_iommu_noiommu_ops = {
 	.close = dm_vfio_close,
 	.iova_of = dm_phys_of,
 	.dev_get = noiommu_dev_get,
+	.dev_adopt = noiommu_dev_adopt,
 	.dev_put = dm_vfio_dev_put,
 	.domain_create = dm_vfio_domain_create,
 	.domain_destroy = dm_vfio_domain_destroy,
 	.attach = noiommu_attach,
 	.detach = dm_vfio_detach,
+	.group_leave = dm_vfio_group_leave_first,
 	.info = noiommu_info,
 	.map = noiommu_map,
 	.unmap = noiommu_unmap,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Where is memory physically? Asked only where no IOMMU translates.
+ * Physical addresses of memory of this process, from pagemap. An address is valid only when it is
+ * read; nothing here pins it. See dm_phys.h.
  */
 
 #include <errno.h>
@@ -11,23 +12,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <rte_common.h>
-
 #include "dm_log.h"
 #include "dm_phys.h"
+#include "dm_util.h"
 
-/* An entry of /proc/self/pagemap: one for each page of the process. */
+/* Entries of /proc/self/pagemap: one for each page of the process. */
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)
 #define PAGEMAP_PFN ((UINT64_C(1) << 55) - 1)
-/* An entry of /proc/kpageflags: one for each physical page. */
+/* Entries of /proc/kpageflags: one for each physical page. */
 #define KPF_HUGE (UINT64_C(1) << 17)
 
-/** Entries read at once. */
+/** Entries in one read. */
 #define BATCH 512
 
-/** Read n entries, of 8 bytes each, from entry `first` of a file. */
+/** Read n entries of 8 bytes, starting with entry `first` of a file. */
 static int
-read_entries(const char *path, uint64_t first, uint64_t *entries, unsigned int n)
+phys_read_entries(const char *path, uint64_t first, uint64_t *entries, unsigned int n)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t want = n * sizeof(*entries), got;
@@ -39,13 +39,13 @@ read_entries(const char *path, uint64_t first, uint64_t *entries, unsigned int n
 	return got == want ? 0 : -EIO;
 }
 
-/** Is a page of this process in the wanted page frame? */
+/** Check that a page of this process is in the expected page frame. */
 static int
-check_entry(uint64_t entry, const void *va, uint64_t wanted)
+phys_check_entry(uint64_t entry, const void *va, uint64_t wanted)
 {
 	if (!(entry & PAGEMAP_PRESENT))
-		return DM_FAIL(
-			EFAULT, "the memory at %p is not there, so it has no physical address", va);
+		return DM_FAIL(EFAULT,
+			"the memory at %p is not present, so it has no physical address", va);
 	if ((entry & PAGEMAP_PFN) == 0)
 		return DM_FAIL(EPERM,
 			"the physical address of %p is hidden from this process: it"
@@ -53,27 +53,27 @@ check_entry(uint64_t entry, const void *va, uint64_t wanted)
 			va);
 	if ((entry & PAGEMAP_PFN) != wanted)
 		return DM_FAIL(EINVAL,
-			"the memory at %p does not follow the page before it"
-			" physically: without an IOMMU, use larger hugepages or smaller pieces",
+			"the memory at %p is not physically contiguous with the page before"
+			" it: without an IOMMU, use larger hugepages or shorter runs",
 			va);
 	return 0;
 }
 
-/** Are n physical pages from this one on parts of hugepages? */
+/** Check that n physical pages from pfn on are parts of hugepages. */
 static int
-check_huge(uint64_t pfn, unsigned int n, const void *va)
+phys_check_huge(uint64_t pfn, unsigned int n, const void *va)
 {
 	uint64_t flags[BATCH];
 	unsigned int i;
-	int rc = read_entries("/proc/kpageflags", pfn, flags, n);
+	int rc = phys_read_entries("/proc/kpageflags", pfn, flags, n);
 
 	if (rc < 0)
 		return DM_FAIL(-rc, "cannot read /proc/kpageflags: %s", strerror(-rc));
 	for (i = 0; i < n; i++)
 		if (!(flags[i] & KPF_HUGE))
 			return DM_FAIL(EINVAL,
-				"the memory at %p is in no hugepage, so it may move:"
-				" without an IOMMU, devices reach hugepages only",
+				"the memory at %p is not in a hugepage: compaction and swapping"
+				" move base pages: without an IOMMU, use hugepages",
 				va);
 	return 0;
 }
@@ -86,17 +86,18 @@ dm_phys_of(const void *va, uint64_t len, uint64_t *phys)
 	int rc;
 
 	for (done = 0; done < len / page; done += n) {
-		n = RTE_MIN(len / page - done, (uint64_t)BATCH);
-		rc = read_entries("/proc/self/pagemap", (uintptr_t)va / page + done, entries, n);
+		n = DM_MIN(len / page - done, (uint64_t)BATCH);
+		rc = phys_read_entries(
+			"/proc/self/pagemap", (uintptr_t)va / page + done, entries, n);
 		if (rc < 0)
 			return DM_FAIL(-rc, "cannot read /proc/self/pagemap: %s", strerror(-rc));
 		if (done == 0)
 			first = entries[0] & PAGEMAP_PFN;
 		for (i = 0; i < n && rc == 0; i++)
-			rc = check_entry(
-				entries[i], RTE_PTR_ADD(va, (done + i) * page), first + done + i);
+			rc = phys_check_entry(
+				entries[i], DM_PTR_ADD(va, (done + i) * page), first + done + i);
 		if (rc == 0)
-			rc = check_huge(first + done, n, RTE_PTR_ADD(va, done * page));
+			rc = phys_check_huge(first + done, n, DM_PTR_ADD(va, done * page));
 		if (rc < 0)
 			return rc;
 	}

@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Which IOVAs are reserved? What /sys/kernel/iommu_groups/<n>/reserved_regions lists
- * (Documentation/ABI/testing/sysfs-kernel-iommu_groups).
+ * Reserved ranges of groups, from /sys/kernel/iommu_groups/<n>/reserved_regions
+ * (Documentation/ABI/testing/sysfs-kernel-iommu_groups). See dm_sysfs_dev.h.
  */
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_common.h>
-
 #include "dm_kernel.h"
 #include "dm_sysfs_dev.h"
+#include "dm_util.h"
 
 static enum dmamap_reserved_type
-type_of(const char *word)
+resv_type(const char *word)
 {
 	static const struct {
 		const char *word;
@@ -31,15 +28,15 @@ type_of(const char *word)
 	};
 	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(types); i++)
+	for (i = 0; i < DM_DIM(types); i++)
 		if (strcmp(word, types[i].word) == 0)
 			return types[i].type;
-	/* "reserved", and what a later kernel may add. */
+	/* "reserved", and types that a later kernel may add. */
 	return DMAMAP_RESERVED_BUS;
 }
 
 static int
-by_start(const void *a, const void *b)
+resv_cmp(const void *a, const void *b)
 {
 	const struct dm_iommu_resv *x = a, *y = b;
 
@@ -49,97 +46,101 @@ by_start(const void *a, const void *b)
 }
 
 static bool
-is_same(const struct dm_iommu_resv *a, const struct dm_iommu_resv *b)
+resv_is_same(const struct dm_iommu_resv *a, const struct dm_iommu_resv *b)
 {
-	return by_start(a, b) == 0 && a->type == b->type;
+	return resv_cmp(a, b) == 0 && a->type == b->type;
 }
 
-/** Append one, unless it is there. */
+/** A growing list. */
+struct resv_list {
+	const struct dmamap_kernel *kernel;
+	struct dm_iommu_resv *v;
+	unsigned int n;
+};
+
+/** Append a range, unless the list has it already. */
 static int
-add(struct dm_iommu_resv **resv, unsigned int *n, const struct dm_iommu_resv *one)
+resv_list_add(struct resv_list *list, const struct dm_iommu_resv *one)
 {
 	struct dm_iommu_resv *more;
 	unsigned int i;
 
-	for (i = 0; i < *n; i++)
-		if (is_same(&(*resv)[i], one))
+	for (i = 0; i < list->n; i++)
+		if (resv_is_same(&list->v[i], one))
 			return 0;
-	more = realloc(*resv, (*n + 1) * sizeof(*more));
+	more = realloc(list->v, (list->n + 1) * sizeof(*more));
 	if (more == NULL)
 		return -ENOMEM;
-	more[*n] = *one;
-	*resv = more;
-	(*n)++;
+	more[list->n++] = *one;
+	list->v = more;
 	return 0;
 }
 
-/** Append those of one group. */
+/** Append the ranges of one group. */
 static int
-add_group(const char *group, struct dm_iommu_resv **resv, unsigned int *n)
+resv_list_add_group(void *ctx, const char *group)
 {
-	char path[PATH_MAX], line[128], word[32];
+	struct resv_list *list = ctx;
+	char *text, *rest, *line, word[32];
 	struct dm_iommu_resv one;
-	FILE *f;
-	int rc = 0;
+	int rc;
 
-	dm_kernel_sysfs(path, sizeof(path), "kernel/iommu_groups/%s/reserved_regions", group);
-	f = fopen(path, "re");
-	if (f == NULL)
+	rc = dm_kernel_text(list->kernel, &text, "kernel/iommu_groups/%s/reserved_regions", group);
+	if (rc == -ENOENT)
 		return 0;
-	while (rc == 0 && fgets(line, sizeof(line), f) != NULL) {
+	rest = text;
+	while (rc == 0 && (line = strsep(&rest, "\n")) != NULL) {
 		if (sscanf(line, "%" SCNx64 " %" SCNx64 " %31s", &one.range.start, &one.range.last,
 			    word) != 3 ||
 			one.range.last < one.range.start)
 			continue;
-		one.type = type_of(word);
-		rc = add(resv, n, &one);
+		one.type = resv_type(word);
+		rc = resv_list_add(list, &one);
 	}
-	fclose(f);
+	free(text);
 	return rc;
 }
 
-/** Sort, or give up what was gathered. */
+/** Return the sorted list, or free it on error. */
 static int
-finish(int rc, struct dm_iommu_resv **resv, unsigned int *n)
+resv_list_finish(int rc, struct resv_list *list, struct dm_iommu_resv **resv, unsigned int *n)
 {
-	if (rc == 0 && *n > 0)
-		qsort(*resv, *n, sizeof(**resv), by_start);
+	*resv = NULL;
+	*n = 0;
 	if (rc < 0) {
-		free(*resv);
-		*resv = NULL;
-		*n = 0;
+		free(list->v);
+		return rc;
 	}
-	return rc;
+	if (list->n > 0)
+		qsort(list->v, list->n, sizeof(*list->v), resv_cmp);
+	*resv = list->v;
+	*n = list->n;
+	return 0;
 }
 
 int
-dm_sysfs_group_reserved(int group, struct dm_iommu_resv **resv, unsigned int *n)
+dm_sysfs_group_reserved(
+	const struct dmamap_kernel *k, int group, struct dm_iommu_resv **resv, unsigned int *n)
 {
+	struct resv_list list = {.kernel = k};
 	char name[16];
 
-	*resv = NULL;
-	*n = 0;
 	snprintf(name, sizeof(name), "%d", group);
-	return finish(add_group(name, resv, n), resv, n);
+	return resv_list_finish(resv_list_add_group(&list, name), &list, resv, n);
+}
+
+/** Errors other than -ENOMEM are ignored: the group is read again when a device is attached. */
+static int
+resv_list_add_host_group(void *ctx, const char *group)
+{
+	return resv_list_add_group(ctx, group) == -ENOMEM ? -ENOMEM : 0;
 }
 
 int
-dm_sysfs_host_reserved(struct dm_iommu_resv **resv, unsigned int *n)
+dm_sysfs_host_reserved(const struct dmamap_kernel *k, struct dm_iommu_resv **resv, unsigned int *n)
 {
-	char path[PATH_MAX];
-	const struct dirent *e;
-	int rc = 0;
-	DIR *dir;
+	struct resv_list list = {.kernel = k};
+	int rc = dm_kernel_list(k, resv_list_add_host_group, &list, "kernel/iommu_groups");
 
-	*resv = NULL;
-	*n = 0;
-	dm_kernel_sysfs(path, sizeof(path), "kernel/iommu_groups");
-	dir = opendir(path);
-	if (dir == NULL)
-		return 0;
-	while (rc == 0 && (e = readdir(dir)) != NULL)
-		if (e->d_name[0] != '.')
-			rc = add_group(e->d_name, resv, n);
-	closedir(dir);
-	return finish(rc, resv, n);
+	return resv_list_finish(rc == -ENOMEM ? rc : 0, &list, resv, n);
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What can a type1 container do? VFIO_IOMMU_GET_INFO, whose answer is taken for possibly malformed.
+ * Properties of a type1 container: parser of VFIO_IOMMU_GET_INFO. See dm_type1_info.h.
+ *
+ * Invariant: no byte outside the answer is read, and every loop is bounded, whatever the kernel
+ * returns.
  */
 
 #include <errno.h>
@@ -12,28 +15,27 @@
 
 #include <linux/vfio.h>
 
-#include <rte_common.h>
-
 #include "dm_kernel.h"
 #include "dm_log.h"
 #include "dm_type1_info.h"
+#include "dm_util.h"
 
-/** What an IOMMU translates at the least (VT-d with 39 bits), where the kernel does not say. */
+/** Default aperture: the smallest that an IOMMU has (VT-d with 39 bits). */
 #define ASSUMED_LAST ((UINT64_C(1) << 39) - 1)
-/** The answer grows with the number of ranges; beyond this it is nonsense. */
+/** The answer grows with the number of ranges; anything longer is malformed. */
 #define ANSWER_MAX (1u << 20)
-/** Questions until the buffer is large enough: ranges can be added in between. */
-#define ASK_MAX 8
+/** Attempts until the buffer is large enough: ranges can be added in between. */
+#define QUERY_MAX 8
 
-/** The kernel's answer: bytes, since parts of it need not be aligned. */
+/** The kernel's answer, as bytes: parts of it may be unaligned. */
 struct answer {
 	uint8_t *bytes;
 	uint32_t len;
 };
 
-/** Read a part of the answer. @return false: it is not inside. */
+/** Copy a part of the answer. @return false: it lies outside */
 static bool
-get(const struct answer *a, uint64_t at, void *part, size_t len)
+answer_get(const struct answer *a, uint64_t at, void *part, size_t len)
 {
 	if (at > a->len || len > a->len - at)
 		return false;
@@ -42,21 +44,21 @@ get(const struct answer *a, uint64_t at, void *part, size_t len)
 }
 
 static int
-malformed(const char *what)
+answer_malformed(const char *what)
 {
 	return DM_FAIL(EPROTO, "VFIO_IOMMU_GET_INFO: malformed answer: %s", what);
 }
 
-/** Ask with a buffer of the length that the kernel last wanted. */
+/** Query with a buffer of the length that the kernel last reported. */
 static int
-ask(int fd, struct answer *a)
+answer_query(const struct dm_iommu *iommu, int fd, struct answer *a)
 {
 	struct vfio_iommu_type1_info head = {.argsz = sizeof(head)};
 	unsigned int i;
 	uint8_t *more;
 	int rc;
 
-	for (i = 0; i < ASK_MAX; i++) {
+	for (i = 0; i < QUERY_MAX; i++) {
 		a->len = head.argsz;
 		more = realloc(a->bytes, a->len);
 		if (more == NULL)
@@ -64,40 +66,40 @@ ask(int fd, struct answer *a)
 		a->bytes = more;
 		memset(a->bytes, 0, a->len);
 		memcpy(a->bytes, &a->len, sizeof(a->len));
-		rc = dm_kernel_ioctl(fd, VFIO_IOMMU_GET_INFO, a->bytes);
+		rc = dm_kernel_ioctl(iommu, fd, VFIO_IOMMU_GET_INFO, a->bytes);
 		if (rc < 0)
 			return rc;
 		memcpy(&head, a->bytes, sizeof(head));
 		if (head.argsz < sizeof(head) || head.argsz > ANSWER_MAX)
-			return malformed("argsz makes no sense");
+			return answer_malformed("invalid argsz");
 		if (head.argsz <= a->len)
 			return 0;
 	}
-	return malformed("argsz grows without end");
+	return answer_malformed("argsz grows without end");
 }
 
 /**
- * Find a capability. Each header takes room, so a chain with more links than headers fit has a
+ * Find a capability. Headers do not overlap, so a chain with more links than headers fit has a
  * cycle.
- * @return 0; -ENOENT: there is none; -EPROTO.
+ * @return 0; -ENOENT: not present; -EPROTO.
  */
 static int
-find_cap(const struct answer *a, uint16_t id, uint32_t *at)
+answer_find_cap(const struct answer *a, uint16_t id, uint32_t *at)
 {
 	struct vfio_iommu_type1_info head;
 	struct vfio_info_cap_header cap;
 	uint32_t links;
 
-	get(a, 0, &head, sizeof(head));
+	answer_get(a, 0, &head, sizeof(head));
 	if (!(head.flags & VFIO_IOMMU_INFO_CAPS))
 		return -ENOENT;
 	*at = head.cap_offset;
 	for (links = 0; *at != 0; links++) {
 		if (*at < offsetof(struct vfio_iommu_type1_info, cap_offset) + sizeof(uint32_t) ||
-			!get(a, *at, &cap, sizeof(cap)))
-			return malformed("a capability lies outside");
+			!answer_get(a, *at, &cap, sizeof(cap)))
+			return answer_malformed("a capability lies outside the answer");
 		if (links > a->len / sizeof(cap))
-			return malformed("the chain of capabilities is a circle");
+			return answer_malformed("the chain of capabilities has a cycle");
 		if (cap.id == id)
 			return 0;
 		*at = cap.next;
@@ -106,7 +108,7 @@ find_cap(const struct answer *a, uint16_t id, uint32_t *at)
 }
 
 static int
-assume_range(struct dm_iommu_info *info)
+info_assume_range(struct dm_iommu_info *info)
 {
 	info->ranges = malloc(sizeof(*info->ranges));
 	if (info->ranges == NULL)
@@ -117,76 +119,74 @@ assume_range(struct dm_iommu_info *info)
 }
 
 static int
-read_ranges(const struct answer *a, struct dm_iommu_info *info)
+info_read_ranges(const struct answer *a, struct dm_iommu_info *info)
 {
 	struct vfio_iommu_type1_info_cap_iova_range cap;
 	struct dmamap_range *r;
 	struct vfio_iova_range k;
 	uint32_t at, i;
-	int rc = find_cap(a, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, &at);
+	int rc = answer_find_cap(a, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, &at);
 
 	if (rc == -ENOENT)
-		return assume_range(info);
+		return info_assume_range(info);
 	if (rc < 0)
 		return rc;
-	if (!get(a, at, &cap, sizeof(cap)) ||
+	if (!answer_get(a, at, &cap, sizeof(cap)) ||
 		cap.nr_iovas > (a->len - at - sizeof(cap)) / sizeof(k))
-		return malformed("IOVA ranges lie outside");
-	r = malloc(RTE_MAX(cap.nr_iovas, 1u) * sizeof(*r));
+		return answer_malformed("IOVA ranges lie outside the answer");
+	r = malloc(DM_MAX(cap.nr_iovas, 1u) * sizeof(*r));
 	if (r == NULL)
 		return -ENOMEM;
 	info->ranges = r;
 	info->n_ranges = cap.nr_iovas;
 	for (i = 0; i < cap.nr_iovas; i++) {
-		if (!get(a, at + sizeof(cap) + i * sizeof(k), &k, sizeof(k)) || k.end < k.start ||
-			(i > 0 && k.start <= r[i - 1].last))
-			return malformed("IOVA ranges are not ascending");
+		if (!answer_get(a, at + sizeof(cap) + i * sizeof(k), &k, sizeof(k)) ||
+			k.end < k.start || (i > 0 && k.start <= r[i - 1].last))
+			return answer_malformed("IOVA ranges are not ascending");
 		r[i] = (struct dmamap_range){k.start, k.end};
 	}
 	return 0;
 }
 
 static int
-read_entries(const struct answer *a, struct dm_iommu_info *info)
+info_read_entries(const struct answer *a, struct dm_iommu_info *info)
 {
 	struct vfio_iommu_type1_info_dma_avail cap;
 	uint32_t at;
-	int rc = find_cap(a, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, &at);
+	int rc = answer_find_cap(a, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, &at);
 
 	info->entries_left = UINT64_MAX;
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : rc;
-	if (!get(a, at, &cap, sizeof(cap)))
-		return malformed("the count of entries lies outside");
+	if (!answer_get(a, at, &cap, sizeof(cap)))
+		return answer_malformed("the count of entries lies outside the answer");
 	info->entries_left = cap.avail;
 	return 0;
 }
 
 static void
-read_page_sizes(const struct answer *a, struct dm_iommu_info *info)
+info_read_page_sizes(const struct answer *a, struct dm_iommu_info *info)
 {
 	struct vfio_iommu_type1_info head;
 
-	get(a, 0, &head, sizeof(head));
-	if (head.flags & VFIO_IOMMU_INFO_PGSIZES)
-		info->page_sizes = head.iova_pgsizes;
-	if (info->page_sizes == 0)
-		info->page_sizes = sysconf(_SC_PAGESIZE);
+	answer_get(a, 0, &head, sizeof(head));
+	info->page_sizes = (head.flags & VFIO_IOMMU_INFO_PGSIZES) ? head.iova_pgsizes
+								  : (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 int
-dm_type1_info(int container_fd, struct dm_iommu_info *info)
+dm_type1_info(const struct dm_iommu *iommu, int container_fd, struct dm_iommu_info *info)
 {
 	struct answer a = {0};
-	int rc = ask(container_fd, &a);
+	int rc = answer_query(iommu, container_fd, &a);
 
 	*info = (struct dm_iommu_info){0};
 	if (rc == 0)
-		rc = read_ranges(&a, info);
+		rc = info_read_ranges(&a, info);
 	if (rc == 0)
-		rc = read_entries(&a, info);
+		rc = info_read_entries(&a, info);
 	if (rc == 0)
-		read_page_sizes(&a, info);
+		info_read_page_sizes(&a, info);
 	free(a.bytes);
 	if (rc < 0) {
 		free(info->ranges);

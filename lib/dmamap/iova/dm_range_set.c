@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Which addresses does a set of inclusive ranges hold? A sorted array, searched by bisection.
+ * Sets of inclusive address ranges: a sorted array, searched by bisection.
+ *
+ * Invariant: ranges are sorted, disjoint and never adjacent. A call that fails leaves the set
+ * unchanged. The interface and its callers are described in dm_range_set.h.
  */
 
 #include <errno.h>
@@ -10,10 +13,11 @@
 #include <string.h>
 
 #include "dm_range_set.h"
+#include "dm_util.h"
 
-/** The first range that ends at or after x; s->n if none does. */
+/** Index of the first range that ends at or after x; s->n if there is none. */
 static unsigned int
-first_ending_at(const struct dm_range_set *s, uint64_t x)
+set_first_ending_at(const struct dm_range_set *s, uint64_t x)
 {
 	unsigned int lo = 0, hi = s->n;
 
@@ -28,9 +32,9 @@ first_ending_at(const struct dm_range_set *s, uint64_t x)
 	return lo;
 }
 
-/** The first range from `lo` on that starts after x; s->n if none does. */
+/** Index of the first range from `lo` on that starts after x; s->n if there is none. */
 static unsigned int
-first_starting_after(const struct dm_range_set *s, unsigned int lo, uint64_t x)
+set_first_starting_after(const struct dm_range_set *s, unsigned int lo, uint64_t x)
 {
 	unsigned int hi = s->n;
 
@@ -46,7 +50,7 @@ first_starting_after(const struct dm_range_set *s, unsigned int lo, uint64_t x)
 }
 
 static int
-reserve(struct dm_range_set *s, unsigned int n)
+set_reserve(struct dm_range_set *s, unsigned int n)
 {
 	struct dmamap_range *r;
 	unsigned int cap;
@@ -64,12 +68,12 @@ reserve(struct dm_range_set *s, unsigned int n)
 	return 0;
 }
 
-/** Put `n_new` ranges where [i, j) stand. */
+/** Replace the ranges at indexes [i, j) by n_new others. @return 0 or -ENOMEM, nothing changed */
 static int
-replace(struct dm_range_set *s, unsigned int i, unsigned int j, const struct dmamap_range *new,
+set_replace(struct dm_range_set *s, unsigned int i, unsigned int j, const struct dmamap_range *new,
 	unsigned int n_new)
 {
-	int rc = reserve(s, s->n - (j - i) + n_new);
+	int rc = set_reserve(s, s->n - (j - i) + n_new);
 
 	if (rc < 0)
 		return rc;
@@ -91,22 +95,22 @@ dm_range_set_clear(struct dm_range_set *s)
 int
 dm_range_set_add(struct dm_range_set *s, struct dmamap_range r)
 {
-	/* Neighbours count as overlapping, so look one address further on both sides. */
+	/* Adjacent ranges merge too, so the search extends by one address on both sides. */
 	uint64_t below = r.start > 0 ? r.start - 1 : 0;
 	uint64_t above = r.last < UINT64_MAX ? r.last + 1 : UINT64_MAX;
 	unsigned int i, j;
 
 	if (r.last < r.start)
 		return -EINVAL;
-	i = first_ending_at(s, below);
-	j = first_starting_after(s, i, above);
+	i = set_first_ending_at(s, below);
+	j = set_first_starting_after(s, i, above);
 	if (i < j) {
 		if (s->r[i].start < r.start)
 			r.start = s->r[i].start;
 		if (s->r[j - 1].last > r.last)
 			r.last = s->r[j - 1].last;
 	}
-	return replace(s, i, j, &r, 1);
+	return set_replace(s, i, j, &r, 1);
 }
 
 int
@@ -117,15 +121,15 @@ dm_range_set_del(struct dm_range_set *s, struct dmamap_range r)
 
 	if (r.last < r.start)
 		return -EINVAL;
-	i = first_ending_at(s, r.start);
-	j = first_starting_after(s, i, r.last);
+	i = set_first_ending_at(s, r.start);
+	j = set_first_starting_after(s, i, r.last);
 	if (i == j)
 		return 0;
 	if (s->r[i].start < r.start)
 		rest[n++] = (struct dmamap_range){s->r[i].start, r.start - 1};
 	if (s->r[j - 1].last > r.last)
 		rest[n++] = (struct dmamap_range){r.last + 1, s->r[j - 1].last};
-	return replace(s, i, j, rest, n);
+	return set_replace(s, i, j, rest, n);
 }
 
 int
@@ -137,12 +141,12 @@ dm_range_set_intersect(struct dm_range_set *a, const struct dm_range_set *b)
 
 	while (i < a->n && j < b->n) {
 		struct dmamap_range r = {
-			.start = RTE_MAX(a->r[i].start, b->r[j].start),
-			.last = RTE_MIN(a->r[i].last, b->r[j].last),
+			.start = DM_MAX(a->r[i].start, b->r[j].start),
+			.last = DM_MIN(a->r[i].last, b->r[j].last),
 		};
 
 		if (r.start <= r.last) {
-			rc = replace(&both, both.n, both.n, &r, 1);
+			rc = set_replace(&both, both.n, both.n, &r, 1);
 			if (rc < 0) {
 				dm_range_set_clear(&both);
 				return rc;
@@ -166,7 +170,7 @@ dm_range_set_copy(struct dm_range_set *dst, const struct dm_range_set *src)
 
 	if (dst == src)
 		return 0;
-	rc = replace(&copy, 0, 0, src->r, src->n);
+	rc = set_replace(&copy, 0, 0, src->r, src->n);
 	if (rc < 0)
 		return rc;
 	dm_range_set_clear(dst);
@@ -181,7 +185,7 @@ dm_range_set_contains(const struct dm_range_set *s, struct dmamap_range r)
 
 	if (r.last < r.start)
 		return false;
-	i = first_ending_at(s, r.start);
+	i = set_first_ending_at(s, r.start);
 	return i < s->n && s->r[i].start <= r.start && s->r[i].last >= r.last;
 }
 
@@ -192,7 +196,7 @@ dm_range_set_overlaps(const struct dm_range_set *s, struct dmamap_range r, struc
 
 	if (r.last < r.start)
 		return false;
-	i = first_ending_at(s, r.start);
+	i = set_first_ending_at(s, r.start);
 	if (i == s->n || s->r[i].start > r.last)
 		return false;
 	if (hit != NULL)

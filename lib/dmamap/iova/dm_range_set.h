@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Which addresses does a set of inclusive ranges hold? Sorted, disjoint, never adjacent.
+ * Sets of inclusive address ranges [start, last].
+ *
+ * Invariant: the ranges of a set are sorted, disjoint and never adjacent. Not thread-safe: the
+ * caller serialises calls that change a set with all others. Used by the IOVA allocator, the
+ * backends and container/ for apertures, reserved and usable ranges.
  */
 
 #ifndef DM_RANGE_SET_H
@@ -11,33 +15,43 @@
 
 #include "dmamap.h"
 
-/** Sorted by start, disjoint, merged where adjacent. All zeroes is the empty set. */
+/** A set. All zeroes is the empty set; no initialisation is needed. */
 struct dm_range_set {
 	struct dmamap_range *r;
 	unsigned int n;
 	unsigned int cap;
 };
 
-/** Free what the set holds; it is empty afterwards. */
+/** Free the memory of a set. It is empty afterwards and may be used again. */
 void dm_range_set_clear(struct dm_range_set *s);
 
-/** Add a range, merging with overlapping and adjacent ones. @return 0, -EINVAL (last < start),
- * -ENOMEM. */
+/**
+ * Add a range; it merges with overlapping and adjacent ones.
+ * @return 0; -EINVAL: last < start; -ENOMEM. The set is unchanged on error.
+ */
 int dm_range_set_add(struct dm_range_set *s, struct dmamap_range r);
 
-/** Remove a range; parts outside the set are ignored. @return 0, -EINVAL, -ENOMEM (a split). */
+/**
+ * Remove a range; parts outside the set are ignored.
+ * @return 0; -EINVAL: last < start; -ENOMEM: a range had to be split. The set is unchanged on
+ *   error.
+ */
 int dm_range_set_del(struct dm_range_set *s, struct dmamap_range r);
 
-/** Keep only what is in both a and b. @return 0 or -ENOMEM, a unchanged. */
+/** Replace a by the intersection of a and b. @return 0 or -ENOMEM, a unchanged */
 int dm_range_set_intersect(struct dm_range_set *a, const struct dm_range_set *b);
 
-/** Make dst a copy of src; what dst held is freed. @return 0 or -ENOMEM, dst unchanged. */
+/**
+ * Make dst a copy of src; the former contents of dst are freed. @return 0 or -ENOMEM, dst unchanged
+ */
 int dm_range_set_copy(struct dm_range_set *dst, const struct dm_range_set *src);
 
-/** Is all of r in the set? */
+/** Whether all of r is in the set. False if last < start. */
 bool dm_range_set_contains(const struct dm_range_set *s, struct dmamap_range r);
 
-/** Is any of r in the set? If so and hit is not NULL, the first overlapping range of the set. */
+/**
+ * Whether any part of r is in the set. If so, *hit (may be NULL) is the first overlapping range.
+ */
 bool dm_range_set_overlaps(
 	const struct dm_range_set *s, struct dmamap_range r, struct dmamap_range *hit);
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does a file on a hugetlbfs mount leave nothing behind? It has no name, or one that says whose
- * it is.
+ * Files on a hugetlbfs mount, for kernels without hugetlb memfds.
+ *
+ * Invariant: no file stays behind for good. It has no name, or a name that identifies its process,
+ * so that another process can remove it after a crash. Called by hugepage.c. Any thread may call.
  */
 
 #ifndef DM_HUGEFILE_H
@@ -11,35 +13,39 @@
 #include <stddef.h>
 
 /**
- * Open an empty file without a name on a mounted hugetlbfs. The first call of a process removes
- * from each hugetlbfs what dead ones have left (dm_hugefile_sweep()).
- * @return a file descriptor; -ENOENT: no writable hugetlbfs with that page size is mounted.
+ * Open an unnamed, empty file on a mounted hugetlbfs. The first call of a process sweeps all
+ * hugetlbfs mounts (dm_hugefile_sweep()); concurrent calls wait for it.
+ * @param page_size  bytes.
+ * @return a file descriptor, which the caller closes; -ENOENT: no writable hugetlbfs with that page
+ *   size is mounted; -EMFILE, -ENFILE.
  */
 int dm_hugefile_open(size_t page_size);
 
 /**
- * Open a file in a folder: without a name from the start (O_TMPFILE), or where that cannot be,
- * dm_hugefile_open_named().
+ * Open an unnamed file in a directory with O_TMPFILE, or with dm_hugefile_open_named() where that
+ * is not supported.
  * @return a file descriptor, or a negative errno.
  */
 int dm_hugefile_open_in(const char *dir);
 
-/** Open a file under a name that is removed at once. @return a file descriptor, or a negative
- * errno. */
+/**
+ * Create a named file and remove its name at once. @return a file descriptor, or a negative errno.
+ */
 int dm_hugefile_open_named(const char *dir);
 
 /**
- * Make a file with a name that says whose it is: gantry-PID-STARTTIME-NUMBER, locked by flock(2) as
- * long as it is open.
- * @param path  out: the file's.
- * @return a file descriptor, or a negative errno.
+ * Create a file named gantry-PID-STARTTIME-NUMBER, which identifies its owner. It is locked by
+ * flock(2) as long as it is open.
+ * @param path  out: path of the file.
+ * @param size  bytes in path.
+ * @return a file descriptor, or a negative errno; -ENAMETOOLONG: path is too short.
  */
 int dm_hugefile_create(const char *dir, char *path, size_t size);
 
 /**
- * Remove what dead processes have left in a folder: files with such a name that nobody has locked
- * and whose process is no more, or is another one by now. A process that lives in another PID
- * namespace is known by its lock.
+ * Remove the files of dead processes from a directory. A file is removed if its name has the format
+ * above, its lock is free, and its process is gone or the PID was reused. The lock
+ * protects the files of a process in another PID namespace. Each removal is logged.
  * @return how many were removed.
  */
 unsigned int dm_hugefile_sweep(const char *dir);

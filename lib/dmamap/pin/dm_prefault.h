@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do many pages come to life soon? By several threads, with word on how far they are.
+ * Faulting many pages in with several threads, with progress reports.
+ *
+ * Invariant: when dm_prefault() returns, its threads have ended. Called by populate.c; any thread
+ * may call.
  */
 
 #ifndef DM_PREFAULT_H
@@ -10,29 +13,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** How it is to be done. */
+/** Parameters. */
 struct dm_prefault_conf {
 	unsigned int threads; /**< 0: by the length and the CPUs */
-	int node; /**< whose CPUs work; -1: those on which the caller may run */
+	int node; /**< NUMA node whose CPUs are used; -1: all CPUs that the process started with */
 	int (*progress)(
-		void *arg, uint64_t done, uint64_t len); /**< or NULL: log, at most once a second */
+		/** Nonzero cancels; NULL: log, at most once a second */
+		void *arg, uint64_t done, uint64_t len);
 	void *arg;
 	const char *what; /**< the object, for messages */
 };
 
-/** A piece of work: so many bytes, or a page if that is larger. */
-#define DM_PREFAULT_PIECE ((size_t)32 << 20)
-/** One thread for so many bytes, if the conf does not say. */
+/** Unit of work in bytes; one page if that is larger. */
+#define DM_PREFAULT_CHUNK ((size_t)32 << 20)
+/** Bytes for each thread, if conf->threads is 0. */
 #define DM_PREFAULT_SHARE ((size_t)128 << 20)
-/** Threads at most. */
+/** Most threads, including the caller. */
 #define DM_PREFAULT_THREADS 16
 
-/** How many threads work, the caller among them. */
+/** Number of threads that will work, including the caller; at least 1. */
 unsigned int dm_prefault_threads(size_t len, size_t page_size, const struct dm_prefault_conf *conf);
 
 /**
- * Back a range with pages now, as dm_fault_in() does. The first error ends the work of all threads.
- * @return as dm_fault_in(); -ECANCELED, logged: progress() wants no more of it.
+ * Back a range with pages, as dm_fault_in() does. The first error stops all threads. progress() is
+ * called by the calling thread only.
+ * @return as dm_fault_in(); -ECANCELED, logged: progress() returned nonzero.
  */
 int dm_prefault(void *va, size_t len, size_t page_size, const struct dm_prefault_conf *conf);
 

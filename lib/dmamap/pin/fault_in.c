@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How do pages come to life without a SIGBUS? Through the kernel, which reports what fails.
+ * Faulting pages in through system calls, which report failures as errors. See dm_fault_in.h.
  */
 
 #include <errno.h>
@@ -10,9 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <rte_common.h>
-
 #include "dm_fault_in.h"
+#include "dm_util.h"
 
 /* Since Linux 5.14; the C library's headers may be older. */
 #ifndef MADV_POPULATE_WRITE
@@ -23,14 +22,17 @@ int
 dm_fault_in_by_read(void *va, size_t len, size_t page_size)
 {
 	int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
-	size_t at;
+	size_t at = 0;
 	int rc = 0;
 
 	if (fd < 0)
 		return -errno;
-	for (at = 0; at < len && rc == 0; at += page_size)
-		if (read(fd, RTE_PTR_ADD(va, at), 1) != 1)
-			rc = -ENOSPC;
+	while (at < len && rc == 0) {
+		if (read(fd, DM_PTR_ADD(va, at), 1) == 1)
+			at += page_size;
+		else if (errno != EINTR) /* a signal of the program */
+			rc = errno == EFAULT ? -ENOSPC : -errno;
+	}
 	close(fd);
 	return rc;
 }

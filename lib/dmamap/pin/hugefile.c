@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How does a file on a hugetlbfs mount leave nothing behind? See dm_hugefile.h.
+ * Files on a hugetlbfs mount that are removed after a crash. See dm_hugefile.h.
  */
 
 #include <dirent.h>
@@ -20,18 +20,18 @@
 
 #include <linux/magic.h>
 
-#include <rte_common.h>
-
 #include "dm_hugefile.h"
 #include "dm_log.h"
 
 #define NAME "gantry-%d-%" PRIu64 "-%u"
 #define NAME_IN "gantry-%d-%" SCNu64 "-%u%c"
 
-/** When a process started, in ticks since the boot (proc(5), field 22 of stat). @return 0: there is
- * none */
+/**
+ * Start time of a process in clock ticks since boot (proc(5), field 22 of stat).
+ * @return 0: no such process
+ */
 static uint64_t
-start_time(pid_t pid)
+process_start_time(pid_t pid)
 {
 	char path[64], line[1024];
 	uint64_t start = 0;
@@ -43,7 +43,7 @@ start_time(pid_t pid)
 	f = fopen(path, "re");
 	if (f == NULL)
 		return 0;
-	/* The name, field 2, may hold anything; the last parenthesis ends it. */
+	/* Field 2, the name, may contain anything; the last parenthesis ends it. */
 	at = fgets(line, sizeof(line), f) != NULL ? strrchr(line, ')') : NULL;
 	for (i = 2; at != NULL && i < 22; i++) {
 		at = strchr(at, ' ');
@@ -59,7 +59,7 @@ int
 dm_hugefile_create(const char *dir, char *path, size_t size)
 {
 	static unsigned int number;
-	uint64_t start = start_time(getpid());
+	uint64_t start = process_start_time(getpid());
 	int fd, rc;
 
 	if (snprintf(path, size, "%s/" NAME, dir, getpid(), start,
@@ -68,8 +68,11 @@ dm_hugefile_create(const char *dir, char *path, size_t size)
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	/* One that cleans up may have it for a moment. */
-	if (flock(fd, LOCK_EX) == 0)
+	/* A process that sweeps may hold the lock for a moment. */
+	do
+		rc = flock(fd, LOCK_EX);
+	while (rc < 0 && errno == EINTR);
+	if (rc == 0)
 		return fd;
 	rc = -errno;
 	unlink(path);
@@ -77,9 +80,11 @@ dm_hugefile_create(const char *dir, char *path, size_t size)
 	return rc;
 }
 
-/** Has nobody locked the file? Whoever looks at it at the same time comes to no other end. */
+/**
+ * Whether no process has locked the file. Two sweeps at once do no harm: the loser skips the file.
+ */
 static bool
-is_unlocked(int dir, const char *name)
+file_is_unlocked(int dir, const char *name)
 {
 	int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	bool unlocked;
@@ -105,10 +110,12 @@ dm_hugefile_sweep(const char *dir)
 		return 0;
 	while ((e = readdir(d)) != NULL) {
 		if (sscanf(e->d_name, NAME_IN, &pid, &start, &number, &rest) != 3 || pid <= 0 ||
-			start_time(pid) == start || !is_unlocked(dirfd(d), e->d_name) ||
+			process_start_time(pid) == start ||
+			!file_is_unlocked(dirfd(d), e->d_name) ||
 			unlinkat(dirfd(d), e->d_name, 0) < 0)
 			continue;
-		DM_LOG(NOTICE, "removed %s/%s, which process %d has left", dir, e->d_name, pid);
+		DM_LOG(NOTICE, "hugetlbfs: removed %s/%s: left by dead process %d", dir, e->d_name,
+			pid);
 		n++;
 	}
 	closedir(d);
@@ -120,6 +127,8 @@ dm_hugefile_open_in(const char *dir)
 {
 	int fd = open(dir, O_RDWR | O_TMPFILE | O_EXCL | O_CLOEXEC, 0600);
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		return -errno;
 	return fd >= 0 ? fd : dm_hugefile_open_named(dir);
 }
 
@@ -135,7 +144,7 @@ dm_hugefile_open_named(const char *dir)
 	return fd;
 }
 
-/** Is a mount a hugetlbfs whose pages have this size? 0: any size. */
+/** Whether a mount is a hugetlbfs with pages of this size; 0: any size. */
 static bool
 mount_fits(const struct mntent *m, size_t page_size)
 {
@@ -145,9 +154,9 @@ mount_fits(const struct mntent *m, size_t page_size)
 		fs.f_type == HUGETLBFS_MAGIC && (page_size == 0 || (size_t)fs.f_bsize == page_size);
 }
 
-/** Call a function for each hugetlbfs of a page size, until it gives a file descriptor. */
+/** Call fn for each hugetlbfs of a page size (0: any) until it returns a file descriptor. */
 static int
-each_mount(size_t page_size, int (*fn)(const char *dir))
+mount_each(size_t page_size, int (*fn)(const char *dir))
 {
 	FILE *mounts = setmntent("/proc/self/mounts", "re");
 	struct mntent m;
@@ -155,8 +164,9 @@ each_mount(size_t page_size, int (*fn)(const char *dir))
 	int fd = -ENOENT;
 
 	if (mounts == NULL)
-		return -ENOENT;
-	while (fd < 0 && getmntent_r(mounts, &m, buf, sizeof(buf)) != NULL)
+		return -errno;
+	while (fd < 0 && fd != -EMFILE && fd != -ENFILE &&
+		getmntent_r(mounts, &m, buf, sizeof(buf)) != NULL)
 		if (mount_fits(&m, page_size))
 			fd = fn(m.mnt_dir);
 	endmntent(mounts);
@@ -164,16 +174,16 @@ each_mount(size_t page_size, int (*fn)(const char *dir))
 }
 
 static int
-sweep_one(const char *dir)
+mount_sweep(const char *dir)
 {
 	dm_hugefile_sweep(dir);
 	return -ENOENT;
 }
 
 static void
-sweep_all(void)
+mount_sweep_all(void)
 {
-	each_mount(0, sweep_one);
+	mount_each(0, mount_sweep);
 }
 
 int
@@ -182,7 +192,7 @@ dm_hugefile_open(size_t page_size)
 	static pthread_once_t swept = PTHREAD_ONCE_INIT;
 	int fd;
 
-	pthread_once(&swept, sweep_all);
-	fd = each_mount(page_size, dm_hugefile_open_in);
-	return fd < 0 ? -ENOENT : fd;
+	pthread_once(&swept, mount_sweep_all);
+	fd = mount_each(page_size, dm_hugefile_open_in);
+	return fd < 0 && fd != -EMFILE && fd != -ENFILE ? -ENOENT : fd;
 }

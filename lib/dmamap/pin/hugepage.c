@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Which hugepages has this system? Sizes, counts for each node, and files made of them.
+ * The hugepages of this system, from sysfs. See dm_hugepage.h.
  */
 
 #include <dirent.h>
@@ -17,12 +17,11 @@
 
 #include <linux/memfd.h>
 
-#include <rte_common.h>
-
 #include "dm_cgroup.h"
 #include "dm_file.h"
 #include "dm_hugefile.h"
 #include "dm_hugepage.h"
+#include "dm_util.h"
 
 #define POOLS "/sys/kernel/mm/hugepages"
 
@@ -52,7 +51,7 @@ dm_hugepage_sizes(size_t sizes[DM_HUGEPAGE_SIZES_MAX])
 	return n;
 }
 
-/** The folder with the counters; a kernel without NUMA has those of all nodes only. */
+/** The directory of the counters. A kernel without NUMA has only that of all nodes. */
 static void
 pool_path(size_t page_size, int node, char path[PATH_MAX])
 {
@@ -67,7 +66,7 @@ pool_path(size_t page_size, int node, char path[PATH_MAX])
 }
 
 static int
-read_counter(const char *pool, const char *counter, uint64_t *value)
+pool_read_counter(const char *pool, const char *counter, uint64_t *value)
 {
 	char path[PATH_MAX + 32];
 	int64_t number;
@@ -90,25 +89,25 @@ dm_hugepage_count(size_t page_size, int node, struct dm_hugepage_count *count)
 
 	pool_path(page_size, node, pool);
 	pool_path(page_size, -1, all);
-	rc = read_counter(pool, "nr_hugepages", &count->total);
+	rc = pool_read_counter(pool, "nr_hugepages", &count->total);
 	if (rc == 0)
-		rc = read_counter(pool, "free_hugepages", &count->free);
+		rc = pool_read_counter(pool, "free_hugepages", &count->free);
 	if (rc < 0)
 		return rc;
-	/* What these files say makes the answer better; none has to be there. */
+	/* These counters are optional: they only refine the result. */
 	count->reserved = 0;
-	read_counter(all, "resv_hugepages", &count->reserved);
-	read_counter(all, "nr_overcommit_hugepages", &overcommit);
-	read_counter(all, "surplus_hugepages", &surplus);
+	pool_read_counter(all, "resv_hugepages", &count->reserved);
+	pool_read_counter(all, "nr_overcommit_hugepages", &overcommit);
+	pool_read_counter(all, "surplus_hugepages", &surplus);
 	count->surplus = overcommit > surplus ? overcommit - surplus : 0;
 	return 0;
 }
 
-/** Bytes of a hugepage where a program names no size. */
+/** Bytes of the default hugepage (Hugepagesize of /proc/meminfo). */
 static size_t
-default_size(void)
+hugepage_default_size(void)
 {
-	FILE *meminfo = fopen("/proc/meminfo", "r");
+	FILE *meminfo = fopen("/proc/meminfo", "re");
 	char line[128];
 	size_t kib = 0;
 
@@ -123,7 +122,7 @@ default_size(void)
 size_t
 dm_hugepage_smallest(void)
 {
-	size_t sizes[DM_HUGEPAGE_SIZES_MAX], usual = default_size();
+	size_t sizes[DM_HUGEPAGE_SIZES_MAX], usual = hugepage_default_size();
 	unsigned int n = dm_hugepage_sizes(sizes);
 	struct dm_hugepage_count count;
 
@@ -134,19 +133,21 @@ dm_hugepage_smallest(void)
 	return n > 0 ? sizes[n - 1] : 0;
 }
 
-/** Pages that are free and not promised, on all nodes or on one of them. */
+/** Pages that are free and not reserved, on all nodes or on one of them. */
 static uint64_t
-unpromised(size_t page_size, int node, const struct dm_hugepage_count *count)
+pool_unreserved(size_t page_size, int node, const struct dm_hugepage_count *count)
 {
 	struct dm_hugepage_count all;
 	uint64_t left;
 
 	if (node < 0 || dm_hugepage_count(page_size, -1, &all) < 0)
 		all = *count;
-	/* A promise names no node: one that all nodes together could not keep is what stops this
-	 * one. */
+	/*
+	 * A reservation names no node, so the kernel refuses when all nodes together cannot serve
+	 * one more.
+	 */
 	left = all.free > all.reserved ? all.free - all.reserved : 0;
-	return RTE_MIN(left, count->free);
+	return DM_MIN(left, count->free);
 }
 
 uint64_t
@@ -156,7 +157,7 @@ dm_hugepage_available(size_t page_size, int node)
 
 	if (dm_hugepage_count(page_size, node, &count) < 0)
 		return 0;
-	return unpromised(page_size, node, &count) + count.surplus;
+	return pool_unreserved(page_size, node, &count) + count.surplus;
 }
 
 bool
@@ -165,7 +166,7 @@ dm_hugepage_shortage(
 {
 	struct dm_hugepage_count count = {0};
 	char size[DM_HUGEPAGE_STR_MAX], where[32] = "", pool[PATH_MAX];
-	struct dm_cgroup_room room;
+	struct dm_cgroup_limit group;
 	uint64_t free, missing;
 
 	dm_hugepage_size_str(page_size, size);
@@ -173,22 +174,22 @@ dm_hugepage_shortage(
 		snprintf(where, sizeof(where), " on node %d", node);
 	pool_path(page_size, node, pool);
 	dm_hugepage_count(page_size, node, &count);
-	free = unpromised(page_size, node, &count);
+	free = pool_unreserved(page_size, node, &count);
 	missing = needed > free + count.surplus ? needed - free - count.surplus : 0;
-	dm_cgroup_hugetlb("", page_size, &room);
+	dm_cgroup_hugetlb("", page_size, &group);
 
-	if (missing == 0 && room.left / page_size < needed) {
+	if (missing == 0 && group.left / page_size < needed) {
 		snprintf(buf, DM_HUGEPAGE_SHORTAGE_MAX,
 			"needs %" PRIu64 " pages of %s, the control group allows %" PRIu64
 			" more: echo %" PRIu64 " > %.300s",
-			needed, size, room.left / page_size,
-			room.limit - room.left + needed * page_size, room.file);
+			needed, size, group.left / page_size,
+			group.limit - group.left + needed * page_size, group.file);
 		return true;
 	}
 	snprintf(buf, DM_HUGEPAGE_SHORTAGE_MAX,
 		"needs %" PRIu64 " pages of %s%s, %" PRIu64 " are free%s: echo %" PRIu64
 		" > %.300s/nr_hugepages",
-		needed, size, where, free, missing > 0 ? "" : ", but the kernel does not give them",
+		needed, size, where, free, missing > 0 ? "" : ", but the kernel refuses",
 		count.total + (missing > 0 ? missing : needed), pool);
 	return missing > 0;
 }
@@ -197,7 +198,9 @@ int
 dm_hugepage_file(size_t page_size, const char *name)
 {
 	unsigned int log2_size = __builtin_ctzl(page_size);
-	int fd = memfd_create(name, MFD_CLOEXEC | MFD_HUGETLB | log2_size << MFD_HUGE_SHIFT);
+	/* Sealing of hugetlb memfds and pages of 1 GiB: Linux 4.16. */
+	int fd = memfd_create(
+		name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | log2_size << MFD_HUGE_SHIFT);
 
 	if (fd >= 0)
 		return fd;
@@ -212,7 +215,7 @@ dm_hugepage_size_str(size_t page_size, char buf[DM_HUGEPAGE_STR_MAX])
 	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
 	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(units) - 1 && page_size % 1024 == 0; i++)
+	for (i = 0; i < DM_DIM(units) - 1 && page_size % 1024 == 0; i++)
 		page_size >>= 10;
 	snprintf(buf, DM_HUGEPAGE_STR_MAX, "%zu %s", page_size, units[i]);
 	return buf;

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * How is a key found? A radix tree whose leaves lie at every page class; readers only load.
+ * One direction of translation: a radix tree with leaves at every page size.
  *
- * A slot is one 8-byte word: nothing, a leaf (value minus key, so one formula serves all classes),
- * or a node below. Slots cover 256 TiB, 1 GiB, 2 MiB or 4 KiB of keys. The two upper levels are
- * flat arrays whose pages the kernel supplies when they are first written; the nodes below have a
- * shape that suits what is in them (dm_xlate_node.h).
+ * A slot is one 8-byte word: empty, a leaf (value minus key, so one formula serves all page sizes),
+ * or a pointer to a node below. Slots cover 256 TiB, 1 GiB, 2 MiB or 4 KiB of keys. The two upper
+ * levels are flat arrays whose pages the kernel allocates at the first write. The nodes below have
+ * one of several shapes, by their contents (dm_xlate_node.h).
  *
- * A removal stores zeroes and unlinks empty nodes, so it needs no memory. An insertion stores to
- * words that are there, or makes a copy of the nodes concerned, children first, and one store
- * publishes it. Unlinked nodes go to dm_xlate_pool.h, which says how a reader that is late finds
- * out.
+ * Invariant: readers only load, and see the old translation, the new one or none. A removal stores
+ * zeroes and unlinks empty nodes, so it needs no memory. An insertion stores to words that exist,
+ * or copies the nodes that change, children first, and publishes the copies with one store.
+ * Unlinked nodes go to dm_xlate_pool.h, where an epoch tells late readers about reuse.
+ *
+ * Called by container/ through dm_xlate.h.
  */
 
 #include <errno.h>
@@ -20,18 +22,17 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include <rte_bitops.h>
-#include <rte_branch_prediction.h>
-#include <rte_common.h>
-
+#include "dm_util.h"
 #include "dm_xlate.h"
 #include "dm_xlate_node.h"
 #include "dm_xlate_pool.h"
 
 #define GRANULE_MASK (DM_XLATE_GRANULE - 1)
 #define HOST_PAGE UINT64_C(4096)
-/** Objects are aligned to 16 bytes, as malloc(3) does, so that an address of up to 56 bits fits a
- * payload. */
+/**
+ * Objects are aligned to 16 bytes, as malloc(3) does, so an address of up to 56 bits fits a
+ * payload.
+ */
 #define OBJECT_SHIFT 8
 
 /** Levels from the top; a slot of level l covers 1 << level_shift[l] keys. */
@@ -39,20 +40,24 @@ enum level { LEVEL_256T, LEVEL_1G, LEVEL_2M, LEVEL_4K };
 static const uint8_t level_shift[] = {48, 30, 21, 12};
 static const uint32_t level_slots[] = {1 << 16, 1 << 18, DM_XLATE_FANOUT, DM_XLATE_FANOUT};
 
-/** A node of level 1G: 2 MiB of address space, of which only written pages take memory. */
+/** A flat array of level 1G: 2 MiB of address space, of which only written pages use memory. */
 struct block {
 	uint64_t *slot;
-	uint64_t pages_written[8]; /**< bitmap over the block's 512 pages; the writer's */
+	/** Bitmap over the 512 pages of the array; used by the writer only */
+	uint64_t pages_written[8];
 	struct block *next;
 };
 
-/** A table, as the writer sees it; what readers need lies apart from what changes often. */
+/**
+ * A table, with the state of the writer. Readers use `x` only; frequently changed fields are in
+ * other cache lines.
+ */
 struct writer {
 	struct dm_xlate x;
-	struct dm_xlate_pool pool __rte_cache_aligned;
+	struct dm_xlate_pool pool DM_CACHE_ALIGNED;
 	struct block *blocks;
 	uint64_t root_pages_written[2];
-	uint64_t flat_memory; /**< all that is not the pool's */
+	uint64_t flat_memory; /**< bytes used outside the pool */
 	uint64_t limit;
 };
 
@@ -71,10 +76,10 @@ slot_index(enum level level, uint64_t key)
 static inline uint64_t
 slot_mask(enum level level)
 {
-	return RTE_BIT64(level_shift[level]) - 1;
+	return DM_BIT64(level_shift[level]) - 1;
 }
 
-/** The slot of a wide node. */
+/** The slot of a key in a wide node. */
 static inline uint32_t
 wide_index(uint64_t key)
 {
@@ -84,16 +89,16 @@ wide_index(uint64_t key)
 /* Readers. */
 
 /**
- * The word that covers key in the lowest flat array; *level is that of its slot. Flat arrays stay,
- * so this holds whatever the epoch is.
+ * Load the word that covers key in the lowest flat array; *level is that of its slot. Flat arrays
+ * are never freed before the table, so no epoch check is needed.
  */
-static __rte_always_inline uint64_t
+static DM_ALWAYS_INLINE uint64_t
 flat_lookup(const struct dm_xlate *x, uint64_t key, enum level *level)
 {
 	const uint64_t *slots = x->low;
 	uint64_t word;
 
-	if (unlikely(key >> 48 != 0)) {
+	if (DM_UNLIKELY(key >> 48 != 0)) {
 		word = dm_xlate_word_load(&x->root[key >> 48]);
 		*level = LEVEL_256T;
 		if (!dm_xlate_is_node(word))
@@ -104,9 +109,12 @@ flat_lookup(const struct dm_xlate *x, uint64_t key, enum level *level)
 	return dm_xlate_word_load(&slots[slot_index(LEVEL_1G, key)]);
 }
 
-/** The word of a leaf, or 0, and up to which key it is the same leaf. */
+/**
+ * Find the leaf of a key. The result is the same for all keys from `key` to *last.
+ * @return the word of the leaf, or 0
+ */
 static uint64_t
-find(const struct dm_xlate *x, uint64_t key, uint64_t *last)
+xlate_find(const struct dm_xlate *x, uint64_t key, uint64_t *last)
 {
 	enum level level;
 	uint64_t epoch, node, word;
@@ -132,7 +140,7 @@ again:
 		if (dm_xlate_epoch(x) != epoch)
 			goto again;
 		if ((node & DM_XLATE_KIND) != DM_XLATE_TABLE)
-			i = RTE_MAX(i, (uint32_t)dm_xlate_word_last(word));
+			i = DM_MAX(i, (uint32_t)dm_xlate_word_last(word));
 		*last = (key & ~slot_mask(level - 1)) + ((i + UINT64_C(1)) << level_shift[level]) -
 			1;
 	}
@@ -142,7 +150,7 @@ again:
 uint64_t
 dm_xlate_lookup_slow(const struct dm_xlate *x, uint64_t key)
 {
-	uint64_t last, word = find(x, key, &last);
+	uint64_t last, word = xlate_find(x, key, &last);
 
 	return word != 0 ? key + (word & DM_XLATE_PAYLOAD) : DM_XLATE_NONE;
 }
@@ -152,21 +160,23 @@ dm_xlate_lookup_below(const struct dm_xlate *x, uint64_t key, uint64_t word, uin
 {
 	uint32_t last;
 
-	if (likely(dm_xlate_is_node(word))) {
+	if (DM_LIKELY(dm_xlate_is_node(word))) {
 		word = (word & DM_XLATE_KIND) == DM_XLATE_WIDE
 			? dm_xlate_wide_lookup(dm_xlate_node(word), wide_index(key), &last)
 			: dm_xlate_large_lookup(word, slot_index(LEVEL_2M, key));
-		/* A pointer may be followed, and an answer given, only if no node was used again
-		 * meanwhile. */
-		if (unlikely(dm_xlate_epoch(x) != epoch))
+		/*
+		 * The word may be followed or returned only if no node was reused since the epoch
+		 * was read.
+		 */
+		if (DM_UNLIKELY(dm_xlate_epoch(x) != epoch))
 			return dm_xlate_lookup_slow(x, key);
 	}
 	if (dm_xlate_is_node(word)) {
 		word = dm_xlate_node_lookup(word, slot_index(LEVEL_4K, key));
-		if (unlikely(dm_xlate_epoch(x) != epoch))
+		if (DM_UNLIKELY(dm_xlate_epoch(x) != epoch))
 			return dm_xlate_lookup_slow(x, key);
 	}
-	return likely(word != 0) ? key + (word & DM_XLATE_PAYLOAD) : DM_XLATE_NONE;
+	return DM_LIKELY(word != 0) ? key + (word & DM_XLATE_PAYLOAD) : DM_XLATE_NONE;
 }
 
 void
@@ -185,26 +195,26 @@ uint64_t
 dm_xlate_lookup_run(const struct dm_xlate *x, uint64_t key, uint64_t *len)
 {
 	uint64_t last = *len - 1 > UINT64_MAX - key ? UINT64_MAX : key + *len - 1;
-	uint64_t at, word = find(x, key, &at), payload = word & DM_XLATE_PAYLOAD;
+	uint64_t at, word = xlate_find(x, key, &at), payload = word & DM_XLATE_PAYLOAD;
 
 	if (word == 0 || *len == 0) {
 		*len = 0;
 		return word == 0 ? DM_XLATE_NONE : key + payload;
 	}
 	while (at < last) {
-		uint64_t next_last, next = find(x, at + 1, &next_last);
+		uint64_t next_last, next = xlate_find(x, at + 1, &next_last);
 
 		if (next == 0 || (next & DM_XLATE_PAYLOAD) != payload)
 			break;
 		at = next_last;
 	}
-	*len = RTE_MIN(at, last) - key + 1;
+	*len = DM_MIN(at, last) - key + 1;
 	return key + payload;
 }
 
 /* The flat levels. */
 
-/** Address space that reads as zeroes and takes memory page by page, when written. */
+/** Map address space that reads as zeroes and gets memory page by page, at the first write. */
 static uint64_t *
 sparse_array(uint32_t slots)
 {
@@ -213,7 +223,7 @@ sparse_array(uint32_t slots)
 
 	if (p == MAP_FAILED)
 		return NULL;
-	/* A huge page would be supplied whole. */
+	/* A huge page would be allocated whole for a single word. */
 	madvise(p, slots * sizeof(uint64_t), MADV_NOHUGEPAGE);
 	return p;
 }
@@ -255,28 +265,35 @@ block_of(const struct writer *x, const uint64_t *slots)
 	return b;
 }
 
-/* Planning an insertion: all that can fail comes before anything that a reader can see. */
+/*
+ * Planning an insertion. Everything that can fail comes before the first store that readers can
+ * see.
+ */
 
-/** Words that will be stored. */
+/** Words to be stored. */
 struct edit {
 	uint64_t *at, n, word;
-	uint64_t node; /**< that they lie in, or 0: a flat array */
-	uint64_t *written; /**< of the flat array: its pages */
-	uint32_t index; /**< of the flat array: of at */
+	uint64_t node; /**< the node that they lie in, or 0: a flat array */
+	uint64_t *written; /**< bitmap of written pages; flat arrays only */
+	uint32_t index; /**< slot of `at`; flat arrays only */
 };
 
-/** Nodes that one end may make: when a wide node has no room, a node for each end of each of its
- * entries. */
-#define PLAN_MADE (2 * (DM_XLATE_WIDE_ROOM + 1) + 1)
+/**
+ * Maximum number of nodes that one end can create. If a wide node is full, each of its entries may
+ * need a node at both ends.
+ */
+#define PLAN_MADE (2 * (DM_XLATE_WIDE_CAPACITY + 1) + 1)
 
-/** A range has two ends, in at most two 1 GiB slots of at most two blocks; see where each is
- * filled. */
+/**
+ * A planned insertion. A range has two ends, in at most two 1 GiB slots of at most two flat arrays,
+ * which bounds all counts here.
+ */
 struct plan {
 	struct edit edit[20];
 	uint64_t made[2 * PLAN_MADE], replaced[6];
 	struct block *blocks[2];
 	unsigned int n_edits, n_made, n_replaced, n_blocks;
-	uint32_t root_first, root_end; /**< slots of the root that are filled whole */
+	uint32_t root_first, root_end; /**< root slots that the range covers wholly */
 };
 
 static void
@@ -286,10 +303,10 @@ plan_edit(struct plan *p, const struct edit *e)
 }
 
 /**
- * Plan entries of a node.
- * @param node  its word; 0: there is none yet
- * @return the word of the node that will have them, which is `node` if it can have them itself; 0:
- * no memory.
+ * Plan to put entries into a node.
+ * @param node  its word; 0: it does not exist yet
+ * @return the word of the node that will hold them, which is `node` if it can be changed in place;
+ *   0: no memory.
  */
 static uint64_t
 plan_entries(struct writer *x, struct plan *p, uint64_t node, const struct dm_xlate_entry *e,
@@ -310,7 +327,7 @@ plan_entries(struct writer *x, struct plan *p, uint64_t node, const struct dm_xl
 					.node = node});
 		return node;
 	}
-	made = dm_xlate_node_make(&x->pool, node, e, n, level == LEVEL_4K);
+	made = dm_xlate_node_make(&x->pool, node, e, n, level == LEVEL_2M);
 	if (made == 0)
 		return 0;
 	p->made[p->n_made++] = made;
@@ -319,14 +336,17 @@ plan_entries(struct writer *x, struct plan *p, uint64_t node, const struct dm_xl
 	return made;
 }
 
-/** An entry of slots [first, last]. */
+/** An entry for slots [first, last]. */
 static struct dm_xlate_entry
-entry(uint32_t first, uint32_t last, uint64_t word)
+entry_make(uint32_t first, uint32_t last, uint64_t word)
 {
 	return (struct dm_xlate_entry){first, last, dm_xlate_word_with_last(word, last)};
 }
 
-/** Plan a part of a 2 MiB slot. @return false: no memory. *e is only to be made if *changed. */
+/**
+ * Plan a part of a 2 MiB slot. If *changed, the caller must put *e into the node.
+ * @return false: no memory
+ */
 static bool
 plan_part(struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_t last,
 	uint64_t leaf, struct dm_xlate_entry *e, bool *changed)
@@ -334,22 +354,23 @@ plan_part(struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_
 	uint32_t i = slot_index(LEVEL_2M, key);
 	uint64_t child = node == 0 ? 0 : dm_xlate_node_lookup(node, i), made;
 	struct dm_xlate_entry part =
-		entry(slot_index(LEVEL_4K, key), slot_index(LEVEL_4K, last), leaf);
+		entry_make(slot_index(LEVEL_4K, key), slot_index(LEVEL_4K, last), leaf);
 
 	made = plan_entries(x, p, child, &part, 1, LEVEL_4K);
 	*changed = made != child;
-	*e = entry(i, i, made);
+	*e = entry_make(i, i, made);
 	return made != 0;
 }
 
-/** The nodes of a GiB that are being made from the entries of a wide node, in order. */
+/** State while a full wide node is split: the entries of the nodes that replace it, in order. */
 struct split {
-	struct dm_xlate_entry upper[3 * (DM_XLATE_WIDE_ROOM + 1)], part[DM_XLATE_WIDE_ROOM + 1];
+	struct dm_xlate_entry upper[3 * (DM_XLATE_WIDE_CAPACITY + 1)],
+		part[DM_XLATE_WIDE_CAPACITY + 1];
 	unsigned int n_upper, n_parts;
-	uint32_t slot; /**< of level 2M, that the parts are of */
+	uint32_t slot; /**< the 2 MiB slot of the parts gathered so far */
 };
 
-/** Make the node of the parts that were gathered. */
+/** Create the node of the gathered parts. @return false: no memory */
 static bool
 split_close(struct writer *x, struct plan *p, struct split *s)
 {
@@ -358,12 +379,12 @@ split_close(struct writer *x, struct plan *p, struct split *s)
 	if (s->n_parts == 0)
 		return true;
 	made = plan_entries(x, p, 0, s->part, s->n_parts, LEVEL_4K);
-	s->upper[s->n_upper++] = entry(s->slot, s->slot, made);
+	s->upper[s->n_upper++] = entry_make(s->slot, s->slot, made);
 	s->n_parts = 0;
 	return made != 0;
 }
 
-/** Add slots of 4 KiB [first, last], which lie in one slot of 2 MiB. */
+/** Add 4 KiB slots [first, last], which lie in one 2 MiB slot. @return false: no memory */
 static bool
 split_part(struct writer *x, struct plan *p, struct split *s, uint32_t first, uint32_t last,
 	uint64_t leaf)
@@ -371,7 +392,7 @@ split_part(struct writer *x, struct plan *p, struct split *s, uint32_t first, ui
 	if (s->n_parts != 0 && s->slot != first / DM_XLATE_FANOUT && !split_close(x, p, s))
 		return false;
 	s->slot = first / DM_XLATE_FANOUT;
-	s->part[s->n_parts++] = entry(first % DM_XLATE_FANOUT, last % DM_XLATE_FANOUT, leaf);
+	s->part[s->n_parts++] = entry_make(first % DM_XLATE_FANOUT, last % DM_XLATE_FANOUT, leaf);
 	return true;
 }
 
@@ -382,7 +403,7 @@ split_entry(struct writer *x, struct plan *p, struct split *s, uint32_t first, u
 	const uint32_t mask = DM_XLATE_FANOUT - 1;
 
 	if ((first & mask) != 0 || last < (first | mask)) {
-		uint32_t end = RTE_MIN(first | mask, last);
+		uint32_t end = DM_MIN(first | mask, last);
 
 		if (!split_part(x, p, s, first, end, leaf))
 			return false;
@@ -394,18 +415,20 @@ split_entry(struct writer *x, struct plan *p, struct split *s, uint32_t first, u
 		return false;
 	if (last - first >= mask) {
 		s->upper[s->n_upper++] =
-			entry(first / DM_XLATE_FANOUT, (last + 1) / DM_XLATE_FANOUT - 1, leaf);
+			entry_make(first / DM_XLATE_FANOUT, (last + 1) / DM_XLATE_FANOUT - 1, leaf);
 		first = (last + 1) & ~mask;
 	}
 	return first > last || split_part(x, p, s, first, last, leaf);
 }
 
-/** Plan [key, last] of a 1 GiB slot that is empty or has a wide node. @return as plan_entries(). */
+/**
+ * Plan [key, last] in a 1 GiB slot that is empty or holds a wide node. @return as plan_entries()
+ */
 static uint64_t
 plan_wide(
 	struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_t last, uint64_t leaf)
 {
-	struct dm_xlate_entry e[DM_XLATE_WIDE_ROOM + 1],
+	struct dm_xlate_entry e[DM_XLATE_WIDE_CAPACITY + 1],
 		more = {wide_index(key), wide_index(last), leaf};
 	uint64_t *at = node == 0 ? NULL : dm_xlate_wide_fit(node, more.first, more.last), made;
 	struct split s = {.n_upper = 0, .n_parts = 0};
@@ -422,7 +445,7 @@ plan_wide(
 	n = dm_xlate_wide_entries(node, &more, e);
 	if (node != 0)
 		p->replaced[p->n_replaced++] = node;
-	if (n > DM_XLATE_WIDE_ROOM) {
+	if (n > DM_XLATE_WIDE_CAPACITY) {
 		for (i = 0; i < n; i++)
 			if (!split_entry(x, p, &s, e[i].first, e[i].last, e[i].word))
 				return 0;
@@ -436,7 +459,7 @@ plan_wide(
 	return made;
 }
 
-/** Plan [key, last], part of the 1 GiB slot whose word is `node`. @return as plan_entries(). */
+/** Plan [key, last], part of the 1 GiB slot whose word is `node`. @return as plan_entries() */
 static uint64_t
 plan_gig(
 	struct writer *x, struct plan *p, uint64_t node, uint64_t key, uint64_t last, uint64_t leaf)
@@ -450,7 +473,7 @@ plan_gig(
 	if (node == 0 || (node & DM_XLATE_KIND) == DM_XLATE_WIDE)
 		return plan_wide(x, p, node, key, last, leaf);
 	if ((key & mask) != 0 || last < (key | mask)) {
-		end = RTE_MIN(key | mask, last);
+		end = DM_MIN(key | mask, last);
 		if (!plan_part(x, p, node, key, end, leaf, &e[0], &changed))
 			return 0;
 		n = changed ? 1 : 0;
@@ -466,13 +489,13 @@ plan_gig(
 		end = last;
 	}
 	if (key <= end)
-		e[n++] = entry(slot_index(LEVEL_2M, key), slot_index(LEVEL_2M, end), leaf);
+		e[n++] = entry_make(slot_index(LEVEL_2M, key), slot_index(LEVEL_2M, end), leaf);
 	if (tail_changed)
 		e[n++] = tail;
 	return n == 0 ? node : plan_entries(x, p, node, e, n, LEVEL_2M);
 }
 
-/** Plan one slot of a block of which [key, last] is a part. */
+/** Plan the slot of a flat array that [key, last] covers partly. @return false: no memory */
 static bool
 plan_slot(struct writer *x, struct plan *p, struct block *b, uint64_t key, uint64_t last,
 	uint64_t leaf)
@@ -492,7 +515,7 @@ plan_slot(struct writer *x, struct plan *p, struct block *b, uint64_t key, uint6
 	return true;
 }
 
-/** Plan [key, last], which lies in one block. */
+/** Plan [key, last], which lies in one flat array. @return false: no memory */
 static bool
 plan_block(struct writer *x, struct plan *p, struct block *b, uint64_t key, uint64_t last,
 	uint64_t leaf)
@@ -502,7 +525,7 @@ plan_block(struct writer *x, struct plan *p, struct block *b, uint64_t key, uint
 	uint32_t i;
 
 	if ((key & mask) != 0 || last < (key | mask)) {
-		end = RTE_MIN(key | mask, last);
+		end = DM_MIN(key | mask, last);
 		if (!plan_slot(x, p, b, key, end, leaf))
 			return false;
 		if (end == last)
@@ -527,7 +550,10 @@ plan_block(struct writer *x, struct plan *p, struct block *b, uint64_t key, uint
 	return true;
 }
 
-/** Plan one slot of the root of which [key, last] is a part; the block is made if there is none. */
+/**
+ * Plan the root slot that [key, last] covers partly; creates its flat array if needed.
+ * @return false: no memory
+ */
 static bool
 plan_root_slot(struct writer *x, struct plan *p, uint64_t key, uint64_t last, uint64_t leaf)
 {
@@ -551,12 +577,12 @@ plan_root_slot(struct writer *x, struct plan *p, uint64_t key, uint64_t last, ui
 	return true;
 }
 
-/** Plan the two ends, and note the whole slots of the root between them. */
+/** Plan both ends, and note the root slots between them that are covered wholly. */
 static bool
 plan_ends(struct writer *x, struct plan *p, uint64_t key, uint64_t last, uint64_t leaf)
 {
 	const uint64_t mask = slot_mask(LEVEL_256T);
-	uint64_t end = RTE_MIN(key | mask, last);
+	uint64_t end = DM_MIN(key | mask, last);
 
 	if ((key & mask) != 0 || end != (key | mask)) {
 		if (!plan_root_slot(x, p, key, end, leaf))
@@ -589,19 +615,19 @@ plan_abandon(struct writer *x, const struct plan *p)
 		block_free(x, p->blocks[i]);
 }
 
-/* Changing what readers see. */
+/* Changes that readers see. */
 
-/** Count the pages of a flat array that are written for the first time. */
+/** Account for the pages of a flat array that are written for the first time. */
 static void
-count_pages(struct writer *x, uint64_t *written, uint32_t first, uint64_t n)
+flat_count_pages(struct writer *x, uint64_t *written, uint32_t first, uint64_t n)
 {
 	const uint32_t per_page = HOST_PAGE / sizeof(uint64_t);
 	uint32_t page;
 
 	for (page = first / per_page; page <= (first + n - 1) / per_page; page++) {
-		if ((written[page / 64] & RTE_BIT64(page % 64)) != 0)
+		if ((written[page / 64] & DM_BIT64(page % 64)) != 0)
 			continue;
-		written[page / 64] |= RTE_BIT64(page % 64);
+		written[page / 64] |= DM_BIT64(page % 64);
 		x->flat_memory += HOST_PAGE;
 	}
 }
@@ -612,7 +638,7 @@ edit_make(struct writer *x, const struct edit *e)
 	uint64_t i, live = 0;
 
 	if (e->node == 0)
-		count_pages(x, e->written, e->index, e->n);
+		flat_count_pages(x, e->written, e->index, e->n);
 	for (i = 0; i < e->n; i++) {
 		live += e->at[i] == 0;
 		dm_xlate_word_store(&e->at[i], e->word);
@@ -621,9 +647,9 @@ edit_make(struct writer *x, const struct edit *e)
 		dm_xlate_node_live_set(e->node, dm_xlate_node_live(e->node) + live);
 }
 
-/** Fill a whole slot of the root. */
+/** Store a leaf to a whole root slot. */
 static void
-fill_root_slot(struct writer *x, uint32_t i, uint64_t leaf)
+root_fill_slot(struct writer *x, uint32_t i, uint64_t leaf)
 {
 	struct block *b;
 
@@ -636,7 +662,7 @@ fill_root_slot(struct writer *x, uint32_t i, uint64_t leaf)
 				.index = i});
 		return;
 	}
-	/* A block stays when it has become empty. */
+	/* A flat array is kept when it becomes empty, so its slots are filled instead. */
 	b = block_of(x, dm_xlate_node(x->x.root[i]));
 	edit_make(x,
 		&(struct edit){.at = b->slot,
@@ -654,18 +680,17 @@ plan_carry_out(struct writer *x, const struct plan *p, uint64_t leaf)
 		p->blocks[i]->next = x->blocks;
 		x->blocks = p->blocks[i];
 	}
-	/* Nodes come before what points to them. */
+	/* In the order of the plan: nodes are complete before a word points to them. */
 	for (i = 0; i < p->n_edits; i++)
 		edit_make(x, &p->edit[i]);
 	for (i = p->root_first; i < p->root_end; i++)
-		fill_root_slot(x, i, leaf);
+		root_fill_slot(x, i, leaf);
 	for (i = 0; i < p->n_replaced; i++)
 		dm_xlate_pool_retire(&x->pool, dm_xlate_node(p->replaced[i]),
 			dm_xlate_node_units(p->replaced[i]));
 }
 
-/** The lowest key in [key, last] for which a slot of a node, at or below it, holds a leaf. @return
- * false: none */
+/** Find the lowest key in [key, last] with a leaf in a node or below it. @return false: none */
 static bool
 node_first(uint64_t node, enum level level, uint64_t key, uint64_t last, uint64_t *found)
 {
@@ -675,18 +700,21 @@ node_first(uint64_t node, enum level level, uint64_t key, uint64_t last, uint64_
 
 	if ((node & DM_XLATE_KIND) == DM_XLATE_WIDE) {
 		i = dm_xlate_wide_first(node, wide_index(key), wide_index(last));
-		*found = RTE_MAX(key, base + ((uint64_t)i << level_shift[LEVEL_4K]));
+		*found = DM_MAX(key, base + ((uint64_t)i << level_shift[LEVEL_4K]));
 		return i < DM_XLATE_WIDE_FANOUT;
 	}
 	for (i = slot_index(level, key); i <= end; i = p.end) {
 		p = dm_xlate_node_place(node, i);
 		if (p.at == NULL || *p.at == 0)
 			continue;
-		start = RTE_MAX(key, base + ((uint64_t)i << level_shift[level]));
+		start = DM_MAX(key, base + ((uint64_t)i << level_shift[level]));
 		*found = start;
-		/* Below the last level there are no nodes: said for the compiler, too. */
+		/*
+		 * The last level has no nodes below it. The compiler needs this test to bound the
+		 * recursion.
+		 */
 		if (level == LEVEL_4K || !dm_xlate_is_node(*p.at) ||
-			node_first(*p.at, level + 1, start, RTE_MIN(start | slot_mask(level), last),
+			node_first(*p.at, level + 1, start, DM_MIN(start | slot_mask(level), last),
 				found))
 			return true;
 	}
@@ -707,21 +735,25 @@ flat_first(const uint64_t *slots, enum level level, uint64_t key, uint64_t last,
 		*found = key;
 		if (!dm_xlate_is_node(word) ||
 			(level == LEVEL_256T ? flat_first(dm_xlate_node(word), LEVEL_1G, key,
-						       RTE_MIN(stop, last), found)
-					     : node_first(word, LEVEL_2M, key, RTE_MIN(stop, last),
+						       DM_MIN(stop, last), found)
+					     : node_first(word, LEVEL_2M, key, DM_MIN(stop, last),
 						       found)))
 			return true;
 	}
 	return false;
 }
 
-/* Most ranges are short, and come and go where others of the same length did: no plan is needed for
- * these. */
+/*
+ * Fast paths without a plan. Most ranges are short, and replace a range of the same length at the
+ * same place.
+ */
 
-/** Does [key, last] lie in one slot of 2 MiB of a node? *word is the slot's. @return false: look
- * the long way */
+/**
+ * Whether [key, last] lies in one 2 MiB slot of a node. *word is that of the slot.
+ * @return false: take the slow path
+ */
 static bool
-in_one_slot(const struct dm_xlate *x, uint64_t key, uint64_t last, uint64_t *word)
+range_in_one_slot(const struct dm_xlate *x, uint64_t key, uint64_t last, uint64_t *word)
 {
 	if ((key ^ last) >> level_shift[LEVEL_2M] != 0 || key >> 48 != 0)
 		return false;
@@ -738,7 +770,7 @@ dm_xlate_first(const struct dm_xlate *x, uint64_t key, uint64_t last, uint64_t *
 	struct dm_xlate_place p;
 	uint64_t node;
 
-	if (in_one_slot(x, key, last, &node) && dm_xlate_is_node(node)) {
+	if (range_in_one_slot(x, key, last, &node) && dm_xlate_is_node(node)) {
 		p = dm_xlate_node_place(node, slot_index(LEVEL_4K, key));
 		*found = key;
 		if (p.at != NULL && *p.at != 0)
@@ -749,18 +781,18 @@ dm_xlate_first(const struct dm_xlate *x, uint64_t key, uint64_t last, uint64_t *
 	return flat_first(x->root, LEVEL_256T, key, last, found);
 }
 
-/** What is known of a range that is to be inserted. */
+/** Result of the fast path of an insertion. */
 enum quick { QUICK_UNKNOWN, QUICK_BUSY, QUICK_FREE, QUICK_DONE };
 
-/** Insert by storing one word, if an entry of the same first slot was there. */
+/** Insert by storing one word, if an entry with the same first slot existed before. */
 static enum quick
-insert_in_place(struct writer *x, uint64_t key, uint64_t last, uint64_t leaf)
+xlate_insert_in_place(struct writer *x, uint64_t key, uint64_t last, uint64_t leaf)
 {
 	const uint32_t first = slot_index(LEVEL_4K, key), end = slot_index(LEVEL_4K, last);
 	struct dm_xlate_place p;
 	uint64_t node;
 
-	if (!in_one_slot(&x->x, key, last, &node))
+	if (!range_in_one_slot(&x->x, key, last, &node))
 		return QUICK_UNKNOWN;
 	if (!dm_xlate_is_node(node))
 		return node == 0 ? QUICK_FREE : QUICK_BUSY;
@@ -776,16 +808,16 @@ insert_in_place(struct writer *x, uint64_t key, uint64_t last, uint64_t leaf)
 	return QUICK_DONE;
 }
 
-/** Remove by clearing one word. @return false: that is not all */
+/** Remove by clearing one word. @return false: take the slow path; nothing has changed */
 static bool
-remove_in_place(struct writer *x, uint64_t key, uint64_t last)
+xlate_remove_in_place(struct writer *x, uint64_t key, uint64_t last)
 {
 	const uint32_t first = slot_index(LEVEL_4K, key), end = slot_index(LEVEL_4K, last);
 	struct dm_xlate_place p;
 	uint64_t node;
 
-	/* A node that becomes empty is to be unlinked. */
-	if (!in_one_slot(&x->x, key, last, &node) || !dm_xlate_is_node(node) ||
+	/* The last live entry takes the slow path, which unlinks the node. */
+	if (!range_in_one_slot(&x->x, key, last, &node) || !dm_xlate_is_node(node) ||
 		dm_xlate_node_live(node) < 2)
 		return false;
 	p = dm_xlate_node_place(node, first);
@@ -796,12 +828,12 @@ remove_in_place(struct writer *x, uint64_t key, uint64_t last)
 	return true;
 }
 
-/** Insert a range whose words shall have this payload. */
+/** Insert a range whose words have this payload. @return 0, -EEXIST, -ENOMEM */
 static int
-insert(struct writer *x, uint64_t key, uint64_t last, uint64_t payload)
+xlate_insert(struct writer *x, uint64_t key, uint64_t last, uint64_t payload)
 {
 	uint64_t leaf = payload | DM_XLATE_LEAF, busy;
-	enum quick quick = insert_in_place(x, key, last, leaf);
+	enum quick quick = xlate_insert_in_place(x, key, last, leaf);
 	struct plan p;
 
 	if (quick == QUICK_DONE)
@@ -820,7 +852,7 @@ insert(struct writer *x, uint64_t key, uint64_t last, uint64_t payload)
 }
 
 static bool
-is_range(uint64_t key, uint64_t len)
+range_is_valid(uint64_t key, uint64_t len)
 {
 	return len != 0 && ((key | len) & GRANULE_MASK) == 0 && key + (len - 1) >= key;
 }
@@ -828,9 +860,9 @@ is_range(uint64_t key, uint64_t len)
 int
 dm_xlate_insert(struct dm_xlate *x, uint64_t key, uint64_t val, uint64_t len)
 {
-	if (!is_range(key, len) || !is_range(val, len))
+	if (!range_is_valid(key, len) || !range_is_valid(val, len))
 		return -EINVAL;
-	return insert(writer_of(x), key, key + (len - 1), val - key);
+	return xlate_insert(writer_of(x), key, key + (len - 1), val - key);
 }
 
 int
@@ -838,27 +870,27 @@ dm_xlate_insert_object(struct dm_xlate *x, uint64_t key, uint64_t len, void *obj
 {
 	uint64_t payload = (uint64_t)(uintptr_t)object << OBJECT_SHIFT;
 
-	if (!is_range(key, len) || (payload & ~DM_XLATE_PAYLOAD) != 0 ||
+	if (!range_is_valid(key, len) || (payload & ~DM_XLATE_PAYLOAD) != 0 ||
 		payload >> OBJECT_SHIFT != (uintptr_t)object)
 		return -EINVAL;
-	return insert(writer_of(x), key, key + (len - 1), payload);
+	return xlate_insert(writer_of(x), key, key + (len - 1), payload);
 }
 
 void *
 dm_xlate_object(const struct dm_xlate *x, uint64_t key)
 {
-	uint64_t last, word = find(x, key, &last);
+	uint64_t last, word = xlate_find(x, key, &last);
 
 	return (void *)(uintptr_t)((word & DM_XLATE_PAYLOAD) >> OBJECT_SHIFT);
 }
 
 static void
-node_unlinked(struct writer *x, uint64_t node)
+node_retire(struct writer *x, uint64_t node)
 {
 	dm_xlate_pool_retire(&x->pool, dm_xlate_node(node), dm_xlate_node_units(node));
 }
 
-/** Clear [key, last] of a node. @return whether it is empty now. */
+/** Clear [key, last] in a node and below. @return whether the node is empty now */
 static bool
 node_clear(struct writer *x, uint64_t node, enum level level, uint64_t key, uint64_t last)
 {
@@ -876,14 +908,13 @@ node_clear(struct writer *x, uint64_t node, enum level level, uint64_t key, uint
 		if (level != LEVEL_4K && dm_xlate_is_node(word)) {
 			start = base + ((uint64_t)i << level_shift[level]);
 			stop = start | slot_mask(level);
-			if (!node_clear(
-				    x, word, level + 1, RTE_MAX(start, key), RTE_MIN(stop, last)))
+			if (!node_clear(x, word, level + 1, DM_MAX(start, key), DM_MIN(stop, last)))
 				continue;
 		}
 		dm_xlate_word_store(p.at, 0);
 		cleared++;
 		if (dm_xlate_is_node(word))
-			node_unlinked(x, word);
+			node_retire(x, word);
 	}
 	cleared = dm_xlate_node_live(node) - cleared;
 	dm_xlate_node_live_set(node, cleared);
@@ -903,10 +934,10 @@ flat_clear(struct writer *x, uint64_t *slots, enum level level, uint64_t key, ui
 			if (word != 0)
 				dm_xlate_word_store(&slots[i], 0);
 		} else if (level == LEVEL_256T) {
-			flat_clear(x, dm_xlate_node(word), LEVEL_1G, key, RTE_MIN(stop, last));
-		} else if (node_clear(x, word, LEVEL_2M, key, RTE_MIN(stop, last))) {
+			flat_clear(x, dm_xlate_node(word), LEVEL_1G, key, DM_MIN(stop, last));
+		} else if (node_clear(x, word, LEVEL_2M, key, DM_MIN(stop, last))) {
 			dm_xlate_word_store(&slots[i], 0);
-			node_unlinked(x, word);
+			node_retire(x, word);
 		}
 	}
 }
@@ -916,25 +947,25 @@ dm_xlate_remove(struct dm_xlate *table, uint64_t key, uint64_t len)
 {
 	struct writer *x = writer_of(table);
 
-	if (!remove_in_place(x, key, key + len - 1))
+	if (!xlate_remove_in_place(x, key, key + len - 1))
 		flat_clear(x, x->x.root, LEVEL_256T, key, key + len - 1);
 }
 
 int
-dm_xlate_create(struct rte_rcu_qsbr *rcu, struct dm_xlate **table)
+dm_xlate_create(const struct dmamap_readers *readers, struct dm_xlate **table)
 {
-	struct writer *x = aligned_alloc(RTE_CACHE_LINE_SIZE, sizeof(*x));
+	struct writer *x = aligned_alloc(DM_CACHE_LINE, sizeof(*x));
 
 	if (x == NULL)
 		return -ENOMEM;
 	memset(x, 0, sizeof(*x));
-	dm_xlate_pool_init(&x->pool, rcu, &x->x.epoch);
+	dm_xlate_pool_init(&x->pool, readers, &x->x.epoch);
 	x->limit = UINT64_MAX;
 	x->flat_memory = sizeof(*x);
 	x->x.root = sparse_array(level_slots[LEVEL_256T]);
 	if (x->x.root == NULL)
 		goto free_x;
-	/* The block of the low keys is always there, so that a look-up need not ask. */
+	/* The flat array of the low keys always exists, which saves look-ups a test. */
 	x->blocks = block_alloc(x);
 	if (x->blocks == NULL)
 		goto unmap_root;

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does a node of a translation look like? Here: what only the writer does. See
- * dm_xlate_node.h.
+ * Nodes of a translation: the operations that only the writer uses. See dm_xlate_node.h.
+ *
+ * Invariant: a node that readers can see changes only by stores to single words. Its layout is
+ * fixed when it is created. Called by dm_xlate.c.
  */
 
 #include <stddef.h>
 
-#include <rte_bitops.h>
-#include <rte_common.h>
-
+#include "dm_util.h"
 #include "dm_xlate_node.h"
+
+/**
+ * A node of 2 MiB slots with more entries than this is a table, which can always be changed in
+ * place.
+ */
+#define UPPER_RUNS_MAX 24u
 
 #define FANOUT DM_XLATE_FANOUT
 #define GROUPS (FANOUT / 64)
-/** With so many entries a table is hardly larger than runs, and quicker. */
+/** With this many entries a table is hardly larger than a bitmap node, and faster. */
 #define RUNS_MAX 400u
 
 _Static_assert(sizeof(struct dm_xlate_table) == DM_XLATE_POOL_MAX * DM_XLATE_POOL_UNIT,
@@ -29,8 +35,8 @@ _Static_assert(offsetof(struct dm_xlate_mini, first) == 8 && sizeof(struct dm_xl
 
 #define WIDE_UNITS ((sizeof(struct dm_xlate_wide) + DM_XLATE_POOL_UNIT - 1) / DM_XLATE_POOL_UNIT)
 
-/** Entries that a kind of mini has room for. */
-static const uint8_t mini_room[] = {5, 11, 16};
+/** Entries that each kind of mini can hold. */
+static const uint8_t mini_capacity[] = {5, 11, 16};
 
 uint64_t
 dm_xlate_node_live(uint64_t node)
@@ -69,12 +75,12 @@ dm_xlate_node_units(uint64_t node)
 	return (node & DM_XLATE_KIND) - DM_XLATE_MINI + 1;
 }
 
-/** The first slot above i at which an entry of runs begins, or 512. */
+/** The first slot above i at which an entry begins, or 512. */
 static uint32_t
 runs_next(const struct dm_xlate_runs *n, uint32_t i)
 {
 	uint32_t g = i / 64;
-	/* Shifted twice, for a shift by 64 does nothing. */
+	/* Two shifts, since a shift by 64 is undefined. */
 	uint64_t begin = n->begin[g] & (~UINT64_C(0) << (i % 64) << 1);
 
 	while (begin == 0) {
@@ -85,7 +91,7 @@ runs_next(const struct dm_xlate_runs *n, uint32_t i)
 	return g * 64 + __builtin_ctzll(begin);
 }
 
-/** The last slot at or below i at which an entry of runs begins; there is one. */
+/** The last slot at or below i at which an entry begins. The caller knows that there is one. */
 static uint32_t
 runs_first(const struct dm_xlate_runs *n, uint32_t i)
 {
@@ -122,8 +128,8 @@ dm_xlate_node_place(uint64_t node, uint32_t i)
 		struct dm_xlate_mini *mini = dm_xlate_node(node);
 
 		n = dm_xlate_mini_count(mini, kind, i);
-		if (n < mini_room[kind - DM_XLATE_MINI])
-			p.next = RTE_MIN((uint32_t)mini->first[n], FANOUT);
+		if (n < mini_capacity[kind - DM_XLATE_MINI])
+			p.next = DM_MIN((uint32_t)mini->first[n], FANOUT);
 		if (n > 0) {
 			p.at = dm_xlate_mini_words(mini, kind) + n - 1;
 			p.first = mini->first[n - 1];
@@ -149,13 +155,13 @@ dm_xlate_node_fits(uint64_t node, const struct dm_xlate_entry *e)
 	return p.at != NULL && p.first == e->first && e->last < p.next;
 }
 
-/** The entries of a node that is being made. */
+/** The entries of a node to be created. */
 struct draft {
 	unsigned int n;
 	struct dm_xlate_entry e[FANOUT];
 };
 
-/** Entries of `node` that are live and begin in [at, end). */
+/** Append the live entries of `node` that begin in [at, end). node may be 0: none. */
 static void
 draft_copy(struct draft *d, uint64_t node, uint32_t at, uint32_t end)
 {
@@ -172,7 +178,7 @@ draft_copy(struct draft *d, uint64_t node, uint32_t at, uint32_t end)
 static uint64_t
 mini_make(struct dm_xlate_pool *pool, const struct draft *d)
 {
-	unsigned int i, which = d->n <= mini_room[0] ? 0 : d->n <= mini_room[1] ? 1 : 2;
+	unsigned int i, which = d->n <= mini_capacity[0] ? 0 : d->n <= mini_capacity[1] ? 1 : 2;
 	struct dm_xlate_mini *n = dm_xlate_pool_alloc(pool, which + 1);
 	uint64_t *word;
 
@@ -198,7 +204,7 @@ runs_make(struct dm_xlate_pool *pool, const struct draft *d)
 	if (n == NULL)
 		return 0;
 	for (i = 0; i < d->n; i++) {
-		begin[d->e[i].first / 64] |= RTE_BIT64(d->e[i].first % 64);
+		begin[d->e[i].first / 64] |= DM_BIT64(d->e[i].first % 64);
 		dm_xlate_word_store(&n->word[i], d->e[i].word);
 	}
 	for (i = 0; i < GROUPS; i++) {
@@ -232,9 +238,9 @@ table_make(struct dm_xlate_pool *pool, const struct draft *d, uint64_t *live)
 
 uint64_t
 dm_xlate_node_make(struct dm_xlate_pool *pool, uint64_t node, const struct dm_xlate_entry *more,
-	unsigned int n_more, bool may_be_mini)
+	unsigned int n_more, bool upper)
 {
-	const unsigned int mini_max = mini_room[RTE_DIM(mini_room) - 1];
+	const unsigned int mini_max = mini_capacity[DM_DIM(mini_capacity) - 1];
 	uint32_t at = 0;
 	struct draft d;
 	unsigned int i;
@@ -248,9 +254,9 @@ dm_xlate_node_make(struct dm_xlate_pool *pool, uint64_t node, const struct dm_xl
 	}
 	draft_copy(&d, node, at, FANOUT);
 	live = d.n;
-	made = may_be_mini && d.n <= mini_max ? mini_make(pool, &d)
-		: d.n <= RUNS_MAX             ? runs_make(pool, &d)
-					      : table_make(pool, &d, &live);
+	made = d.n > (upper ? UPPER_RUNS_MAX : RUNS_MAX) ? table_make(pool, &d, &live)
+		: !upper && d.n <= mini_max              ? mini_make(pool, &d)
+							 : runs_make(pool, &d);
 	if (made != 0)
 		dm_xlate_node_live_set(made, live);
 	return made;
@@ -270,8 +276,10 @@ dm_xlate_wide_first(uint64_t node, uint32_t first, uint32_t last)
 	const struct dm_xlate_wide *n = dm_xlate_node(node);
 	unsigned int begun = dm_xlate_wide_count(n, first), i;
 
-	/* Entries are disjoint: of those that have begun, the live one that begins last reaches
-	 * furthest. */
+	/*
+	 * Entries are disjoint, so of those that begin at or before `first`, the last live one
+	 * reaches furthest.
+	 */
 	for (i = begun; i > 0; i--) {
 		if (n->word[i - 1] == 0)
 			continue;
@@ -279,7 +287,7 @@ dm_xlate_wide_first(uint64_t node, uint32_t first, uint32_t last)
 			return first;
 		break;
 	}
-	for (i = begun; i < DM_XLATE_WIDE_ROOM && lane_first(n->lane[i]) <= last; i++)
+	for (i = begun; i < DM_XLATE_WIDE_CAPACITY && lane_first(n->lane[i]) <= last; i++)
 		if (n->word[i] != 0)
 			return lane_first(n->lane[i]);
 	return DM_XLATE_WIDE_FANOUT;
@@ -306,9 +314,12 @@ dm_xlate_wide_fit(uint64_t node, uint32_t first, uint32_t last)
 	struct dm_xlate_wide *n = dm_xlate_node(node);
 	unsigned int i = dm_xlate_wide_count(n, first);
 
-	/* What is in the lane has to be right as it is; the word is 0, for nothing is live here. */
+	/*
+	 * The lane cannot be changed, so it must match. The word is 0, since the caller found
+	 * nothing live.
+	 */
 	if (i == 0 || n->lane[i - 1] != (first << DM_XLATE_LANE_SHIFT | last >> 9) ||
-		(i < DM_XLATE_WIDE_ROOM && lane_first(n->lane[i]) <= last))
+		(i < DM_XLATE_WIDE_CAPACITY && lane_first(n->lane[i]) <= last))
 		return NULL;
 	return &n->word[i - 1];
 }
@@ -320,7 +331,8 @@ dm_xlate_wide_entries(uint64_t node, const struct dm_xlate_entry *more, struct d
 	unsigned int i, count = 0;
 	bool added = false;
 
-	for (i = 0; node != 0 && i < DM_XLATE_WIDE_ROOM && n->lane[i] != DM_XLATE_NO_LANE; i++) {
+	for (i = 0; node != 0 && i < DM_XLATE_WIDE_CAPACITY && n->lane[i] != DM_XLATE_NO_LANE;
+		i++) {
 		if (n->word[i] == 0)
 			continue;
 		if (!added && lane_first(n->lane[i]) > more->first) {
@@ -348,7 +360,7 @@ dm_xlate_wide_make(struct dm_xlate_pool *pool, const struct dm_xlate_entry *e, u
 			__ATOMIC_RELEASE);
 		dm_xlate_word_store(&w->word[i], dm_xlate_word_with_last(e[i].word, e[i].last));
 	}
-	for (; i < DM_XLATE_WIDE_ROOM; i++)
+	for (; i < DM_XLATE_WIDE_CAPACITY; i++)
 		__atomic_store_n(&w->lane[i], DM_XLATE_NO_LANE, __ATOMIC_RELEASE);
 	dm_xlate_pool_head_set(&w->live, n);
 	return dm_xlate_node_word(w, DM_XLATE_WIDE);

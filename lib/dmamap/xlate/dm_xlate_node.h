@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What does a node of a translation look like, and how is a slot's word found in it?
+ * Nodes of a translation: layouts, and look-up of a slot's word. Called by dm_xlate.c and inline by
+ * dm_xlate_lookup().
  *
- * A GiB with few mappings is one node of the shape *wide*: slots of 4 KiB, up to 14 entries,
- * nothing below. Else a node has 512 slots and one of three shapes, by how many entries it has; an
- * entry is a run of slots with one word: mini   the first slots of up to 16 entries, compared all
- * at once, and a word each: one to three cache lines runs   a bitmap of first slots, and a word for
- * each; a rank (popcount) finds it, there is no search table  a word for each slot Where the
- * entries of a node begin never changes while readers can see it; words do, each atomically.
+ * A GiB with few mappings is one *wide* node: 4 KiB slots, up to 14 entries, no nodes below. Other
+ * nodes have 512 slots and one of three layouts, by their number of entries. An entry is a run of
+ * slots with one word.
+ *
+ * - mini: the first slots of up to 16 entries, compared all at once, and a word for each; one to
+ *   three cache lines.
+ * - runs: a bitmap of first slots, and a word for each; found by rank (popcount), without a search.
+ * - table: a word for each slot.
+ *
+ * Invariant: where the entries of a node begin never changes while readers can see the node. Words
+ * do change, each atomically.
  */
 
 #ifndef DM_XLATE_NODE_H
@@ -17,8 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <rte_branch_prediction.h>
-
+#include "dm_util.h"
 #include "dm_xlate_pool.h"
 
 #if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
@@ -34,22 +39,22 @@
 #include <emmintrin.h>
 #endif
 
-/** Slots of a node. */
+/** Slots of a node that is not wide. */
 #define DM_XLATE_FANOUT 512u
 
 /**
  * @name Words
- * Bits 0 to 2 are the kind, 3 to 11 the last slot of the entry (0 in tables and flat arrays, whose
- * words are of one slot), the rest a leaf's value minus key, or a node's address shifted left by 6.
- * 0 is nothing.
+ * Bits 0 to 2 are the kind. Bits 3 to 11 are the last slot of the entry; 0 in tables and flat
+ * arrays, whose words cover one slot. The rest is a leaf's value minus key, or a node's address
+ * shifted left by 6. A word of 0 is empty.
  */
 /**@{*/
 #define DM_XLATE_KIND UINT64_C(7)
 #define DM_XLATE_LEAF UINT64_C(1)
 #define DM_XLATE_TABLE UINT64_C(2)
 #define DM_XLATE_RUNS UINT64_C(3)
-#define DM_XLATE_MINI UINT64_C(4) /**< and the two kinds above: 5, 11 and 16 entries */
-#define DM_XLATE_WIDE UINT64_C(7) /**< not below another node */
+#define DM_XLATE_MINI UINT64_C(4) /**< and the two kinds above it: 5, 11 and 16 entries */
+#define DM_XLATE_WIDE UINT64_C(7) /**< never below another node */
 #define DM_XLATE_LAST_SHIFT 3
 #define DM_XLATE_PAYLOAD (~UINT64_C(0xfff))
 /**@}*/
@@ -64,81 +69,85 @@ struct dm_xlate_table {
 /** A node with a bitmap of the slots at which entries begin. */
 struct dm_xlate_runs {
 	struct dm_xlate_pool_head live;
-	uint16_t rank[DM_XLATE_FANOUT / 64]; /**< entries that begin before each 64 slots */
+	/** Entries that begin before each group of 64 slots */
+	uint16_t rank[DM_XLATE_FANOUT / 64];
 	uint64_t begin[DM_XLATE_FANOUT / 64];
 	uint64_t word[];
 };
 
-/** A node with a list of the slots at which entries begin; those not in use are beyond all slots.
+/**
+ * A node with a list of the slots at which entries begin. Unused list items are DM_XLATE_NO_SLOT.
  */
 struct dm_xlate_mini {
 	struct dm_xlate_pool_head live;
-	uint16_t first[16]; /**< of the smallest kind only 8, and words follow at once */
+	uint16_t first[16]; /**< the smallest kind has only 8, followed by its words */
 };
 
-/** Stands for the first slot of an entry that is not there. */
+/** First slot of an unused item; above all slots. */
 #define DM_XLATE_NO_SLOT 0x7fff
 
 /** Slots of a wide node, each of 4 KiB. */
 #define DM_XLATE_WIDE_FANOUT (1u << 18)
-/** Entries that a wide node has room for. */
-#define DM_XLATE_WIDE_ROOM 14u
+/** Entries that a wide node can hold. */
+#define DM_XLATE_WIDE_CAPACITY 14u
 
 /**
- * A node for all of a GiB. A lane is the first slot of an entry, shifted left by 12, and the upper
- * 9 bits of its last slot; the lower 9 bits are in the word. Lanes that are not in use are beyond
- * all slots.
+ * A node for a whole GiB. A lane is the first slot of an entry, shifted left by 12, and the upper 9
+ * bits of its last slot; the lower 9 bits are in the word. Unused lanes are DM_XLATE_NO_LANE.
  */
 struct dm_xlate_wide {
 	struct dm_xlate_pool_head live;
-	uint32_t lane[DM_XLATE_WIDE_ROOM];
-	uint64_t word[DM_XLATE_WIDE_ROOM];
+	uint32_t lane[DM_XLATE_WIDE_CAPACITY];
+	uint64_t word[DM_XLATE_WIDE_CAPACITY];
 };
 
-/** Stands for a lane that is not in use. */
+/** An unused lane; above all slots. */
 #define DM_XLATE_NO_LANE 0x7fffffffu
 #define DM_XLATE_LANE_SHIFT 12
 
+/** Load a word that the writer may store meanwhile. */
 static inline uint64_t
 dm_xlate_word_load(const uint64_t *word)
 {
 	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
+/** Publish a word; what was stored before is visible to readers that load it. */
 static inline void
 dm_xlate_word_store(uint64_t *at, uint64_t word)
 {
 	__atomic_store_n(at, word, __ATOMIC_RELEASE);
 }
 
-/** Does a word point to a node? */
+/** Whether a word points to a node. */
 static inline bool
 dm_xlate_is_node(uint64_t word)
 {
 	return (word & DM_XLATE_KIND) > DM_XLATE_LEAF;
 }
 
-/** The node, or flat array, that a word points to. */
+/** The node or flat array that a word points to. */
 static inline void *
 dm_xlate_node(uint64_t word)
 {
 	return (void *)(uintptr_t)(word >> 12 << 6);
 }
 
-/** The word for a node, or flat array. */
+/** The word that points to a node or flat array. */
 static inline uint64_t
 dm_xlate_node_word(const void *node, uint64_t kind)
 {
 	return (uint64_t)(uintptr_t)node << 6 | kind;
 }
 
+/** The last slot in a word. */
 static inline int
 dm_xlate_word_last(uint64_t word)
 {
 	return word >> DM_XLATE_LAST_SHIFT & (DM_XLATE_FANOUT - 1);
 }
 
-/** word if entry number n (from 1) reaches slot i, else 0, without a branch. */
+/** word if entry number n (from 1) reaches slot i, else 0. Branch-free. */
 static inline uint64_t
 dm_xlate_word_if_reaches(uint64_t word, int n, int i)
 {
@@ -147,10 +156,12 @@ dm_xlate_word_if_reaches(uint64_t word, int n, int i)
 	return word & ~(no >> 63);
 }
 
-/* What is found in a node that was used again is rubbish, but no address beyond DM_XLATE_POOL_TAIL
- * is touched. */
+/*
+ * A late reader may find garbage in a node that was reused, but reads no address beyond
+ * DM_XLATE_POOL_TAIL. Its caller discards the result after an epoch check.
+ */
 
-/** How many entries of `runs` begin at or before slot i. */
+/** Number of entries of a bitmap node that begin at or before slot i. */
 static inline int
 dm_xlate_runs_count(const struct dm_xlate_runs *n, uint32_t i)
 {
@@ -160,14 +171,14 @@ dm_xlate_runs_count(const struct dm_xlate_runs *n, uint32_t i)
 	return (rank + __builtin_popcountll(begin << (63 - i % 64))) & (DM_XLATE_FANOUT - 1);
 }
 
-/** The first word of a mini. */
+/** The words of a mini. */
 static inline uint64_t *
 dm_xlate_mini_words(const void *mini, uint64_t kind)
 {
 	return (uint64_t *)((uintptr_t)mini + (kind == DM_XLATE_MINI ? 24 : 40));
 }
 
-/** How many entries of a mini begin at or before slot i. */
+/** Number of entries of a mini that begin at or before slot i. */
 static inline int
 dm_xlate_mini_count(const struct dm_xlate_mini *n, uint64_t kind, int i)
 {
@@ -198,7 +209,7 @@ dm_xlate_mini_lookup(const void *mini, uint64_t kind, uint32_t i)
 		dm_xlate_word_load(dm_xlate_mini_words(mini, kind) + n - 1), n, i);
 }
 
-/** The word of slot i of a node that is no mini. */
+/** The word of slot i of a bitmap node or table. */
 static inline uint64_t
 dm_xlate_large_lookup(uint64_t node, uint32_t i)
 {
@@ -212,7 +223,7 @@ dm_xlate_large_lookup(uint64_t node, uint32_t i)
 	return dm_xlate_word_if_reaches(dm_xlate_word_load(runs->word + n - 1), n, i);
 }
 
-/** The word of slot i of a node. */
+/** The word of slot i of a node that is not wide. */
 static inline uint64_t
 dm_xlate_node_lookup(uint64_t node, uint32_t i)
 {
@@ -221,13 +232,13 @@ dm_xlate_node_lookup(uint64_t node, uint32_t i)
 	return dm_xlate_large_lookup(node, i);
 }
 
-/** How many entries of a wide node begin at or before slot i. */
+/** Number of entries of a wide node that begin at or before slot i. */
 static inline int
 dm_xlate_wide_count(const struct dm_xlate_wide *n, uint32_t i)
 {
 	const int at = i << DM_XLATE_LANE_SHIFT | ((1 << DM_XLATE_LANE_SHIFT) - 1);
 #ifdef DM_XLATE_SSE
-	/* The head is the first two lanes, which do not count. */
+	/* The node's head fills the first two lanes of the vector, which are masked out. */
 	const __m128i *lane = (const __m128i *)(const void *)n;
 	const __m128i v = _mm_set1_epi32(at);
 	__m128i low = _mm_packs_epi32(_mm_cmpgt_epi32(_mm_load_si128(lane), v),
@@ -240,7 +251,7 @@ dm_xlate_wide_count(const struct dm_xlate_wide *n, uint32_t i)
 	unsigned int j;
 	int count = 0;
 
-	for (j = 0; j < DM_XLATE_WIDE_ROOM; j++)
+	for (j = 0; j < DM_XLATE_WIDE_CAPACITY; j++)
 		count += (int)__atomic_load_n(&n->lane[j], __ATOMIC_ACQUIRE) <= at;
 	return count;
 #endif
@@ -253,7 +264,10 @@ dm_xlate_wide_last(uint32_t lane, uint64_t word)
 	return (lane & (DM_XLATE_FANOUT - 1)) << 9 | dm_xlate_word_last(word);
 }
 
-/** The word of slot i of a wide node. *last is the entry's last slot if the word is not 0. */
+/**
+ * The word of slot i of a wide node, or 0. *last is the last slot of the entry if the word is not
+ * 0.
+ */
 static inline uint64_t
 dm_xlate_wide_lookup(const struct dm_xlate_wide *n, uint32_t i, uint32_t *last)
 {
@@ -261,17 +275,17 @@ dm_xlate_wide_lookup(const struct dm_xlate_wide *n, uint32_t i, uint32_t *last)
 	uint32_t lane;
 	uint64_t word;
 
-	if (unlikely(count == 0))
+	if (DM_UNLIKELY(count == 0))
 		return 0;
 	lane = __atomic_load_n(&n->lane[count - 1], __ATOMIC_ACQUIRE);
 	word = dm_xlate_word_load(&n->word[count - 1]);
 	*last = dm_xlate_wide_last(lane, word);
-	return likely(*last >= i) ? word : 0;
+	return DM_LIKELY(*last >= i) ? word : 0;
 }
 
-/* For the writer. */
+/* Writer only from here on. */
 
-/** Begin to fetch what tells of slot i. */
+/** Prefetch what a look-up of slot i will read. A hint. */
 static inline void
 dm_xlate_node_prefetch(uint64_t node, uint32_t i)
 {
@@ -283,74 +297,79 @@ dm_xlate_node_prefetch(uint64_t node, uint32_t i)
 		__builtin_prefetch(&table->word[i]);
 		return;
 	}
-	/* All of a mini or a wide node; of runs, the most. */
+	/* Covers all of a mini or wide node, and most of a bitmap node. */
 	__builtin_prefetch(line + DM_XLATE_POOL_UNIT);
 	__builtin_prefetch(line + 2 * DM_XLATE_POOL_UNIT);
 }
 
-/** What slot i of a node is in. */
+/** The entry or gap that contains a slot i. */
 struct dm_xlate_place {
-	uint64_t *at; /**< its entry's word, which may be 0; NULL: it is in no entry */
-	uint32_t first; /**< the entry's first slot; in no entry: i */
-	uint32_t end; /**< the slot after the entry; in no entry: the first slot of the next one; at
-			 most 512 */
-	uint32_t next; /**< the first slot of the next entry */
+	uint64_t *at; /**< word of the entry, which may be 0; NULL: i is in a gap */
+	uint32_t first; /**< first slot of the entry; in a gap: i */
+	uint32_t end; /**< slot after the entry or gap; at most 512 */
+	uint32_t next; /**< first slot of the next entry; 512: none */
 };
 
-/** Find what slot i is in. An entry whose word is 0 reaches to the next one. */
+/** Find the entry or gap that contains slot i. An entry whose word is 0 extends to the next one. */
 struct dm_xlate_place dm_xlate_node_place(uint64_t node, uint32_t i);
 
-/** Words of a node that are not 0. */
+/** Number of live entries of a node; in a table, of words that are not 0. */
 uint64_t dm_xlate_node_live(uint64_t node);
-/** @see dm_xlate_node_live() */
+/** Set the count of dm_xlate_node_live(). */
 void dm_xlate_node_live_set(uint64_t node, uint64_t live);
 
-/** The size of a node in units of the pool. */
+/** The size of a node in pool units. */
 unsigned int dm_xlate_node_units(uint64_t node);
 
-/** A run of slots that shall have a word. Its last slot must be in the word, too. */
+/** A run of slots with one word. The word must contain the last slot too. */
 struct dm_xlate_entry {
 	uint32_t first, last;
 	uint64_t word;
 };
 
-/** Can the entry be made by storing to words that are there? */
+/** Whether an entry can be added by storing to existing words. */
 bool dm_xlate_node_fits(uint64_t node, const struct dm_xlate_entry *e);
 
 /**
- * Make a node with the live entries of another, and some more.
- * @param node    0: no other
- * @param more    in order and disjoint; they may replace an entry of one slot, else they lie where
- * none is live
- * @return its word, or 0: no memory
+ * Create a node with the live entries of another node, and more.
+ * @param node   0: no other node
+ * @param more   in order and disjoint; an entry replaces one of a single slot, or lies where none
+ *   is live
+ * @param upper  node of 2 MiB slots; else of 4 KiB slots
+ * @return its word; 0: no memory
  */
 uint64_t dm_xlate_node_make(struct dm_xlate_pool *pool, uint64_t node,
-	const struct dm_xlate_entry *more, unsigned int n_more, bool may_be_mini);
+	const struct dm_xlate_entry *more, unsigned int n_more, bool upper);
 
-/** The lowest of the slots [first, last] of a wide node that is in a live entry;
- * DM_XLATE_WIDE_FANOUT: none is. */
+/**
+ * Find the lowest of slots [first, last] of a wide node that a live entry covers.
+ * @return DM_XLATE_WIDE_FANOUT: none
+ */
 uint32_t dm_xlate_wide_first(uint64_t node, uint32_t first, uint32_t last);
 
-/** Clear the live entries in slots [first, last]. @return whether the node is empty now */
+/**
+ * Clear the live entries that begin in slots [first, last] of a wide node. @return whether the node
+ * is empty now
+ */
 bool dm_xlate_wide_clear(uint64_t node, uint32_t first, uint32_t last);
 
 /** The word of a wide node that can be stored to for an entry of slots [first, last], or NULL. */
 uint64_t *dm_xlate_wide_fit(uint64_t node, uint32_t first, uint32_t last);
 
 /**
- * The live entries of a wide node (0: none) and one more, in order.
- * @param e  room for DM_XLATE_WIDE_ROOM + 1; first and last are slots of 4 KiB; the last in the
- * words is unset
+ * List the live entries of a wide node (0: none) and one more, in order.
+ * @param e  out: DM_XLATE_WIDE_CAPACITY + 1 entries of 4 KiB slots. The last slot within each word
+ *   is not set.
  * @return how many
  */
 unsigned int dm_xlate_wide_entries(
 	uint64_t node, const struct dm_xlate_entry *more, struct dm_xlate_entry *e);
 
-/** Make a wide node of up to DM_XLATE_WIDE_ROOM entries. @return its word, or 0: no memory */
+/** Create a wide node of up to DM_XLATE_WIDE_CAPACITY entries. @return its word; 0: no memory */
 uint64_t dm_xlate_wide_make(
 	struct dm_xlate_pool *pool, const struct dm_xlate_entry *e, unsigned int n);
 
-/** The word with the last slot of its entry set. */
+/** A copy of a word with the last slot of its entry set. */
 static inline uint64_t
 dm_xlate_word_with_last(uint64_t word, uint32_t last)
 {

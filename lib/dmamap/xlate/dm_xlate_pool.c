@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Where do the nodes of a translation live, and when is a node's memory used again? See
+ * Memory of the nodes of a translation: allocation, and reuse after readers have left. See
  * dm_xlate_pool.h.
  */
 
 #include <string.h>
 #include <sys/mman.h>
 
-#include <rte_common.h>
-#include <rte_rcu_qsbr.h>
-
+#include "dm_util.h"
 #include "dm_xlate_pool.h"
 
 #define UNIT DM_XLATE_POOL_UNIT
 #define CHUNK_SMALL (UINT64_C(64) << 10)
-/** From the size of one huge page on, chunks are huge pages: random look-ups are short of TLB
- * entries. */
+/**
+ * Large pools use chunks of one huge page each: random look-ups run out of TLB entries otherwise.
+ */
 #define CHUNK_HUGE (UINT64_C(2) << 20)
-/** A batch is closed when it holds this much, or this part of the pool. */
+/** A batch is closed when it holds this many bytes, or this fraction of the pool. */
 #define BATCH_MIN (UINT64_C(16) << 10)
 #define BATCH_PART 32
 
-/** What a chunk begins with. */
+/** Header of a chunk. */
 struct chunk {
 	void *next;
 	void *map;
@@ -49,7 +48,7 @@ list_pop(struct dm_xlate_pool_list *list)
 	return node;
 }
 
-/** Put all of `from` before what `to` holds. */
+/** Move all of `from` to the front of `to`. */
 static void
 list_move(struct dm_xlate_pool_list *to, struct dm_xlate_pool_list *from)
 {
@@ -63,10 +62,11 @@ list_move(struct dm_xlate_pool_list *to, struct dm_xlate_pool_list *from)
 }
 
 void
-dm_xlate_pool_init(struct dm_xlate_pool *p, struct rte_rcu_qsbr *rcu, uint64_t *epoch)
+dm_xlate_pool_init(struct dm_xlate_pool *p, const struct dmamap_readers *readers, uint64_t *epoch)
 {
 	memset(p, 0, sizeof(*p));
-	p->rcu = rcu;
+	if (readers != NULL)
+		p->readers = *readers;
 	p->epoch = epoch;
 	p->limit = UINT64_MAX;
 }
@@ -82,49 +82,61 @@ dm_xlate_pool_fini(struct dm_xlate_pool *p)
 	}
 }
 
-/** The nodes of a batch are free; readers that may still be inside will notice. */
+/**
+ * Put the nodes of a batch on the free lists. Readers that may still be inside notice by the epoch.
+ */
 static void
 batch_release(struct dm_xlate_pool *p, struct dm_xlate_pool_batch *b)
 {
 	unsigned int i;
 
-	/* Whoever writes to the nodes from now on does so with release stores, after this one. */
+	/*
+	 * Stores to reused nodes are release stores after this one, so who sees them sees the new
+	 * epoch.
+	 */
 	__atomic_store_n(p->epoch, *p->epoch + 1, __ATOMIC_RELEASE);
 	for (i = 1; i <= DM_XLATE_POOL_MAX; i++)
 		list_move(&p->free[i], &b->of[i]);
 	b->len = 0;
 }
 
-/** Free what may be freed; with `all`, do not wait for a batch to fill. */
-static void
-recycle(struct dm_xlate_pool *p, bool all)
+/** Whether all readers that could see a closed batch are quiescent. */
+static bool
+batch_quiescent(const struct dm_xlate_pool *p)
 {
-	uint64_t enough = all ? 1 : RTE_MAX(BATCH_MIN, p->used / BATCH_PART);
+	return p->readers.done(p->readers.arg, p->closed.token);
+}
 
-	if (p->rcu == NULL) {
+/** Free the batches that may be reused. With `all`, do not wait for a batch to fill. */
+static void
+pool_recycle(struct dm_xlate_pool *p, bool all)
+{
+	uint64_t enough = all ? 1 : DM_MAX(BATCH_MIN, p->used / BATCH_PART);
+
+	if (p->readers.start == NULL) {
 		if (p->open.len >= enough)
 			batch_release(p, &p->open);
 		return;
 	}
-	if (p->closed.len != 0 && rte_rcu_qsbr_check(p->rcu, p->closed.token, false) == 1)
+	if (p->closed.len != 0 && batch_quiescent(p))
 		batch_release(p, &p->closed);
 	if (p->closed.len != 0 || p->open.len < enough)
 		return;
 	p->closed = p->open;
-	p->closed.token = rte_rcu_qsbr_start(p->rcu);
+	p->closed.token = p->readers.start(p->readers.arg);
 	memset(&p->open, 0, sizeof(p->open));
-	if (rte_rcu_qsbr_check(p->rcu, p->closed.token, false) == 1)
+	if (batch_quiescent(p))
 		batch_release(p, &p->closed);
 }
 
-/** Cut what is left of the newest chunk into free nodes. */
+/** Cut the rest of the newest chunk into free nodes. */
 static void
-use_rest(struct dm_xlate_pool *p)
+pool_free_rest(struct dm_xlate_pool *p)
 {
 	unsigned int units;
 
 	while ((units = (p->fresh_end - p->fresh) / UNIT) != 0) {
-		units = RTE_MIN(units, (unsigned int)DM_XLATE_POOL_MAX);
+		units = DM_MIN(units, (unsigned int)DM_XLATE_POOL_MAX);
 		list_push(&p->free[units], (void *)p->fresh);
 		p->fresh += units * UNIT;
 		p->used += units * UNIT;
@@ -132,10 +144,10 @@ use_rest(struct dm_xlate_pool *p)
 }
 
 static bool
-grow(struct dm_xlate_pool *p)
+pool_grow(struct dm_xlate_pool *p)
 {
 	uint64_t len = p->used < CHUNK_HUGE / 2 ? CHUNK_SMALL : CHUNK_HUGE;
-	/* The tail is never written and takes no memory. */
+	/* The tail is never written, so it uses no memory. */
 	uint64_t map_len = len + DM_XLATE_POOL_TAIL + (len == CHUNK_HUGE ? CHUNK_HUGE : 0);
 	void *map = mmap(NULL, map_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct chunk *c = map;
@@ -143,10 +155,10 @@ grow(struct dm_xlate_pool *p)
 	if (map == MAP_FAILED)
 		return false;
 	if (len == CHUNK_HUGE) {
-		c = RTE_PTR_ALIGN_CEIL(map, CHUNK_HUGE);
+		c = DM_PTR_ALIGN_CEIL(map, CHUNK_HUGE);
 		madvise(c, CHUNK_HUGE, MADV_HUGEPAGE);
 	}
-	use_rest(p);
+	pool_free_rest(p);
 	*c = (struct chunk){.next = p->chunks, .map = map, .map_len = map_len};
 	p->chunks = c;
 	p->fresh = (uint8_t *)(c + 1);
@@ -163,17 +175,18 @@ dm_xlate_pool_alloc(struct dm_xlate_pool *p, unsigned int units)
 
 	if (node != NULL)
 		return node;
-	recycle(p, false);
+	pool_recycle(p, false);
 	node = list_pop(&p->free[units]);
 	if (node != NULL)
 		return node;
-	if (p->used + len <= p->limit && ((uint64_t)(p->fresh_end - p->fresh) >= len || grow(p))) {
+	if (p->used + len <= p->limit &&
+		((uint64_t)(p->fresh_end - p->fresh) >= len || pool_grow(p))) {
 		node = (void *)p->fresh;
 		p->fresh += len;
 		p->used += len;
 		return node;
 	}
-	recycle(p, true);
+	pool_recycle(p, true);
 	return list_pop(&p->free[units]);
 }
 

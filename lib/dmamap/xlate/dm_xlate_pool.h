@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Where do the nodes of a translation live, and when is a node's memory used again?
+ * Memory of the nodes of a translation: a pool with epoch-based reuse. Called by dm_xlate.c and
+ * dm_xlate_node.c; one writer at a time, never by readers.
  *
- * Nodes are unlinked while readers are inside. They gather in batches; a batch is used again after
- * the epoch has moved (and, with an RCU variable, after its readers have been quiescent). A reader
- * that finds the epoch as it was when it began has seen no memory that was used again. Memory stays
- * mapped until the pool goes, so that a reader that is late reads rubbish, which it throws away,
- * and never faults.
+ * Nodes are unlinked while readers may be inside. They gather in batches. A batch is reused after
+ * the epoch has advanced, and, if reader callbacks were given, after all readers were quiescent.
+ *
+ * Invariants: a reader that finds the epoch unchanged since it began has seen no reused memory.
+ * Memory stays mapped until the pool is destroyed, so a late reader may read garbage, which it
+ * discards, but never faults.
  */
 
 #ifndef DM_XLATE_POOL_H
@@ -16,19 +18,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct rte_rcu_qsbr;
+#include "dmamap.h"
 
-/** Nodes are aligned to this, and their sizes are multiples. */
+/** Alignment of nodes and unit of their sizes, in bytes. */
 #define DM_XLATE_POOL_UNIT 64
 /** Largest node, in units. */
 #define DM_XLATE_POOL_MAX 65
-/** From the beginning of each node on, so many bytes may be read, if not written. */
+/** Bytes that may be read, but not written, from the start of each node. */
 #define DM_XLATE_POOL_TAIL (UINT64_C(8) << 10)
 
 /**
- * What each node begins with: the owner's while the node is linked, the pool's afterwards. Readers
- * do not look at it, but one that reads rubbish may touch it: write it with
- * dm_xlate_pool_head_set().
+ * The head of each node. Used by its owner while the node is linked, and by the pool afterwards.
+ * Readers do not use it, but a late one may load it: write it with dm_xlate_pool_head_set().
  */
 struct dm_xlate_pool_head {
 	uint64_t bits;
@@ -39,45 +40,53 @@ struct dm_xlate_pool_list {
 	struct dm_xlate_pool_head *first, *last;
 };
 
-/** Nodes that wait together. */
+/** Unlinked nodes that become reusable together. */
 struct dm_xlate_pool_batch {
 	struct dm_xlate_pool_list of[DM_XLATE_POOL_MAX + 1];
 	uint64_t len; /**< bytes */
-	uint64_t token; /**< of the RCU variable, once the batch is closed */
+	uint64_t token; /**< of the readers' callbacks, once the batch is closed */
 };
 
-/** All fields but the epoch are the writer's. */
+/** The pool. Only the epoch is read by readers; all other fields belong to the writer. */
 struct dm_xlate_pool {
-	uint64_t *epoch; /**< moves when memory is used again */
-	struct rte_rcu_qsbr *rcu; /**< or NULL */
-	uint64_t used; /**< bytes that nodes have taken, those that wait and free ones included */
-	uint64_t limit; /**< used does not grow beyond */
+	uint64_t *epoch; /**< advances when memory is reused */
+	struct dmamap_readers readers;
+	uint64_t used; /**< bytes of all nodes: linked, unlinked and free */
+	uint64_t limit; /**< upper limit of `used` */
 	struct dm_xlate_pool_list free[DM_XLATE_POOL_MAX + 1];
 	struct dm_xlate_pool_batch open, closed;
-	uint8_t *fresh, *fresh_end; /**< rest of the newest chunk */
+	uint8_t *fresh, *fresh_end; /**< unused rest of the newest chunk */
 	void *chunks;
 };
 
-/** Make an empty pool. */
-void dm_xlate_pool_init(struct dm_xlate_pool *p, struct rte_rcu_qsbr *rcu, uint64_t *epoch);
+/**
+ * Initialise an empty pool.
+ * @param readers  copied; NULL: none
+ * @param epoch    of the table; must outlive the pool
+ */
+void dm_xlate_pool_init(
+	struct dm_xlate_pool *p, const struct dmamap_readers *readers, uint64_t *epoch);
 
-/** Unmap all memory of the pool, whatever is in use. */
+/** Unmap all memory of the pool, including nodes in use. */
 void dm_xlate_pool_fini(struct dm_xlate_pool *p);
 
 /**
- * Take memory for a node, with anything in it.
+ * Allocate a node. Its contents are undefined.
  * @param units  1 to DM_XLATE_POOL_MAX
  * @return NULL: the limit is reached, or the system has no memory.
  */
 void *dm_xlate_pool_alloc(struct dm_xlate_pool *p, unsigned int units);
 
-/** Give back a node that no reader can have seen. */
+/** Free a node that no reader has ever seen. It may be reused at once. */
 void dm_xlate_pool_free(struct dm_xlate_pool *p, void *node, unsigned int units);
 
-/** Give back a node that was unlinked, in which readers may still be. Its contents stay, but for
- * the head. */
+/**
+ * Free a node that was unlinked, in which readers may still be. Its contents stay until it is
+ * reused, except the head.
+ */
 void dm_xlate_pool_retire(struct dm_xlate_pool *p, void *node, unsigned int units);
 
+/** Write the head of a node. Atomic, since a late reader may load it. */
 static inline void
 dm_xlate_pool_head_set(struct dm_xlate_pool_head *h, uint64_t bits)
 {
