@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The Gantry authors
+"""Chroots of Debian suites, from the archive that apt of this machine reads.
+
+Used by devtools/matrix and devtools/packages. Mounts are made only in a mount namespace of the
+process that needs them, so they end with that process.
+"""
+
+import ctypes
+import os
+import shutil
+import subprocess
+
+CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
+MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 0x20, 0x1000, 0x4000, 1 << 18
+LIBC = ctypes.CDLL(None, use_errno=True)
+APT = ['apt-get', '-q', '-y', '--no-install-recommends', '-o', 'APT::Sandbox::User=root']
+
+
+class NotAvailable(Exception):
+    """Something is neither here nor in the archive. The text says what."""
+
+
+def call(command, **keywords):
+    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors='replace', **keywords)
+
+
+def last_line(text):
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else 'it printed nothing'
+
+
+def unshare(flags):
+    if LIBC.unshare(flags) != 0:
+        raise OSError(ctypes.get_errno(), 'no namespaces of its own')
+
+
+def mount(source, target, flags, kind=None):
+    """mount(2). Call own_namespace() first."""
+    kind = kind.encode() if kind else None
+    if LIBC.mount(source.encode(), target.encode(), kind, flags, None) != 0:
+        raise OSError(ctypes.get_errno(), f'cannot mount {source} at {target}')
+
+
+def mount_readonly(source, target):
+    mount(source, target, MS_BIND)
+    mount(source, target, MS_BIND | MS_REMOUNT | MS_RDONLY)
+
+
+def own_namespace(flags=0):
+    """Gives this process a mount namespace, and the namespaces of flags."""
+    unshare(CLONE_NEWNS | flags)
+    mount('none', '/', MS_REC | MS_PRIVATE)
+
+
+def archive():
+    """The address of Debian's archive, as this machine's apt knows it."""
+    sites = call(['apt-get', 'indextargets', '--format', '$(ORIGIN)|$(SITE)',
+                  'Created-By: Packages']).stdout
+    sites = [line.split('|')[1] for line in sites.splitlines()
+             if line.startswith('Debian|') and 'security' not in line]
+    if not sites:
+        raise NotAvailable('apt knows no archive of Debian: run apt-get update')
+    return sites[0]
+
+
+def remove(path):
+    """Removes a folder, but nothing that is mounted below it."""
+    call(['rm', '-rf', '--one-file-system', path])
+
+
+def make_root(suite, root, name):
+    """Makes a chroot with the smallest system of a suite, unless it is there. name is the program
+    that the message names."""
+    if os.path.exists(f'{root}/etc/debian_version'):
+        return
+    if shutil.which('debootstrap') is None:
+        raise NotAvailable('debootstrap is not installed: run make deps')
+    # Not .tmp.*: a set-up that runs beside this one removes that (devtools/deps-lib.sh).
+    new = root + '.new'
+    remove(new)
+    print(f'{name}: {suite}: making a chroot in {root}', flush=True)
+    done = call(['debootstrap', '--variant=minbase', suite, new, archive()],
+                preexec_fn=own_namespace)
+    if done.returncode != 0:
+        remove(new)
+        raise NotAvailable(f'no chroot can be made: {last_line(done.stdout)}')
+    os.rename(new, root)
