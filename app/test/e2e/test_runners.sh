@@ -3,7 +3,7 @@
 # Copyright (c) 2026 The Gantry authors
 #
 # Tests the runners (devtools/vm/run, devtools/local/run) and gantry-bind: exit status, output, and
-# that devices return to their drivers. Boots the emulated machine once. There it runs with the
+# that devices return to their drivers. Boots the emulated machine. There it runs with the
 # argument "guest", and the local runner uses NICs of the kernel.
 set -u
 
@@ -60,6 +60,26 @@ hides()
     [ -n "$1" ] && [ ! -e "$1" ]
 }
 
+# Runs a command in the machine: it says "began" and $1 on the console, then the kernel panics.
+panic()
+{
+    "$VM" -- bash -c 'echo began; echo "<0>$0" >/dev/kmsg; echo c >/proc/sysrq-trigger; sleep 100' "$1" >"$out" 2>&1
+    [ $? -eq 125 ]
+}
+
+fault_repeats()
+{
+    panic "Oops: int3: 0000 [#1] PREEMPT SMP NOPTI" && [ "$(grep -c '^began$' "$out")" -eq 2 ] &&
+        [ "$(grep -c 'running the command again' "$out")" -eq 1 ] &&
+        grep -q '^gantry-vm: the emulator ran a breakpoint' "$out"
+}
+
+panics_once()
+{
+    panic "Oops: 0000 [#1] PREEMPT SMP NOPTI" && [ "$(grep -c '^began$' "$out")" -eq 1 ] &&
+        grep -q '^gantry-vm: the machine ended before its commands did$' "$out"
+}
+
 guest_part()
 {
     local dev
@@ -103,6 +123,8 @@ host_part()
     judge "vm: the status of the command" [ "${PIPESTATUS[0]}" -eq 42 ]
     judge "vm: files come to --out" grep -qx 'brought back' "$folder/file"
     judge "vm: a time-out" answers 124 'was stopped after 1.0 s' "$VM" --timeout 1 -- true
+    judge "vm: a fault of the emulator is a reason to run the command again, once" fault_repeats
+    judge "vm: another panic is not" panics_once
     judge "vm: no such profile" answers 125 'no profile nonesuch; there are .*default' "$VM" --profile nonesuch -- true
     judge "vm: no kernel" answers 125 'there is no kernel in .*; run: make deps' env GANTRY_CACHE="$folder/cache" "$VM" -- true
     judge "vm: no kernel, which may be skipped" \
