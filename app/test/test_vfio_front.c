@@ -657,6 +657,37 @@ a_refused_type_leaves_all_as_it_was(void)
 	return TEST_SUCCESS;
 }
 
+/** Arguments of ioctls that lie where no memory is, or of which a part does. */
+static int
+bad_pointers_are_errors(void)
+{
+	static const unsigned long calls[] = {
+		VFIO_IOMMU_GET_INFO, VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_UNMAP_DMA};
+	const struct vfio_iommu_type1_dma_map map = {.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ,
+		.vaddr = (uintptr_t)memory,
+		.iova = IOVA,
+		.size = PAGE};
+	uint8_t *cut = memory + (PAGES - 1) * PAGE - 8;
+	unsigned long bad[] = {0, 8, (unsigned long)cut};
+	int container, g[2];
+	unsigned int i, k;
+
+	TEST_ASSERT_SUCCESS(begin((struct front_conf){.isolate = true}), "begin");
+	container = open_container(g, 2, VFIO_TYPE1v2_IOMMU);
+	memcpy(cut, &map, 8);
+	TEST_ASSERT_SUCCESS(mprotect(cut + 8, PAGE, PROT_NONE), "mprotect");
+	for (i = 0; i < RTE_DIM(bad); i++) {
+		for (k = 0; k < RTE_DIM(calls); k++)
+			TEST_ASSERT_EQUAL(front_calls_ioctl(container, calls[k], bad[i]), -EFAULT,
+				"call %u, address 0x%lx", k, bad[i]);
+	}
+	TEST_ASSERT_SUCCESS(mprotect(cut + 8, PAGE, PROT_READ), "mprotect");
+	TEST_ASSERT_SUCCESS(map_page(container, 0), "map");
+	TEST_ASSERT_EQUAL(unmap(container, IOVA, PAGE), PAGE, "unmap");
+	return TEST_SUCCESS;
+}
+
 /** Run in a child: containers belong to the parent. @return an exit status */
 static int
 as_a_child(int container, int g, bool pass)
@@ -880,6 +911,7 @@ static const struct test_case cases[] = {
 	{"without kernel containers an iommufd is one", without_containers_an_iommufd_is_one},
 	{"without kernel containers groups share a domain", without_containers_groups_share},
 	{"a refused type leaves all as it was", a_refused_type_leaves_all_as_it_was},
+	{"a bad pointer is -EFAULT, not a signal", bad_pointers_are_errors},
 	{"children do not map for several domains", children_do_not_map_for_several_domains},
 	{"nothing is left behind, whichever call fails", nothing_is_left_behind},
 	{"threads share a container", threads_share_a_container},

@@ -22,12 +22,14 @@
  *   that frees an object: it must be the last call on that object.
  * - Functions that change a container may sleep. No function may be called from a signal handler.
  * - Map and unmap run concurrently with each other. Attach, detach, move and merge wait for maps
- *   and unmaps of their containers that are in progress, and block new ones. Queries do not wait.
+ *   and unmaps of their containers that are in progress, and block new ones. Queries do not
+ *   wait, but for dmamap_reserved() and dmamap_container_conflicts(): these read the topology, and
+ *   wait for an attach, detach, move or merge of the container that is in progress.
  * - An unmap waits for readers of translations (conf.rcu or .readers). So a registered, online
  *   reader must not call a function that unmaps: unmap, deregister, invalidate, zone_free,
- *   zone_resize, stream_unmap, registration_cache, destroy, merge. With the registration cache
- *   armed, neither may it call a function that can evict: map, map_sg, register, stream_map,
- *   zone_alloc, iova_reserve, attach, move, dma_mask. It may call all other functions.
+ *   zone_resize, stream_unmap, registration_cache, destroy, the last put, merge. With the
+ *   registration cache armed, neither may it call a function that can evict: map, map_sg, register,
+ *   stream_map, zone_alloc, iova_reserve, attach, move, dma_mask. It may call all other functions.
  * - dmamap_va2iova() and dmamap_iova2va() take no lock, make no system call and do not allocate.
  * - Each failure logs one line (dmamap_log_set()): the object, what failed, the cause, the remedy.
  *   Conflicts (dmamap_container_conflicts()) log one line each.
@@ -498,6 +500,7 @@ int dmamap_device_dma_mask(struct dmamap_device *d, unsigned int bits);
  *   - -EADDRINUSE: a mapping or reservation of one container overlaps one of the other, or lies in
  * a range that the other's devices cannot reach. The log names both, and
  *     dmamap_container_conflicts(into) lists all.
+ *   - -EBUSY: a client is attached to `from`.
  *   - -EEXIST: the same memory is mapped in both, at different IOVAs.
  *   - -ENOSPC, -ENOMEM, and the errors of the maps: as with dmamap_map().
  */

@@ -430,12 +430,15 @@ static int
 group_ioctl(struct front_group *g, int fd, unsigned long request, uintptr_t arg)
 {
 	const struct front_file *container;
+	struct vfio_group_status status;
 	bool in_ours = g->c != NULL;
-	int rc;
+	int rc, number;
 
 	switch ((uint32_t)request) {
 	case VFIO_GROUP_SET_CONTAINER:
-		container = arg == 0 ? NULL : front_fd_get(*(const int *)arg);
+		container = front_user_read(&number, arg, sizeof(number)) < 0
+			? NULL
+			: front_fd_get(number);
 		if (container != NULL && container->c != NULL)
 			return group_set_container(g, fd, container->c);
 		break;
@@ -456,9 +459,12 @@ group_ioctl(struct front_group *g, int fd, unsigned long request, uintptr_t arg)
 	 * With an iommufd in place of a kernel container, the kernel sees the group only after
 	 * VFIO_SET_IOMMU. So set the flag here.
 	 */
-	if (rc == 0 && in_ours && (uint32_t)request == VFIO_GROUP_GET_STATUS)
-		((struct vfio_group_status *)arg)->flags |= VFIO_GROUP_FLAGS_CONTAINER_SET;
-	return rc;
+	if (rc < 0 || !in_ours || (uint32_t)request != VFIO_GROUP_GET_STATUS)
+		return rc;
+	if (front_user_read(&status, arg, sizeof(status)) < 0)
+		return -EFAULT;
+	status.flags |= VFIO_GROUP_FLAGS_CONTAINER_SET;
+	return front_user_write(arg, &status, sizeof(status));
 }
 
 int

@@ -523,14 +523,18 @@ info_add_avail(
 
 /** VFIO_IOMMU_GET_INFO, as vfio_iommu_type1_get_info() in drivers/vfio/vfio_iommu_type1.c. */
 static int
-container_get_info(const struct front_container *c, struct vfio_iommu_type1_info *out)
+container_get_info(const struct front_container *c, uintptr_t arg)
 {
 	_Alignas(8) uint8_t answer[INFO_MAX] = {0};
 	struct vfio_iommu_type1_info *info_out = (void *)answer;
 	struct dmamap_container_info info;
-	const uint32_t argsz = out->argsz;
+	uint8_t asked[INFO_MIN];
+	uint32_t argsz;
 	size_t len;
 
+	if (front_user_read(asked, arg, sizeof(asked)) < 0)
+		return -EFAULT;
+	memcpy(&argsz, asked, sizeof(argsz));
 	if (argsz < INFO_MIN)
 		return -EINVAL;
 	dmamap_container_info(c->dma, &info);
@@ -540,21 +544,36 @@ container_get_info(const struct front_container *c, struct vfio_iommu_type1_info
 	info_out->iova_pgsizes = info.page_sizes;
 	info_out->argsz = DM_MAX(argsz, (uint32_t)len);
 	info_out->cap_offset = argsz >= len ? AVAIL_AT : 0;
-	memcpy(out, answer, argsz >= len ? len : DM_MIN((size_t)argsz, sizeof(*info_out)));
-	return 0;
+	return front_user_write(
+		arg, answer, argsz >= len ? len : DM_MIN((size_t)argsz, sizeof(*info_out)));
 }
 
 static int
-container_map(struct front_container *c, const struct vfio_iommu_type1_dma_map *map)
+container_map(struct front_container *c, uintptr_t arg)
 {
 	enum front_use use = FRONT_UNUSED;
+	struct vfio_iommu_type1_dma_map map;
 
+	if (front_user_read(&map, arg, sizeof(map)) < 0)
+		return -EFAULT;
 	if (c->n_devices > 0)
 		use = front_conf.coalesce == FRONT_COALESCE_ALWAYS && !front_may_dma(c)
 			? FRONT_IDLE
 			: FRONT_RUNNING;
 	c->maps.pins_late = container_pins_late(c);
-	return front_maps_map(&c->maps, map, use);
+	return front_maps_map(&c->maps, &map, use);
+}
+
+static int
+container_unmap(struct front_container *c, uintptr_t arg)
+{
+	struct vfio_iommu_type1_dma_unmap unmap;
+	int rc;
+
+	if (front_user_read(&unmap, arg, sizeof(unmap)) < 0)
+		return -EFAULT;
+	rc = front_maps_unmap(&c->maps, &unmap, c->v2, c->n_devices > 0);
+	return rc < 0 ? rc : front_user_write(arg, &unmap, sizeof(unmap));
 }
 
 static int
@@ -564,18 +583,13 @@ container_typed_ioctl(struct front_container *c, int fd, unsigned long request, 
 	case VFIO_CHECK_EXTENSION:
 		return container_check_extension(c, arg);
 	case VFIO_IOMMU_GET_INFO:
-		return arg == 0 ? -EFAULT
-				: container_get_info(c, (struct vfio_iommu_type1_info *)arg);
+		return container_get_info(c, arg);
 	case VFIO_IOMMU_MAP_DMA:
 		front_count(FRONT_MAP_CALLS, 1);
-		return arg == 0 ? -EFAULT
-				: container_map(c, (const struct vfio_iommu_type1_dma_map *)arg);
+		return container_map(c, arg);
 	case VFIO_IOMMU_UNMAP_DMA:
 		front_count(FRONT_UNMAP_CALLS, 1);
-		return arg == 0
-			? -EFAULT
-			: front_maps_unmap(&c->maps, (struct vfio_iommu_type1_dma_unmap *)arg,
-				  c->v2, c->n_devices > 0);
+		return container_unmap(c, arg);
 	case VFIO_IOMMU_DIRTY_PAGES:
 		return front_refuse("VFIO_IOMMU_DIRTY_PAGES", c->v2 ? ENOTTY : EACCES,
 			"dirty page tracking is not supported, as VFIO_IOMMU_GET_INFO reports");

@@ -113,10 +113,12 @@ preload_start(void)
 			bad);
 	front_log_set(preload_log_message, NULL);
 	rc = front_init(&options.conf);
-	if (rc < 0)
+	if (rc < 0) {
 		preload_log_line(PRELOAD_OPTIONS_ENV
 			": options are not usable here: the defaults are used: %s",
 			strerror(-rc));
+		front_init(&(struct front_conf){0});
+	}
 	pthread_atfork(NULL, NULL, preload_fork_child);
 	is_first = true;
 	__atomic_store_n(&owner, getpid(), __ATOMIC_RELEASE);

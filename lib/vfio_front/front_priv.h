@@ -4,9 +4,9 @@
  * Internal interface of vfio_front: objects, locks and layers. Included by the files of vfio_front
  * only.
  *
- * Layers: each file calls only files before it in this list: front_log.c, front_fd.c, front_json.c,
- * front_broker.c, front_below.c, front_group.c, front_maps.c, front_container.c, front.c,
- * front_serve.c.
+ * Layers: each file calls only files before it in this list: front_log.c, front_user.c, front_fd.c,
+ * front_json.c, front_broker.c, front_below.c, front_group.c, front_maps.c, front_container.c,
+ * front.c, front_serve.c.
  *
  * Locks, in the order in which they are taken:
  * - `op` of a container: serialises calls on it; held across kernel calls.
@@ -157,6 +157,15 @@ void front_log(enum dmamap_log_level level, const char *fmt, ...) DM_PRINTF_LIKE
 int front_refuse(const char *call, int err, const char *fmt, ...) DM_PRINTF_LIKE(3, 4);
 /** Clear the last error of libdmamap in this thread. */
 void front_reason_clear(void);
+/**
+ * Copy an argument of an ioctl from the program's memory. One system call, so that the kernel
+ * judges the address; where seccomp(2) forbids it, a plain copy. Takes no lock.
+ * @return 0; -EFAULT: not all of it can be read.
+ */
+int front_user_read(void *to, uintptr_t from, size_t len);
+/** Copy an answer to the program's memory, as front_user_read() does. @return 0 or -EFAULT. */
+int front_user_write(uintptr_t to, const void *from, size_t len);
+
 /** Set the reason that front_refuse() uses in place of libdmamap's last error. */
 void front_reason_set(const char *fmt, ...) DM_PRINTF_LIKE(1, 2);
 /** Number of refusals so far. */
