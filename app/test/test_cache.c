@@ -188,7 +188,7 @@ renew_malloc(void)
 	char *volatile a;
 	rte_iova_t x, y;
 	uint64_t before;
-	bool kept;
+	bool cached;
 	char *b;
 
 	/*
@@ -207,10 +207,10 @@ renew_malloc(void)
 	 * Memory that free(3) keeps for the next malloc(3) has the same pages, so a cache hit is
 	 * right.
 	 */
-	kept = b == a && b[30000] == 0x77;
+	cached = b == a && b[30000] == 0x77;
 	memset(b, 0x11, 65536);
 	TEST_ASSERT_SUCCESS(touch(b, 65536, DMAMAP_RW, &y), "register again");
-	TEST_ASSERT(maps() - before == 1 || (kept && mode == DMAMAP_CACHE_WATCHED),
+	TEST_ASSERT(maps() - before == 1 || (cached && mode == DMAMAP_CACHE_WATCHED),
 		"the old pages were served");
 	free(b);
 	return dmamap_registration_cache(c, mode, GIB);

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "dm_linear.h"
-#include "dm_space.h"
+#include "dm_va.h"
 #include "test.h"
 
 #define U DM_LINEAR_UNIT
@@ -121,7 +121,7 @@ memory_exists_only_in_reserved_parts(void)
 			    0) == va,
 		"map");
 	TEST_ASSERT(readable(va), "there");
-	TEST_ASSERT(dm_space_reserve(va, U) == va, "without access again");
+	TEST_ASSERT(dm_va_reserve(va, U) == va, "without access again");
 	TEST_ASSERT_SUCCESS(dm_linear_release(w, va, U), "release");
 	TEST_ASSERT(!readable(va), "gone");
 	TEST_ASSERT_EQUAL(dm_linear_release(w, (uint8_t *)va + w->len, U), -EINVAL, "outside");

@@ -24,7 +24,7 @@
 #include "dm_anon.h"
 #include "dm_hugepage.h"
 #include "dm_pin.h"
-#include "dm_space.h"
+#include "dm_va.h"
 #include "pages.h"
 #include "test.h"
 
@@ -124,7 +124,7 @@ populate_in_the_middle(size_t page_size, uint32_t allow, enum dmamap_page_kind k
 {
 	const struct dm_pin_conf conf = {
 		.len = 2 * huge, .page_size = page_size, .node = -1, .name = "z", .allow = allow};
-	uint8_t *space = dm_space_reserve_aligned(6 * huge, huge), *at = space + 2 * huge;
+	uint8_t *space = dm_va_reserve_aligned(6 * huge, huge), *at = space + 2 * huge;
 	struct dm_pin *pin;
 	unsigned int i;
 
@@ -169,7 +169,7 @@ an_address_off_the_alignment_is_refused(void)
 {
 	const struct dm_pin_conf conf = {
 		.len = huge, .page_size = huge, .node = -1, .name = "z", .align = 2 * huge};
-	uint8_t *space = dm_space_reserve_aligned(4 * huge, 2 * huge);
+	uint8_t *space = dm_va_reserve_aligned(4 * huge, 2 * huge);
 	struct dm_pin *pin;
 
 	TEST_ASSERT_NOT_NULL(space, "no address space");
@@ -198,7 +198,7 @@ a_failure_leaves_the_reservation_and_the_plan(void)
 {
 	const struct dm_pin_fill give_up = {.progress = stop};
 	const size_t sizes[] = {huge, base};
-	uint8_t *space = dm_space_reserve_aligned(4 * huge, huge);
+	uint8_t *space = dm_va_reserve_aligned(4 * huge, huge);
 	unsigned int i;
 
 	TEST_ASSERT_NOT_NULL(space, "no address space");
@@ -263,7 +263,7 @@ a_fallback_fits_the_reservation(void)
 		.node = -1,
 		.name = "zone rx",
 		.allow = DMAMAP_ALLOW_BASE};
-	uint8_t *space = dm_space_reserve_aligned(2 * huge, huge);
+	uint8_t *space = dm_va_reserve_aligned(2 * huge, huge);
 	struct dm_hugepage_count count;
 	struct dm_pin *pin = NULL;
 	const char *log = "";
@@ -302,7 +302,7 @@ populate_from_an_empty_pool(const void *arg)
 {
 	const struct dm_pin_conf conf = {
 		.len = 2 * huge, .page_size = huge, .node = -1, .name = "zone rx"};
-	uint8_t *space = dm_space_reserve_aligned(2 * huge, huge);
+	uint8_t *space = dm_va_reserve_aligned(2 * huge, huge);
 	struct dm_pin *pin;
 
 	RTE_SET_USED(arg);
@@ -343,7 +343,7 @@ populate_without_mmap(const void *arg)
 {
 	const struct dm_pin_conf conf = {
 		.len = 2 * huge, .page_size = huge, .node = -1, .name = "zone rx"};
-	uint8_t *space = dm_space_reserve_aligned(2 * huge, huge);
+	uint8_t *space = dm_va_reserve_aligned(2 * huge, huge);
 	struct dm_pin *pin;
 
 	RTE_SET_USED(arg);
@@ -383,7 +383,7 @@ free_without_mmap(const void *arg)
 		.node = -1,
 		.name = "zone rx",
 		.allow = DMAMAP_ALLOW_BASE};
-	uint8_t *space = dm_space_reserve_aligned(2 * huge, huge);
+	uint8_t *space = dm_va_reserve_aligned(2 * huge, huge);
 	unsigned char here[2];
 	struct dm_pin *pin;
 	uint64_t pages;
@@ -465,7 +465,7 @@ no_other_mapping_lands_in_the_reservation(void)
 	unsigned int i, failed = 0;
 	struct dm_pin *pin;
 
-	in.space = dm_space_reserve_aligned(in.len, huge);
+	in.space = dm_va_reserve_aligned(in.len, huge);
 	TEST_ASSERT_NOT_NULL(in.space, "no address space");
 	for (i = 0; i < INTRUDERS; i++)
 		TEST_ASSERT_SUCCESS(pthread_create(&thread[i], NULL, intrude, &in), "thread");
@@ -537,7 +537,7 @@ work(void *arg)
 static int
 threads_populate_side_by_side(void)
 {
-	uint8_t *space = dm_space_reserve_aligned(4 * huge, huge);
+	uint8_t *space = dm_va_reserve_aligned(4 * huge, huge);
 	struct worker w[4];
 	pthread_t thread[4];
 	unsigned int i;
@@ -637,7 +637,7 @@ a_file_rules_transparent_hugepages_out(void)
 static int
 pages_like_existing_ones_are_added_after_them(void)
 {
-	uint8_t *space = dm_space_reserve_aligned(4 * huge, huge);
+	uint8_t *space = dm_va_reserve_aligned(4 * huge, huge);
 	struct dm_pin_conf conf = {.len = huge, .page_size = huge, .node = -1, .name = "z"};
 	struct dm_pin *first, *second;
 
@@ -678,7 +678,7 @@ transparent_hugepages_are_told_from_their_neighbours(void)
 		.node = -1,
 		.name = "z",
 		.allow = DMAMAP_ALLOW_TRANSPARENT};
-	uint8_t *space = dm_space_reserve_aligned(2 * huge, huge);
+	uint8_t *space = dm_va_reserve_aligned(2 * huge, huge);
 	struct dm_pin *pin;
 	int rc;
 

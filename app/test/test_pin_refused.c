@@ -33,7 +33,7 @@
 #include "dm_hugepage.h"
 #include "dm_node.h"
 #include "dm_pin.h"
-#include "dm_space.h"
+#include "dm_va.h"
 #include "pages.h"
 #include "test.h"
 
@@ -502,7 +502,7 @@ alloc_with_little_data(const void *arg)
 {
 	const struct dm_pin_conf conf = base_pages(64 * MB);
 	const struct rlimit limit = {16 * MB, 16 * MB};
-	void *at = dm_space_reserve(NULL, 64 * MB);
+	void *at = dm_va_reserve(NULL, 64 * MB);
 	struct dm_pin *pin;
 	const char *log;
 	int rc;

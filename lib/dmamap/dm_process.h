@@ -6,7 +6,7 @@
  * Containers and backends record the process that created them. A forked child shares the open
  * files of its parent, so an ioctl there would change the parent's IOMMU. Invariant: a child makes
  * no such call, and operations that need one fail with -ECHILD. Any thread; no lock, does not wait.
- * Called by container/, iommu/, pin/ and dm_space.c.
+ * Called by container/, iommu/, pin/ and dm_va.c.
  */
 
 #ifndef DM_PROCESS_H

@@ -21,7 +21,7 @@
 #include <sys/mman.h>
 
 #include "dm_backend.h"
-#include "dm_space.h"
+#include "dm_va.h"
 #include "dm_util.h"
 
 #define FALLBACKS (DMAMAP_ALLOW_TRANSPARENT | DMAMAP_ALLOW_BASE)
@@ -215,7 +215,7 @@ zone_place_in(struct dmamap_container *c, struct dmamap_zone *z)
 		if (rc == 0 || rc == -ESTALE)
 			return rc;
 	}
-	z->va = dm_space_reserve_aligned(z->va_len, align);
+	z->va = dm_va_reserve_aligned(z->va_len, align);
 	if (z->va == NULL)
 		return DM_FAIL(ENOMEM,
 			"container %s: zone %s: no address space of 0x%zx bytes: see ulimit -v",
@@ -295,7 +295,7 @@ zone_release(struct dmamap_zone *z)
 		free(g);
 	}
 	if (z->va != NULL && z->linear == NULL)
-		dm_space_release(z->va, z->va_len, z->process);
+		dm_va_release(z->va, z->va_len, z->process);
 	c = dm_owner_topo_read(&z->c);
 	dm_book_lock(c);
 	if (z->linear != NULL)

@@ -114,7 +114,7 @@ int dm_pin_plan(const struct dm_pin_conf *conf, struct dm_pin **pin);
  * (Linux before 6.12, mmap_region()). So the pages of a file are reserved before the file is mapped
  * there. Base pages get access by mprotect(2), which removes nothing.
  *
- * @param at    address space that the caller has reserved with dm_space_reserve(): a multiple of
+ * @param at    address space that the caller has reserved with dm_va_reserve(): a multiple of
  *   pin->align, at least pin->len bytes. NULL: the pin reserves its own.
  * @param fill  how; NULL: as if all zero.
  * @return 0; -EINVAL: `at` is not aligned, or the pin is populated; -ENOMEM: too few pages, a

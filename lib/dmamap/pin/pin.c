@@ -13,7 +13,7 @@
 #include "dm_log.h"
 #include "dm_pin_todo.h"
 #include "dm_process.h"
-#include "dm_space.h"
+#include "dm_va.h"
 
 /* Since Linux 5.18; the C library's headers may be older. */
 #ifndef MADV_DONTNEED_LOCKED
@@ -45,7 +45,7 @@ dm_pin_vacate(const struct dm_pin *pin)
 	char why[DM_REFUSAL_MAX];
 	int err;
 
-	if (dm_space_reserve(pin->va, pin->len) != NULL)
+	if (dm_va_reserve(pin->va, pin->len) != NULL)
 		return;
 	err = errno;
 	DM_LOG(ERR, "memory at %p: %s, but access to %zu bytes cannot be revoked: %s", pin->va,
@@ -60,7 +60,7 @@ dm_pin_free(struct dm_pin *pin)
 	if (pin == NULL)
 		return;
 	if (pin->va != NULL && !pin->borrowed)
-		dm_space_release(pin->va, pin->len, pin->process);
+		dm_va_release(pin->va, pin->len, pin->process);
 	else if (pin->va != NULL && dm_process_is(pin->process))
 		dm_pin_vacate(pin);
 	if (pin->fd >= 0)

@@ -21,7 +21,7 @@
 #include "dm_log.h"
 #include "dm_pin_todo.h"
 #include "dm_prefault.h"
-#include "dm_space.h"
+#include "dm_va.h"
 #include "dm_util.h"
 
 /** Bytes of a file that are reserved at a time; bounds the address space that this needs. */
@@ -371,7 +371,7 @@ dm_pin_populate(struct dm_pin *p, void *at, const struct dm_pin_fill *fill)
 	if ((uintptr_t)at % p->align != 0)
 		return DM_FAIL(EINVAL, "%s: address %p is not a multiple of the alignment, %zu",
 			p->todo->name, at, p->align);
-	p->va = at != NULL ? at : dm_space_reserve_aligned(p->len, p->align);
+	p->va = at != NULL ? at : dm_va_reserve_aligned(p->len, p->align);
 	if (p->va == NULL)
 		return DM_FAIL(ENOMEM, "%s: no address space of %zu bytes, aligned to %zu: %s",
 			p->todo->name, p->len, p->align,

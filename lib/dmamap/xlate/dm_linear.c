@@ -12,7 +12,7 @@
 
 #include "dm_linear.h"
 #include "dm_process.h"
-#include "dm_space.h"
+#include "dm_va.h"
 #include "dm_util.h"
 
 static bool
@@ -36,7 +36,7 @@ dm_linear_create(uint64_t len, uint64_t iova, struct dm_linear **out)
 		return -ENOMEM;
 	l->reserved = calloc(len / DM_LINEAR_UNIT, 1);
 	if (l->reserved != NULL)
-		va = dm_space_reserve_aligned(len, DM_LINEAR_ALIGN);
+		va = dm_va_reserve_aligned(len, DM_LINEAR_ALIGN);
 	if (va == NULL) {
 		free(l->reserved);
 		free(l);
@@ -55,7 +55,7 @@ dm_linear_destroy(struct dm_linear *l)
 {
 	if (l == NULL)
 		return;
-	dm_space_release((void *)(uintptr_t)l->start, l->len, l->process);
+	dm_va_release((void *)(uintptr_t)l->start, l->len, l->process);
 	free(l->reserved);
 	free(l);
 }

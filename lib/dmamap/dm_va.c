@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Reserved virtual address space. See dm_space.h.
+ * Reserved virtual address space. See dm_va.h.
  */
 
 #include <stdint.h>
 #include <sys/mman.h>
 
 #include "dm_process.h"
-#include "dm_space.h"
+#include "dm_va.h"
 #include "dm_util.h"
 
 void *
-dm_space_reserve(void *at, size_t len)
+dm_va_reserve(void *at, size_t len)
 {
 	void *va = mmap(at, len, PROT_NONE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at != NULL ? MAP_FIXED : 0), -1, 0);
@@ -26,9 +26,9 @@ dm_space_reserve(void *at, size_t len)
 }
 
 void *
-dm_space_reserve_aligned(size_t len, size_t align)
+dm_va_reserve_aligned(size_t len, size_t align)
 {
-	uint8_t *va = dm_space_reserve(NULL, len + align), *start;
+	uint8_t *va = dm_va_reserve(NULL, len + align), *start;
 	size_t head;
 
 	if (va == NULL)
@@ -43,7 +43,7 @@ dm_space_reserve_aligned(size_t len, size_t align)
 }
 
 void
-dm_space_release(void *va, size_t len, uint64_t process)
+dm_va_release(void *va, size_t len, uint64_t process)
 {
 	if (dm_process_is(process))
 		munmap(va, len);

@@ -8,8 +8,8 @@
  * and container/zone.c.
  */
 
-#ifndef DM_SPACE_H
-#define DM_SPACE_H
+#ifndef DM_VA_H
+#define DM_VA_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,16 +20,16 @@
  * @param len  bytes, not 0.
  * @return NULL: no address space.
  */
-void *dm_space_reserve(void *at, size_t len);
+void *dm_va_reserve(void *at, size_t len);
 
 /**
  * Reserve aligned address space anywhere. The caller owns it and releases it with munmap(2) or
- * dm_space_release(), in the same process.
+ * dm_va_release(), in the same process.
  * @param len    bytes, a multiple of the base page size.
  * @param align  power of two, a multiple of the base page size; len + align must not wrap around.
  * @return NULL: no address space.
  */
-void *dm_space_reserve_aligned(size_t len, size_t align);
+void *dm_va_reserve_aligned(size_t len, size_t align);
 
 /**
  * Release address space, with its contents, in the process that reserved it. In a forked child this
@@ -37,6 +37,6 @@ void *dm_space_reserve_aligned(size_t len, size_t align);
  * else there since.
  * @param process  dm_process_id() of the process that reserved it.
  */
-void dm_space_release(void *va, size_t len, uint64_t process);
+void dm_va_release(void *va, size_t len, uint64_t process);
 
-#endif /* DM_SPACE_H */
+#endif /* DM_VA_H */
