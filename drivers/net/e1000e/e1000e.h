@@ -234,20 +234,24 @@ void e1000e_queues_stop(struct rte_eth_dev *eth);
 uint32_t e1000e_rctl_bufsize(uint32_t buf_len, uint32_t *len);
 /**@}*/
 
-/** @name e1000e_rxtx.c: the fast path. Operations of ethdev; one thread a queue. */
+/** @name e1000e_rx.c: reception. Operations of ethdev; one thread a queue. */
 /**@{*/
 uint16_t e1000e_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
 uint16_t e1000e_rx_burst_scattered(void *queue, struct rte_mbuf **pkts, uint16_t n);
-uint16_t e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
-uint16_t e1000e_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t n);
 uint32_t e1000e_rx_queue_count(void *queue);
 int e1000e_rx_descriptor_status(void *queue, uint16_t offset);
-int e1000e_tx_descriptor_status(void *queue, uint16_t offset);
-int e1000e_tx_done_cleanup(void *queue, uint32_t n);
 /** @return ol_flags for a receive descriptor's status and RSS type */
 uint64_t e1000e_rx_flags(uint32_t status, uint32_t mrq);
 /** @return the packet type for a receive descriptor's status */
 uint32_t e1000e_rx_ptype(uint32_t status);
+/**@}*/
+
+/** @name e1000e_tx.c: transmission. Operations of ethdev; one thread a queue. */
+/**@{*/
+uint16_t e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
+uint16_t e1000e_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t n);
+int e1000e_tx_descriptor_status(void *queue, uint16_t offset);
+int e1000e_tx_done_cleanup(void *queue, uint32_t n);
 /**
  * @return a packet's checksum offloads as a key; 0: none. Equal keys share a context descriptor.
  */
