@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_random.h>
@@ -68,10 +69,14 @@ setup(void)
 static void
 teardown(void)
 {
-	if (rxqs[0] != NULL)
-		e1000e_rx_queue_release(&eth, 0);
-	if (txqs[0] != NULL)
-		e1000e_tx_queue_release(&eth, 0);
+	unsigned int i;
+
+	for (i = 0; i < E1000E_QUEUES; i++) {
+		if (rxqs[i] != NULL)
+			e1000e_rx_queue_release(&eth, i);
+		if (txqs[i] != NULL)
+			e1000e_tx_queue_release(&eth, i);
+	}
 	e1000e_rings_free(&port);
 	rte_mempool_free(pool);
 	dmamap_container_destroy(c);
@@ -90,12 +95,25 @@ make_queues(uint16_t rx_free_thresh, uint16_t tx_rs_thresh)
 	return 0;
 }
 
+/* Mbufs in a pool have no successor and one segment (rte_mbuf_raw_alloc()). */
+static void
+check_raw(struct rte_mempool *of, void *arg, void *obj, unsigned int index)
+{
+	const struct rte_mbuf *m = obj;
+
+	*(unsigned int *)arg += m->next != NULL || m->nb_segs != 1;
+}
+
 static int
 all_back(void)
 {
+	unsigned int chained = 0;
+
 	e1000e_queues_stop(&eth);
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "%u mbufs are missing",
 		N_MBUFS - rte_mempool_avail_count(pool));
+	rte_mempool_obj_iter(pool, check_raw, &chained);
+	TEST_ASSERT_EQUAL(chained, 0, "%u mbufs in the pool are chained", chained);
 	return TEST_SUCCESS;
 }
 
@@ -328,45 +346,76 @@ test_rx_status(void)
 	return all_back();
 }
 
+#define N_RECORDS 64
+#define CHIP_MIN_LEN 17u /* bytes given to the chip that it can pad (TCTL.PSP, 10.2.6) */
+
 /* What the chip has sent: numbers of frames, reports and descriptors, and errors. */
 static struct {
-	uint32_t n, reports, descs;
-	uint32_t bytes_wrong, empty,
+	uint32_t n, reports, descs, nulls;
+	uint32_t bytes_wrong, empty, short_frames,
 		across; /**< descriptors that cross a boundary of port.tx_split */
+	uint32_t len[N_RECORDS]; /**< bytes given for each of the first frames */
+	uint8_t tucss[N_RECORDS]; /**< the loaded context's, if the frame wants an L4 checksum */
+	uint32_t data_len; /**< expected bytes of a frame, followed by zeros; 0: all */
+	union e1000e_tx_desc context; /**< one for both queues (7.2.6) */
 } sent;
 
-/* The chip sends up to n descriptors of those up to the tail. Frame i is pattern(i, ...). */
+/* A data descriptor. @return the bytes of its frame up to now; 0: the frame is complete */
+static uint32_t
+chip_transmit_data(const union e1000e_tx_desc *desc, uint32_t at)
+{
+	uint32_t len = desc->data.cmd & 0xFFFF, i;
+	const uint8_t *buf = dmamap_iova2va(c, desc->data.addr);
+
+	sent.empty += len == 0; /* QEMU drops such a frame */
+	if (port.tx_split != 0 && len != 0)
+		sent.across += desc->data.addr / port.tx_split !=
+			(desc->data.addr + len - 1) / port.tx_split;
+	for (i = 0; i < len; i++, at++)
+		sent.bytes_wrong += buf[i] !=
+			(sent.data_len != 0 && at >= sent.data_len ? 0 : pattern(sent.n, at));
+	if (!(desc->data.cmd & E1000E_TXD_EOP))
+		return at;
+	sent.short_frames += at < CHIP_MIN_LEN;
+	if (sent.n < N_RECORDS) {
+		sent.len[sent.n] = at;
+		sent.tucss[sent.n] =
+			desc->data.status & E1000E_TXD_TXSM ? sent.context.ctx.tucss : 0;
+	}
+	sent.n++;
+	return 0;
+}
+
+/* The chip sends up to n descriptors of queue q up to the tail. Frame i is pattern(i, ...). */
 static void
-chip_transmit(uint32_t n)
+chip_transmit_queue(unsigned int q, uint32_t n)
 {
 	union e1000e_tx_desc *ring =
-		dmamap_iova2va(c, reg(E1000E_TDBAL(0)) | (uint64_t)reg(E1000E_TDBAH(0)) << 32);
-	uint32_t n_desc = reg(E1000E_TDLEN(0)) / 16, head = reg(E1000E_TDH(0)), cmd, i;
-	static uint32_t at;
-	const uint8_t *buf;
+		dmamap_iova2va(c, reg(E1000E_TDBAL(q)) | (uint64_t)reg(E1000E_TDBAH(q)) << 32);
+	uint32_t n_desc = reg(E1000E_TDLEN(q)) / 16, head = reg(E1000E_TDH(q)), cmd;
+	static uint32_t at[E1000E_QUEUES];
 
-	for (; n > 0 && head != reg(E1000E_TDT(0)); n--, sent.descs++) {
+	for (; n > 0 && head != reg(E1000E_TDT(q)); n--, sent.descs++) {
 		cmd = ring[head].data.cmd;
-		if (cmd & E1000E_TXD_DTYP_DATA) {
-			buf = dmamap_iova2va(c, ring[head].data.addr);
-			sent.empty += (cmd & 0xFFFF) == 0; /* QEMU drops such a frame */
-			if (port.tx_split != 0 && (cmd & 0xFFFF) != 0)
-				sent.across += ring[head].data.addr / port.tx_split !=
-					(ring[head].data.addr + (cmd & 0xFFFF) - 1) / port.tx_split;
-			for (i = 0; i < (cmd & 0xFFFF); i++, at++)
-				sent.bytes_wrong += buf[i] != pattern(sent.n, at);
-			if (cmd & E1000E_TXD_EOP) {
-				at = 0;
-				sent.n++;
-			}
-		}
+		if (!(cmd & E1000E_TXD_DEXT))
+			sent.nulls += at[q] == 0 && (cmd & 0xFFFF) == 0 && cmd & E1000E_TXD_EOP;
+		else if (cmd & E1000E_TXD_DTYP_DATA)
+			at[q] = chip_transmit_data(&ring[head], at[q]);
+		else
+			sent.context = ring[head];
 		if (cmd & E1000E_TXD_RS) {
 			ring[head].data.status |= E1000E_TXD_DD;
 			sent.reports++;
 		}
 		head = (head + 1) % n_desc;
 	}
-	regs[E1000E_TDH(0) / 4] = head;
+	regs[E1000E_TDH(q) / 4] = head;
+}
+
+static void
+chip_transmit(uint32_t n)
+{
+	chip_transmit_queue(0, n);
 }
 
 static struct rte_mbuf *
@@ -559,6 +608,441 @@ test_tx_status(void)
 	return all_back();
 }
 
+/* A frame of n_segs segments of these lengths. Its bytes are pattern(seed, ...). */
+static struct rte_mbuf *
+make_segments(uint32_t seed, const uint16_t *lens, unsigned int n_segs)
+{
+	struct rte_mbuf *first = NULL, *m;
+	uint32_t at = 0, i;
+	uint8_t *bytes;
+
+	for (; n_segs > 0; n_segs--, lens++) {
+		m = rte_pktmbuf_alloc(pool);
+		if (m == NULL)
+			return NULL;
+		bytes = (uint8_t *)rte_pktmbuf_append(m, *lens);
+		for (i = 0; i < *lens; i++, at++)
+			bytes[i] = pattern(seed, at);
+		if (first == NULL)
+			first = m;
+		else if (rte_pktmbuf_chain(first, m) != 0)
+			return NULL;
+	}
+	return first;
+}
+
+static int
+make_tx_queues(uint16_t n_queues, uint16_t n_desc, const struct rte_eth_txconf *conf)
+{
+	uint16_t q;
+
+	data.nb_rx_queues = 0;
+	data.nb_tx_queues = n_queues;
+	for (q = 0; q < n_queues; q++)
+		TEST_ASSERT_SUCCESS(e1000e_tx_queue_setup(&eth, q, n_desc, 0, conf),
+			"queue %u of %u descriptors", q, n_desc);
+	TEST_ASSERT_SUCCESS(e1000e_queues_start(&eth), "start");
+	memset(&sent, 0, sizeof(sent));
+	return 0;
+}
+
+/*
+ * Two owners send the same packet on two queues, as bonding does to broadcast: it is whole for
+ * both, and its mbufs come back after the last.
+ */
+static int
+test_shared_chain(void)
+{
+	static const uint16_t lens[] = {100, 90, 0, 80};
+	struct rte_mbuf *m, *segs[RTE_DIM(lens)], *at;
+	unsigned int i, q;
+
+	if (make_tx_queues(2, N_DESC, &(struct rte_eth_txconf){.tx_rs_thresh = 1}) != 0)
+		return TEST_FAILED;
+	m = make_segments(0, lens, RTE_DIM(lens));
+	TEST_ASSERT_NOT_NULL(m, "no mbufs");
+	for (at = m, i = 0; at != NULL; at = at->next, i++)
+		segs[i] = at;
+	rte_pktmbuf_refcnt_update(m, 2); /* for queue 1, and for this case */
+	for (q = 0; q < 2; q++) {
+		TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[q], &m, 1), 1, "queue %u", q);
+		TEST_ASSERT_EQUAL(
+			m->nb_segs, RTE_DIM(lens), "queue %u: %u segments", q, m->nb_segs);
+		TEST_ASSERT_EQUAL(m->pkt_len, 270, "queue %u: %u bytes", q, m->pkt_len);
+		for (at = m, i = 0; i < RTE_DIM(lens); at = at->next, i++)
+			TEST_ASSERT(at == segs[i], "queue %u: the chain ends at %u", q, i);
+		chip_transmit_queue(q, N_DESC);
+		TEST_ASSERT_EQUAL(sent.n, 1, "queue %u: %u frames", q, sent.n);
+		TEST_ASSERT_EQUAL(sent.len[0], 270, "queue %u: sent %u bytes", q, sent.len[0]);
+		TEST_ASSERT_EQUAL(sent.bytes_wrong, 0, "queue %u: wrong bytes", q);
+		sent.n = 0;
+		TEST_ASSERT_EQUAL(e1000e_tx_done_cleanup(txqs[q], 0), 1, "queue %u: clean", q);
+	}
+	TEST_ASSERT_EQUAL(
+		rte_mempool_avail_count(pool), N_MBUFS - RTE_DIM(lens), "freed under their owner");
+	for (i = 0; i < RTE_DIM(lens); i++)
+		TEST_ASSERT_EQUAL(rte_mbuf_refcnt_read(segs[i]), 1, "refcnt of %u", i);
+	rte_pktmbuf_free(m);
+	return all_back();
+}
+
+static int
+test_empty_segments(void)
+{
+	static const struct {
+		uint16_t n, lens[5], bytes;
+	} chains[] = {{2, {0, 100}, 100}, {3, {0, 0, 100}, 100}, {3, {60, 0, 40}, 100},
+		{3, {60, 40, 0}, 100}, {5, {0, 60, 0, 40, 0}, 100}, {2, {100, 0}, 100}};
+	struct rte_mbuf *m;
+	unsigned int i;
+
+	if (make_tx_queues(1, N_DESC, &(struct rte_eth_txconf){.tx_rs_thresh = 1}) != 0)
+		return TEST_FAILED;
+	for (i = 0; i < RTE_DIM(chains); i++) {
+		m = make_segments(i, chains[i].lens, chains[i].n);
+		TEST_ASSERT_NOT_NULL(m, "no mbufs");
+		/* Offloads are those of the first mbuf, though it is empty. */
+		m->ol_flags = RTE_MBUF_F_TX_VLAN;
+		m->vlan_tci = i;
+		TEST_ASSERT_EQUAL(e1000e_tx_prepare(txqs[0], &m, 1), 1, "chain %u: refused", i);
+		TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[0], &m, 1), 1, "chain %u", i);
+		chip_transmit(N_DESC);
+		TEST_ASSERT_EQUAL(sent.n, i + 1, "chain %u was dropped", i);
+		TEST_ASSERT_EQUAL(
+			sent.len[i], chains[i].bytes, "chain %u: %u bytes", i, sent.len[i]);
+		TEST_ASSERT(sent.empty == 0 && sent.bytes_wrong == 0, "chain %u", i);
+	}
+	TEST_ASSERT_EQUAL(((struct e1000e_txq *)txqs[0])->errors, 0, "errors");
+
+	/* Without a byte it cannot be sent, whatever its length claims. */
+	for (i = 0; i < 2; i++) {
+		m = make_segments(0, (const uint16_t[]){0, 0}, i + 1);
+		TEST_ASSERT_NOT_NULL(m, "no mbufs");
+		m->pkt_len = 100;
+		TEST_ASSERT_EQUAL(e1000e_tx_prepare(txqs[0], &m, 1), 0, "accepted");
+		TEST_ASSERT_EQUAL(rte_errno, EINVAL, "errno %d", rte_errno);
+		TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[0], &m, 1), 1, "not consumed");
+	}
+	chip_transmit(N_DESC);
+	TEST_ASSERT_EQUAL(sent.n, RTE_DIM(chains), "sent without a byte");
+	TEST_ASSERT_EQUAL(((struct e1000e_txq *)txqs[0])->errors, 2, "errors");
+	return all_back();
+}
+
+/* Fill all bytes of an mbuf's buffer beyond its data. */
+static void
+fill_beyond(struct rte_mbuf *m, uint8_t value)
+{
+	memset(rte_pktmbuf_mtod_offset(m, void *, m->data_len), value, rte_pktmbuf_tailroom(m));
+}
+
+static int
+send_short(uint16_t len, bool clone, unsigned int n_segs)
+{
+	const uint16_t lens[] = {n_segs == 1 ? len : len - 1, 1};
+	struct rte_mbuf *m = make_segments(sent.n, lens, n_segs), *direct, *last;
+	uint32_t n = sent.n, i;
+
+	TEST_ASSERT_NOT_NULL(m, "no mbufs");
+	last = rte_pktmbuf_lastseg(m);
+	fill_beyond(last, 0xEE);
+	rte_pktmbuf_refcnt_update(m, 1);
+	direct = m;
+	if (clone)
+		m = rte_pktmbuf_clone(direct, pool);
+	TEST_ASSERT_NOT_NULL(m, "no clone");
+	sent.data_len = len;
+	TEST_ASSERT_EQUAL(e1000e_tx_prepare(txqs[0], &m, 1), 1, "%u bytes: refused", len);
+	TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[0], &m, 1), 1, "%u bytes", len);
+	chip_transmit(N_DESC);
+	TEST_ASSERT_EQUAL(sent.n, n + 1, "%u bytes: not sent", len);
+	TEST_ASSERT_EQUAL(sent.len[n], RTE_MAX((uint32_t)len, CHIP_MIN_LEN), "%u bytes: given %u",
+		len, sent.len[n]);
+	TEST_ASSERT_EQUAL(sent.bytes_wrong, 0, "%u bytes: others were sent", len);
+	for (i = 0; i < rte_pktmbuf_tailroom(last); i++)
+		TEST_ASSERT_EQUAL(*rte_pktmbuf_mtod_offset(last, uint8_t *, last->data_len + i),
+			0xEE, "%u bytes: byte %u beyond was written", len, i);
+	TEST_ASSERT_EQUAL(
+		direct->pkt_len, len, "%u bytes: the mbuf has %u now", len, direct->pkt_len);
+	e1000e_tx_done_cleanup(txqs[0], 0);
+	rte_pktmbuf_free(direct);
+	if (clone)
+		rte_pktmbuf_free(direct);
+	return 0;
+}
+
+/* The chip pads frames of 17 bytes and more; the driver adds what is missing to shorter ones. */
+static int
+test_short_frames(void)
+{
+	struct rte_mbuf *m;
+	unsigned int len;
+
+	if (make_tx_queues(1, N_DESC, &(struct rte_eth_txconf){.tx_rs_thresh = 1}) != 0)
+		return TEST_FAILED;
+	for (len = RTE_ETHER_HDR_LEN; len <= 18; len++)
+		if (send_short(len, false, 1) != 0 || send_short(len, true, 1) != 0 ||
+			send_short(len, false, 2) != 0 || send_short(len, true, 2) != 0)
+			return TEST_FAILED;
+	TEST_ASSERT_EQUAL(sent.short_frames, 0, "%u frames hang the chip", sent.short_frames);
+	TEST_ASSERT_EQUAL(((struct e1000e_txq *)txqs[0])->errors, 0, "errors");
+
+	/* Less than a header is no frame. */
+	sent.n = 0;
+	for (len = 0; len < RTE_ETHER_HDR_LEN; len++) {
+		m = make_segments(0, (const uint16_t[]){len}, 1);
+		TEST_ASSERT_NOT_NULL(m, "no mbufs");
+		TEST_ASSERT_EQUAL(e1000e_tx_prepare(txqs[0], &m, 1), 0, "%u bytes: accepted", len);
+		TEST_ASSERT_EQUAL(rte_errno, EINVAL, "errno %d", rte_errno);
+		TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[0], &m, 1), 1, "%u bytes: held up", len);
+		chip_transmit(N_DESC);
+		TEST_ASSERT_EQUAL(sent.n, 0, "%u bytes: sent", len);
+		TEST_ASSERT_EQUAL(((struct e1000e_txq *)txqs[0])->errors, len + 1,
+			"%u bytes: uncounted", len);
+	}
+	return all_back();
+}
+
+/* The chip's longest frame is 9,234 bytes with FCS, and with the tag that it inserts. */
+static int
+test_long_frames(void)
+{
+	static const struct {
+		uint64_t flags;
+		uint32_t len;
+		bool sent;
+	} frames[] = {{0, 9230, true}, {0, 9231, false}, {RTE_MBUF_F_TX_VLAN, 9226, true},
+		{RTE_MBUF_F_TX_VLAN, 9227, false}, {RTE_MBUF_F_TX_VLAN, 9230, false}};
+	uint16_t lens[37];
+	struct rte_mbuf *m;
+	unsigned int i, n = 0, segs;
+
+	if (make_tx_queues(1, N_DESC, &(struct rte_eth_txconf){.tx_rs_thresh = 1}) != 0)
+		return TEST_FAILED;
+	for (i = 0; i < RTE_DIM(frames); i++) {
+		for (segs = 0; segs * 256 < frames[i].len; segs++)
+			lens[segs] = RTE_MIN(256u, frames[i].len - segs * 256);
+		m = make_segments(n, lens, segs);
+		TEST_ASSERT_NOT_NULL(m, "no mbufs");
+		m->ol_flags = frames[i].flags;
+		TEST_ASSERT_EQUAL(e1000e_tx_prepare(txqs[0], &m, 1), frames[i].sent, "frame %u", i);
+		TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[0], &m, 1), 1, "frame %u", i);
+		chip_transmit(N_DESC);
+		n += frames[i].sent;
+		TEST_ASSERT_EQUAL(sent.n, n, "frame %u: %u sent, not %u", i, sent.n, n);
+	}
+	TEST_ASSERT_EQUAL(sent.bytes_wrong, 0, "wrong bytes");
+	TEST_ASSERT_EQUAL(((struct e1000e_txq *)txqs[0])->errors, RTE_DIM(frames) - n, "errors");
+	return all_back();
+}
+
+/* Offsets in a context descriptor have eight bits. */
+static int
+test_far_headers(void)
+{
+	static const struct {
+		uint64_t flags;
+		uint16_t l2, l3;
+		bool sent;
+	} packets[] = {
+		{RTE_MBUF_F_TX_TCP_CKSUM, 14, 225, true}, /* the checksum is at 255 */
+		{RTE_MBUF_F_TX_TCP_CKSUM, 14, 226, false},
+		{RTE_MBUF_F_TX_UDP_CKSUM, 18, 231, true},
+		{RTE_MBUF_F_TX_UDP_CKSUM, 18, 232, false},
+		{RTE_MBUF_F_TX_UDP_CKSUM, 18, 300, false},
+		{RTE_MBUF_F_TX_TCP_CKSUM, 127, 511, false},
+	};
+	unsigned int i, again, n = 0, errors = 0;
+	struct rte_mbuf *m;
+	uint16_t prepared;
+
+	if (make_tx_queues(1, N_DESC, &(struct rte_eth_txconf){.tx_rs_thresh = 1}) != 0)
+		return TEST_FAILED;
+	for (i = 0; i < RTE_DIM(packets); i++) {
+		for (again = 0; again < 2;
+			again++) { /* a second time: would the context be loaded */
+			m = make_segments(n, (const uint16_t[]){256, 256}, 2);
+			TEST_ASSERT_NOT_NULL(m, "no mbufs");
+			m->ol_flags = packets[i].flags | RTE_MBUF_F_TX_IPV6;
+			m->l2_len = packets[i].l2;
+			m->l3_len = packets[i].l3;
+			if (!packets[i].sent) {
+				prepared = e1000e_tx_prepare(txqs[0], &m, 1);
+				TEST_ASSERT_EQUAL(prepared, 0, "packet %u: accepted", i);
+				TEST_ASSERT_EQUAL(rte_errno, EINVAL, "errno %d", rte_errno);
+				errors++;
+			}
+			TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[0], &m, 1), 1, "packet %u", i);
+			chip_transmit(N_DESC);
+			n += packets[i].sent;
+			TEST_ASSERT_EQUAL(sent.n, n, "packet %u: %u sent, not %u", i, sent.n, n);
+			if (packets[i].sent)
+				TEST_ASSERT_EQUAL(sent.tucss[n - 1], packets[i].l2 + packets[i].l3,
+					"packet %u: L4 at %u", i, sent.tucss[n - 1]);
+		}
+	}
+	TEST_ASSERT_EQUAL(((struct e1000e_txq *)txqs[0])->errors, errors, "errors");
+	/* The IP header checksum alone needs no offset of L4. */
+	m = make_segments(n, (const uint16_t[]){256, 256}, 2);
+	TEST_ASSERT_NOT_NULL(m, "no mbufs");
+	m->ol_flags = RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4;
+	m->l2_len = 127;
+	m->l3_len = 200;
+	TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[0], &m, 1), 1, "burst");
+	chip_transmit(N_DESC);
+	TEST_ASSERT_EQUAL(sent.n, n + 1, "the IP header checksum was refused");
+	return all_back();
+}
+
+/* The chip has one context for both queues, so with two each packet brings its own. */
+static int
+test_contexts_of_two_queues(void)
+{
+	unsigned int i, q, at;
+	struct rte_mbuf *m;
+
+	if (make_tx_queues(2, N_DESC, &(struct rte_eth_txconf){.tx_rs_thresh = 1}) != 0)
+		return TEST_FAILED;
+	for (i = 0; i < 12; i++) {
+		q = i % 3 == 1; /* queue 0 twice in a row, too */
+		at = q == 0 ? 34 : 58;
+		m = make_segments(i, (const uint16_t[]){100}, 1);
+		TEST_ASSERT_NOT_NULL(m, "no mbufs");
+		m->l2_len = q == 0 ? 14 : 18;
+		m->l3_len = at - m->l2_len;
+		m->ol_flags = RTE_MBUF_F_TX_TCP_CKSUM |
+			(q == 0 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6);
+		TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[q], &m, 1), 1, "packet %u", i);
+		chip_transmit_queue(q, N_DESC);
+		TEST_ASSERT_EQUAL(sent.tucss[i], at, "packet %u on queue %u: L4 at %u, not %u", i,
+			q, sent.tucss[i], at);
+	}
+	TEST_ASSERT_EQUAL(sent.n, 12, "%u frames", sent.n);
+	return all_back();
+}
+
+/* All that was sent comes back on request, and no more than asked for. */
+static int
+test_cleanup(void)
+{
+	unsigned int i, n, free_cnt, before = rte_mempool_avail_count(pool);
+	struct rte_mbuf *m[43];
+
+	if (make_tx_queues(1, N_DESC, &(struct rte_eth_txconf){.tx_rs_thresh = 32}) != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_EQUAL(e1000e_tx_done_cleanup(txqs[0], 0), 0, "nothing was sent");
+	TEST_ASSERT_EQUAL(reg(E1000E_TDT(0)), 0, "nothing to report, and the tail moved");
+	for (n = 1; n <= 3; n++) {
+		for (i = 0; i < n; i++)
+			m[i] = make_segments(sent.n + i, (const uint16_t[]){60, 40}, 1 + i % 2);
+		TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[0], m, n), n, "burst");
+		chip_transmit(N_DESC);
+		/* Asked, the chip reports; here it takes its time. */
+		TEST_ASSERT_EQUAL(e1000e_tx_done_cleanup(txqs[0], 0), 0, "not reported yet");
+		chip_transmit(N_DESC);
+		TEST_ASSERT_EQUAL(sent.nulls, n, "%u requests for a report", sent.nulls);
+		TEST_ASSERT_EQUAL(e1000e_tx_descriptor_status(txqs[0], N_DESC - 2),
+			RTE_ETH_TX_DESC_DONE, "status");
+		TEST_ASSERT_EQUAL(e1000e_tx_done_cleanup(txqs[0], 0), (int)n, "%u sent", n);
+		TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), before, "%u sent, mbufs", n);
+	}
+	TEST_ASSERT_EQUAL(sent.n, 6, "%u frames", sent.n);
+
+	for (free_cnt = 1; free_cnt < 60; free_cnt += 7) {
+		for (i = 0; i < RTE_DIM(m); i++)
+			m[i] = make_segments(sent.n + i, (const uint16_t[]){60, 40}, 1 + i % 2);
+		TEST_ASSERT_EQUAL(e1000e_tx_burst(txqs[0], m, RTE_DIM(m)), RTE_DIM(m), "burst");
+		chip_transmit(N_DESC);
+		e1000e_tx_done_cleanup(txqs[0], 1); /* done: 1 of 43 */
+		TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), before - 63, "1 of 43: %u back",
+			rte_mempool_avail_count(pool));
+		for (i = 1; i < RTE_DIM(m); i += n) {
+			n = e1000e_tx_done_cleanup(txqs[0], free_cnt);
+			chip_transmit(N_DESC);
+			TEST_ASSERT(n <= free_cnt, "%u of at most %u", n, free_cnt);
+			if (n == 0)
+				n = e1000e_tx_done_cleanup(txqs[0], free_cnt);
+			TEST_ASSERT(n > 0 && n <= free_cnt, "%u of at most %u", n, free_cnt);
+		}
+		TEST_ASSERT_EQUAL(i, RTE_DIM(m), "%u of 43 counted", i);
+		TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), before, "mbufs");
+	}
+	TEST_ASSERT_EQUAL(sent.bytes_wrong, 0, "wrong bytes");
+	return all_back();
+}
+
+/* Each size of ring works with default thresholds, and for packets of any allowed length. */
+static int
+test_small_rings(void)
+{
+	uint16_t lens[E1000E_MAX_TX_SEGS], n_desc, segs;
+	struct rte_mbuf *m, *single;
+	unsigned int i, tries;
+
+	for (i = 0; i < RTE_DIM(lens); i++)
+		lens[i] = 20;
+	for (n_desc = E1000E_MIN_DESC; n_desc <= 136; n_desc += E1000E_DESC_MULTIPLE) {
+		if (make_tx_queues(1, n_desc, &(struct rte_eth_txconf){0}) != 0)
+			return TEST_FAILED;
+		segs = e1000e_tx_max_segs(&eth);
+		TEST_ASSERT_EQUAL(segs, RTE_MIN(E1000E_MAX_TX_SEGS, n_desc - 2),
+			"%u descriptors, %u segments", n_desc, segs);
+		for (i = 0; i < 40; i++) {
+			/* One packet leaves a batch incomplete; the next may want the whole ring.
+			 */
+			single = make_segments(2 * i, (const uint16_t[]){60}, 1);
+			m = make_segments(2 * i + 1, lens, i % 2 ? segs : 1);
+			TEST_ASSERT(m != NULL && single != NULL, "no mbufs");
+			m->ol_flags = RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4;
+			m->l2_len = 14;
+			m->l3_len = 20 + i;
+			for (tries = 0; tries < 4; tries++, chip_transmit(n_desc))
+				if (e1000e_tx_burst(txqs[0], &single, 1) == 1)
+					break;
+			TEST_ASSERT(tries < 4, "%u descriptors, packet %u: stuck", n_desc, i);
+			for (tries = 0; tries < 4; tries++, chip_transmit(n_desc))
+				if (e1000e_tx_burst(txqs[0], &m, 1) == 1)
+					break;
+			TEST_ASSERT(tries < 4, "%u descriptors, packet %u: stuck", n_desc, i);
+		}
+		chip_transmit(n_desc);
+		TEST_ASSERT_EQUAL(sent.n, 80, "%u descriptors: %u frames", n_desc, sent.n);
+		TEST_ASSERT_EQUAL(sent.bytes_wrong, 0, "%u descriptors: wrong bytes", n_desc);
+		TEST_ASSERT_EQUAL(((struct e1000e_txq *)txqs[0])->errors, 0, "errors");
+		if (all_back() != 0)
+			return TEST_FAILED;
+	}
+	return TEST_SUCCESS;
+}
+
+/* Thresholds that are left to the driver fit the ring and those that are given. */
+static int
+test_default_thresholds(void)
+{
+	static const struct {
+		uint16_t n_desc;
+		struct rte_eth_txconf conf;
+		int rc;
+	} confs[] = {
+		{32, {.tx_free_thresh = 30}, 0},
+		{32, {.tx_rs_thresh = 16}, 0},
+		{40, {.tx_free_thresh = 32}, 0},
+		{256, {.tx_thresh.wthresh = 4}, 0},
+		{256, {.tx_thresh.wthresh = 4, .tx_rs_thresh = 32}, -EINVAL},
+		{32, {.tx_rs_thresh = 17}, -EINVAL},
+		{32, {.tx_free_thresh = 31}, -EINVAL},
+		{32, {.tx_free_thresh = 32}, -EINVAL},
+	};
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < RTE_DIM(confs); i++) {
+		rc = e1000e_tx_queue_setup(&eth, 0, confs[i].n_desc, 0, &confs[i].conf);
+		TEST_ASSERT_EQUAL(rc, confs[i].rc, "%u: %d", i, rc);
+	}
+	return TEST_SUCCESS;
+}
+
 static int
 test_flags(void)
 {
@@ -727,6 +1211,15 @@ static const struct test_case cases[] = {
 	{"shared mbufs are not freed", test_shared},
 	{"contexts are shared, descriptors reclaimed on demand", test_thrift},
 	{"transmit descriptors tell their state", test_tx_status},
+	{"a packet of two owners stays whole for both", test_shared_chain},
+	{"empty segments are skipped wherever they stand", test_empty_segments},
+	{"frames below 17 bytes are padded, below 14 dropped", test_short_frames},
+	{"frames beyond the longest are dropped, tag included", test_long_frames},
+	{"headers beyond byte 255 are refused", test_far_headers},
+	{"two queues share no context", test_contexts_of_two_queues},
+	{"a cleanup frees what was sent, and no more than asked", test_cleanup},
+	{"small rings take default thresholds and long chains", test_small_rings},
+	{"default thresholds fit those that are given", test_default_thresholds},
 	{"status bits become flags", test_flags},
 	{"packet types are told", test_ptypes},
 	{"context descriptors say where checksums are", test_context},

@@ -379,17 +379,44 @@ test_chains(void)
 	TEST_ASSERT_EQUAL(receive(1, 0, &m, 1), 1, "lost with an empty segment");
 	TEST_ASSERT_SUCCESS(check_frame(m, 0, &mac[1], 500, 7), "changed by an empty segment");
 	rte_pktmbuf_free(m);
+
+	/* An empty segment at the head, as rte_pktmbuf_adj() leaves it. */
+	m = make_frame(0, &mac[1], 500, UINT16_MAX, 8);
+	empty = rte_pktmbuf_alloc(pool);
+	TEST_ASSERT(m != NULL && empty != NULL && rte_pktmbuf_chain(empty, m) == 0, "chain");
+	if (send_one(0, empty) != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_EQUAL(receive(1, 0, &m, 1), 1, "lost with an empty head");
+	TEST_ASSERT_SUCCESS(check_frame(m, 0, &mac[1], 500, 8), "changed by an empty head");
+	rte_pktmbuf_free(m);
 	return check_all_back();
 }
 
 static int
 test_short(void)
 {
+	struct rte_eth_stats stats;
+	struct rte_mbuf *m[2];
+	uint32_t len;
+
 	if (start() != 0)
 		return TEST_FAILED;
-	if (cross(0, 59, UINT16_MAX, 1) != 0 || cross(1, 42, UINT16_MAX, 2) != 0 ||
-		cross(0, 14, UINT16_MAX, 3) != 0)
+	if (cross(0, 59, UINT16_MAX, 1) != 0 || cross(1, 42, UINT16_MAX, 2) != 0)
 		return TEST_FAILED;
+	for (len = RTE_ETHER_HDR_LEN; len <= 18; len++)
+		if (cross(len & 1, len, UINT16_MAX, len) != 0 || cross(len & 1, len, 14, len) != 0)
+			return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_stats_reset(port[0]), "reset");
+	m[0] = make_frame(0, &mac[1], 60, UINT16_MAX, 1);
+	TEST_ASSERT(m[0] != NULL && rte_pktmbuf_trim(m[0], 60 - 13) == 0, "13 bytes");
+	m[1] = make_frame(0, &mac[1], 60, UINT16_MAX, 2);
+	TEST_ASSERT_EQUAL(rte_eth_tx_prepare(port[0], 0, m, 1), 0, "13 bytes, accepted");
+	TEST_ASSERT_EQUAL(rte_eth_tx_burst(port[0], 0, m, 2), 2, "the queue is stuck");
+	TEST_ASSERT_EQUAL(receive(1, 0, m, 1), 1, "lost");
+	rte_pktmbuf_free(m[0]);
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port[0], &stats), "stats");
+	TEST_ASSERT(stats.opackets == 1 && stats.oerrors == 1,
+		"%" PRIu64 " sent, %" PRIu64 " errors", stats.opackets, stats.oerrors);
 	return check_all_back();
 }
 
@@ -916,6 +943,104 @@ test_rss(void)
 	return check_all_back();
 }
 
+/* Free sent packets, with some patience. @return how many, at most n */
+static unsigned int
+cleanup(unsigned int i, unsigned int n)
+{
+	unsigned int freed = 0, idle = 0;
+	int now;
+
+	while (freed < n && idle++ < IDLE_TRIES) {
+		now = rte_eth_tx_done_cleanup(port[i], 0, n - freed);
+		if (now < 0)
+			break;
+		freed += now;
+		if (now == 0)
+			usleep(1000);
+	}
+	return freed;
+}
+
+/* Few packets are sent and no more: their mbufs come back on request, as many as asked for. */
+static int
+test_cleanup(void)
+{
+	unsigned int i, n;
+	struct rte_mbuf *m[43];
+
+	if (start() != 0)
+		return TEST_FAILED;
+	for (n = 1; n <= 3; n++) {
+		for (i = 0; i < n; i++)
+			if (send_one(0, make_frame(0, &mac[1], 100, 60, i)) != 0)
+				return TEST_FAILED;
+		TEST_ASSERT_EQUAL(receive(1, 0, m, n), n, "lost");
+		rte_pktmbuf_free_bulk(m, n);
+		TEST_ASSERT_EQUAL(cleanup(0, n), n, "%u packets", n);
+		TEST_ASSERT_EQUAL(rte_eth_tx_done_cleanup(port[0], 0, 0), 0, "more than sent");
+	}
+	for (i = 0; i < RTE_DIM(m); i++)
+		if (send_one(0, make_frame(0, &mac[1], 100, 60, i)) != 0)
+			return TEST_FAILED;
+	TEST_ASSERT_EQUAL(receive(1, 0, m, RTE_DIM(m)), RTE_DIM(m), "lost");
+	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
+	for (i = 0; i < RTE_DIM(m); i++)
+		TEST_ASSERT_EQUAL(rte_eth_tx_done_cleanup(port[0], 0, 1), 1, "packet %u", i);
+	TEST_ASSERT_EQUAL(rte_eth_tx_done_cleanup(port[0], 0, 0), 0, "more than sent");
+	return check_all_back();
+}
+
+/* A packet of two owners, as bonding sends it to all its members. */
+static int
+test_two_owners(void)
+{
+	struct rte_mbuf *m, *in;
+	unsigned int i;
+	int rc;
+
+	if (start() != 0)
+		return TEST_FAILED;
+	m = make_frame(0, &everybody, 300, 100, 5);
+	TEST_ASSERT_NOT_NULL(m, "no mbuf");
+	rte_pktmbuf_refcnt_update(m, 1);
+	for (i = 0; i < 2; i++) {
+		if (send_one(i, m) != 0)
+			return TEST_FAILED;
+		TEST_ASSERT_EQUAL(receive(1 - i, 0, &in, 1), 1, "port %u: lost", i);
+		rc = check_frame(in, 0, &everybody, 300, 5);
+		rte_pktmbuf_free(in);
+		TEST_ASSERT_SUCCESS(rc, "port %u: changed", i);
+	}
+	return check_all_back();
+}
+
+/* Each ring size that dev_info names takes the default thresholds. */
+static int
+test_ring_sizes(void)
+{
+	struct rte_eth_dev_info info;
+	uint16_t n;
+
+	TEST_ASSERT_SUCCESS(rte_eth_dev_info_get(port[0], &info), "info");
+	TEST_ASSERT_EQUAL(
+		info.tx_desc_lim.nb_seg_max, 60, "%u segments", info.tx_desc_lim.nb_seg_max);
+	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port[0], 1, 1, &conf), "configure");
+	for (n = info.tx_desc_lim.nb_min; n <= 136; n += info.tx_desc_lim.nb_align) {
+		TEST_ASSERT_SUCCESS(rte_eth_tx_queue_setup(port[0], 0, n, SOCKET_ID_ANY, NULL),
+			"Tx ring of %u", n);
+		TEST_ASSERT_SUCCESS(
+			rte_eth_rx_queue_setup(port[0], 0, n, SOCKET_ID_ANY, NULL, pool),
+			"Rx ring of %u", n);
+		TEST_ASSERT_SUCCESS(rte_eth_dev_info_get(port[0], &info), "info");
+		TEST_ASSERT_EQUAL(info.tx_desc_lim.nb_seg_max, RTE_MIN(60, n - 2),
+			"ring of %u: %u segments", n, info.tx_desc_lim.nb_seg_max);
+	}
+	TEST_ASSERT_SUCCESS(
+		rte_eth_tx_queue_setup(port[0], 0, info.tx_desc_lim.nb_max, SOCKET_ID_ANY, NULL),
+		"the largest Tx ring");
+	return TEST_SUCCESS;
+}
+
 static int
 test_descriptors(void)
 {
@@ -945,11 +1070,11 @@ test_descriptors(void)
 	/* Eight descriptors of a batch of 32: no report was requested yet. */
 	TEST_ASSERT_EQUAL(rte_eth_tx_descriptor_status(port[0], 0, N_DESC - 1),
 		RTE_ETH_TX_DESC_FULL, "the last that was sent");
-	TEST_ASSERT_EQUAL(rte_eth_tx_done_cleanup(port[0], 0, 0), 0, "cleaned without a report");
 	TEST_ASSERT_EQUAL(receive(1, 0, m, RTE_DIM(m)), RTE_DIM(m), "lost");
 	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
 
-	for (i = 0; i < 24; i++)
+	TEST_ASSERT_EQUAL(cleanup(0, RTE_DIM(m)), RTE_DIM(m), "packets cleaned");
+	for (i = 0; i < 32; i++)
 		if (send_one(0, make_frame(0, &mac[1], 100 + i, UINT16_MAX, i)) != 0)
 			return TEST_FAILED;
 	for (idle = 0; idle < IDLE_TRIES &&
@@ -1087,6 +1212,7 @@ test_bad_queues(void)
 		"tx_rs_thresh");
 	tx = info.default_txconf;
 	tx.tx_thresh.wthresh = 4;
+	tx.tx_rs_thresh = 32;
 	TEST_ASSERT_EQUAL(rte_eth_tx_queue_setup(port[0], 0, N_DESC, SOCKET_ID_ANY, &tx), -EINVAL,
 		"wthresh with rs_thresh");
 	tx = info.default_txconf;
@@ -1346,7 +1472,7 @@ static const struct test_case cases[] = {
 	{"the link is up, and the MAC address is the NVM's", test_link},
 	{"frames of 60 to 9018 bytes arrive bit by bit, both ways", test_lengths},
 	{"chained mbufs arrive bit by bit", test_chains},
-	{"short frames are padded", test_short},
+	{"short frames are padded, runts dropped and counted", test_short},
 	{"a large frame fits a large buffer", test_big_buffers},
 	{"many frames arrive, in order", test_many},
 	{"what is counted is what was sent", test_counts},
@@ -1358,6 +1484,9 @@ static const struct test_case cases[] = {
 	{"VLANs are filtered", test_vlan_filter},
 	{"RSS spreads flows by the hash that it reports", test_rss},
 	{"descriptors tell their state", test_descriptors},
+	{"a cleanup frees what was sent, and no more than asked", test_cleanup},
+	{"a packet of two owners leaves whole from both ports", test_two_owners},
+	{"each size of ring takes the default thresholds", test_ring_sizes},
 	{"a port stops and starts in traffic", test_restart_in_traffic},
 	{"a reset port works again", test_reset},
 	{"a foreign pool is refused with a line", test_foreign_pool},

@@ -121,10 +121,16 @@ struct e1000e_txq {
 	uint16_t rs_thresh;
 	uint16_t in_batch; /**< descriptors in [batch, tail) */
 	uint16_t free_thresh;
-	uint16_t max_need; /**< most descriptors of a packet */
+	uint16_t max_need; /**< most descriptors of an ordinary packet */
 	uint32_t split; /**< bytes, a power of two that no descriptor crosses; 0: no limit */
 	bool fast_free; /**< all mbufs are of one pool, with a reference count of 1 */
-	uint32_t ctx_key; /**< the key of the last context descriptor; 0: none */
+	/**
+	 * No other queue sends. The chip remembers one context for both (7.2.6, second note), so
+	 * with two queues each packet that wants one brings it.
+	 */
+	bool ctx_reuse;
+	uint32_t ctx_key; /**< the key of the last context descriptor; 0: none that can be reused */
+	rte_iova_t zeros; /**< of E1000E_MIN_TX_LEN zeros, to pad packets with */
 
 	/* counters, written by the filling thread */
 	uint64_t packets;
@@ -213,6 +219,11 @@ void e1000e_rx_queue_release(struct rte_eth_dev *eth, uint16_t id);
 int e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned int node,
 	const struct rte_eth_txconf *conf);
 void e1000e_tx_queue_release(struct rte_eth_dev *eth, uint16_t id);
+/**
+ * @return the most segments of a packet: the chip's, or what the smallest transmit ring that is set
+ * up holds beside a context descriptor
+ */
+uint16_t e1000e_tx_max_segs(const struct rte_eth_dev *eth);
 /** Free the rings' memory, after the queues have been released. */
 void e1000e_rings_free(struct e1000e_port *port);
 void e1000e_rxq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_rxq_info *info);
@@ -251,6 +262,10 @@ uint32_t e1000e_rx_ptype(uint32_t status);
 uint16_t e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
 uint16_t e1000e_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t n);
 int e1000e_tx_descriptor_status(void *queue, uint16_t offset);
+/**
+ * Free up to n packets that have been sent; 0: all. Packets that hardware did not report yet are
+ * reported on request, for which it waits up to 10 us. @return how many
+ */
 int e1000e_tx_done_cleanup(void *queue, uint32_t n);
 /**
  * @return a packet's checksum offloads as a key; 0: none. Equal keys share a context descriptor.

@@ -34,8 +34,6 @@
 #define LINK_WAIT_MS 100
 #define LINK_WAIT_TRIES 90
 
-#define DEFAULT_TX_THRESH 32
-
 #define ARG_TX_SPLIT "tx_split"
 #define TX_SPLIT_MIN 4096UL
 #define TX_SPLIT_MAX (1UL << 30)
@@ -677,15 +675,15 @@ dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 	info->flow_type_rss_offloads = E1000E_RSS_TYPES;
 	info->rx_desc_lim = lim;
 	info->tx_desc_lim = lim;
+	info->tx_desc_lim.nb_seg_max = info->tx_desc_lim.nb_mtu_seg_max = e1000e_tx_max_segs(eth);
 	info->speed_capa = RTE_ETH_LINK_SPEED_10M_HD | RTE_ETH_LINK_SPEED_10M |
 		RTE_ETH_LINK_SPEED_100M_HD | RTE_ETH_LINK_SPEED_100M | RTE_ETH_LINK_SPEED_1G;
 	info->default_rxconf = (struct rte_eth_rxconf){
 		.rx_thresh = {.pthresh = 8, .hthresh = 8, .wthresh = 0},
 	};
 	info->default_txconf = (struct rte_eth_txconf){
+		/* tx_free_thresh and tx_rs_thresh of 0: what fits the ring. */
 		.tx_thresh = {.pthresh = 31, .hthresh = 1, .wthresh = 0},
-		.tx_free_thresh = DEFAULT_TX_THRESH,
-		.tx_rs_thresh = DEFAULT_TX_THRESH,
 	};
 	info->default_rxportconf.burst_size = 32;
 	info->default_txportconf.burst_size = 32;

@@ -29,6 +29,9 @@
 /* Buffers allocated at once: few enough for any lcore's mempool cache. */
 #define RX_BULK 32
 
+/* The default of tx_rs_thresh and tx_free_thresh, if the ring is large enough. */
+#define TX_THRESH 32
+
 /* Prefetch, host and write-back thresholds of a ring (10.2.5, 10.2.6). */
 static uint32_t
 dctl_thresholds(const struct rte_eth_thresh *t)
@@ -41,11 +44,14 @@ dctl_thresholds(const struct rte_eth_thresh *t)
 #define RING_LEN_MAX (E1000E_MAX_DESC * E1000E_DESC_LEN)
 enum ring { RX_RING, TX_RING, RINGS };
 
+/* Behind the rings: zeros, which hardware reads to pad short packets. */
+#define ZEROS_AT (RINGS * E1000E_QUEUES * RING_LEN_MAX)
+
 static int
 rings_alloc(struct e1000e_port *port)
 {
 	const struct dmamap_zone_conf conf = {
-		.len = RINGS * E1000E_QUEUES * RING_LEN_MAX,
+		.len = ZEROS_AT + E1000E_MIN_TX_LEN,
 		.align = E1000E_RING_ALIGN,
 		.dev = port->dev->dma,
 		.name = "e1000e rings",
@@ -55,10 +61,13 @@ rings_alloc(struct e1000e_port *port)
 	if (port->rings != NULL)
 		return 0;
 	rc = dmamap_zone_alloc(port->dev->container, &conf, &port->rings);
-	if (rc < 0)
+	if (rc < 0) {
 		E1000E_LOG(ERR, port->hw.name, "cannot allocate rings in container %s: %s",
 			dmamap_container_name(port->dev->container), strerror(-rc));
-	return rc;
+		return rc;
+	}
+	memset(RTE_PTR_ADD(dmamap_zone_va(port->rings), ZEROS_AT), 0, E1000E_MIN_TX_LEN);
+	return 0;
 }
 
 void
@@ -265,6 +274,16 @@ e1000e_rx_queue_release(struct rte_eth_dev *eth, uint16_t id)
 	eth->data->rx_queues[id] = NULL;
 }
 
+/* @return the largest tx_rs_thresh, up to the default, that fits the ring and its other thresholds
+ */
+static uint16_t
+tx_default_rs(uint16_t n_desc, uint16_t free_thresh, const struct rte_eth_txconf *conf)
+{
+	if (conf->tx_thresh.wthresh > 0 || free_thresh >= n_desc - 1)
+		return 1;
+	return RTE_MIN(RTE_MIN(TX_THRESH, n_desc / 4), n_desc - 1 - free_thresh);
+}
+
 static int
 tx_check_conf(const struct e1000e_port *port, uint16_t n_desc, uint16_t rs, uint16_t free_thresh,
 	const struct rte_eth_txconf *conf)
@@ -297,9 +316,10 @@ e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	const struct rte_eth_txconf *conf)
 {
 	struct e1000e_port *port = eth->data->dev_private;
-	uint16_t rs = conf->tx_rs_thresh != 0 ? conf->tx_rs_thresh : RTE_MIN(32, n_desc / 4);
 	uint16_t free_thresh =
-		conf->tx_free_thresh != 0 ? conf->tx_free_thresh : RTE_MIN(32, n_desc / 4);
+		conf->tx_free_thresh != 0 ? conf->tx_free_thresh : RTE_MIN(TX_THRESH, n_desc / 4);
+	uint16_t rs = conf->tx_rs_thresh != 0 ? conf->tx_rs_thresh
+					      : tx_default_rs(n_desc, free_thresh, conf);
 	struct e1000e_txq *q;
 	int rc = tx_check_conf(port, n_desc, rs, free_thresh, conf);
 
@@ -329,7 +349,8 @@ e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	q->rs_thresh = rs;
 	q->split = port->tx_split;
 	q->free_thresh = free_thresh;
-	q->max_need = RTE_MIN(n_desc - rs, E1000E_MAX_TX_SEGS + 1);
+	q->max_need = RTE_MIN(n_desc - 1, E1000E_MAX_TX_SEGS + 1);
+	q->zeros = dmamap_zone_iova(port->rings) + ZEROS_AT;
 	q->fast_free = (conf->offloads | eth->data->dev_conf.txmode.offloads) &
 		RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 	q->id = id;
@@ -367,6 +388,21 @@ e1000e_tx_queue_release(struct rte_eth_dev *eth, uint16_t id)
 	rte_free(q->sw);
 	rte_free(q);
 	eth->data->tx_queues[id] = NULL;
+}
+
+uint16_t
+e1000e_tx_max_segs(const struct rte_eth_dev *eth)
+{
+	uint16_t segs = E1000E_MAX_TX_SEGS, i;
+
+	for (i = 0; i < eth->data->nb_tx_queues; i++) {
+		const struct e1000e_txq *q = eth->data->tx_queues[i];
+
+		/* A descriptor is always empty, and one is for the context. */
+		if (q != NULL)
+			segs = RTE_MIN(segs, q->n_desc - 2);
+	}
+	return segs;
 }
 
 void
@@ -459,7 +495,10 @@ e1000e_queues_start(struct rte_eth_dev *eth)
 		eth->data->rx_queue_state[i] = RTE_ETH_QUEUE_STATE_STARTED;
 	}
 	for (i = 0; i < eth->data->nb_tx_queues; i++) {
-		tx_program(&port->hw, eth->data->tx_queues[i]);
+		struct e1000e_txq *q = eth->data->tx_queues[i];
+
+		q->ctx_reuse = eth->data->nb_tx_queues == 1;
+		tx_program(&port->hw, q);
 		eth->data->tx_queue_state[i] = RTE_ETH_QUEUE_STATE_STARTED;
 	}
 	return 0;

@@ -179,6 +179,7 @@
 #define E1000E_MAX_FRAME 9234 /* the largest frame with FCS ("9 KB jumbo frame support") */
 #define E1000E_MAX_FRAME_NO_LPE 1522 /* with RCTL.LPE clear, with FCS (10.2.5) */
 #define E1000E_MAX_TX_SEGS 60
+#define E1000E_MIN_TX_LEN 17 /* bytes of a packet that TCTL.PSP can pad (10.2.6) */
 /**@}*/
 
 /** An extended receive descriptor (7.1.4): written by software, then written back by hardware. */

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 
+#include <rte_cycles.h>
 #include <rte_ip.h>
 #include <rte_mempool.h>
 #include <rte_net.h>
@@ -28,6 +29,16 @@
 #define KEY_TCP RTE_BIT32(17)
 #define KEY_UDP RTE_BIT32(18)
 #define KEY_IPV4 RTE_BIT32(19)
+
+/* Descriptors of a packet that the chip cannot send. */
+#define NEED_NEVER RTE_BIT32(20)
+
+/* Bytes of the longest packet; the chip adds the FCS, and the tag if it inserts one. */
+#define MAX_LEN (E1000E_MAX_FRAME - RTE_ETHER_CRC_LEN)
+#define MAX_LEN_TAGGED (MAX_LEN - RTE_VLAN_HLEN)
+
+/* A cleanup waits so long for the report that it requested, in steps of 1 us. */
+#define REPORT_WAIT_US 10
 
 #define TX_UNSUPPORTED                                                                             \
 	(RTE_MBUF_F_TX_OFFLOAD_MASK &                                                              \
@@ -59,6 +70,17 @@ uint32_t
 e1000e_tx_ctx_key(const struct rte_mbuf *m)
 {
 	return tx_ctx_key(m);
+}
+
+/* @return true if the offsets of a context descriptor, of eight bits, reach the L4 checksum */
+static inline bool
+tx_key_fits(uint32_t key)
+{
+	uint32_t l4 = (key & 0x7F) + ((key >> KEY_L3_SHIFT) & 0x1FF);
+
+	if (key & KEY_TCP)
+		return l4 + offsetof(struct rte_tcp_hdr, cksum) <= UINT8_MAX;
+	return !(key & KEY_UDP) || l4 + offsetof(struct rte_udp_hdr, dgram_cksum) <= UINT8_MAX;
 }
 
 void
@@ -138,25 +160,41 @@ tx_free_range(const struct e1000e_txq *q, uint16_t at, uint16_t n)
 		tx_free_any(q->sw + at, n);
 }
 
-/* Free the oldest batch if it is done. @return its number of descriptors; 0: not done. */
-static uint16_t
-tx_clean_batch(struct e1000e_txq *q)
+/* @return the number of descriptors of the oldest batch if it is done; 0: it is not */
+static inline uint16_t
+tx_batch_done(const struct e1000e_txq *q)
 {
-	uint16_t last, n, first_part;
+	uint16_t last;
 
 	if (q->clean == q->batch)
 		return 0;
 	last = q->last[q->clean];
 	if (!(rte_le_to_cpu_32(q->ring[last].data.status) & E1000E_TXD_DD))
 		return 0;
+	return last >= q->clean ? last - q->clean + 1 : q->n_desc - q->clean + last + 1;
+}
 
-	n = last >= q->clean ? last - q->clean + 1 : q->n_desc - q->clean + last + 1;
-	first_part = RTE_MIN(n, q->n_desc - q->clean);
+/* Free the buffers of the oldest n descriptors, which are done. */
+static inline void
+tx_clean(struct e1000e_txq *q, uint16_t n)
+{
+	uint16_t first_part = RTE_MIN(n, q->n_desc - q->clean);
+
 	tx_free_range(q, q->clean, first_part);
 	if (n > first_part)
 		tx_free_range(q, 0, n - first_part);
-	q->clean = last + 1 == q->n_desc ? 0 : last + 1;
+	q->clean = q->clean + n >= q->n_desc ? q->clean + n - q->n_desc : q->clean + n;
 	q->n_free += n;
+}
+
+/* Free the oldest batch if it is done. @return its number of descriptors; 0: not done. */
+static uint16_t
+tx_clean_batch(struct e1000e_txq *q)
+{
+	uint16_t n = tx_batch_done(q);
+
+	if (n > 0)
+		tx_clean(q, n);
 	return n;
 }
 
@@ -189,7 +227,7 @@ tx_put_context(struct e1000e_txq *q, uint32_t key)
 	q->ring[q->tail].data.cmd = ctx.data.cmd;
 	q->ring[q->tail].data.status = ctx.data.status;
 	q->sw[q->tail] = NULL;
-	q->ctx_key = key;
+	q->ctx_key = q->ctx_reuse ? key : 0;
 	return tx_next(q, q->tail);
 }
 
@@ -246,27 +284,63 @@ tx_splits(const struct e1000e_txq *q, const struct rte_mbuf *m)
 	return RTE_MIN(n, (uint32_t)E1000E_MAX_DESC);
 }
 
-/* Write the descriptors of all segments. @return the last descriptor */
+/*
+ * Write the descriptors of all segments with bytes, of which there is one. @return the last
+ * descriptor
+ */
 static uint16_t
 tx_put_chain(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd, uint32_t status)
 {
-	struct rte_mbuf *next = m->next;
+	uint16_t last = at;
+	struct rte_mbuf *next;
 
-	at = tx_put_split(q, at, m, cmd, status);
-	/* Segments are freed one by one, and mbufs in a pool are not chained. */
-	m->next = NULL;
-	m->nb_segs = 1;
-	for (m = next; m != NULL; m = next) {
+	for (; m != NULL; m = next) {
 		next = m->next;
-		m->next = NULL;
-		m->nb_segs = 1;
+		/*
+		 * Other owners may read the chain, so the last one takes it apart, in
+		 * rte_pktmbuf_prefree_seg(). With fast free there are none, and
+		 * tx_free_fast() does not look into mbufs.
+		 */
+		if (q->fast_free) {
+			m->next = NULL;
+			m->nb_segs = 1;
+		}
 		if (unlikely(m->data_len == 0)) {
 			rte_pktmbuf_free_seg(m);
 			continue;
 		}
-		at = tx_put_split(q, tx_next(q, at), m, cmd, status);
+		last = tx_put_split(q, at, m, cmd, status);
+		at = tx_next(q, last);
 	}
+	return last;
+}
+
+/* Append zeros to a packet, from the port's own memory. @return the last descriptor */
+static uint16_t
+tx_put_padding(struct e1000e_txq *q, uint16_t last, uint32_t len, uint32_t cmd, uint32_t status)
+{
+	uint16_t at = tx_next(q, last);
+
+	tx_put_desc(q, at, q->zeros, len, cmd, status);
+	q->sw[at] = NULL;
 	return at;
+}
+
+/*
+ * End the incomplete batch with a descriptor that transfers nothing, so that hardware reports its
+ * packets. One descriptor is free. Legacy format: of length zero, between packets, with EOP; if RS
+ * is set hardware writes DD (7.2).
+ */
+static void
+tx_put_report(struct e1000e_txq *q)
+{
+	uint16_t at = q->tail;
+
+	tx_put_desc(q, at, 0, 0, E1000E_TXD_EOP, 0);
+	q->sw[at] = NULL;
+	q->tail = tx_next(q, at);
+	q->n_free--;
+	tx_close_batch(q, at);
 }
 
 /* Write a packet's descriptors, after their number was checked. */
@@ -275,6 +349,7 @@ tx_put_packet(struct e1000e_txq *q, struct rte_mbuf *m, uint32_t key)
 {
 	uint32_t cmd = E1000E_TXD_DEXT | E1000E_TXD_DTYP_DATA | E1000E_TXD_IFCS, status = 0;
 	uint16_t at = q->tail, used;
+	uint32_t len = m->pkt_len;
 
 	if (m->ol_flags & RTE_MBUF_F_TX_VLAN) {
 		cmd |= E1000E_TXD_VLE;
@@ -285,10 +360,12 @@ tx_put_packet(struct e1000e_txq *q, struct rte_mbuf *m, uint32_t key)
 		status |= key & KEY_IP ? E1000E_TXD_IXSM : 0;
 		status |= key & (KEY_TCP | KEY_UDP) ? E1000E_TXD_TXSM : 0;
 	}
-	if (likely(m->nb_segs == 1 && q->split == 0)) {
+	if (likely(m->nb_segs == 1 && q->split == 0 && len >= E1000E_MIN_TX_LEN)) {
 		tx_put_segment(q, at, m, cmd | E1000E_TXD_EOP, status);
 	} else {
 		at = tx_put_chain(q, at, m, cmd, status);
+		if (unlikely(len < E1000E_MIN_TX_LEN))
+			at = tx_put_padding(q, at, E1000E_MIN_TX_LEN - len, cmd, status);
 		q->ring[at].data.cmd |= rte_cpu_to_le_32(E1000E_TXD_EOP);
 	}
 
@@ -300,12 +377,47 @@ tx_put_packet(struct e1000e_txq *q, struct rte_mbuf *m, uint32_t key)
 		tx_close_batch(q, at);
 }
 
-/* @return true if the chip can never send this packet */
+/* @return the number of descriptors for a packet's segments and context */
+static inline uint32_t
+tx_need(const struct e1000e_txq *q, const struct rte_mbuf *m, uint32_t key)
+{
+	uint32_t need = m->nb_segs;
+
+	if (key != 0 && key != q->ctx_key)
+		need += likely(tx_key_fits(key)) ? 1 : NEED_NEVER;
+	if (unlikely(q->split != 0))
+		need += tx_splits(q, m);
+	return need;
+}
+
+/* @return true if a packet is out of the ordinary, and tx_need_odd() has to be asked */
 static inline bool
-tx_unsendable(const struct e1000e_txq *q, const struct rte_mbuf *m, uint16_t need)
+tx_is_odd(const struct e1000e_txq *q, const struct rte_mbuf *m, uint32_t need)
 {
 	return need > q->max_need || m->data_len == 0 ||
-		m->pkt_len > E1000E_MAX_FRAME - RTE_ETHER_CRC_LEN;
+		m->pkt_len - E1000E_MIN_TX_LEN > MAX_LEN_TAGGED - E1000E_MIN_TX_LEN;
+}
+
+static bool
+tx_has_bytes(const struct rte_mbuf *m)
+{
+	while (m != NULL && m->data_len == 0)
+		m = m->next;
+	return m != NULL;
+}
+
+/* @return the number of descriptors for such a packet; NEED_NEVER: the chip cannot send it */
+static uint32_t
+tx_need_odd(const struct e1000e_txq *q, const struct rte_mbuf *m, uint32_t need)
+{
+	uint32_t max_len = m->ol_flags & RTE_MBUF_F_TX_VLAN ? MAX_LEN_TAGGED : MAX_LEN;
+
+	if (m->nb_segs > E1000E_MAX_TX_SEGS || m->pkt_len < RTE_ETHER_HDR_LEN ||
+		m->pkt_len > max_len || !tx_has_bytes(m))
+		return NEED_NEVER;
+	if (m->pkt_len < E1000E_MIN_TX_LEN)
+		need++;
+	return need < q->n_desc ? need : NEED_NEVER;
 }
 
 uint16_t
@@ -321,22 +433,27 @@ e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	for (i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
 		uint32_t key = tx_ctx_key(m);
-		uint16_t need = m->nb_segs + (key != 0 && key != q->ctx_key);
+		uint32_t need = tx_need(q, m, key);
 
-		if (unlikely(q->split != 0))
-			need += tx_splits(q, m);
 		if (i + 1 < n)
 			rte_prefetch0(pkts[i + 1]);
-		if (unlikely(tx_unsendable(q, m, need))) {
-			/* Consume the packet: the caller would only retry it. */
-			dropped++;
-			rte_pktmbuf_free(m);
-			continue;
+		if (unlikely(tx_is_odd(q, m, need))) {
+			need = tx_need_odd(q, m, need);
+			if (need >= NEED_NEVER) {
+				/* Consume the packet: the caller would only retry it. */
+				dropped++;
+				rte_pktmbuf_free(m);
+				continue;
+			}
 		}
 		while (unlikely(need > q->n_free) && tx_clean_batch(q) > 0)
 			;
-		if (unlikely(need > q->n_free))
+		if (unlikely(need > q->n_free)) {
+			/* Without a batch under way, no report would ever free a descriptor. */
+			if (q->clean == q->batch)
+				tx_put_report(q);
 			break;
+		}
 		bytes += m->pkt_len;
 		tx_put_packet(q, m, key);
 	}
@@ -357,8 +474,9 @@ e1000e_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t n)
 
 	for (i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
+		uint32_t need = tx_need(q, m, tx_ctx_key(m));
 
-		if (tx_unsendable(q, m, m->nb_segs + 1 + (q->split != 0 ? tx_splits(q, m) : 0))) {
+		if (tx_is_odd(q, m, need) && tx_need_odd(q, m, need) >= NEED_NEVER) {
 			rte_errno = EINVAL;
 			break;
 		}
@@ -403,20 +521,46 @@ e1000e_tx_descriptor_status(void *queue, uint16_t offset)
 	return RTE_ETH_TX_DESC_FULL;
 }
 
-int
-e1000e_tx_done_cleanup(void *queue, uint32_t n)
+/* Free up to max packets of batches that are done. @return how many */
+static uint32_t
+tx_free_packets(struct e1000e_txq *q, uint32_t max)
 {
-	struct e1000e_txq *q = queue;
+	uint16_t n, in_batch, at, last;
 	uint32_t packets = 0, cmd;
-	uint16_t at, freed;
 
-	do {
+	while (packets < max && (in_batch = tx_batch_done(q)) > 0) {
+		last = q->last[q->clean];
 		at = q->clean;
-		freed = tx_clean_batch(q);
-		for (; at != q->clean; at = tx_next(q, at)) {
+		for (n = 0; n < in_batch && packets < max; n++, at = tx_next(q, at)) {
 			cmd = rte_le_to_cpu_32(q->ring[at].data.cmd);
 			packets += (cmd & E1000E_TXD_DTYP_DATA) && (cmd & E1000E_TXD_EOP);
 		}
-	} while (freed > 0 && (n == 0 || packets < n));
+		tx_clean(q, n);
+		if (n < in_batch)
+			q->last[q->clean] = last; /* what is left is a batch of its own */
+	}
 	return packets;
+}
+
+int
+e1000e_tx_done_cleanup(void *queue, uint32_t n)
+{
+	uint32_t max = n == 0 ? INT32_MAX : RTE_MIN(n, (uint32_t)INT32_MAX), packets;
+	struct e1000e_txq *q = queue;
+	unsigned int i;
+	uint16_t at;
+
+	packets = tx_free_packets(q, max);
+	if (packets == max || q->in_batch == 0 || q->n_free == 0)
+		return packets;
+	/* Packets of the incomplete batch may have been sent, too: have hardware report them. */
+	at = q->tail;
+	tx_put_report(q);
+	rte_write32(q->tail, q->tail_reg);
+	for (i = 0; i < REPORT_WAIT_US; i++) {
+		if (rte_le_to_cpu_32(q->ring[at].data.status) & E1000E_TXD_DD)
+			break;
+		rte_delay_us(1);
+	}
+	return packets + tx_free_packets(q, max - packets);
 }
