@@ -82,6 +82,7 @@ struct e1000e_rxq {
 	uint16_t hold; /**< number of descriptors without a buffer */
 	uint16_t free_thresh; /**< refill when this many have no buffer, then write the tail once */
 	uint16_t bulk; /**< buffers allocated from the pool at once */
+	uint16_t starved; /**< of `hold`: counted as failed allocations */
 	struct rte_mempool *pool;
 	struct rte_mbuf *first; /**< segments of an incomplete packet; scattered frames only */
 	struct rte_mbuf *last;

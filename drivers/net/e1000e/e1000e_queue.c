@@ -258,7 +258,7 @@ rx_drop_buffers(struct e1000e_rxq *q)
 	if (q->first != NULL)
 		rte_pktmbuf_free(q->first);
 	q->first = NULL;
-	q->next = q->refill = q->hold = 0;
+	q->next = q->refill = q->hold = q->starved = 0;
 }
 
 void
@@ -446,7 +446,7 @@ rx_fill(struct e1000e_port *port, struct e1000e_rxq *q)
 			rte_cpu_to_le_64(rte_mbuf_iova_get(q->sw[i]) + RTE_PKTMBUF_HEADROOM);
 		q->ring[i].read.zero = 0;
 	}
-	q->next = q->refill = q->hold = 0;
+	q->next = q->refill = q->hold = q->starved = 0;
 	return 0;
 }
 

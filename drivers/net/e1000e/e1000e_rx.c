@@ -92,7 +92,9 @@ rx_refill_run(struct e1000e_rxq *q)
 	struct rte_mbuf **sw = q->sw + at;
 
 	if (unlikely(rte_mempool_get_bulk(q->pool, (void **)sw, n) < 0)) {
-		q->data->rx_mbuf_alloc_failed += n;
+		/* Each descriptor counts once, however often it is tried again. */
+		q->data->rx_mbuf_alloc_failed += q->hold - q->starved;
+		q->starved = q->hold;
 		return false;
 	}
 	for (i = 0; i < n; i++) {
@@ -103,6 +105,8 @@ rx_refill_run(struct e1000e_rxq *q)
 	at += n;
 	q->refill = at == q->n_desc ? 0 : at;
 	q->hold -= n;
+	if (unlikely(q->starved > 0))
+		q->starved -= RTE_MIN(q->starved, n);
 	return true;
 }
 
