@@ -1197,6 +1197,187 @@ test_filter_registers(void)
 	return TEST_SUCCESS;
 }
 
+static int
+start_refused(const char *line)
+{
+	static const uint32_t untouched[RTE_DIM(regs)];
+	int rc;
+
+	memset(regs, 0, sizeof(regs));
+	test_log_begin();
+	rc = e1000e_ops.dev_start(&eth);
+	TEST_ASSERT_EQUAL(rc, -EINVAL, "%d", rc);
+	TEST_ASSERT(test_logged(line), "message");
+	TEST_ASSERT_EQUAL(memcmp(regs, untouched, sizeof(regs)), 0, "registers were written");
+	return 0;
+}
+
+static int
+test_start_without_queues(void)
+{
+	const struct rte_eth_rxconf bad = {.rx_free_thresh = 5000};
+
+	if (start_refused("receive queue 0 is not set up: call rte_eth_rx_queue_setup()") != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(
+		e1000e_rx_queue_setup(&eth, 0, N_DESC, 0, &(struct rte_eth_rxconf){0}, pool),
+		"Rx queue");
+	if (start_refused("transmit queue 0 is not set up: call rte_eth_tx_queue_setup()") != 0)
+		return TEST_FAILED;
+	data.nb_rx_queues = 2;
+	if (start_refused("receive queue 1 is not set up") != 0)
+		return TEST_FAILED;
+	data.nb_rx_queues = 1;
+	TEST_ASSERT_SUCCESS(
+		e1000e_tx_queue_setup(&eth, 0, N_DESC, 0, &(struct rte_eth_txconf){0}), "Tx queue");
+	/* ethdev releases a queue before the driver refuses its new settings. */
+	e1000e_rx_queue_release(&eth, 0);
+	TEST_ASSERT_EQUAL(e1000e_rx_queue_setup(&eth, 0, N_DESC, 0, &bad, pool), -EINVAL, "bad");
+	return start_refused("receive queue 0 is not set up");
+}
+
+/* Counters of the chip that are part of ierrors, with those that count the same packets again. */
+static int
+test_receive_errors(void)
+{
+	static const struct {
+		const char *name;
+		uint32_t reg;
+		bool error;
+	} counted[] = {{"CRCERRS", 0x4000, true}, {"ALGNERRC", 0x4004, true},
+		{"RXERRC", 0x400C, true}, {"CEXTERR", 0x403C, true}, {"RUC", 0x40A4, true},
+		{"RFC", 0x40A8, true}, {"ROC", 0x40AC, true}, {"RLEC", 0x4040, false},
+		{"RJC", 0x40B0, false}, {"RNBC", 0x40A0, false}};
+	struct rte_eth_stats stats;
+	uint64_t before = 0;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(counted); i++) {
+		memset(&stats, 0, sizeof(stats));
+		regs[counted[i].reg / 4] = 3;
+		TEST_ASSERT_SUCCESS(e1000e_ops.stats_get(&eth, &stats), "stats");
+		regs[counted[i].reg / 4] = 0;
+		TEST_ASSERT_EQUAL(stats.ierrors - before, counted[i].error ? 3u : 0u,
+			"%s: %" PRIu64 " errors", counted[i].name, stats.ierrors - before);
+		TEST_ASSERT_EQUAL(stats.imissed, 0, "missed");
+		before = stats.ierrors;
+	}
+	return TEST_SUCCESS;
+}
+
+/* ethdev shows basic statistics as xstats, too, and a reset of either resets both. */
+static int
+test_reset_statistics(void)
+{
+	int (*const resets[])(struct rte_eth_dev *) = {
+		e1000e_ops.stats_reset, e1000e_ops.xstats_reset};
+	static const struct rte_eth_stats zero;
+	struct rte_eth_xstat xstats[E1000E_N_COUNTERS];
+	struct rte_eth_stats stats;
+	unsigned int i, k;
+
+	if (make_queues(16, 16) != 0)
+		return TEST_FAILED;
+	for (i = 0; i < RTE_DIM(resets); i++) {
+		((struct e1000e_rxq *)rxqs[0])->packets = ((struct e1000e_rxq *)rxqs[0])->bytes = 2;
+		((struct e1000e_txq *)txqs[0])->packets = ((struct e1000e_txq *)txqs[0])->bytes = 3;
+		((struct e1000e_txq *)txqs[0])->errors = 4;
+		data.rx_mbuf_alloc_failed = 5;
+		regs[0x4010 / 4] = 6; /* missed packets */
+		TEST_ASSERT_SUCCESS(resets[i](&eth), "reset %u", i);
+		regs[0x4010 / 4] = 0;
+		memset(&stats, 0, sizeof(stats));
+		TEST_ASSERT_SUCCESS(e1000e_ops.stats_get(&eth, &stats), "stats");
+		TEST_ASSERT_EQUAL(memcmp(&stats, &zero, sizeof(zero)), 0, "reset %u", i);
+		TEST_ASSERT_EQUAL(e1000e_ops.xstats_get(&eth, xstats, RTE_DIM(xstats)),
+			(int)RTE_DIM(xstats), "xstats");
+		for (k = 0; k < RTE_DIM(xstats); k++)
+			TEST_ASSERT_EQUAL(xstats[k].value, 0, "reset %u: xstat %u", i, k);
+	}
+	return all_back();
+}
+
+static int
+test_rss_key_length(void)
+{
+	uint8_t key[E1000E_RSSRK_LEN + 8], was[E1000E_RSSRK_LEN];
+	struct rte_eth_rss_conf rss = {.rss_key = key, .rss_hf = RTE_ETH_RSS_IPV4}, got;
+	static const uint8_t bad[] = {0, 8, 16, 39, 41};
+	unsigned int i;
+
+	memset(key, 0xAA, sizeof(key));
+	data.dev_conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	rss.rss_key_len = E1000E_RSSRK_LEN;
+	data.dev_conf.rx_adv_conf.rss_conf = rss;
+	TEST_ASSERT_SUCCESS(e1000e_ops.dev_configure(&eth), "40 bytes");
+	TEST_ASSERT_EQUAL(memcmp(port.rss_key, key, E1000E_RSSRK_LEN), 0, "another key");
+	memset(key, 0x55, sizeof(key));
+	TEST_ASSERT_SUCCESS(e1000e_ops.rss_hash_update(&eth, &rss), "40 bytes");
+	memcpy(was, port.rss_key, sizeof(was));
+	TEST_ASSERT_EQUAL(was[39], 0x55, "not updated");
+
+	memset(key, 0xAA, sizeof(key));
+	rss.rss_hf = RTE_ETH_RSS_IPV6;
+	for (i = 0; i < RTE_DIM(bad); i++) {
+		rss.rss_key_len = bad[i];
+		data.dev_conf.rx_adv_conf.rss_conf = rss;
+		test_log_begin();
+		TEST_ASSERT_EQUAL(e1000e_ops.dev_configure(&eth), -EINVAL, "configure: %u", bad[i]);
+		TEST_ASSERT(test_logged("expected 40"), "message");
+		TEST_ASSERT_EQUAL(
+			e1000e_ops.rss_hash_update(&eth, &rss), -EINVAL, "update: %u", bad[i]);
+		TEST_ASSERT_EQUAL(memcmp(port.rss_key, was, sizeof(was)), 0, "%u: changed", bad[i]);
+		TEST_ASSERT_EQUAL(port.rss_hf, RTE_ETH_RSS_IPV4, "%u: types changed", bad[i]);
+		if (bad[i] > E1000E_RSSRK_LEN)
+			continue;
+		got = rss;
+		TEST_ASSERT_EQUAL(
+			e1000e_ops.rss_hash_conf_get(&eth, &got), -EINVAL, "get: %u", bad[i]);
+		TEST_ASSERT_EQUAL(key[0], 0xAA, "%u: written", bad[i]);
+	}
+	/* A larger buffer is none too many; without one the types are told. */
+	got = rss;
+	got.rss_key_len = sizeof(key);
+	TEST_ASSERT_SUCCESS(e1000e_ops.rss_hash_conf_get(&eth, &got), "get");
+	TEST_ASSERT_EQUAL(got.rss_key_len, E1000E_RSSRK_LEN, "%u bytes", got.rss_key_len);
+	TEST_ASSERT_EQUAL(memcmp(key, was, sizeof(was)), 0, "another key");
+	TEST_ASSERT_EQUAL(key[E1000E_RSSRK_LEN], 0xAA, "written beyond");
+	got = (struct rte_eth_rss_conf){0};
+	TEST_ASSERT_SUCCESS(e1000e_ops.rss_hash_conf_get(&eth, &got), "get");
+	TEST_ASSERT_EQUAL(got.rss_hf, RTE_ETH_RSS_IPV4, "types");
+	rss = (struct rte_eth_rss_conf){.rss_hf = RTE_ETH_RSS_IPV6};
+	TEST_ASSERT_SUCCESS(e1000e_ops.rss_hash_update(&eth, &rss), "types only");
+	TEST_ASSERT_EQUAL(memcmp(port.rss_key, was, sizeof(was)), 0, "changed");
+	return TEST_SUCCESS;
+}
+
+/* The chip names TCP and UDP only where it checks their checksums (7.1.4). */
+static int
+test_supported_ptypes(void)
+{
+	static const struct {
+		uint64_t offloads;
+		bool l4;
+	} confs[] = {{0, false}, {RTE_ETH_RX_OFFLOAD_IPV4_CKSUM, false},
+		{RTE_ETH_RX_OFFLOAD_TCP_CKSUM, true}, {RTE_ETH_RX_OFFLOAD_UDP_CKSUM, true},
+		{RTE_ETH_RX_OFFLOAD_CHECKSUM, true}};
+	const uint32_t *ptypes;
+	unsigned int i, l3, l4;
+
+	for (i = 0; i < RTE_DIM(confs); i++) {
+		data.dev_conf.rxmode.offloads = confs[i].offloads;
+		l3 = l4 = 0;
+		for (ptypes = e1000e_ops.dev_supported_ptypes_get(&eth);
+			*ptypes != RTE_PTYPE_UNKNOWN; ptypes++) {
+			l3 += (*ptypes & RTE_PTYPE_L3_MASK) != 0;
+			l4 += (*ptypes & RTE_PTYPE_L4_MASK) != 0;
+		}
+		TEST_ASSERT_EQUAL(l3, 2, "%u: %u types of L3", i, l3);
+		TEST_ASSERT_EQUAL(l4, confs[i].l4 ? 2u : 0u, "%u: %u types of L4", i, l4);
+	}
+	return TEST_SUCCESS;
+}
+
 /* This log always changes errno. */
 static int
 a_log_line_does_not_change_the_error(void)
@@ -1243,6 +1424,11 @@ static const struct test_case cases[] = {
 	{"context descriptors say where checksums are", test_context},
 	{"the buffer size is what fits", test_buffer_sizes},
 	{"filters are written as the data sheet says", test_filter_registers},
+	{"a start without queues is refused", test_start_without_queues},
+	{"receive errors are counted, each once", test_receive_errors},
+	{"a reset of statistics resets all of them", test_reset_statistics},
+	{"an RSS key of another length is refused", test_rss_key_length},
+	{"the packet types that are named are those that come", test_supported_ptypes},
 	{"a log line does not change the error", a_log_line_does_not_change_the_error},
 };
 

@@ -539,6 +539,37 @@ test_counts(void)
 	return check_all_back();
 }
 
+/* Frames that are too long count as errors. A reset of xstats resets the basic ones, too. */
+static int
+test_error_counts(void)
+{
+	struct rte_eth_stats stats;
+	struct rte_mbuf *m;
+	unsigned int i;
+
+	if (start() != 0)
+		return TEST_FAILED;
+	for (i = 0; i < 4; i++)
+		if (send_one(0, make_frame(0, &mac[1], i < 3 ? 1600 : 100, 800, i)) != 0)
+			return TEST_FAILED;
+	TEST_ASSERT_EQUAL(receive(1, 0, &m, 1), 1, "lost");
+	TEST_ASSERT_SUCCESS(check_frame(m, 0, &mac[1], 100, 3), "not the short one");
+	rte_pktmbuf_free(m);
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port[1], &stats), "stats");
+	TEST_ASSERT(stats.ipackets == 1 && stats.ierrors == 3 && stats.imissed == 0,
+		"%" PRIu64 " received, %" PRIu64 " errors, %" PRIu64 " missed", stats.ipackets,
+		stats.ierrors, stats.imissed);
+	TEST_ASSERT_EQUAL(xstat(1, "rx_oversize_packets"), 3, "chip: too long");
+	TEST_ASSERT_EQUAL(xstat(1, "rx_good_packets"), 1, "good");
+
+	TEST_ASSERT_SUCCESS(rte_eth_xstats_reset(port[1]), "reset");
+	TEST_ASSERT_EQUAL(xstat(1, "rx_good_packets"), 0, "good: not reset");
+	TEST_ASSERT_EQUAL(xstat(1, "rx_oversize_packets"), 0, "chip: not reset");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port[1], &stats), "stats");
+	TEST_ASSERT(stats.ipackets == 0 && stats.ierrors == 0, "basic: not reset");
+	return check_all_back();
+}
+
 /*
  * Whether port 1 accepts a frame to this address. A frame to its own address follows and must
  * arrive.
@@ -1225,6 +1256,29 @@ test_bad_queues(void)
 	return TEST_SUCCESS;
 }
 
+/* A queue whose new settings are refused is no longer set up. */
+static int
+test_start_without_queues(void)
+{
+	const struct rte_eth_rxconf bad = {.rx_free_thresh = 5000};
+	const char *log;
+
+	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port[1], 1, 1, &conf), "configure");
+	test_log_begin();
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(port[1]), -EINVAL, "started without queues");
+	log = test_log_end();
+	TEST_ASSERT(strstr(log, "receive queue 0 is not set up") != NULL, "the log says: %s", log);
+	if (start_one(1) != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port[1]), "stop");
+	TEST_ASSERT_EQUAL(rte_eth_rx_queue_setup(port[1], 0, N_DESC, SOCKET_ID_ANY, &bad, pool),
+		-EINVAL, "bad settings");
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(port[1]), -EINVAL, "started without a queue");
+	if (start() != 0 || cross(0, 100, UINT16_MAX, 1) != 0)
+		return TEST_FAILED;
+	return check_all_back();
+}
+
 static int
 test_detach_running(void)
 {
@@ -1476,6 +1530,7 @@ static const struct test_case cases[] = {
 	{"a large frame fits a large buffer", test_big_buffers},
 	{"many frames arrive, in order", test_many},
 	{"what is counted is what was sent", test_counts},
+	{"frames that are too long count as errors", test_error_counts},
 	{"filters take what they must and nothing else", test_filters},
 	{"receive checksums are judged right", test_rx_checksums},
 	{"transmit checksums are computed where asked", test_tx_checksums},
@@ -1492,6 +1547,7 @@ static const struct test_case cases[] = {
 	{"a foreign pool is refused with a line", test_foreign_pool},
 	{"a pool of the EAL's serves as well", test_eal_pool},
 	{"bad queue settings are refused and leave nothing", test_bad_queues},
+	{"a start without queues is refused", test_start_without_queues},
 	{"a running port's device stays", test_detach_running},
 	{"a link change interrupts", test_link_interrupt},
 	{"an overrun interrupts, and does not hide a link change", test_overrun},

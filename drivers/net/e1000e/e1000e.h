@@ -229,6 +229,8 @@ uint16_t e1000e_tx_max_segs(const struct rte_eth_dev *eth);
 void e1000e_rings_free(struct e1000e_port *port);
 void e1000e_rxq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_rxq_info *info);
 void e1000e_txq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_txq_info *info);
+/** @return 0; -EINVAL: a queue is not set up, or its new set-up was refused. Logged. */
+int e1000e_queues_check(const struct rte_eth_dev *eth);
 /**
  * Fill the receive rings and program all queues (4.6.5, 4.6.6). @return 0; -ENOMEM: a pool has too
  * few mbufs
@@ -300,16 +302,22 @@ int e1000e_secondary_ask(const struct rte_eth_dev *eth);
 /** @name e1000e_stats.c: counters. Operations of ethdev. */
 /**@{*/
 int e1000e_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats);
+/** Reset basic statistics and xstats: ethdev shows the former among the latter. */
 int e1000e_stats_reset(struct rte_eth_dev *eth);
 int e1000e_xstats_get_names(
 	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int n);
 int e1000e_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int n);
-int e1000e_xstats_reset(struct rte_eth_dev *eth);
 /**
  * Read all counters, which clears them, and add them up. In a secondary process the primary does
  * it.
  */
 int e1000e_stats_refresh(struct rte_eth_dev *eth);
+/**@}*/
+
+/** @name e1000e_ethdev.c: the port */
+/**@{*/
+/** The operations of a port in the primary process. */
+extern const struct eth_dev_ops e1000e_ops;
 /**@}*/
 
 #endif /* E1000E_H */

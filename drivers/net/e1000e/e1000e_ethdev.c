@@ -107,12 +107,23 @@ filters_apply(struct rte_eth_dev *eth)
 	return 0;
 }
 
+/* ethdev compares the length of a key, and of room for one, with hash_key_size since 23.11. */
+static int
+rss_check_key(const struct e1000e_port *port, const struct rte_eth_rss_conf *conf)
+{
+	if (conf->rss_key == NULL || conf->rss_key_len == E1000E_RSSRK_LEN)
+		return 0;
+	return E1000E_FAIL(EINVAL, port->hw.name, "invalid rss_key_len %u: expected %u",
+		conf->rss_key_len, E1000E_RSSRK_LEN);
+}
+
 static int
 dev_configure(struct rte_eth_dev *eth)
 {
 	const struct rte_eth_conf *conf = &eth->data->dev_conf;
 	struct e1000e_port *port = eth->data->dev_private;
 	unsigned int i;
+	int rc;
 
 	if (conf->link_speeds & RTE_ETH_LINK_SPEED_FIXED)
 		return E1000E_FAIL(EINVAL, port->hw.name,
@@ -125,6 +136,9 @@ dev_configure(struct rte_eth_dev *eth)
 	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE && conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS)
 		return E1000E_FAIL(EINVAL, port->hw.name,
 			"unsupported mq_mode: RSS is the only multi-queue mode");
+	rc = rss_check_key(port, &conf->rx_adv_conf.rss_conf);
+	if (rc < 0)
+		return rc;
 	port->rss_hf = 0;
 	if (conf->rxmode.mq_mode == RTE_ETH_MQ_RX_RSS && eth->data->nb_rx_queues > 0) {
 		port->rss_hf = conf->rx_adv_conf.rss_conf.rss_hf & E1000E_RSS_TYPES;
@@ -324,6 +338,9 @@ dev_start(struct rte_eth_dev *eth)
 	uint16_t i;
 	int rc;
 
+	rc = e1000e_queues_check(eth);
+	if (rc < 0)
+		return rc;
 	rc = e1000e_hw_reset(&port->hw); /* 4.6.1, 4.6.2 */
 	if (rc < 0)
 		return rc;
@@ -572,7 +589,10 @@ static int
 rss_hash_update(struct rte_eth_dev *eth, struct rte_eth_rss_conf *conf)
 {
 	struct e1000e_port *port = eth->data->dev_private;
+	int rc = rss_check_key(port, conf);
 
+	if (rc < 0)
+		return rc;
 	/* RSS is enabled at configuration only: queue 1 must have buffers. */
 	if (port->rss_hf == 0 && conf->rss_hf != 0)
 		return -EINVAL;
@@ -588,6 +608,10 @@ rss_hash_conf_get(struct rte_eth_dev *eth, struct rte_eth_rss_conf *conf)
 {
 	const struct e1000e_port *port = eth->data->dev_private;
 
+	if (conf->rss_key != NULL && conf->rss_key_len < E1000E_RSSRK_LEN)
+		return E1000E_FAIL(EINVAL, port->hw.name,
+			"invalid rss_key_len %u: a key has %u bytes", conf->rss_key_len,
+			E1000E_RSSRK_LEN);
 	conf->rss_hf = port->rss_hf;
 	conf->rss_key_len = sizeof(port->rss_key);
 	if (conf->rss_key != NULL)
@@ -629,11 +653,19 @@ reta_query(struct rte_eth_dev *eth, struct rte_eth_rss_reta_entry64 *reta, uint1
 static const uint32_t *
 supported_ptypes(struct rte_eth_dev *eth)
 {
-	static const uint32_t ptypes[] = {RTE_PTYPE_L2_ETHER, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN,
-		RTE_PTYPE_L3_IPV6_EXT_UNKNOWN, RTE_PTYPE_L4_TCP, RTE_PTYPE_L4_UDP,
-		RTE_PTYPE_TUNNEL_IP, RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN, RTE_PTYPE_UNKNOWN};
+	/* 7.1.4: the chip tells TCP from UDP where it checks their checksums. */
+	static const uint32_t with_l4[] = {RTE_PTYPE_L2_ETHER, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN,
+		RTE_PTYPE_L3_IPV6_EXT_UNKNOWN, RTE_PTYPE_TUNNEL_IP,
+		RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN, RTE_PTYPE_L4_TCP, RTE_PTYPE_L4_UDP,
+		RTE_PTYPE_UNKNOWN};
+	static const uint32_t without_l4[] = {RTE_PTYPE_L2_ETHER, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN,
+		RTE_PTYPE_L3_IPV6_EXT_UNKNOWN, RTE_PTYPE_TUNNEL_IP,
+		RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN, RTE_PTYPE_UNKNOWN};
 
-	return ptypes;
+	return eth->data->dev_conf.rxmode.offloads &
+			(RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM)
+		? with_l4
+		: without_l4;
 }
 
 static int
@@ -694,7 +726,7 @@ dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 	return 0;
 }
 
-static const struct eth_dev_ops ops = {
+const struct eth_dev_ops e1000e_ops = {
 	.dev_configure = dev_configure,
 	.dev_start = dev_start,
 	.dev_stop = dev_stop,
@@ -714,7 +746,7 @@ static const struct eth_dev_ops ops = {
 	.stats_get = e1000e_stats_get,
 	.stats_reset = e1000e_stats_reset,
 	.xstats_get = e1000e_xstats_get,
-	.xstats_reset = e1000e_xstats_reset,
+	.xstats_reset = e1000e_stats_reset,
 	.xstats_get_names = e1000e_xstats_get_names,
 	.dev_infos_get = dev_infos_get,
 	.rxq_info_get = e1000e_rxq_info_get,
@@ -750,7 +782,7 @@ static const struct eth_dev_ops secondary_ops = {
 	.stats_get = e1000e_stats_get,
 	.stats_reset = e1000e_stats_reset,
 	.xstats_get = e1000e_xstats_get,
-	.xstats_reset = e1000e_xstats_reset,
+	.xstats_reset = e1000e_stats_reset,
 	.xstats_get_names = e1000e_xstats_get_names,
 	.dev_infos_get = dev_infos_get,
 	.rxq_info_get = e1000e_rxq_info_get,
@@ -764,7 +796,7 @@ static const struct eth_dev_ops secondary_ops = {
 static int
 port_refresh(struct rte_eth_dev *eth)
 {
-	return eth->dev_ops == &ops ? e1000e_stats_refresh(eth) : -ENODEV;
+	return eth->dev_ops == &e1000e_ops ? e1000e_stats_refresh(eth) : -ENODEV;
 }
 
 static int
@@ -842,7 +874,7 @@ port_init(struct rte_eth_dev *eth, void *arg)
 	}
 	e1000e_hw_link_setup(&port->hw);
 
-	eth->dev_ops = &ops;
+	eth->dev_ops = &e1000e_ops;
 	eth->rx_pkt_burst = e1000e_rx_burst;
 	eth->tx_pkt_burst = e1000e_tx_burst;
 	eth->tx_pkt_prepare = e1000e_tx_prepare;

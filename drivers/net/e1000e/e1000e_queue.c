@@ -477,6 +477,27 @@ tx_program(const struct e1000e_hw *hw, const struct e1000e_txq *q)
 }
 
 int
+e1000e_queues_check(const struct rte_eth_dev *eth)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+	uint16_t i;
+
+	for (i = 0; i < eth->data->nb_rx_queues; i++)
+		if (eth->data->rx_queues[i] == NULL)
+			return E1000E_FAIL(EINVAL, port->hw.name,
+				"receive queue %u is not set up: call rte_eth_rx_queue_setup()"
+				" before the start",
+				i);
+	for (i = 0; i < eth->data->nb_tx_queues; i++)
+		if (eth->data->tx_queues[i] == NULL)
+			return E1000E_FAIL(EINVAL, port->hw.name,
+				"transmit queue %u is not set up: call rte_eth_tx_queue_setup()"
+				" before the start",
+				i);
+	return 0;
+}
+
+int
 e1000e_queues_start(struct rte_eth_dev *eth)
 {
 	struct e1000e_port *port = eth->data->dev_private;

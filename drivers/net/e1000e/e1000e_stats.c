@@ -38,7 +38,8 @@ static const struct counter counters[] = {
 	{"tx_deferred_packets", 0x4030, false, COUNT_ONLY},
 	{"tx_no_carrier_sense_packets", 0x4034, false, COUNT_ONLY},
 	{"rx_carrier_ext_errors", 0x403C, false, COUNT_RX_ERROR},
-	{"rx_length_errors", 0x4040, false, COUNT_RX_ERROR},
+	/* counts those of 0x40A4 to 0x40B0 again */
+	{"rx_length_errors", 0x4040, false, COUNT_ONLY},
 	{"rx_xon_packets", 0x4048, false, COUNT_ONLY},
 	{"tx_xon_packets", 0x404C, false, COUNT_ONLY},
 	{"rx_xoff_packets", 0x4050, false, COUNT_ONLY},
@@ -57,9 +58,10 @@ static const struct counter counters[] = {
 	{"rx_hw_good_octets", 0x4088, true, COUNT_ONLY},
 	{"tx_hw_good_octets", 0x4090, true, COUNT_ONLY},
 	{"rx_no_buffer_events", 0x40A0, false, COUNT_ONLY},
-	{"rx_undersize_packets", 0x40A4, false, COUNT_ONLY},
-	{"rx_fragment_packets", 0x40A8, false, COUNT_ONLY},
-	{"rx_oversize_packets", 0x40AC, false, COUNT_ONLY},
+	{"rx_undersize_packets", 0x40A4, false, COUNT_RX_ERROR},
+	{"rx_fragment_packets", 0x40A8, false, COUNT_RX_ERROR},
+	{"rx_oversize_packets", 0x40AC, false, COUNT_RX_ERROR},
+	/* have a bad CRC, so rx_crc_errors counts them, too */
 	{"rx_jabber_packets", 0x40B0, false, COUNT_ONLY},
 	{"rx_total_octets", 0x40C0, true, COUNT_ONLY},
 	{"tx_total_octets", 0x40C8, true, COUNT_ONLY},
@@ -169,8 +171,13 @@ e1000e_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats)
 int
 e1000e_stats_reset(struct rte_eth_dev *eth)
 {
+	struct e1000e_port *port = eth->data->dev_private;
 	uint16_t i;
+	int rc;
 
+	rc = e1000e_stats_refresh(eth); /* clears the chip's counters */
+	if (rc < 0)
+		return rc;
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
 		struct e1000e_rxq *q = eth->data->rx_queues[i];
 
@@ -183,18 +190,7 @@ e1000e_stats_reset(struct rte_eth_dev *eth)
 		if (q != NULL)
 			q->packets = q->bytes = q->errors = 0;
 	}
-	return e1000e_xstats_reset(eth);
-}
-
-int
-e1000e_xstats_reset(struct rte_eth_dev *eth)
-{
-	struct e1000e_port *port = eth->data->dev_private;
-	int rc;
-
-	rc = e1000e_stats_refresh(eth);
-	if (rc < 0)
-		return rc;
+	eth->data->rx_mbuf_alloc_failed = 0;
 	rte_spinlock_lock(&port->stats_lock);
 	memset(&port->stats, 0, sizeof(port->stats));
 	rte_spinlock_unlock(&port->stats_lock);
