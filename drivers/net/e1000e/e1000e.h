@@ -131,13 +131,13 @@ struct e1000e_txq {
 	 */
 	bool ctx_reuse;
 	uint32_t ctx_key; /**< the key of the last context descriptor; 0: none that can be reused */
-	rte_iova_t zeros; /**< of E1000E_MIN_TX_LEN zeros, to pad packets with */
 
 	/* counters, written by the filling thread */
 	uint64_t packets;
 	uint64_t bytes;
 	uint64_t errors;
 
+	rte_iova_t zeros; /**< of E1000E_MIN_TX_LEN zeros, to pad packets with */
 	/* control path only */
 	uint16_t id;
 	rte_iova_t iova; /**< of the ring */

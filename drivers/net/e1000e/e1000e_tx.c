@@ -6,6 +6,9 @@
  * Fast path: no lock, no system call, no register read, no allocation. One write of the tail serves
  * many packets, and so does one write-back (RS). Called by ethdev, by one thread at a time for each
  * queue.
+ *
+ * What an ordinary packet does not need is out of line (__rte_noinline): inlined, it costs the
+ * burst's loop registers.
  */
 
 #include <errno.h>
@@ -188,7 +191,7 @@ tx_clean(struct e1000e_txq *q, uint16_t n)
 }
 
 /* Free the oldest batch if it is done. @return its number of descriptors; 0: not done. */
-static uint16_t
+static __rte_noinline uint16_t
 tx_clean_batch(struct e1000e_txq *q)
 {
 	uint16_t n = tx_batch_done(q);
@@ -272,7 +275,7 @@ tx_put_split(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd
 }
 
 /* @return how many descriptors a packet needs beyond its segments, because segments are split */
-static uint16_t
+static __rte_noinline uint16_t
 tx_splits(const struct e1000e_txq *q, const struct rte_mbuf *m)
 {
 	uint32_t n = 0;
@@ -288,7 +291,7 @@ tx_splits(const struct e1000e_txq *q, const struct rte_mbuf *m)
  * Write the descriptors of all segments with bytes, of which there is one. @return the last
  * descriptor
  */
-static uint16_t
+static __rte_noinline uint16_t
 tx_put_chain(struct e1000e_txq *q, uint16_t at, struct rte_mbuf *m, uint32_t cmd, uint32_t status)
 {
 	uint16_t last = at;
@@ -331,7 +334,7 @@ tx_put_padding(struct e1000e_txq *q, uint16_t last, uint32_t len, uint32_t cmd, 
  * packets. One descriptor is free. Legacy format: of length zero, between packets, with EOP; if RS
  * is set hardware writes DD (7.2).
  */
-static void
+static __rte_noinline void
 tx_put_report(struct e1000e_txq *q)
 {
 	uint16_t at = q->tail;
@@ -407,7 +410,7 @@ tx_has_bytes(const struct rte_mbuf *m)
 }
 
 /* @return the number of descriptors for such a packet; NEED_NEVER: the chip cannot send it */
-static uint32_t
+static __rte_noinline uint32_t
 tx_need_odd(const struct e1000e_txq *q, const struct rte_mbuf *m, uint32_t need)
 {
 	uint32_t max_len = m->ol_flags & RTE_MBUF_F_TX_VLAN ? MAX_LEN_TAGGED : MAX_LEN;
