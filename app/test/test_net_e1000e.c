@@ -989,6 +989,32 @@ test_cleanup(void)
 	return all_back();
 }
 
+/* A packet of as many segments as allowed and a context is sendable, one of more is not. */
+static int
+check_prepare(uint16_t segs)
+{
+	struct e1000e_txq *q = txqs[0];
+	uint16_t lens[E1000E_MAX_TX_SEGS + 1], more;
+	struct rte_mbuf *m;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(lens); i++)
+		lens[i] = i == 0 ? 60 : 20;
+	for (more = 0; more < 2; more++) {
+		m = make_segments(0, lens, segs + more);
+		TEST_ASSERT_NOT_NULL(m, "no mbufs");
+		m->ol_flags = RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4;
+		m->l2_len = 14;
+		m->l3_len = 20;
+		q->ctx_key = e1000e_tx_ctx_key(m);
+		TEST_ASSERT_EQUAL(e1000e_tx_prepare(q, &m, 1), more == 0, "%u segments, %u allowed",
+			segs + more, segs);
+		q->ctx_key = 0;
+		rte_pktmbuf_free(m);
+	}
+	return 0;
+}
+
 /* Each size of ring works with default thresholds, and for packets of any allowed length. */
 static int
 test_small_rings(void)
@@ -1003,6 +1029,8 @@ test_small_rings(void)
 		if (make_tx_queues(1, n_desc, &(struct rte_eth_txconf){0}) != 0)
 			return TEST_FAILED;
 		segs = e1000e_tx_max_segs(&eth);
+		if (check_prepare(segs) != 0)
+			return TEST_FAILED;
 		TEST_ASSERT_EQUAL(segs, RTE_MIN(E1000E_MAX_TX_SEGS, n_desc - 2),
 			"%u descriptors, %u segments", n_desc, segs);
 		for (i = 0; i < 40; i++) {

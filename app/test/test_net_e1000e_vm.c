@@ -1018,6 +1018,9 @@ test_cleanup(void)
 	for (i = 0; i < RTE_DIM(m); i++)
 		TEST_ASSERT_EQUAL(rte_eth_tx_done_cleanup(port[0], 0, 1), 1, "packet %u", i);
 	TEST_ASSERT_EQUAL(rte_eth_tx_done_cleanup(port[0], 0, 0), 0, "more than sent");
+	/* What asks for a report is no frame. */
+	TEST_ASSERT_EQUAL(xstat(0, "tx_hw_good_packets"), 6 + RTE_DIM(m), "chip: sent");
+	TEST_ASSERT_EQUAL(rte_eth_rx_queue_count(port[1], 0), 0, "another frame came");
 	return check_all_back();
 }
 

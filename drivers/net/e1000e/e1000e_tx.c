@@ -380,13 +380,16 @@ tx_put_packet(struct e1000e_txq *q, struct rte_mbuf *m, uint32_t key)
 		tx_close_batch(q, at);
 }
 
-/* @return the number of descriptors for a packet's segments and context */
+/*
+ * @param loaded  the key that needs no context descriptor.
+ * @return the number of descriptors for a packet's segments and context
+ */
 static inline uint32_t
-tx_need(const struct e1000e_txq *q, const struct rte_mbuf *m, uint32_t key)
+tx_need(const struct e1000e_txq *q, const struct rte_mbuf *m, uint32_t key, uint32_t loaded)
 {
 	uint32_t need = m->nb_segs;
 
-	if (key != 0 && key != q->ctx_key)
+	if (key != 0 && key != loaded)
 		need += likely(tx_key_fits(key)) ? 1 : NEED_NEVER;
 	if (unlikely(q->split != 0))
 		need += tx_splits(q, m);
@@ -436,7 +439,7 @@ e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	for (i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
 		uint32_t key = tx_ctx_key(m);
-		uint32_t need = tx_need(q, m, key);
+		uint32_t need = tx_need(q, m, key, q->ctx_key);
 
 		if (i + 1 < n)
 			rte_prefetch0(pkts[i + 1]);
@@ -477,7 +480,8 @@ e1000e_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t n)
 
 	for (i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
-		uint32_t need = tx_need(q, m, tx_ctx_key(m));
+		/* Packets of other bursts may come between: count the context. */
+		uint32_t need = tx_need(q, m, tx_ctx_key(m), 0);
 
 		if (tx_is_odd(q, m, need) && tx_need_odd(q, m, need) >= NEED_NEVER) {
 			rte_errno = EINVAL;
