@@ -54,6 +54,7 @@ setup(void)
 	memset(&port, 0, sizeof(port));
 	memset(&data, 0, sizeof(data));
 	memset(&dev, 0, sizeof(dev));
+	memset(&eth, 0, sizeof(eth));
 	dev.container = c;
 	port.dev = &dev;
 	port.hw = (struct e1000e_hw){.regs = (volatile uint8_t *)regs, .name = "fake"};
@@ -235,6 +236,23 @@ test_receive_held(void)
 	return receive_history(100, true);
 }
 
+/* The function that edits frames, with nothing to edit. */
+static int
+test_receive_edited(void)
+{
+	struct rte_mbuf *m;
+
+	if (make_queues(16, 16) != 0)
+		return TEST_FAILED;
+	for (unsigned int i = 0; i < 600; i++) {
+		TEST_ASSERT(chip_receive(60 + i, i, 256), "no room");
+		TEST_ASSERT_EQUAL(e1000e_rx_burst_edited(rxqs[0], &m, 1), 1, "lost");
+		TEST_ASSERT_SUCCESS(is_frame(m, 60 + i, i), "frame %u", i);
+		rte_pktmbuf_free(m);
+	}
+	return all_back();
+}
+
 static int
 test_receive_scattered(void)
 {
@@ -316,6 +334,93 @@ test_no_buffers(void)
 		"%" PRIu64 " counted", data.rx_mbuf_alloc_failed);
 	rte_pktmbuf_free_bulk(m, n);
 	rte_pktmbuf_free_bulk(all, taken);
+	return all_back();
+}
+
+/* With FCS, which can lie in the last buffers of a frame, or alone in one. */
+static int
+test_keep_crc(void)
+{
+	static const uint32_t lens[] = {
+		60, 251, 252, 253, 255, 256, 257, 260, 507, 508, 509, 510, 511, 512, 513, 1000};
+	struct rte_mbuf *m[4];
+	unsigned int i, n;
+
+	if (make_queues(1, 16) != 0)
+		return TEST_FAILED;
+	((struct e1000e_rxq *)rxqs[0])->crc_len = RTE_ETHER_CRC_LEN;
+	for (i = 0; i < RTE_DIM(lens); i++) {
+		TEST_ASSERT(chip_receive(lens[i] + RTE_ETHER_CRC_LEN, i, 256), "no room");
+		n = e1000e_rx_burst_edited(rxqs[0], m, RTE_DIM(m));
+		TEST_ASSERT_EQUAL(n, 1, "%u bytes: %u frames", lens[i], n);
+		TEST_ASSERT_SUCCESS(is_frame(m[0], lens[i], i), "%u bytes", lens[i]);
+		TEST_ASSERT_EQUAL(m[0]->nb_segs, (lens[i] + 255) / 256, "%u bytes: %u segments",
+			lens[i], m[0]->nb_segs);
+		/* In one buffer, the FCS stands behind the data. */
+		if (lens[i] + RTE_ETHER_CRC_LEN <= 256)
+			for (n = lens[i]; n < lens[i] + RTE_ETHER_CRC_LEN; n++)
+				TEST_ASSERT_EQUAL(*rte_pktmbuf_mtod_offset(m[0], uint8_t *, n),
+					pattern(i, n), "%u bytes: no FCS", lens[i]);
+		rte_pktmbuf_free(m[0]);
+	}
+	TEST_ASSERT_EQUAL(e1000e_rx_burst_edited(rxqs[0], m, RTE_DIM(m)), 0, "one more");
+	return all_back();
+}
+
+/* Write the tag that the chip took off into the last descriptor of a frame. */
+static void
+chip_take_tag(uint16_t tci)
+{
+	union e1000e_rx_desc *ring =
+		dmamap_iova2va(c, reg(E1000E_RDBAL(0)) | (uint64_t)reg(E1000E_RDBAH(0)) << 32);
+	uint32_t last = (reg(E1000E_RDH(0)) + N_DESC - 1) % N_DESC;
+
+	ring[last].wb.vlan = tci;
+	ring[last].wb.status |= E1000E_RXD_VP;
+}
+
+/* A tag that the chip took off, but nobody asked it to, is put back into the frame. */
+static int
+test_put_tags_back(void)
+{
+	static const uint32_t lens[] = {60, 256, 300, 600};
+	static const uint8_t tag[] = {0x81, 0x00, 0x21, 0x23};
+	const uint64_t flags = RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+	uint8_t flat[1024], want;
+	struct rte_mbuf *m[2];
+	const uint8_t *bytes;
+	unsigned int i, k;
+
+	if (make_queues(1, 16) != 0)
+		return TEST_FAILED;
+	((struct e1000e_rxq *)rxqs[0])->put_tag = true;
+	for (i = 0; i < RTE_DIM(lens); i++) {
+		TEST_ASSERT(chip_receive(lens[i], i, 256), "no room");
+		chip_take_tag(0x2123);
+		TEST_ASSERT(chip_receive(100, 99, 256), "no room");
+		TEST_ASSERT_EQUAL(e1000e_rx_burst_edited(rxqs[0], m, 2), 2, "frames");
+		TEST_ASSERT_EQUAL(
+			m[0]->pkt_len, lens[i] + 4, "%u bytes: %u", lens[i], m[0]->pkt_len);
+		TEST_ASSERT_SUCCESS(
+			rte_mbuf_check(m[0], 1, &(const char *){NULL}), "a broken mbuf");
+		TEST_ASSERT_EQUAL(m[0]->ol_flags & flags, 0, "flags");
+		bytes = rte_pktmbuf_read(m[0], 0, m[0]->pkt_len, flat);
+		for (k = 0; k < lens[i] + 4; k++) {
+			want = k < 12 ? pattern(i, k) : k < 16 ? tag[k - 12] : pattern(i, k - 4);
+			TEST_ASSERT_EQUAL(bytes[k], want, "%u bytes: byte %u", lens[i], k);
+		}
+		TEST_ASSERT_SUCCESS(is_frame(m[1], 100, 99), "the one without a tag");
+		rte_pktmbuf_free_bulk(m, 2);
+	}
+	/* Stripping is asked for. */
+	((struct e1000e_rxq *)rxqs[0])->put_tag = false;
+	TEST_ASSERT(chip_receive(100, 1, 256), "no room");
+	chip_take_tag(0x2123);
+	TEST_ASSERT_EQUAL(e1000e_rx_burst_edited(rxqs[0], m, 2), 1, "frames");
+	TEST_ASSERT_SUCCESS(is_frame(m[0], 100, 1), "changed");
+	TEST_ASSERT_EQUAL(m[0]->ol_flags & flags, flags, "flags");
+	TEST_ASSERT_EQUAL(m[0]->vlan_tci, 0x2123, "tag %x", m[0]->vlan_tci);
+	rte_pktmbuf_free(m[0]);
 	return all_back();
 }
 
@@ -1379,6 +1484,68 @@ test_rss_key_length(void)
 	return TEST_SUCCESS;
 }
 
+static int
+test_burst_modes(void)
+{
+	struct rte_eth_burst_mode mode;
+
+	if (make_queues(16, 16) != 0)
+		return TEST_FAILED;
+	eth.rx_pkt_burst = e1000e_rx_burst;
+	TEST_ASSERT_SUCCESS(e1000e_ops.rx_burst_mode_get(&eth, 0, &mode), "Rx");
+	TEST_ASSERT_EQUAL(strcmp(mode.info, "Scalar"), 0, "%s", mode.info);
+	eth.rx_pkt_burst = e1000e_rx_burst_scattered;
+	TEST_ASSERT_SUCCESS(e1000e_ops.rx_burst_mode_get(&eth, 0, &mode), "Rx");
+	TEST_ASSERT_EQUAL(strcmp(mode.info, "Scalar Scattered"), 0, "%s", mode.info);
+	eth.rx_pkt_burst = e1000e_rx_burst_edited;
+	TEST_ASSERT_SUCCESS(e1000e_ops.rx_burst_mode_get(&eth, 0, &mode), "Rx");
+	TEST_ASSERT_EQUAL(strcmp(mode.info, "Scalar Scattered Edited"), 0, "%s", mode.info);
+	TEST_ASSERT_SUCCESS(e1000e_ops.tx_burst_mode_get(&eth, 0, &mode), "Tx");
+	TEST_ASSERT_EQUAL(strcmp(mode.info, "Scalar"), 0, "%s", mode.info);
+	((struct e1000e_txq *)txqs[0])->fast_free = true;
+	TEST_ASSERT_SUCCESS(e1000e_ops.tx_burst_mode_get(&eth, 0, &mode), "Tx");
+	TEST_ASSERT_EQUAL(strcmp(mode.info, "Scalar Fast Free"), 0, "%s", mode.info);
+	return all_back();
+}
+
+/* CTRL.VME turns on insertion and stripping. Stripping can be switched while insertion is on. */
+static int
+test_vlan_switch(void)
+{
+	data.dev_conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+	TEST_ASSERT_SUCCESS(e1000e_ops.dev_configure(&eth), "insertion alone");
+	if (make_queues(16, 16) != 0)
+		return TEST_FAILED;
+	eth.rx_pkt_burst = e1000e_rx_burst_edited;
+	data.dev_started = 1;
+	TEST_ASSERT_SUCCESS(e1000e_ops.vlan_offload_set(&eth, RTE_ETH_VLAN_STRIP_MASK), "off");
+	TEST_ASSERT(reg(E1000E_CTRL) & E1000E_CTRL_VME, "off: insertion is off");
+	TEST_ASSERT(((struct e1000e_rxq *)rxqs[0])->put_tag, "off: tags are lost");
+	data.dev_conf.rxmode.offloads = RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+	TEST_ASSERT_SUCCESS(e1000e_ops.vlan_offload_set(&eth, RTE_ETH_VLAN_STRIP_MASK), "on");
+	TEST_ASSERT(reg(E1000E_CTRL) & E1000E_CTRL_VME, "on: insertion is off");
+	TEST_ASSERT(!((struct e1000e_rxq *)rxqs[0])->put_tag, "on: tags are put back");
+
+	/* A port that was started with stripping has a function that puts no tags back. */
+	eth.rx_pkt_burst = e1000e_rx_burst;
+	data.dev_conf.rxmode.offloads = 0;
+	test_log_begin();
+	TEST_ASSERT_EQUAL(
+		e1000e_ops.vlan_offload_set(&eth, RTE_ETH_VLAN_STRIP_MASK), -EBUSY, "running");
+	TEST_ASSERT(test_logged("stop the port first"), "message");
+	TEST_ASSERT(reg(E1000E_CTRL) & E1000E_CTRL_VME, "refused, and changed");
+	data.dev_started = 0;
+	TEST_ASSERT_SUCCESS(e1000e_ops.vlan_offload_set(&eth, RTE_ETH_VLAN_STRIP_MASK), "stopped");
+
+	/* Without insertion the chip itself is switched. */
+	data.dev_started = 1;
+	data.dev_conf.txmode.offloads = 0;
+	TEST_ASSERT_SUCCESS(e1000e_ops.vlan_offload_set(&eth, RTE_ETH_VLAN_STRIP_MASK), "off");
+	TEST_ASSERT(!(reg(E1000E_CTRL) & E1000E_CTRL_VME), "still on");
+	TEST_ASSERT(!((struct e1000e_rxq *)rxqs[0])->put_tag, "there is nothing to put back");
+	return all_back();
+}
+
 /* The chip names TCP and UDP only where it checks their checksums (7.1.4). */
 static int
 test_supported_ptypes(void)
@@ -1428,6 +1595,9 @@ static const struct test_case cases[] = {
 	{"scattered frames are put together", test_receive_scattered},
 	{"the tail moves for a quarter of the ring", test_refill_by_default},
 	{"a ring without buffers recovers", test_no_buffers},
+	{"the same, by the function that edits frames", test_receive_edited},
+	{"the FCS is kept, behind the frame", test_keep_crc},
+	{"tags are put back where stripping is off", test_put_tags_back},
 	{"a stop leaves the application's mbufs alone", test_stop_in_between},
 	{"receive descriptors tell their state", test_rx_status},
 	{"sent frames leave in order and unchanged", test_transmit},
@@ -1456,6 +1626,8 @@ static const struct test_case cases[] = {
 	{"receive errors are counted, each once", test_receive_errors},
 	{"a reset of statistics resets all of them", test_reset_statistics},
 	{"an RSS key of another length is refused", test_rss_key_length},
+	{"burst modes are told", test_burst_modes},
+	{"VLAN stripping is switched beside insertion", test_vlan_switch},
 	{"the packet types that are named are those that come", test_supported_ptypes},
 	{"a log line does not change the error", a_log_line_does_not_change_the_error},
 };

@@ -392,6 +392,33 @@ test_chains(void)
 	return check_all_back();
 }
 
+/* With the FCS kept, lengths and counters are without it. */
+static int
+test_keep_crc(void)
+{
+	static const uint32_t lens[] = {60, 1500, 1514, 2043, 2044, 2045, 2048, 4093, 9018};
+	struct rte_eth_burst_mode mode;
+	struct rte_eth_stats stats;
+	uint64_t bytes = 0;
+	unsigned int i;
+
+	mtu = BIG_MTU;
+	conf.rxmode.offloads = RTE_ETH_RX_OFFLOAD_KEEP_CRC;
+	if (start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_rx_burst_mode_get(port[1], 0, &mode), "mode");
+	TEST_ASSERT_EQUAL(strcmp(mode.info, "Scalar Scattered Edited"), 0, "%s", mode.info);
+	for (i = 0; i < RTE_DIM(lens); i++) {
+		if (cross(0, lens[i], 1000, i) != 0)
+			return TEST_FAILED;
+		bytes += lens[i];
+	}
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port[1], &stats), "stats");
+	TEST_ASSERT_EQUAL(stats.ibytes, bytes, "%" PRIu64 " bytes", stats.ibytes);
+	TEST_ASSERT_EQUAL(stats.ierrors, 0, "errors");
+	return check_all_back();
+}
+
 static int
 test_short(void)
 {
@@ -844,10 +871,43 @@ test_vlan(void)
 {
 	struct rte_vlan_hdr *tag;
 	struct rte_mbuf *m;
+	unsigned int i;
 
+	/*
+	 * Insertion alone, which turns on stripping in the chip: the receiver shows the frame as on
+	 * the wire, until it is asked to strip.
+	 */
 	conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
-	TEST_ASSERT_EQUAL(
-		rte_eth_dev_configure(port[0], 1, 1, &conf), -EINVAL, "one switch for both");
+	if (start() != 0)
+		return TEST_FAILED;
+	for (i = 0; i < 4; i++) {
+		if (i == 2)
+			TEST_ASSERT_SUCCESS(
+				rte_eth_dev_set_vlan_offload(port[1], RTE_ETH_VLAN_STRIP_OFFLOAD),
+				"strip");
+		m = make_frame(0, &mac[1], 200, UINT16_MAX, 1);
+		TEST_ASSERT_NOT_NULL(m, "no mbuf");
+		if (i % 2 == 0) {
+			m->ol_flags = RTE_MBUF_F_TX_VLAN;
+			m->vlan_tci = 0x2123;
+		}
+		if (send_one(0, m) != 0)
+			return TEST_FAILED;
+		TEST_ASSERT_EQUAL(receive(1, 0, &m, 1), 1, "insertion alone: lost");
+		TEST_ASSERT_EQUAL(m->pkt_len, i == 0 ? 204u : 200u, "%u: %u bytes", i, m->pkt_len);
+		TEST_ASSERT_EQUAL(
+			!(m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED), i != 2, "%u: flags", i);
+		tag = rte_pktmbuf_mtod_offset(m, struct rte_vlan_hdr *, 2 * RTE_ETHER_ADDR_LEN + 2);
+		if (i == 0)
+			TEST_ASSERT(tag->vlan_tci == rte_cpu_to_be_16(0x2123) &&
+					tag->eth_proto == rte_cpu_to_be_16(TEST_TYPE) &&
+					tag[-1].eth_proto == rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN),
+				"tag");
+		else
+			TEST_ASSERT_SUCCESS(check_frame(m, 0, &mac[1], 200, 1), "%u: changed", i);
+		rte_pktmbuf_free(m);
+	}
+	stop();
 	conf.rxmode.offloads = RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
 	if (start() != 0)
 		return TEST_FAILED;
@@ -1529,6 +1589,7 @@ static const struct test_case cases[] = {
 	{"the link is up, and the MAC address is the NVM's", test_link},
 	{"frames of 60 to 9018 bytes arrive bit by bit, both ways", test_lengths},
 	{"chained mbufs arrive bit by bit", test_chains},
+	{"the FCS is kept, and is no part of the frame", test_keep_crc},
 	{"short frames are padded, runts dropped and counted", test_short},
 	{"a large frame fits a large buffer", test_big_buffers},
 	{"many frames arrive, in order", test_many},
@@ -1538,7 +1599,7 @@ static const struct test_case cases[] = {
 	{"receive checksums are judged right", test_rx_checksums},
 	{"transmit checksums are computed where asked", test_tx_checksums},
 	{"what cannot be sent is dropped and counted", test_impossible},
-	{"VLAN tags are inserted and stripped", test_vlan},
+	{"VLAN tags are inserted and stripped, each alone, too", test_vlan},
 	{"VLANs are filtered", test_vlan_filter},
 	{"RSS spreads flows by the hash that it reports", test_rss},
 	{"descriptors tell their state", test_descriptors},

@@ -53,7 +53,7 @@ e1000e_write(const struct e1000e_hw *hw, uint32_t reg, uint32_t value)
 #define E1000E_RX_OFFLOADS                                                                         \
 	(RTE_ETH_RX_OFFLOAD_CHECKSUM | RTE_ETH_RX_OFFLOAD_VLAN_STRIP |                             \
 		RTE_ETH_RX_OFFLOAD_VLAN_FILTER | RTE_ETH_RX_OFFLOAD_SCATTER |                      \
-		RTE_ETH_RX_OFFLOAD_RSS_HASH)
+		RTE_ETH_RX_OFFLOAD_RSS_HASH | RTE_ETH_RX_OFFLOAD_KEEP_CRC)
 #define E1000E_TX_OFFLOADS                                                                         \
 	(RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |                            \
 		RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_VLAN_INSERT |                    \
@@ -87,6 +87,9 @@ struct e1000e_rxq {
 	struct rte_mbuf *first; /**< segments of an incomplete packet; scattered frames only */
 	struct rte_mbuf *last;
 	struct rte_eth_dev_data *data;
+	uint16_t crc_len; /**< bytes at the end of a frame that are not its data; edited frames only
+			   */
+	bool put_tag; /**< put back tags that hardware took off; edited frames only */
 
 	/* counters, written by the polling thread */
 	uint64_t packets;
@@ -252,6 +255,8 @@ uint32_t e1000e_rctl_bufsize(uint32_t buf_len, uint32_t *len);
 /**@{*/
 uint16_t e1000e_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
 uint16_t e1000e_rx_burst_scattered(void *queue, struct rte_mbuf **pkts, uint16_t n);
+/** As e1000e_rx_burst_scattered(); cuts the FCS off and puts tags back, as the queue wants it. */
+uint16_t e1000e_rx_burst_edited(void *queue, struct rte_mbuf **pkts, uint16_t n);
 uint32_t e1000e_rx_queue_count(void *queue);
 int e1000e_rx_descriptor_status(void *queue, uint16_t offset);
 /** @return ol_flags for a receive descriptor's status and RSS type */

@@ -129,10 +129,6 @@ dev_configure(struct rte_eth_dev *eth)
 		return E1000E_FAIL(EINVAL, port->hw.name,
 			"the link speed cannot be fixed: leave link_speeds at"
 			" RTE_ETH_LINK_SPEED_AUTONEG");
-	if ((conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) &&
-		!(conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP))
-		return E1000E_FAIL(EINVAL, port->hw.name,
-			"VLAN insertion needs VLAN stripping: CTRL.VME enables both");
 	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE && conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS)
 		return E1000E_FAIL(EINVAL, port->hw.name,
 			"unsupported mq_mode: RSS is the only multi-queue mode");
@@ -151,16 +147,41 @@ dev_configure(struct rte_eth_dev *eth)
 	return 0;
 }
 
+/*
+ * CTRL.VME turns on stripping and insertion (7.5). With insertion alone, receive queues put tags
+ * back.
+ */
+static void
+vlan_apply(struct rte_eth_dev *eth)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+	bool strip = eth->data->dev_conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+	bool insert = eth->data->dev_conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+	uint16_t i;
+
+	for (i = 0; i < eth->data->nb_rx_queues; i++) {
+		struct e1000e_rxq *q = eth->data->rx_queues[i];
+
+		if (q != NULL)
+			q->put_tag = insert && !strip;
+	}
+	e1000e_hw_vlan_strip(&port->hw, strip || insert);
+}
+
 /* 4.6.5: choose how frames are stored in buffers, and the receive function accordingly. */
 static uint32_t
 rx_choose_mode(struct rte_eth_dev *eth)
 {
-	uint32_t min_len = UINT32_MAX, hw_len, rctl = E1000E_RCTL_SECRC, max_frame;
+	bool keep_crc = eth->data->dev_conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_KEEP_CRC;
+	uint32_t min_len = UINT32_MAX, hw_len, rctl = keep_crc ? 0 : E1000E_RCTL_SECRC, max_frame;
+	bool edit = keep_crc;
 	uint16_t i;
 
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
-		const struct e1000e_rxq *q = eth->data->rx_queues[i];
+		struct e1000e_rxq *q = eth->data->rx_queues[i];
 
+		q->crc_len = keep_crc ? RTE_ETHER_CRC_LEN : 0;
+		edit = edit || q->put_tag;
 		min_len = RTE_MIN(min_len, (uint32_t)q->buf_len);
 	}
 	rctl |= e1000e_rctl_bufsize(min_len, &hw_len);
@@ -172,7 +193,12 @@ rx_choose_mode(struct rte_eth_dev *eth)
 		max_frame = E1000E_MAX_FRAME_NO_LPE;
 	}
 	eth->data->scattered_rx = hw_len < max_frame;
-	eth->rx_pkt_burst = eth->data->scattered_rx ? e1000e_rx_burst_scattered : e1000e_rx_burst;
+	if (edit)
+		eth->rx_pkt_burst = e1000e_rx_burst_edited;
+	else if (eth->data->scattered_rx)
+		eth->rx_pkt_burst = e1000e_rx_burst_scattered;
+	else
+		eth->rx_pkt_burst = e1000e_rx_burst;
 	return rctl;
 }
 
@@ -190,7 +216,7 @@ rx_regs_init(struct rte_eth_dev *eth)
 	e1000e_hw_mc_write(&port->hw, port->mc, port->n_mc);
 	for (i = 0; i < E1000E_VFTA_WORDS; i++)
 		e1000e_write(&port->hw, E1000E_VFTA(i), port->vfta[i]);
-	e1000e_hw_vlan_strip(&port->hw, offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
+	vlan_apply(eth);
 
 	/* 7.1.4, 7.1.10, 7.1.11 */
 	e1000e_write(&port->hw, E1000E_RFCTL,
@@ -547,15 +573,17 @@ static int
 vlan_offload_set(struct rte_eth_dev *eth, int mask)
 {
 	const struct rte_eth_conf *conf = &eth->data->dev_conf;
-	struct e1000e_port *port = eth->data->dev_private;
+	const struct e1000e_port *port = eth->data->dev_private;
 	bool strip = conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+	bool insert = conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
 
 	if (mask & RTE_ETH_VLAN_STRIP_MASK) {
-		if (!strip && (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT))
+		if (eth->data->dev_started && insert && !strip &&
+			eth->rx_pkt_burst != e1000e_rx_burst_edited)
 			return E1000E_FAIL(EBUSY, port->hw.name,
-				"VLAN stripping cannot be disabled while insertion is enabled: "
-				"CTRL.VME enables both");
-		e1000e_hw_vlan_strip(&port->hw, strip);
+				"to disable VLAN stripping beside insertion needs another receive"
+				" function: stop the port first");
+		vlan_apply(eth);
 	}
 	if (mask & RTE_ETH_VLAN_FILTER_MASK)
 		filters_apply(eth);
@@ -669,6 +697,27 @@ supported_ptypes(struct rte_eth_dev *eth)
 }
 
 static int
+rx_burst_mode_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_burst_mode *mode)
+{
+	RTE_SET_USED(id);
+	snprintf(mode->info, sizeof(mode->info), "%s",
+		eth->rx_pkt_burst == e1000e_rx_burst_edited              ? "Scalar Scattered Edited"
+			: eth->rx_pkt_burst == e1000e_rx_burst_scattered ? "Scalar Scattered"
+									 : "Scalar");
+	return 0;
+}
+
+static int
+tx_burst_mode_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_burst_mode *mode)
+{
+	const struct e1000e_txq *q = eth->data->tx_queues[id];
+
+	snprintf(
+		mode->info, sizeof(mode->info), "%s", q->fast_free ? "Scalar Fast Free" : "Scalar");
+	return 0;
+}
+
+static int
 fw_version_get(struct rte_eth_dev *eth, char *text, size_t len)
 {
 	const struct e1000e_port *port = eth->data->dev_private;
@@ -751,6 +800,8 @@ const struct eth_dev_ops e1000e_ops = {
 	.dev_infos_get = dev_infos_get,
 	.rxq_info_get = e1000e_rxq_info_get,
 	.txq_info_get = e1000e_txq_info_get,
+	.rx_burst_mode_get = rx_burst_mode_get,
+	.tx_burst_mode_get = tx_burst_mode_get,
 	.fw_version_get = fw_version_get,
 	.dev_supported_ptypes_get = supported_ptypes,
 	.vlan_filter_set = vlan_filter_set,

@@ -9,7 +9,9 @@
  */
 
 #include <errno.h>
+#include <string.h>
 
+#include <rte_ether.h>
 #include <rte_mempool.h>
 #include <rte_prefetch.h>
 
@@ -202,15 +204,48 @@ e1000e_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	return i;
 }
 
-/* As e1000e_rx_burst(), for frames that may be larger than a buffer. */
-uint16_t
-e1000e_rx_burst_scattered(void *queue, struct rte_mbuf **pkts, uint16_t n)
+/*
+ * Cut the FCS off a frame, whose last segment is the one after `before`. The FCS stays in the
+ * buffer behind the data, as in other drivers; if the last segment has nothing else, it is freed.
+ */
+static void
+rx_cut_fcs(struct rte_mbuf *first, struct rte_mbuf *before, struct rte_mbuf *last, uint16_t len)
 {
-	struct e1000e_rxq *q = queue;
+	first->pkt_len -= len;
+	if (last->data_len > len) {
+		last->data_len -= len;
+		return;
+	}
+	before->data_len -= len - last->data_len;
+	before->next = NULL;
+	first->nb_segs--;
+	rte_pktmbuf_free_seg(last);
+}
+
+/* Put the tag of vlan_tci, which hardware took off, back behind the addresses. */
+static void
+rx_put_tag(struct rte_mbuf *m)
+{
+	const rte_be16_t tag[] = {
+		rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN), rte_cpu_to_be_16(m->vlan_tci)};
+	uint8_t *old = rte_pktmbuf_mtod(m, uint8_t *), *frame = old - RTE_VLAN_HLEN;
+
+	_Static_assert(RTE_PKTMBUF_HEADROOM >= RTE_VLAN_HLEN, "headroom for a tag");
+	memmove(frame, old, 2 * RTE_ETHER_ADDR_LEN);
+	memcpy(frame + 2 * RTE_ETHER_ADDR_LEN, tag, sizeof(tag));
+	m->data_off -= RTE_VLAN_HLEN;
+	m->data_len += RTE_VLAN_HLEN;
+	m->pkt_len += RTE_VLAN_HLEN;
+	m->ol_flags &= ~(RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED);
+}
+
+static __rte_always_inline uint16_t
+rx_burst_scattered(struct e1000e_rxq *q, struct rte_mbuf **pkts, uint16_t n, const bool edit)
+{
+	struct rte_mbuf *m, *before = NULL;
 	union e1000e_rx_desc d;
 	uint64_t bytes = 0;
 	uint16_t done = 0;
-	struct rte_mbuf *m;
 	uint32_t status;
 
 	while (done < n) {
@@ -225,10 +260,16 @@ e1000e_rx_burst_scattered(void *queue, struct rte_mbuf **pkts, uint16_t n)
 			q->first->pkt_len += m->data_len;
 			q->first->nb_segs++;
 		}
+		if (edit)
+			before = q->last;
 		q->last = m;
 		if (!(status & E1000E_RXD_EOP))
 			continue;
 		rx_fill_mbuf(q, q->first, &d, status);
+		if (edit && q->crc_len > 0)
+			rx_cut_fcs(q->first, before, m, q->crc_len);
+		if (edit && q->put_tag && status & E1000E_RXD_VP)
+			rx_put_tag(q->first);
 		bytes += q->first->pkt_len;
 		rte_prefetch0(rte_pktmbuf_mtod(q->first, void *));
 		pkts[done++] = q->first;
@@ -236,6 +277,19 @@ e1000e_rx_burst_scattered(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	}
 	rx_done(q, done, bytes);
 	return done;
+}
+
+/* As e1000e_rx_burst(), for frames that may be larger than a buffer. */
+uint16_t
+e1000e_rx_burst_scattered(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	return rx_burst_scattered(queue, pkts, n, false);
+}
+
+uint16_t
+e1000e_rx_burst_edited(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	return rx_burst_scattered(queue, pkts, n, true);
 }
 
 uint32_t
