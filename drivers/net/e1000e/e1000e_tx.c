@@ -567,7 +567,7 @@ e1000e_tx_done_cleanup(void *queue, uint32_t n)
 	for (i = 0; i < REPORT_WAIT_US; i++) {
 		if (rte_le_to_cpu_32(q->ring[at].data.status) & E1000E_TXD_DD)
 			break;
-		rte_delay_us(1);
+		rte_delay_us_block(1);
 	}
 	return packets + tx_free_packets(q, max - packets);
 }
