@@ -21,6 +21,7 @@
 #include <dmamap.h>
 #include <edu_hw.h>
 
+#include "gantry_dmadev.h"
 #include "peek.h"
 #include "test.h"
 #include "test_dma_edu_raw.h"
@@ -277,7 +278,7 @@ static int
 wrong_use_is_refused(void)
 {
 	const struct rte_dma_conf two = {.nb_vchans = 2}, one = {.nb_vchans = 1},
-				  silent = {.nb_vchans = 1, .enable_silent = true};
+				  silent = {.nb_vchans = 1, GANTRY_DMA_CONF_SILENT};
 	struct rte_dma_vchan_conf vchan = mem_to_mem;
 
 	TEST_ASSERT_FAIL(rte_dma_configure(dev_id, &two), "two channels");

@@ -192,7 +192,8 @@ receive_history(uint16_t free_thresh, bool scattered)
 			in++;
 		}
 		if (!scattered)
-			TEST_ASSERT_EQUAL(e1000e_rx_queue_count(rxqs[0]), in - out, "count");
+			TEST_ASSERT_EQUAL(
+				(uint32_t)e1000e_rx_queue_count(rxqs[0]), in - out, "count");
 		n = rte_rand_max(RTE_DIM(m) + 1);
 		n = scattered ? e1000e_rx_burst_scattered(rxqs[0], m, n)
 			      : e1000e_rx_burst(rxqs[0], m, n);
@@ -369,7 +370,7 @@ test_keep_crc(void)
 
 /* Write the tag that the chip took off into the last descriptor of a frame. */
 static void
-chip_take_tag(uint16_t tci)
+chip_cut_tag(uint16_t tci)
 {
 	union e1000e_rx_desc *ring =
 		dmamap_iova2va(c, reg(E1000E_RDBAL(0)) | (uint64_t)reg(E1000E_RDBAH(0)) << 32);
@@ -396,7 +397,7 @@ test_put_tags_back(void)
 	((struct e1000e_rxq *)rxqs[0])->put_tag = true;
 	for (i = 0; i < RTE_DIM(lens); i++) {
 		TEST_ASSERT(chip_receive(lens[i], i, 256), "no room");
-		chip_take_tag(0x2123);
+		chip_cut_tag(0x2123);
 		TEST_ASSERT(chip_receive(100, 99, 256), "no room");
 		TEST_ASSERT_EQUAL(e1000e_rx_burst_edited(rxqs[0], m, 2), 2, "frames");
 		TEST_ASSERT_EQUAL(
@@ -415,7 +416,7 @@ test_put_tags_back(void)
 	/* Stripping is asked for. */
 	((struct e1000e_rxq *)rxqs[0])->put_tag = false;
 	TEST_ASSERT(chip_receive(100, 1, 256), "no room");
-	chip_take_tag(0x2123);
+	chip_cut_tag(0x2123);
 	TEST_ASSERT_EQUAL(e1000e_rx_burst_edited(rxqs[0], m, 2), 1, "frames");
 	TEST_ASSERT_SUCCESS(is_frame(m[0], 100, 1), "changed");
 	TEST_ASSERT_EQUAL(m[0]->ol_flags & flags, flags, "flags");

@@ -22,6 +22,7 @@
 
 #include <rte_pci.h>
 #include <rte_interrupts.h>
+#include <rte_version.h>
 #include <dev_driver.h>
 #include <bus_driver.h>
 
@@ -116,6 +117,13 @@ void vfio_pci_register(struct vfio_pci_driver *driver);
 /** Undo vfio_pci_register(). */
 void vfio_pci_unregister(struct vfio_pci_driver *driver);
 
+/* DPDK 25.07: RTE_PMD_EXPORT_NAME() numbers names no longer. */
+#if RTE_VERSION < RTE_VERSION_NUM(25, 7, 0, 0)
+#define VFIO_PCI_EXPORT_NAME_(nm) RTE_PMD_EXPORT_NAME(nm, __COUNTER__)
+#else
+#define VFIO_PCI_EXPORT_NAME_(nm) RTE_PMD_EXPORT_NAME(nm)
+#endif
+
 /** Register a driver when its object is loaded. See VFIO_PCI_PMD_INFO() for its ids. */
 #define RTE_PMD_REGISTER_VFIO_PCI(nm, drv)                                                         \
 	RTE_INIT(vfio_pci_init_##nm)                                                               \
@@ -123,7 +131,7 @@ void vfio_pci_unregister(struct vfio_pci_driver *driver);
 		(drv).driver.name = RTE_STR(nm);                                                   \
 		vfio_pci_register(&(drv));                                                         \
 	}                                                                                          \
-	RTE_PMD_EXPORT_NAME(nm, __COUNTER__)
+	VFIO_PCI_EXPORT_NAME_(nm)
 
 /** An entry of an id table: a vendor's device, whatever its subsystem and class. */
 #define VFIO_PCI_ID(vendor, dev)                                                                   \
@@ -230,13 +238,23 @@ int vfio_pci_intr_fd(const struct vfio_pci_device *dev, unsigned int vector);
 /** Export name, ids and parameters (a string literal without quotes in it, "" for none). */
 #define VFIO_PCI_PMD_INFO(nm, ids, params)                                                         \
 	struct vfio_pci_pmd_info {                                                                 \
-		char head[sizeof(VFIO_PCI_PMD_INFO_HEAD_(nm, params)) - 1];                        \
+		char head[sizeof(VFIO_PCI_PMD_INFO_HEAD_(nm, params)) - 1] VFIO_PCI_NONSTRING_;    \
 		ids(VFIO_PCI_PMD_INFO_FIELD_) char tail[sizeof("]}")];                             \
 	};                                                                                         \
 	static const struct vfio_pci_pmd_info vfio_pci_pmd_info_##nm __rte_used = {                \
 		.head = VFIO_PCI_PMD_INFO_HEAD_(nm, params),                                       \
 		ids(VFIO_PCI_PMD_INFO_VALUE_).tail = "]}"}
 /**@}*/
+
+/* A char array without NUL. From version 15 on, gcc warns of others (-Wextra). */
+#if defined(__has_attribute)
+#if __has_attribute(nonstring)
+#define VFIO_PCI_NONSTRING_ __attribute__((nonstring))
+#endif
+#endif
+#ifndef VFIO_PCI_NONSTRING_
+#define VFIO_PCI_NONSTRING_
+#endif
 
 /* How VFIO_PCI_PMD_INFO() works: one char array for each field, JSON numbers padded with blanks. */
 #define VFIO_PCI_ID_ENTRY_(v, d) VFIO_PCI_ID(v, d),

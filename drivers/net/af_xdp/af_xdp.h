@@ -22,6 +22,7 @@
 
 #include <dmamap.h>
 
+#include "gantry_ethdev.h"
 #include "af_xdp_log.h"
 #include "af_xdp_steer.h"
 
@@ -290,7 +291,7 @@ uint32_t af_xdp_pool_max_frame(struct rte_mempool *pool);
 /**@{*/
 uint16_t af_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
 uint16_t af_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
-uint32_t af_xdp_rx_queue_count(void *queue);
+gantry_eth_count_t af_xdp_rx_queue_count(void *queue);
 int af_xdp_rx_descriptor_status(void *queue, uint16_t offset);
 int af_xdp_tx_descriptor_status(void *queue, uint16_t offset);
 int af_xdp_tx_done_cleanup(void *queue, uint32_t n);
@@ -305,7 +306,8 @@ uint32_t af_xdp_reap(struct af_xdp_txq *txq);
 
 /** @name af_xdp_stats.c: counters. Operations of ethdev. */
 /**@{*/
-int af_xdp_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats);
+int af_xdp_stats_get(
+	struct rte_eth_dev *eth, struct rte_eth_stats *stats, struct eth_queue_stats *queues);
 int af_xdp_stats_reset(struct rte_eth_dev *eth);
 int af_xdp_xstats_get_names(
 	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int n);

@@ -543,6 +543,8 @@ dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 	return 0;
 }
 
+GANTRY_ETH_STATS_GET(stats_get, af_xdp_stats_get)
+
 static const struct eth_dev_ops ops = {
 	.dev_configure = dev_configure,
 	.dev_start = dev_start,
@@ -561,7 +563,7 @@ static const struct eth_dev_ops ops = {
 	.mac_addr_set = mac_addr_set,
 	.set_mc_addr_list = set_mc_addr_list,
 	.mtu_set = mtu_set,
-	.stats_get = af_xdp_stats_get,
+	.stats_get = stats_get,
 	.stats_reset = af_xdp_stats_reset,
 	.xstats_get = af_xdp_xstats_get,
 	.xstats_get_names = af_xdp_xstats_get_names,

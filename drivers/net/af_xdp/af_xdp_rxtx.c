@@ -324,7 +324,7 @@ af_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	return i;
 }
 
-uint32_t
+gantry_eth_count_t
 af_xdp_rx_queue_count(void *queue)
 {
 	const struct af_xdp_rxq *rxq = queue;
@@ -340,7 +340,7 @@ af_xdp_rx_descriptor_status(void *queue, uint16_t offset)
 
 	if (offset >= rxq->n_desc)
 		return -EINVAL;
-	if (offset < af_xdp_rx_queue_count(queue))
+	if (offset < (uint32_t)af_xdp_rx_queue_count(queue))
 		return RTE_ETH_RX_DESC_DONE;
 	return offset < rxq->n_desc - rxq->to_fill ? RTE_ETH_RX_DESC_AVAIL
 						   : RTE_ETH_RX_DESC_UNAVAIL;

@@ -82,7 +82,8 @@ af_xdp_stats_save(struct af_xdp_queue *q)
 }
 
 int
-af_xdp_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats)
+af_xdp_stats_get(
+	struct rte_eth_dev *eth, struct rte_eth_stats *stats, struct eth_queue_stats *queues)
 {
 	const struct af_xdp_port *port = eth->data->dev_private;
 	struct af_xdp_kstats k;
@@ -98,12 +99,8 @@ af_xdp_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats)
 		stats->obytes += q->tx.bytes;
 		stats->oerrors += q->tx.errors + k.count[TX_INVALID_DESCS];
 		stats->imissed += k.count[RX_DROPPED] + k.count[RX_RING_FULL];
-		if (i >= RTE_ETHDEV_QUEUE_STAT_CNTRS)
-			continue;
-		stats->q_ipackets[i] = q->rx.packets;
-		stats->q_ibytes[i] = q->rx.bytes;
-		stats->q_opackets[i] = q->tx.packets;
-		stats->q_obytes[i] = q->tx.bytes;
+		gantry_eth_queue_rx(queues, i, q->rx.packets, q->rx.bytes);
+		gantry_eth_queue_tx(queues, i, q->tx.packets, q->tx.bytes);
 	}
 	stats->rx_nombuf = eth->data->rx_mbuf_alloc_failed;
 	return 0;

@@ -23,6 +23,7 @@
 
 #include <dmamap.h>
 
+#include "gantry_ethdev.h"
 #include "e1000e_log.h"
 #include "e1000e_regs.h"
 
@@ -257,7 +258,7 @@ uint16_t e1000e_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
 uint16_t e1000e_rx_burst_scattered(void *queue, struct rte_mbuf **pkts, uint16_t n);
 /** As e1000e_rx_burst_scattered(); cuts the FCS off and puts tags back, as the queue wants it. */
 uint16_t e1000e_rx_burst_edited(void *queue, struct rte_mbuf **pkts, uint16_t n);
-uint32_t e1000e_rx_queue_count(void *queue);
+gantry_eth_count_t e1000e_rx_queue_count(void *queue);
 int e1000e_rx_descriptor_status(void *queue, uint16_t offset);
 /** @return ol_flags for a receive descriptor's status and RSS type */
 uint64_t e1000e_rx_flags(uint32_t status, uint32_t mrq);
@@ -306,7 +307,8 @@ int e1000e_secondary_ask(const struct rte_eth_dev *eth);
 
 /** @name e1000e_stats.c: counters. Operations of ethdev. */
 /**@{*/
-int e1000e_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats);
+int e1000e_stats_get(
+	struct rte_eth_dev *eth, struct rte_eth_stats *stats, struct eth_queue_stats *queues);
 /** Reset basic statistics and xstats: ethdev shows the former among the latter. */
 int e1000e_stats_reset(struct rte_eth_dev *eth);
 int e1000e_xstats_get_names(

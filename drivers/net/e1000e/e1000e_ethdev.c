@@ -731,6 +731,9 @@ fw_version_get(struct rte_eth_dev *eth, char *text, size_t len)
 	return (size_t)rc >= len ? rc + 1 : 0;
 }
 
+GANTRY_ETH_PTYPES_GET(ptypes_get, supported_ptypes)
+GANTRY_ETH_STATS_GET(stats_get, e1000e_stats_get)
+
 static int
 dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 {
@@ -792,7 +795,7 @@ const struct eth_dev_ops e1000e_ops = {
 	.mac_addr_set = mac_addr_set,
 	.set_mc_addr_list = set_mc_addr_list,
 	.mtu_set = mtu_set,
-	.stats_get = e1000e_stats_get,
+	.stats_get = stats_get,
 	.stats_reset = e1000e_stats_reset,
 	.xstats_get = e1000e_xstats_get,
 	.xstats_reset = e1000e_stats_reset,
@@ -803,7 +806,7 @@ const struct eth_dev_ops e1000e_ops = {
 	.rx_burst_mode_get = rx_burst_mode_get,
 	.tx_burst_mode_get = tx_burst_mode_get,
 	.fw_version_get = fw_version_get,
-	.dev_supported_ptypes_get = supported_ptypes,
+	.dev_supported_ptypes_get = ptypes_get,
 	.vlan_filter_set = vlan_filter_set,
 	.vlan_offload_set = vlan_offload_set,
 	.rx_queue_setup = e1000e_rx_queue_setup,
@@ -830,7 +833,7 @@ secondary_link_update(struct rte_eth_dev *eth, int wait)
 
 static const struct eth_dev_ops secondary_ops = {
 	.link_update = secondary_link_update,
-	.stats_get = e1000e_stats_get,
+	.stats_get = stats_get,
 	.stats_reset = e1000e_stats_reset,
 	.xstats_get = e1000e_xstats_get,
 	.xstats_reset = e1000e_stats_reset,
@@ -838,7 +841,7 @@ static const struct eth_dev_ops secondary_ops = {
 	.dev_infos_get = dev_infos_get,
 	.rxq_info_get = e1000e_rxq_info_get,
 	.txq_info_get = e1000e_txq_info_get,
-	.dev_supported_ptypes_get = supported_ptypes,
+	.dev_supported_ptypes_get = ptypes_get,
 	.rss_hash_conf_get = rss_hash_conf_get,
 	.reta_query = reta_query,
 };

@@ -292,7 +292,7 @@ e1000e_rx_burst_edited(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	return rx_burst_scattered(queue, pkts, n, true);
 }
 
-uint32_t
+gantry_eth_count_t
 e1000e_rx_queue_count(void *queue)
 {
 	const struct e1000e_rxq *q = queue;

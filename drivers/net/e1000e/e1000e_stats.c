@@ -111,7 +111,8 @@ e1000e_stats_refresh(struct rte_eth_dev *eth)
 
 /* Add the counters of the queues, for each queue and for the port. */
 static void
-stats_add_queues(const struct rte_eth_dev_data *data, struct rte_eth_stats *stats)
+stats_add_queues(const struct rte_eth_dev_data *data, struct rte_eth_stats *stats,
+	struct eth_queue_stats *queues)
 {
 	uint16_t i;
 
@@ -120,8 +121,7 @@ stats_add_queues(const struct rte_eth_dev_data *data, struct rte_eth_stats *stat
 
 		if (q == NULL)
 			continue;
-		stats->q_ipackets[i] = q->packets;
-		stats->q_ibytes[i] = q->bytes;
+		gantry_eth_queue_rx(queues, i, q->packets, q->bytes);
 		stats->ipackets += q->packets;
 		stats->ibytes += q->bytes;
 	}
@@ -130,8 +130,7 @@ stats_add_queues(const struct rte_eth_dev_data *data, struct rte_eth_stats *stat
 
 		if (q == NULL)
 			continue;
-		stats->q_opackets[i] = q->packets;
-		stats->q_obytes[i] = q->bytes;
+		gantry_eth_queue_tx(queues, i, q->packets, q->bytes);
 		stats->opackets += q->packets;
 		stats->obytes += q->bytes;
 		stats->oerrors += q->errors;
@@ -139,7 +138,8 @@ stats_add_queues(const struct rte_eth_dev_data *data, struct rte_eth_stats *stat
 }
 
 int
-e1000e_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats)
+e1000e_stats_get(
+	struct rte_eth_dev *eth, struct rte_eth_stats *stats, struct eth_queue_stats *queues)
 {
 	struct e1000e_port *port = eth->data->dev_private;
 	unsigned int i;
@@ -148,7 +148,7 @@ e1000e_stats_get(struct rte_eth_dev *eth, struct rte_eth_stats *stats)
 	rc = e1000e_stats_refresh(eth);
 	if (rc < 0)
 		return rc;
-	stats_add_queues(eth->data, stats);
+	stats_add_queues(eth->data, stats, queues);
 	for (i = 0; i < RTE_DIM(counters); i++) {
 		switch (counters[i].part_of) {
 		case COUNT_MISSED:
