@@ -9,6 +9,10 @@ set -u
 readonly BUILD=$1 BUS=libgantry_bus_vfio_pci.so
 readonly EAL="--no-pci --no-huge -m 64 --no-telemetry -l 0-1 --file-prefix=gantry-plugins-$$"
 readonly SUITE=plugins
+version=$(pkg-config --modversion libdpdk)
+readonly series=${version%.*}
+# The soname of the EAL, which has the ABI's number: librte_eal.so.23.
+eal=$(LC_ALL=C readelf -d "$BUILD/drivers/$BUS" | sed -n 's/.*NEEDED.*\[\(librte_eal\.so\.[0-9]*\)\]/\1/p')
 . "$(dirname "$0")/lib.sh"
 dir=$(mktemp -d)
 out=$dir/out
@@ -31,16 +35,16 @@ refuses() # status other than 0, and the text in exactly one line
 # before its code runs.
 other_library()
 {
-    sed 's/librte_eal\.so\.23/librte_eal.so.99/' "$BUILD/drivers/$BUS" >"$dir/$BUS" &&
+    sed "s/${eal//./\\.}/librte_eal.so.99/" "$BUILD/drivers/$BUS" >"$dir/$BUS" &&
         LD_LIBRARY_PATH=$dir:$LD_LIBRARY_PATH refuses 'librte_eal.so.99: cannot open shared object file' testpmd
 }
 
 # The same soname, but another version: two DPDK builds on one machine.
 other_version()
 {
-    echo 'const char *rte_version(void); const char *rte_version(void) { return "DPDK 24.11.2"; }' >"$dir/version.c" &&
+    echo 'const char *rte_version(void); const char *rte_version(void) { return "DPDK 23.03.2"; }' >"$dir/version.c" &&
         cc -shared -fPIC -o "$dir/version.so" "$dir/version.c" &&
-        LD_PRELOAD=$dir/version.so refuses 'built for DPDK 22.11 and is not used by DPDK 24.11.2; load one' \
+        LD_PRELOAD=$dir/version.so refuses "built for DPDK $series and is not used by DPDK 23.03.2; load one" \
             testpmd -a vfio_pci:0000:7f:1f.7
 }
 
