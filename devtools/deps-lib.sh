@@ -60,8 +60,10 @@ check_system()
     fi
     case "$id $version: $*" in
     'debian 12: '*) ;;
-    'debian 13: packages' | 'debian 13: packages headers') ;;
-    'debian 13: '*) die "this is debian 13: the emulated machine needs Debian 12; to build and run the host's tests here: devtools/deps.sh packages headers; make build" ;;
+    'debian 13: ' | 'debian 13: '*iommufd*)
+        die "this is debian 13: this set-up needs Debian 12; to build, demonstrate and run the host's tests here: devtools/deps.sh packages headers machine; make build"
+        ;;
+    'debian 13: '*) ;;
     *)
         die "this is ${id:-an unknown system}${version:+ $version}, but set-up knows Debian 12 only; install by hand what config/packages.txt lists"
         ;;
