@@ -14,6 +14,8 @@ import subprocess
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 0x20, 0x1000, 0x4000, 1 << 18
 LIBC = ctypes.CDLL(None, use_errno=True)
+# Where a chroot has the folder GANTRY_DPDK_SOURCE (devtools/dpdk-headers-setup).
+DPDK_SOURCE = '/dpdk-source'
 APT = ['apt-get', '-q', '-y', '--no-install-recommends', '-o', 'APT::Sandbox::User=root']
 
 
@@ -48,6 +50,24 @@ def mount_readonly(source, target):
     mount(source, target, MS_BIND | MS_REMOUNT | MS_RDONLY)
 
 
+def mount_dpdk_source(root):
+    """Mounts the folder GANTRY_DPDK_SOURCE, if it is set and there, read-only in a chroot."""
+    source = os.environ.get('GANTRY_DPDK_SOURCE', '')
+    if os.path.isdir(source):
+        os.makedirs(root + DPDK_SOURCE, exist_ok=True)
+        mount_readonly(source, root + DPDK_SOURCE)
+
+
+def headers_environment(cache):
+    """The environment of devtools/deps.sh headers in a chroot: its cache, unless that is None, and
+    the mounted source of DPDK, if there is one."""
+    environment = {'GANTRY_CACHE': cache} if cache else {}
+    source = os.environ.get('GANTRY_DPDK_SOURCE')
+    if source:
+        environment['GANTRY_DPDK_SOURCE'] = DPDK_SOURCE if os.path.isdir(source) else source
+    return environment
+
+
 def own_namespace(flags=0):
     """Gives this process a mount namespace, and the namespaces of flags."""
     unshare(CLONE_NEWNS | flags)
@@ -72,7 +92,7 @@ def remove(path):
 
 def make_root(suite, root, name):
     """Makes a chroot with the smallest system of a suite, unless it is there. name is the program
-    that the message names."""
+    that the message names. Its apt accepts an archive that has expired if this machine's does."""
     if os.path.exists(f'{root}/etc/debian_version'):
         return
     if shutil.which('debootstrap') is None:
@@ -86,4 +106,7 @@ def make_root(suite, root, name):
     if done.returncode != 0:
         remove(new)
         raise NotAvailable(f'no chroot can be made: {last_line(done.stdout)}')
+    if 'Check-Valid-Until "false"' in call(['apt-config', 'dump', 'Acquire::Check-Valid-Until']).stdout:
+        with open(f'{new}/etc/apt/apt.conf.d/90gantry-valid-until', 'w', encoding='ascii') as file:
+            file.write('Acquire::Check-Valid-Until "false";\n')
     os.rename(new, root)
