@@ -186,16 +186,22 @@ open_cache()
     trap 'die "the step at line $LINENO of $0 failed: $BASH_COMMAND"' ERR
 }
 
-# Unpacks image and modules of the kernel package $1 into folder $2.
+# Unpacks image and modules of the kernel package $1 into folder $2. Since Debian 13 the modules are
+# in /usr/lib, and compressed; the guest's first modprobe takes plain ones only.
 unpack_kernel()
 {
-    local package=$1 dir=$2 part exclude=()
+    local package=$1 dir=$2 part exclude=(--exclude=./usr/share)
 
     for part in "${UNUSED_MODULES[@]}"; do
-        exclude+=("--exclude=./lib/modules/*/kernel/$part")
+        exclude+=("--exclude=*/lib/modules/*/kernel/$part")
     done
     mkdir -p "$dir"
-    dpkg-deb --fsys-tarfile "$package" | tar -x -C "$dir" "${exclude[@]}" ./boot ./lib/modules
+    dpkg-deb --fsys-tarfile "$package" | tar -x -C "$dir" "${exclude[@]}"
+    if [ -d "$dir/usr/lib/modules" ]; then
+        mv "$dir/usr/lib" "$dir/lib"
+        rm -rf "$dir/usr"
+    fi
+    find "$dir/lib/modules" -name '*.ko.xz' -print0 | xargs -0 -r -P "$(nproc)" -n 64 xz -d
     depmod -b "$dir" "$(ls "$dir/lib/modules")"
 }
 
