@@ -72,7 +72,7 @@ class CheckStyle(unittest.TestCase):
     def test_a_good_tree_passes(self):
         done = self.check()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn('skipped check-style tidy: no compile_commands.json in ', done.stdout)
+        self.assertIn('skipped check-style tidy: ' + ('no compile_commands.json in ' if has('clang-tidy') else ''), done.stdout)
         self.assertIn(' 0 failed, ', done.stdout)
 
     @unittest.skipUnless(has('clang-format', '14.'), 'no clang-format 14')

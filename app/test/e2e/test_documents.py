@@ -88,9 +88,13 @@ def listed(registry):
 
 
 def meson_tests(build):
-    """The tests of a build: name, command line, suites."""
+    """The tests of a build: name, command line, suites. Some versions of Meson lead to files by way of the build
+    folder (BUILD/../source/file); here paths are normal."""
     told = subprocess.run(['meson', 'introspect', '--tests', build], check=True, text=True, stdout=subprocess.PIPE)
-    return {test['name']: test for test in json.loads(told.stdout)}
+    tests = {test['name']: test for test in json.loads(told.stdout)}
+    for test in tests.values():
+        test['cmd'] = [os.path.normpath(word) if word.startswith('/') else word for word in test['cmd']]
+    return tests
 
 
 def test_text(test):
