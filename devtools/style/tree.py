@@ -50,7 +50,9 @@ class Tree:
 
     def walk(self):
         for folder, folders, names in os.walk(self.root):
-            folders[:] = [f for f in folders if f != '.git' and not os.path.exists(f'{folder}/{f}/build.ninja')]
+            # build*/ at the top: packages and logs, which .gitignore names.
+            folders[:] = [f for f in folders if f != '.git' and not os.path.exists(f'{folder}/{f}/build.ninja')
+                          and not (folder == self.root and f.startswith('build'))]
             yield from (os.path.relpath(os.path.join(folder, name), self.root) for name in names)
 
     def sources(self):
