@@ -1389,7 +1389,7 @@ test_receive_errors(void)
 	for (i = 0; i < RTE_DIM(counted); i++) {
 		memset(&stats, 0, sizeof(stats));
 		regs[counted[i].reg / 4] = 3;
-		TEST_ASSERT_SUCCESS(e1000e_ops.stats_get(&eth, &stats), "stats");
+		TEST_ASSERT_SUCCESS(gantry_eth_stats_get(&e1000e_ops, &eth, &stats), "stats");
 		regs[counted[i].reg / 4] = 0;
 		TEST_ASSERT_EQUAL(stats.ierrors - before, counted[i].error ? 3u : 0u,
 			"%s: %" PRIu64 " errors", counted[i].name, stats.ierrors - before);
@@ -1421,7 +1421,7 @@ test_reset_statistics(void)
 		TEST_ASSERT_SUCCESS(resets[i](&eth), "reset %u", i);
 		regs[0x4010 / 4] = 0;
 		memset(&stats, 0, sizeof(stats));
-		TEST_ASSERT_SUCCESS(e1000e_ops.stats_get(&eth, &stats), "stats");
+		TEST_ASSERT_SUCCESS(gantry_eth_stats_get(&e1000e_ops, &eth, &stats), "stats");
 		TEST_ASSERT_EQUAL(memcmp(&stats, &zero, sizeof(zero)), 0, "reset %u", i);
 		TEST_ASSERT_EQUAL(e1000e_ops.xstats_get(&eth, xstats, RTE_DIM(xstats)),
 			(int)RTE_DIM(xstats), "xstats");
@@ -1563,7 +1563,7 @@ test_supported_ptypes(void)
 	for (i = 0; i < RTE_DIM(confs); i++) {
 		data.dev_conf.rxmode.offloads = confs[i].offloads;
 		l3 = l4 = 0;
-		for (ptypes = e1000e_ops.dev_supported_ptypes_get(&eth);
+		for (ptypes = gantry_eth_ptypes_get(&e1000e_ops, &eth);
 			*ptypes != RTE_PTYPE_UNKNOWN; ptypes++) {
 			l3 += (*ptypes & RTE_PTYPE_L3_MASK) != 0;
 			l4 += (*ptypes & RTE_PTYPE_L4_MASK) != 0;
