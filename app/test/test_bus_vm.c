@@ -391,7 +391,8 @@ a_driver_may_keep_its_device(void)
 		strstr(test_log_end(), "removal by driver bus_test failed"), "no line");
 	TEST_ASSERT(find(0) == dev && rte_dev_is_probed(&dev->device), "it is not probed any more");
 	TEST_ASSERT_NOT_EQUAL(reg_read(dev, REG_STATUS), UINT32_MAX, "no register answers");
-	TEST_ASSERT_NOT_NULL(vfio_pci_inner(dev)->req_handle, "removal requests are not heard");
+	TEST_ASSERT_NOT_NULL(vfio_pci_inner(dev)->event[VFIO_PCI_EVENT_REQUEST],
+		"removal requests are not heard");
 	remove_result = 0;
 	TEST_ASSERT_SUCCESS(rte_dev_remove(&dev->device), "remove");
 	TEST_ASSERT_NULL(find(0), "it is on the bus still");

@@ -386,6 +386,9 @@ vdev_get_irq(const struct mock_vdev *vdev, struct vfio_irq_info *info)
 {
 	if (info->argsz < sizeof(*info) || info->index >= VFIO_MOCK_IRQS)
 		return -EINVAL;
+	/* Only PCI Express functions report errors (vfio_pci_core.c). */
+	if (info->index == VFIO_PCI_ERR_IRQ_INDEX && vdev->irq[info->index].n == 0)
+		return -EINVAL;
 	info->count = vdev->irq[info->index].n;
 	info->flags = VFIO_IRQ_INFO_EVENTFD;
 	if (info->index == VFIO_PCI_INTX_IRQ_INDEX)

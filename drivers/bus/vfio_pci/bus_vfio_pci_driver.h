@@ -85,6 +85,18 @@ typedef int (*vfio_pci_remove_t)(struct vfio_pci_device *dev);
  * RTE_ETH_EVENT_INTR_RMV here. The application removes the device.
  */
 typedef void (*vfio_pci_remove_request_t)(struct vfio_pci_device *dev);
+/**
+ * The device reported an uncorrectable error (PCI Express Base 5.0, 6.2), and needs a reset. Called
+ * on the EAL's interrupt thread; an ethdev driver raises RTE_ETH_EVENT_INTR_RESET here. Without
+ * this operation the application gets RTE_DEV_EVENT_REMOVE: to remove the device and probe it again
+ * resets it.
+ */
+typedef void (*vfio_pci_error_t)(struct vfio_pci_device *dev);
+/**
+ * Stop a device that the application has left running. Called in rte_eal_cleanup(), for every
+ * device before any is removed. Afterwards remove has no reason to refuse.
+ */
+typedef void (*vfio_pci_stop_t)(struct vfio_pci_device *dev);
 
 /** A driver of this bus. */
 struct vfio_pci_driver {
@@ -106,6 +118,8 @@ struct vfio_pci_driver {
 	 * The bus refuses a device with a key that is neither its own nor listed here.
 	 */
 	const char *const *params;
+	vfio_pci_error_t error; /**< optional */
+	vfio_pci_stop_t stop; /**< optional, for a driver whose remove refuses a running device */
 };
 
 /**

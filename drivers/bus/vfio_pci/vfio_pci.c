@@ -115,16 +115,11 @@ device_probe_driver(struct vfio_pci_driver *driver, struct vfio_pci_inner *inner
 
 /** Find a driver for a device. 0: found; positive: there is none; negative errno. */
 static int
-device_probe(struct vfio_pci_device *dev)
+device_probe_any(struct vfio_pci_device *dev)
 {
 	struct vfio_pci_driver *driver;
 	char only[VFIO_PCI_VALUE_MAX];
 	int rc;
-
-	if (vfio_pci_block_pci(dev) < 0)
-		return VFIO_PCI_FAIL(EBUSY,
-			"%s: claimed by DPDK's own pci bus as well: name it on one bus only",
-			dev->name);
 
 	vfio_pci_params_peek(dev->device.devargs, "driver", only);
 	TAILQ_FOREACH(driver, &vfio_pci_bus.drivers, next) {
@@ -139,6 +134,25 @@ device_probe(struct vfio_pci_device *dev)
 	VFIO_PCI_LOG(ERR, "%s: no driver%s%s for %04x:%04x; load one with -d", dev->name,
 		only[0] != '\0' ? " " : "", only, dev->id.vendor_id, dev->id.device_id);
 	return 1;
+}
+
+/** @see device_probe_any() */
+static int
+device_probe(struct vfio_pci_device *dev)
+{
+	int rc;
+
+	if (vfio_pci_block_pci(dev) < 0)
+		return VFIO_PCI_FAIL(EBUSY,
+			"%s: claimed by DPDK's own pci bus as well: name it on one bus only",
+			dev->name);
+	rc = vfio_pci_devargs_keep(vfio_pci_inner(dev));
+	if (rc < 0)
+		return rc;
+	rc = device_probe_any(dev);
+	if (rc != 0)
+		vfio_pci_devargs_forget(vfio_pci_inner(dev));
+	return rc;
 }
 
 static int
@@ -177,13 +191,13 @@ device_release(struct vfio_pci_device *dev)
 		return rc;
 	}
 	/*
-	 * Stop the kernel's release requests first: they would call a driver that is being removed.
+	 * Stop the kernel's events first: they would call a driver that is being removed.
 	 */
-	vfio_pci_request_ignore(vfio_pci_inner(dev));
+	vfio_pci_events_ignore(vfio_pci_inner(dev));
 	if (dev->driver->remove != NULL)
 		rc = dev->driver->remove(dev);
 	if (rc < 0) {
-		vfio_pci_request_listen(vfio_pci_inner(dev));
+		vfio_pci_events_listen(vfio_pci_inner(dev));
 		return VFIO_PCI_FAIL(-rc, "%s: removal by driver %s failed: %s", dev->name,
 			dev->driver->driver.name, rte_strerror(-rc));
 	}
@@ -206,17 +220,44 @@ bus_unplug(struct rte_device *device)
 	return 0;
 }
 
+/** Stop a device that the application has left running. */
+static void
+device_stop(struct vfio_pci_device *dev)
+{
+	if (process_is_primary() && dev->driver != NULL && dev->driver->stop != NULL)
+		dev->driver->stop(dev);
+}
+
+/** Stop the DMA of a device that its driver does not release. */
+static void
+device_abandon(struct vfio_pci_device *dev)
+{
+	if (!process_is_primary())
+		return;
+	vfio_pci_bus_master(dev, false);
+	VFIO_PCI_LOG(
+		WARNING, "%s: its driver keeps it, so it is only cut off from memory", dev->name);
+}
+
+/**
+ * The EAL unmaps its memory next, so no device does DMA afterwards. All stop before any is removed:
+ * buffers of one can be in the rings of another.
+ */
 static int
 bus_cleanup(void)
 {
 	struct vfio_pci_device *dev, *tmp;
 	int rc = 0;
 
+	TAILQ_FOREACH(dev, &vfio_pci_devices, next)
+		device_stop(dev);
 	RTE_TAILQ_FOREACH_SAFE(dev, &vfio_pci_devices, next, tmp) {
-		if (device_release(dev) < 0)
-			rc = -1;
-		else
+		if (device_release(dev) == 0) {
 			vfio_pci_device_remove(dev);
+			continue;
+		}
+		device_abandon(dev);
+		rc = -1;
 	}
 	return rc;
 }

@@ -85,8 +85,13 @@ vfio_pci_open(struct vfio_pci_inner *inner, const struct vfio_pci_params *params
 	rc = vfio_pci_intr_open(inner);
 	if (rc < 0)
 		goto unmap;
+	rc = vfio_pci_events_listen(inner);
+	if (rc < 0)
+		goto close_intr;
 	return 0;
 
+close_intr:
+	vfio_pci_intr_close(inner);
 unmap:
 	vfio_pci_bars_unmap(inner);
 quiet:
@@ -102,6 +107,7 @@ vfio_pci_close(struct vfio_pci_inner *inner)
 	struct vfio_pci_device *dev = &inner->dev;
 	int rc;
 
+	vfio_pci_events_ignore(inner);
 	vfio_pci_intr_close(inner);
 	vfio_pci_bus_master(dev, false);
 	rc = device_reset(dev);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * A device's interrupts: vectors as eventfds, and the kernel's requests to release the device.
+ * A device's interrupts: vectors as eventfds.
  *
  * At most one kind of interrupt is enabled at a time. An eventfd is closed only after its vector is
- * disabled. Called by vfio_pci_dev.c and vfio_pci.c when a device is opened, removed and closed,
- * and by drivers.
+ * disabled. Called by vfio_pci_dev.c when a device is opened and closed, by vfio_pci_event.c, and
+ * by drivers.
  */
 
 #include <errno.h>
@@ -17,7 +17,6 @@
 #include <rte_errno.h>
 #include <rte_eal.h>
 #include <rte_epoll.h>
-#include <rte_string_fns.h>
 
 #include "vfio_pci_private.h"
 
@@ -32,9 +31,9 @@ static const struct {
 	[VFIO_PCI_INTR_MSIX] = {VFIO_PCI_MSIX_IRQ_INDEX, RTE_INTR_HANDLE_VFIO_MSIX, "MSI-X"},
 };
 
-/** VFIO_DEVICE_SET_IRQS: route n vectors to eventfds; n = 0 disables all. */
-static int
-irqs_set(const struct vfio_pci_device *dev, uint32_t index, const int *event_fds, unsigned int n)
+int
+vfio_pci_irqs_set(
+	const struct vfio_pci_device *dev, uint32_t index, const int *event_fds, unsigned int n)
 {
 	const size_t len = sizeof(struct vfio_irq_set) + n * sizeof(int);
 	struct vfio_irq_set *set;
@@ -159,7 +158,7 @@ vfio_pci_intr_enable(struct vfio_pci_device *dev, enum vfio_pci_intr kind, unsig
 	rc = handle_fill(dev, kind, fds, n);
 	if (rc < 0)
 		goto clear;
-	rc = irqs_set(dev, intr_kinds[kind].index, fds, n);
+	rc = vfio_pci_irqs_set(dev, intr_kinds[kind].index, fds, n);
 	if (rc < 0)
 		goto clear;
 	inner->intr_kind = kind;
@@ -183,7 +182,7 @@ vfio_pci_intr_disable(struct vfio_pci_device *dev)
 
 	if (inner->n_vectors == 0)
 		return;
-	irqs_set(dev, intr_kinds[inner->intr_kind].index, NULL, 0);
+	vfio_pci_irqs_set(dev, intr_kinds[inner->intr_kind].index, NULL, 0);
 	handle_clear(dev);
 	eventfds_close(inner->vector_fd, inner->n_vectors);
 	free(inner->vector_fd);
@@ -200,101 +199,9 @@ vfio_pci_intr_fd(const struct vfio_pci_device *dev, unsigned int vector)
 }
 
 int
-vfio_pci_hot_unplug(struct rte_device *device)
-{
-	struct vfio_pci_device *dev = VFIO_PCI_DEVICE(device);
-	const struct vfio_pci_driver *driver = dev->driver;
-	char name[sizeof(dev->name)];
-
-	VFIO_PCI_LOG(NOTICE, "%s: the kernel requests that the device be released", dev->name);
-	if (driver != NULL && driver->remove_request != NULL)
-		driver->remove_request(dev);
-	/* A callback may remove the device and free its name. */
-	strlcpy(name, dev->name, sizeof(name));
-	rte_dev_event_callback_process(name, RTE_DEV_EVENT_REMOVE);
-	return 0;
-}
-
-static void
-request_cb(void *arg)
-{
-	vfio_pci_hot_unplug(arg);
-}
-
-/** Close the eventfd of the request notifier, whose last callback has returned. */
-static void
-request_close(struct rte_intr_handle *handle, void *arg)
-{
-	RTE_SET_USED(arg);
-	close(rte_intr_fd_get(handle));
-}
-
-int
-vfio_pci_request_listen(struct vfio_pci_inner *inner)
-{
-	struct rte_intr_handle *handle;
-	int fd, rc;
-
-	rc = eventfds_make(&fd, 1);
-	if (rc < 0)
-		return rc;
-	handle = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
-	if (handle == NULL) {
-		rc = -ENOMEM;
-		goto close_fd;
-	}
-	if (rte_intr_fd_set(handle, fd) != 0 ||
-		rte_intr_type_set(handle, RTE_INTR_HANDLE_VFIO_REQ) != 0) {
-		rc = -rte_errno;
-		goto free_handle;
-	}
-	rc = rte_intr_callback_register(handle, request_cb, &inner->dev.device);
-	if (rc < 0)
-		goto free_handle;
-	rc = irqs_set(&inner->dev, VFIO_PCI_REQ_IRQ_INDEX, &fd, 1);
-	if (rc < 0)
-		goto unregister;
-	inner->req_handle = handle;
-	return 0;
-
-unregister:
-	rte_intr_callback_unregister_sync(handle, request_cb, &inner->dev.device);
-free_handle:
-	rte_intr_instance_free(handle);
-close_fd:
-	close(fd);
-	return rc;
-}
-
-void
-vfio_pci_request_ignore(struct vfio_pci_inner *inner)
-{
-	struct rte_intr_handle *handle = inner->req_handle;
-	void *arg = &inner->dev.device;
-
-	if (handle == NULL)
-		return;
-	irqs_set(&inner->dev, VFIO_PCI_REQ_IRQ_INDEX, NULL, 0);
-	/*
-	 * A callback that removes the device runs on the thread that unregister_sync() would wait
-	 * for.
-	 */
-	if (rte_thread_is_intr() &&
-		rte_intr_callback_unregister_pending(handle, request_cb, arg, request_close) > 0) {
-		rte_intr_instance_free(handle);
-	} else {
-		rte_intr_callback_unregister_sync(handle, request_cb, arg);
-		close(rte_intr_fd_get(handle));
-		rte_intr_instance_free(handle);
-	}
-	inner->req_handle = NULL;
-}
-
-int
 vfio_pci_intr_open(struct vfio_pci_inner *inner)
 {
 	struct rte_intr_handle *handle;
-	int rc;
 
 	handle = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
 	if (handle == NULL)
@@ -303,14 +210,6 @@ vfio_pci_intr_open(struct vfio_pci_inner *inner)
 	rte_intr_type_set(handle, RTE_INTR_HANDLE_UNKNOWN);
 	rte_intr_dev_fd_set(handle, vfio_pci_fd(&inner->dev));
 	inner->dev.intr_handle = handle;
-
-	rc = vfio_pci_request_listen(inner);
-	if (rc < 0) {
-		rte_intr_instance_free(handle);
-		inner->dev.intr_handle = NULL;
-		return VFIO_PCI_FAIL(-rc, "%s: cannot listen for the kernel's release requests: %s",
-			inner->dev.name, rte_strerror(-rc));
-	}
 	return 0;
 }
 
@@ -318,7 +217,6 @@ void
 vfio_pci_intr_close(struct vfio_pci_inner *inner)
 {
 	vfio_pci_intr_disable(&inner->dev);
-	vfio_pci_request_ignore(inner);
 	rte_intr_instance_free(inner->dev.intr_handle);
 	inner->dev.intr_handle = NULL;
 }

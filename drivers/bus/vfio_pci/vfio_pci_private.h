@@ -30,10 +30,18 @@ struct vfio_pci_region {
 	uint32_t flags; /**< VFIO_REGION_INFO_FLAG_* */
 };
 
+/** What the kernel reports of a device beside its interrupts. */
+enum vfio_pci_event {
+	VFIO_PCI_EVENT_REQUEST, /**< the device is to be released */
+	VFIO_PCI_EVENT_ERROR, /**< an uncorrectable error (PCI Express AER) */
+	VFIO_PCI_N_EVENTS
+};
+
 /** A device with the data that only the bus uses. */
 struct vfio_pci_inner {
 	struct vfio_pci_device dev; /**< what drivers see */
 	struct vfio_pci_container *container; /**< the record of its container; NULL while closed */
+	struct rte_devargs kept_args; /**< arguments of its probe; no data: not probed */
 	bool pci_blocked; /**< this bus blocked it on DPDK's pci bus */
 	bool can_reset;
 	bool master; /**< bus mastering is on, and the device is held in its container */
@@ -41,7 +49,7 @@ struct vfio_pci_inner {
 	enum vfio_pci_intr intr_kind; /**< valid if n_vectors is not 0 */
 	unsigned int n_vectors; /**< enabled vectors */
 	int *vector_fd; /**< their eventfds */
-	struct rte_intr_handle *req_handle; /**< the kernel's requests to release the device */
+	struct rte_intr_handle *event[VFIO_PCI_N_EVENTS]; /**< NULL: not listened to */
 };
 
 /** @see struct vfio_pci_inner */
@@ -94,6 +102,16 @@ void vfio_pci_params_peek(
 	const struct rte_devargs *da, const char *key, char value[VFIO_PCI_VALUE_MAX]);
 /** The devargs_parse operation of the bus. */
 int vfio_pci_devargs_parse(struct rte_devargs *da);
+/**@}*/
+
+/** @name vfio_pci_devargs.c: the arguments of a probed device */
+/**@{*/
+/** Remember the arguments that a device is probed with. @return 0, or -ENOMEM, logged */
+int vfio_pci_devargs_keep(struct vfio_pci_inner *inner);
+/** Put remembered arguments back if the EAL has replaced them, with one log line. */
+void vfio_pci_devargs_restore(struct vfio_pci_inner *inner);
+/** Undo vfio_pci_devargs_keep(); does nothing without it. */
+void vfio_pci_devargs_forget(struct vfio_pci_inner *inner);
 /**@}*/
 
 /** @name vfio_pci_list.c: the devices on the bus */
@@ -260,23 +278,38 @@ void vfio_pci_bars_unmap(struct vfio_pci_inner *inner);
 int vfio_pci_bars_sigbus(const struct vfio_pci_device *dev, const void *addr);
 /**@}*/
 
-/** @name vfio_pci_intr.c: interrupts, and the kernel's requests to release a device */
+/** @name vfio_pci_intr.c: interrupts */
 /**@{*/
-/** Route the kernel's requests to release the device to vfio_pci_hot_unplug(). */
-int vfio_pci_request_listen(struct vfio_pci_inner *inner);
 /**
- * Undo vfio_pci_request_listen(); does nothing without it. Afterwards no callback for the device
- * runs, except one that itself called this. On another thread than the EAL's interrupt thread it
- * waits for a callback that runs.
+ * Route n vectors of an index (VFIO_PCI_..._IRQ_INDEX) to eventfds; n = 0 disables all. Logs
+ * nothing.
+ *
+ * @return 0; -ENOSPC: the host has fewer vectors left; -ENOMEM; the kernel's error.
  */
-void vfio_pci_request_ignore(struct vfio_pci_inner *inner);
-/** Make dev.intr_handle, and listen for the kernel's requests to release the device. */
+int vfio_pci_irqs_set(
+	const struct vfio_pci_device *dev, uint32_t index, const int *event_fds, unsigned int n);
+/** Make dev.intr_handle. */
 int vfio_pci_intr_open(struct vfio_pci_inner *inner);
 /** Undo vfio_pci_intr_open(). */
 void vfio_pci_intr_close(struct vfio_pci_inner *inner);
+/**@}*/
+
+/** @name vfio_pci_event.c: what the kernel reports: requests to release a device, and errors */
+/**@{*/
+/**
+ * Listen for the kernel's events. Each goes to the driver first, then to the application. All or
+ * nothing; logs one line.
+ */
+int vfio_pci_events_listen(struct vfio_pci_inner *inner);
+/**
+ * Undo vfio_pci_events_listen(); does nothing without it. Afterwards no callback for the device
+ * runs, except one that itself called this. On another thread than the EAL's interrupt thread it
+ * waits for a callback that runs.
+ */
+void vfio_pci_events_ignore(struct vfio_pci_inner *inner);
 /**
  * The hot_unplug_handler operation of the bus: notify the driver, then the application. Runs on the
- * EAL's interrupt thread.
+ * EAL's interrupt thread. The callbacks may remove the device.
  */
 int vfio_pci_hot_unplug(struct rte_device *device);
 /**@}*/

@@ -201,6 +201,7 @@ device_free(struct vfio_pci_device *dev)
 {
 	/* The EAL declares it const; asprintf() made it. */
 	free((void *)(uintptr_t)dev->device.bus_info);
+	vfio_pci_devargs_forget(vfio_pci_inner(dev));
 	free(vfio_pci_inner(dev));
 }
 
@@ -274,8 +275,10 @@ devargs_scan(struct rte_bus *bus, struct rte_devargs *da)
 	fresh = strcmp(name, da->name) != 0 || da->bus_str != NULL;
 	devargs_make_canonical(da, bus->name, &addr);
 	dev = vfio_pci_list_find(&addr);
-	if (dev != NULL)
+	if (dev != NULL) {
 		dev->device.devargs = da;
+		vfio_pci_devargs_restore(vfio_pci_inner(dev));
+	}
 
 	if (sysfs_has_device(name))
 		return dev != NULL ? 0 : device_add(bus, &addr, da);

@@ -337,6 +337,15 @@ edu_remove(struct vfio_pci_device *pci)
 	return rte_dma_pmd_release(pci->name);
 }
 
+static void
+edu_cleanup(struct vfio_pci_device *pci)
+{
+	int id = rte_dma_get_dev_id_by_name(pci->name);
+
+	if (id >= 0)
+		rte_dma_stop(id);
+}
+
 #define EDU_IDS(ID) ID(EDU_VENDOR_ID, EDU_DEVICE_ID)
 
 static const struct rte_pci_id edu_ids[] = VFIO_PCI_ID_TABLE(EDU_IDS);
@@ -347,6 +356,7 @@ static struct vfio_pci_driver edu_driver = {
 	.params = edu_params,
 	.probe = edu_probe,
 	.remove = edu_remove,
+	.stop = edu_cleanup,
 };
 
 RTE_PMD_REGISTER_VFIO_PCI(dma_gantry_edu, edu_driver);

@@ -1005,6 +1005,26 @@ e1000e_remove_request(struct vfio_pci_device *dev)
 		rte_eth_dev_callback_process(eth, RTE_ETH_EVENT_INTR_RMV, NULL);
 }
 
+/* rte_eth_dev_reset() resets the function, and the application sets the port up again. */
+static void
+e1000e_error(struct vfio_pci_device *dev)
+{
+	struct rte_eth_dev *eth = rte_eth_dev_allocated(dev->name);
+
+	if (eth != NULL)
+		rte_eth_dev_callback_process(eth, RTE_ETH_EVENT_INTR_RESET, NULL);
+}
+
+/* ethdev's call also makes the bursts of lcores that still poll harmless. */
+static void
+e1000e_stop(struct vfio_pci_device *dev)
+{
+	const struct rte_eth_dev *eth = rte_eth_dev_allocated(dev->name);
+
+	if (eth != NULL && eth->data->dev_started)
+		rte_eth_dev_stop(eth->data->port_id);
+}
+
 /* The 82574L. */
 #define E1000E_IDS(ID) ID(0x8086, 0x10d3)
 
@@ -1020,6 +1040,8 @@ static struct vfio_pci_driver driver = {
 	.secondary_probe = secondary_probe,
 	.secondary_remove = secondary_remove,
 	.remove_request = e1000e_remove_request,
+	.error = e1000e_error,
+	.stop = e1000e_stop,
 };
 
 RTE_PMD_REGISTER_VFIO_PCI(net_gantry_e1000e, driver);

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Tests of the vfio_pci bus on the mock kernel: what the kernel reports of a device while it is
+ * driven, the end of the EAL with devices in use, and devices that are named again.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/pci_regs.h>
+
+#include <rte_cycles.h>
+#include <rte_dev.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include <vfio_mock.h>
+
+#include "e1000e_regs.h"
+#include "test.h"
+#include "vfio_pci_private.h"
+
+#define TOY "0000:aa:00.0"
+#define NIC "0000:bb:00.0"
+#define BOX "box"
+#define KB4 ((size_t)4096)
+#define CAP_AT 0x40
+#define WAIT_MS 5000
+
+static struct vfio_mock *machine;
+static struct dmamap_container *box;
+static struct vfio_pci_sysfs real_sysfs;
+static struct vfio_pci_device *toy; /**< as its driver got it; NULL: it has none */
+static unsigned int n_errors, n_removals, n_resets;
+static char removed[RTE_DEV_NAME_MAX_LEN];
+static int remove_result;
+
+/* The machine */
+
+static const struct vfio_mock_device_conf toy_conf = {
+	.region = {[0] = {.size = 4 * KB4, .mappable = true},
+		[VFIO_PCI_CONFIG_REGION_INDEX] = {.size = KB4}},
+	.irqs = {[VFIO_PCI_ERR_IRQ_INDEX] = 1, [VFIO_PCI_REQ_IRQ_INDEX] = 1},
+};
+
+static const struct vfio_mock_device_conf nic_conf = {
+	.region = {[0] = {.size = 32 * KB4, .mappable = true},
+		[3] = {.size = 4 * KB4, .mappable = true},
+		[VFIO_PCI_CONFIG_REGION_INDEX] = {.size = KB4}},
+	.irqs = {[VFIO_PCI_MSIX_IRQ_INDEX] = E1000E_MSIX_VECTORS,
+		[VFIO_PCI_ERR_IRQ_INDEX] = 1,
+		[VFIO_PCI_REQ_IRQ_INDEX] = 1},
+	.msix_bar = 3,
+};
+
+static uint8_t *
+config_of(const char *name)
+{
+	return vfio_mock_region(machine, name, VFIO_PCI_CONFIG_REGION_INDEX);
+}
+
+static bool
+masters_the_bus(const char *name)
+{
+	return (config_of(name)[PCI_COMMAND] & PCI_COMMAND_MASTER) != 0;
+}
+
+static void
+put16(uint8_t *at, uint16_t value)
+{
+	value = rte_cpu_to_le_16(value);
+	memcpy(at, &value, sizeof(value));
+}
+
+static volatile uint32_t *
+nic_reg(unsigned int at)
+{
+	return (volatile uint32_t *)((uint8_t *)vfio_mock_region(machine, NIC, 0) + at);
+}
+
+static void
+config_fill(void)
+{
+	uint8_t *toy_cfg = config_of(TOY), *nic_cfg = config_of(NIC);
+
+	put16(toy_cfg + PCI_VENDOR_ID, 0x1af4);
+	put16(toy_cfg + PCI_DEVICE_ID, 0x0008);
+	put16(nic_cfg + PCI_VENDOR_ID, 0x8086);
+	put16(nic_cfg + PCI_DEVICE_ID, 0x10d3);
+	put16(nic_cfg + PCI_STATUS, PCI_STATUS_CAP_LIST);
+	nic_cfg[PCI_CAPABILITY_LIST] = CAP_AT;
+	nic_cfg[CAP_AT] = PCI_CAP_ID_MSIX;
+	put16(nic_cfg + CAP_AT + PCI_MSIX_FLAGS, E1000E_MSIX_VECTORS - 1);
+	put16(nic_cfg + CAP_AT + PCI_MSIX_TABLE, 3);
+	/* What the chip loads from its NVM. */
+	*nic_reg(E1000E_EEC) = E1000E_EEC_AUTO_RD;
+	*nic_reg(E1000E_RAL(0)) = 0x12005452;
+	*nic_reg(E1000E_RAH(0)) = 0x5634 | E1000E_RAH_AV;
+	*nic_reg(E1000E_STATUS) = E1000E_STATUS_FD | 2 << 6;
+}
+
+static int
+device_add(int iommu, const char *name, const struct vfio_mock_device_conf *conf)
+{
+	const struct vfio_mock_group_conf group = {.iommu = iommu};
+
+	TEST_ASSERT_SUCCESS(vfio_mock_add_device(machine, vfio_mock_add_group(machine, &group),
+				    name, 0, "vfio-pci"),
+		"%s", name);
+	return vfio_mock_describe_device(machine, name, conf);
+}
+
+static int
+machine_make(void)
+{
+	const struct vfio_mock_iommu_conf wide = {.aperture = {0, (UINT64_C(1) << 48) - 1}};
+	const struct vfio_mock_conf conf = {0};
+	struct dmamap_container_conf cconf = {.name = BOX, .backend = DMAMAP_BACKEND_TYPE1};
+	int iommu;
+
+	TEST_ASSERT_SUCCESS(vfio_mock_create(&conf, &machine), "machine");
+	iommu = vfio_mock_add_iommu(machine, &wide);
+	TEST_ASSERT_SUCCESS(device_add(iommu, TOY, &toy_conf), "toy");
+	TEST_ASSERT_SUCCESS(device_add(iommu, NIC, &nic_conf), "NIC");
+	config_fill();
+	cconf.kernel = vfio_mock_kernel(machine);
+	vfio_pci_sysfs = (struct vfio_pci_sysfs){.sysfs = cconf.kernel->sysfs,
+		.arg = cconf.kernel->arg,
+		.read_file = cconf.kernel->read_file};
+	return dmamap_container_create(&cconf, &box);
+}
+
+/* A driver that records its calls */
+
+static int
+toy_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
+{
+	RTE_SET_USED(driver);
+	toy = dev;
+	return 0;
+}
+
+static int
+toy_remove(struct vfio_pci_device *dev)
+{
+	RTE_SET_USED(dev);
+	if (remove_result == 0)
+		toy = NULL;
+	return remove_result;
+}
+
+static void
+count(unsigned int *counter)
+{
+	__atomic_add_fetch(counter, 1, __ATOMIC_RELEASE);
+}
+
+static void
+toy_error(struct vfio_pci_device *dev)
+{
+	RTE_SET_USED(dev);
+	count(&n_errors);
+}
+
+/**
+ * What an application may do in RTE_ETH_EVENT_INTR_RMV: remove the device. Other memory then takes
+ * the place of the device's.
+ */
+static void
+toy_remove_in_request(struct vfio_pci_device *dev)
+{
+	char *other[32];
+	unsigned int i;
+
+	remove_result = rte_dev_remove(&dev->device);
+	for (i = 0; i < RTE_DIM(other); i++) {
+		other[i] = malloc(sizeof(struct vfio_pci_inner));
+		if (other[i] != NULL)
+			memset(other[i], 'x', sizeof(struct vfio_pci_inner));
+	}
+	for (i = 0; i < RTE_DIM(other); i++)
+		free(other[i]);
+}
+
+static const struct rte_pci_id toy_ids[] = {VFIO_PCI_ID(0x1af4, 0x0008), {.vendor_id = 0}};
+
+static struct vfio_pci_driver toy_driver;
+
+static int
+setup(void)
+{
+	real_sysfs = vfio_pci_sysfs;
+	toy = NULL;
+	remove_result = 0;
+	n_errors = n_removals = n_resets = 0;
+	removed[0] = '\0';
+	toy_driver = (struct vfio_pci_driver){
+		.driver.name = "test_events",
+		.id_table = toy_ids,
+		.probe = toy_probe,
+		.remove = toy_remove,
+	};
+	vfio_pci_register(&toy_driver);
+	return machine_make();
+}
+
+static void
+teardown(void)
+{
+	struct vfio_pci_device *dev, *tmp;
+
+	RTE_TAILQ_FOREACH_SAFE(dev, &vfio_pci_devices, next, tmp)
+		if (dev->driver == NULL)
+			vfio_pci_device_remove(dev);
+	vfio_pci_unregister(&toy_driver);
+	/* A failed case leaves a device on the bus, and the device needs the machine: keep both. */
+	if (TAILQ_EMPTY(&vfio_pci_devices)) {
+		dmamap_container_destroy(box);
+		vfio_mock_destroy(machine);
+	}
+	vfio_pci_sysfs = real_sysfs;
+}
+
+static struct vfio_pci_device *
+on_bus(const char *name)
+{
+	struct rte_pci_addr addr;
+
+	return rte_pci_addr_parse(name, &addr) == 0 ? vfio_pci_list_find(&addr) : NULL;
+}
+
+/** Probe a device by the bus, into the container. Its log is recorded. */
+static int
+plug(const char *name, const char *args)
+{
+	char text[128];
+	int rc;
+
+	snprintf(text, sizeof(text), "vfio_pci:%s,container=" BOX "%s", name, args);
+	test_log_begin();
+	rc = rte_dev_probe(text);
+	test_log_end();
+	return rc;
+}
+
+static int
+unplug(const char *name)
+{
+	struct vfio_pci_device *dev = on_bus(name);
+
+	return dev == NULL ? -ENODEV : rte_dev_remove(&dev->device);
+}
+
+static bool
+wait_for(const unsigned int *counter, unsigned int n)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < WAIT_MS && __atomic_load_n(counter, __ATOMIC_ACQUIRE) < n; ms++)
+		rte_delay_us_sleep(1000);
+	return __atomic_load_n(counter, __ATOMIC_ACQUIRE) == n;
+}
+
+static void
+removal_cb(const char *name, enum rte_dev_event_type event, void *arg)
+{
+	RTE_SET_USED(arg);
+	if (event != RTE_DEV_EVENT_REMOVE)
+		return;
+	snprintf(removed, sizeof(removed), "%s", name);
+	count(&n_removals);
+}
+
+/** Stop listening, also if the callback has not returned yet. */
+static void
+removal_ignore(void)
+{
+	while (rte_dev_event_callback_unregister(NULL, removal_cb, NULL) == -EAGAIN)
+		rte_pause();
+}
+
+/* Requests and errors */
+
+static int
+a_request_may_remove_the_device(void)
+{
+	bool told;
+
+	toy_driver.remove_request = toy_remove_in_request;
+	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
+	TEST_ASSERT_SUCCESS(rte_dev_event_callback_register(NULL, removal_cb, NULL), "register");
+	test_log_begin();
+	TEST_ASSERT_SUCCESS(
+		vfio_mock_interrupt(machine, TOY, VFIO_PCI_REQ_IRQ_INDEX, 0), "request");
+	told = wait_for(&n_removals, 1);
+	test_log_end();
+	removal_ignore();
+	TEST_ASSERT(told, "%u requests arrived", n_removals);
+	TEST_ASSERT_SUCCESS(remove_result, "remove: %d", remove_result);
+	TEST_ASSERT_NULL(on_bus(TOY), "it is on the bus still");
+	TEST_ASSERT_SUCCESS(strcmp(removed, TOY), "the event is of \"%s\"", removed);
+	return TEST_SUCCESS;
+}
+
+/** Raise an error of the toy. @return whether it was reported by the counter, and by no other */
+static bool
+error_is_told(const unsigned int *counter)
+{
+	bool told;
+
+	if (rte_dev_event_callback_register(NULL, removal_cb, NULL) != 0)
+		return false;
+	test_log_begin();
+	told = vfio_mock_interrupt(machine, TOY, VFIO_PCI_ERR_IRQ_INDEX, 0) == 0 &&
+		wait_for(counter, 1);
+	removal_ignore();
+	return told && test_logged(TOY ": the device reported an uncorrectable error") &&
+		n_errors + n_removals == 1;
+}
+
+static int
+an_error_reaches_the_driver(void)
+{
+	toy_driver.error = toy_error;
+	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
+	TEST_ASSERT(error_is_told(&n_errors), "%u errors, %u removals", n_errors, n_removals);
+	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
+	TEST_ASSERT_EQUAL(vfio_mock_interrupt(machine, TOY, VFIO_PCI_ERR_IRQ_INDEX, 0), -ENOENT,
+		"somebody listens still");
+	return TEST_SUCCESS;
+}
+
+static int
+an_error_that_a_driver_ignores_is_a_removal(void)
+{
+	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
+	TEST_ASSERT(error_is_told(&n_removals), "%u errors, %u removals", n_errors, n_removals);
+	TEST_ASSERT_SUCCESS(strcmp(removed, TOY), "the event is of \"%s\"", removed);
+	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
+	return TEST_SUCCESS;
+}
+
+static int
+a_device_without_error_reports_is_driven(void)
+{
+	struct vfio_mock_device_conf conf = toy_conf;
+
+	conf.irqs[VFIO_PCI_ERR_IRQ_INDEX] = 0;
+	TEST_ASSERT_SUCCESS(vfio_mock_describe_device(machine, TOY, &conf), "describe");
+	config_fill();
+	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
+	TEST_ASSERT_NULL(vfio_pci_inner(toy)->event[VFIO_PCI_EVENT_ERROR], "it is listened to");
+	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
+	return TEST_SUCCESS;
+}
+
+static int
+reset_cb(uint16_t port, enum rte_eth_event_type event, void *arg, void *ret)
+{
+	RTE_SET_USED(port);
+	RTE_SET_USED(arg);
+	RTE_SET_USED(ret);
+	if (event == RTE_ETH_EVENT_INTR_RESET)
+		count(&n_resets);
+	return 0;
+}
+
+/** Probe the NIC and start its port. @return 0; positive: there is no memory for its rings */
+static int
+nic_start(struct rte_mempool **pool, uint16_t *port)
+{
+	const struct dmamap_zone_conf zone_conf = {.len = KB4};
+	const struct rte_eth_conf conf = {0};
+	struct dmamap_zone *zone;
+	int rc;
+
+	test_log_begin();
+	rc = dmamap_zone_alloc(box, &zone_conf, &zone);
+	test_log_end();
+	if (rc < 0)
+		return 1;
+	TEST_ASSERT_SUCCESS(dmamap_zone_free(zone), "zone");
+	*pool = rte_pktmbuf_pool_create("bus_events", 255, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	TEST_ASSERT_NOT_NULL(*pool, "pool");
+	TEST_ASSERT_SUCCESS(plug(NIC, ""), "probe");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_port_by_name(NIC, port), "no port");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(*port, 1, 1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_rx_queue_setup(*port, 0, 64, 0, NULL, *pool), "Rx queue");
+	TEST_ASSERT_SUCCESS(rte_eth_tx_queue_setup(*port, 0, 256, 0, NULL), "Tx queue");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(*port), "start");
+	TEST_ASSERT(masters_the_bus(NIC), "it does not master the bus");
+	return 0;
+}
+
+static int
+an_error_of_a_port_is_an_event(void)
+{
+	const unsigned int resets = vfio_mock_resets(machine, NIC);
+	struct rte_mempool *pool = NULL;
+	uint16_t port;
+	bool told;
+	int rc = nic_start(&pool, &port);
+
+	if (rc > 0)
+		return test_skip("no free hugepage, where its rings lie");
+	TEST_ASSERT_SUCCESS(rc, "start");
+	TEST_ASSERT_SUCCESS(
+		rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_RESET, reset_cb, NULL),
+		"register");
+	test_log_begin();
+	TEST_ASSERT_SUCCESS(vfio_mock_interrupt(machine, NIC, VFIO_PCI_ERR_IRQ_INDEX, 0), "error");
+	told = wait_for(&n_resets, 1);
+	test_log_end();
+	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_RESET, reset_cb, NULL);
+	TEST_ASSERT(told, "%u events", n_resets);
+
+	/* What the application does about it. */
+	TEST_ASSERT_SUCCESS(rte_eth_dev_reset(port), "reset");
+	TEST_ASSERT(vfio_mock_resets(machine, NIC) > resets + 1, "the function was not reset");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
+	TEST_ASSERT_SUCCESS(unplug(NIC), "remove");
+	rte_mempool_free(pool);
+	return TEST_SUCCESS;
+}
+
+/* The end of the EAL */
+
+static int
+cleanup_removes_a_running_port(void)
+{
+	struct rte_mempool *pool = NULL;
+	const char *log;
+	uint16_t port;
+	int rc = nic_start(&pool, &port);
+
+	if (rc > 0)
+		return test_skip("no free hugepage, where its rings lie");
+	TEST_ASSERT_SUCCESS(rc, "start");
+	test_log_begin();
+	rc = vfio_pci_bus.bus.cleanup();
+	log = test_log_end();
+	TEST_ASSERT(!masters_the_bus(NIC), "it masters the bus still");
+	TEST_ASSERT_SUCCESS(rc, "cleanup: %d: %s", rc, log);
+	TEST_ASSERT(log[0] == '\0', "it logs %s", log);
+	TEST_ASSERT_NULL(on_bus(NIC), "it is on the bus still");
+	TEST_ASSERT(!rte_eth_dev_is_valid_port(port), "the port is there still");
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), 255u, "mbufs are lost");
+	rte_mempool_free(pool);
+	return TEST_SUCCESS;
+}
+
+static int
+cleanup_cuts_off_what_a_driver_keeps(void)
+{
+	const char *log;
+	int rc;
+
+	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
+	TEST_ASSERT_SUCCESS(vfio_pci_bus_master(toy, true), "master");
+	remove_result = -EBUSY;
+	test_log_begin();
+	rc = vfio_pci_bus.bus.cleanup();
+	log = test_log_end();
+	TEST_ASSERT_EQUAL(rc, -1, "cleanup: %d", rc);
+	TEST_ASSERT(!masters_the_bus(TOY), "it masters the bus still");
+	TEST_ASSERT_NOT_NULL(strstr(log, TOY ": its driver keeps it"), "%s", log);
+	remove_result = 0;
+	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
+	return TEST_SUCCESS;
+}
+
+/* Devices that are named again */
+
+static bool
+args_are(const char *name, const char *text)
+{
+	const struct rte_devargs *da = on_bus(name)->device.devargs;
+	const char *args = da->bus_str != NULL ? da->bus_str : da->args;
+
+	if (strcmp(args, text) == 0)
+		return true;
+	printf("  the arguments are \"%s\", not \"%s\"\n", args, text);
+	return false;
+}
+
+/** Name the toy again, with other arguments, in each syntax. */
+static int
+name_again(const char *kept)
+{
+	static const char *const texts[] = {"vfio_pci:" TOY ",container=other",
+		"bus=vfio_pci,addr=" TOY ",container=other",
+		"vfio_pci:" TOY ",container=" BOX ",nonsense=1"};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(texts); i++) {
+		test_log_begin();
+		TEST_ASSERT_SUCCESS(rte_dev_probe(texts[i]), "%s", texts[i]);
+		/* The EAL has a line of its own. */
+		TEST_ASSERT_NOT_NULL(
+			strstr(test_log_end(), TOY ": plugged in already"), "%s", texts[i]);
+		TEST_ASSERT(args_are(TOY, kept), "%s", texts[i]);
+	}
+	return 0;
+}
+
+static int
+a_plugged_device_keeps_its_arguments(void)
+{
+	static const char layered[] = "bus=vfio_pci,addr=" TOY ",container=" BOX ",eal_memory=0";
+
+	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
+	TEST_ASSERT_SUCCESS(name_again("container=" BOX ",eal_memory=0"), "legacy syntax");
+	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
+	TEST_ASSERT_NULL(rte_devargs_next("vfio_pci", NULL), "devargs are left");
+
+	TEST_ASSERT_SUCCESS(rte_dev_probe(layered), "probe");
+	TEST_ASSERT_SUCCESS(name_again(layered), "layered syntax");
+	/* The same arguments again need no line. */
+	test_log_begin();
+	TEST_ASSERT_SUCCESS(rte_dev_probe(layered), "probe again");
+	TEST_ASSERT_NULL(strstr(test_log_end(), "vfio_pci: "), "a line for nothing");
+	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
+	/* After the removal, new arguments are used. */
+	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0,driver=test_events"), "probe");
+	TEST_ASSERT(args_are(TOY, "container=" BOX ",eal_memory=0,driver=test_events"), "new ones");
+	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
+	return TEST_SUCCESS;
+}
+
+static const struct test_case cases[] = {
+	{"a callback of a request may remove the device", a_request_may_remove_the_device},
+	{"an error reaches the driver", an_error_reaches_the_driver},
+	{"an error that a driver ignores is a removal",
+		an_error_that_a_driver_ignores_is_a_removal},
+	{"a device without error reports is driven", a_device_without_error_reports_is_driven},
+	{"an error of a port is an event, and a reset cures it", an_error_of_a_port_is_an_event},
+	{"cleanup stops and removes a running port", cleanup_removes_a_running_port},
+	{"cleanup cuts off what a driver keeps", cleanup_cuts_off_what_a_driver_keeps},
+	{"a plugged device keeps its arguments", a_plugged_device_keeps_its_arguments},
+};
+
+REGISTER_TEST_SUITE(bus_events) = {
+	.name = "bus_events",
+	.kind = TEST_FAST,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = setup,
+	.teardown = teardown,
+	.needs_eal = true,
+};
