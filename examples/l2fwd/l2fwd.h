@@ -4,9 +4,9 @@
  * Internal interface of gantry-l2fwd: options, the plan that follows from them, counters, and the
  * functions of each file.
  *
- * Calls that can fail write one line to app->err. One thread at a time makes them: the main lcore,
- * or a thread of telemetry for a move. l2fwd_stop(), l2fwd_stopped(), l2fwd_lcore() and l2fwd_log()
- * are for any thread.
+ * Calls that can fail write one line to app->err. One thread at a time makes them, with the ports'
+ * lock: the main lcore, or a thread of telemetry for a move. l2fwd_stop(), l2fwd_stopped(),
+ * l2fwd_lcore() and l2fwd_log() are for any thread.
  */
 
 #ifndef L2FWD_H
@@ -128,6 +128,14 @@ bool l2fwd_pool_needs(const struct dmamap_container *c);
 /** Free the packet buffers. The ports must be closed. */
 void l2fwd_pool_free(struct l2fwd_app *app);
 
+/**
+ * Keep other threads from ethdev's control calls: those of telemetry's commands, and requests to
+ * move or restart a port. Waits for one that is under way. Not for lcores that forward.
+ */
+void l2fwd_ports_lock(void);
+/** Undo l2fwd_ports_lock(). */
+void l2fwd_ports_unlock(void);
+
 /** Configure and start the plan's ports. @return 0, or negative errno and app->err. */
 int l2fwd_ports_start(struct l2fwd_app *app);
 /** Configure and start one port. @return 0, or negative errno and app->err */
@@ -153,12 +161,12 @@ bool l2fwd_stopped(void);
 int l2fwd_lcore(void *arg);
 
 /**
- * Accept requests to move and restart ports, by telemetry.
+ * Accept requests to move and restart ports, by telemetry. The caller holds the ports' lock.
  *
  * @return 0, or -ENOMEM and app->err.
  */
 int l2fwd_moves_begin(struct l2fwd_app *app);
-/** Accept no more requests; waits for one under way. No lcore may be forwarding. */
+/** Accept no more requests. The caller holds the ports' lock, and no lcore is forwarding. */
 void l2fwd_moves_end(struct l2fwd_app *app);
 
 /** Print the table of ports. */

@@ -53,8 +53,8 @@ available_ports(void)
 }
 
 /*
- * Run from the plan to the final table. @return 0; negative errno and app.err: forwarding did not
- * begin
+ * Run from the plan to the final table, with the ports' lock except while it forwards. @return 0;
+ * negative errno and app.err: forwarding did not begin
  */
 static int
 app_run(void)
@@ -75,11 +75,13 @@ app_run(void)
 	if (rc < 0)
 		goto stop_ports;
 
+	l2fwd_ports_unlock();
 	l2fwd_ports_wait_link(&app);
 	printf("gantry-l2fwd: forwarding; stop with Ctrl-C\n");
 	fflush(stdout);
 	rte_eal_mp_remote_launch(l2fwd_lcore, &app, CALL_MAIN);
 	rte_eal_mp_wait_lcore();
+	l2fwd_ports_lock();
 	l2fwd_moves_end(&app);
 
 	l2fwd_print_ports(&app, "final statistics");
@@ -128,6 +130,9 @@ main(int argc, char **argv)
 			rte_errno != 0 ? rte_strerror(rte_errno) : "see the lines above");
 		return EXIT_FAILURE;
 	}
+	/* Until the process ends: its telemetry still answers, and nobody may read a closed port.
+	 */
+	l2fwd_ports_lock();
 	rc = app_run();
 	if (rc < 0)
 		l2fwd_log("%s", app.err.line);

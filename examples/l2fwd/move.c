@@ -5,13 +5,13 @@
  * DPDK's telemetry.
  *
  * The lcores stop using the port first. A move then unplugs its device, plugs it in again in the
- * other container, and lets the lcores resume. If that fails the device goes back. One request at a
- * time. Called by main.c before and after forwarding, and on telemetry's threads.
+ * other container, and lets the lcores resume. If that fails the device goes back. A request holds
+ * the ports' lock, so there is one at a time, and no other command reads the port meanwhile. Called
+ * by main.c before and after forwarding, and on telemetry's threads.
  */
 
 #include <ctype.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,11 +35,7 @@
 #define BUS "vfio_pci"
 #define ARGS_MAX 512
 
-/*
- * Telemetry's handlers get no argument, hence the static app. The lock also keeps the ports from
- * being stopped during a request.
- */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Telemetry's handlers get no argument, hence the static app. The ports' lock protects it. */
 static struct l2fwd_app *app;
 
 /* A device, and the arguments to plug it in again. */
@@ -337,7 +333,7 @@ move_cmd(const char *cmd, const char *params, struct rte_tel_data *d)
 	int rc;
 
 	container = parse_port(params, ',', &port);
-	pthread_mutex_lock(&lock);
+	l2fwd_ports_lock();
 	if (container == NULL)
 		rc = error_set(&err, -EINVAL,
 			"invalid parameters: expected a port and a container: %s,1,b", cmd);
@@ -345,7 +341,7 @@ move_cmd(const char *cmd, const char *params, struct rte_tel_data *d)
 		rc = error_set(&err, -EBUSY, "forwarding is ending");
 	else
 		rc = port_move(port, container, &err);
-	pthread_mutex_unlock(&lock);
+	l2fwd_ports_unlock();
 
 	reply_set(d, rc, &err, port);
 	if (rc == 0)
@@ -360,14 +356,14 @@ restart_cmd(const char *cmd, const char *params, struct rte_tel_data *d)
 	uint16_t port = 0;
 	int rc;
 
-	pthread_mutex_lock(&lock);
+	l2fwd_ports_lock();
 	if (parse_port(params, '\0', &port) == NULL)
 		rc = error_set(&err, -EINVAL, "invalid parameters: expected a port: %s,1", cmd);
 	else if (app == NULL)
 		rc = error_set(&err, -EBUSY, "forwarding is ending");
 	else
 		rc = port_restart(port, &err);
-	pthread_mutex_unlock(&lock);
+	l2fwd_ports_unlock();
 
 	return reply_set(d, rc, &err, port);
 }
@@ -399,7 +395,7 @@ ports_cmd(const char *cmd, const char *params, struct rte_tel_data *d)
 	unsigned int i;
 
 	rte_tel_data_start_dict(d);
-	pthread_mutex_lock(&lock);
+	l2fwd_ports_lock();
 	for (i = 0; app != NULL && i < app->plan.n_lanes; i++) {
 		one = rte_tel_data_alloc();
 		if (one == NULL)
@@ -408,7 +404,7 @@ ports_cmd(const char *cmd, const char *params, struct rte_tel_data *d)
 		reply_add_lane(&app->plan.lane[i], one);
 		rte_tel_data_add_dict_container(d, number, one, 0);
 	}
-	pthread_mutex_unlock(&lock);
+	l2fwd_ports_unlock();
 	return 0;
 }
 
@@ -423,9 +419,7 @@ l2fwd_moves_begin(struct l2fwd_app *of)
 		of->rcu = NULL;
 		return error_set(&of->err, -ENOMEM, "no memory for the RCU variable");
 	}
-	pthread_mutex_lock(&lock);
 	app = of;
-	pthread_mutex_unlock(&lock);
 	/* These calls fail only if a process registers a command twice. */
 	rte_telemetry_register_cmd("/l2fwd/move", move_cmd,
 		"Moves a port's device to another container while the others forward. Parameters: port, container");
@@ -439,9 +433,7 @@ l2fwd_moves_begin(struct l2fwd_app *of)
 void
 l2fwd_moves_end(struct l2fwd_app *of)
 {
-	pthread_mutex_lock(&lock);
 	app = NULL;
-	pthread_mutex_unlock(&lock);
 	free(of->rcu);
 	of->rcu = NULL;
 }

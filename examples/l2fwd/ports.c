@@ -27,14 +27,32 @@ port_fail(struct l2fwd_app *app, uint16_t port, const char *what, int rc)
 	return rc;
 }
 
-/* The device is being removed: end the program while its driver still answers. */
+/* Events after which a port forwards no more. */
+static const enum rte_eth_event_type end_events[] = {
+	RTE_ETH_EVENT_INTR_RMV, RTE_ETH_EVENT_INTR_RESET};
+
+/* The device is being removed, or has failed: end the program while its driver still answers. */
 static int
-port_removal_cb(uint16_t port, enum rte_eth_event_type type, void *arg, void *ret)
+port_end_cb(uint16_t port, enum rte_eth_event_type type, void *arg, void *ret)
 {
 	if (!l2fwd_stopped())
-		l2fwd_log("port %u is being removed, so forwarding ends", port);
+		l2fwd_log("port %u %s, so forwarding ends", port,
+			type == RTE_ETH_EVENT_INTR_RMV ? "is being removed"
+						       : "reports an error of its device");
 	l2fwd_stop();
 	return 0;
+}
+
+static void
+port_watch(uint16_t port, bool watch)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(end_events); i++)
+		if (watch)
+			rte_eth_dev_callback_register(port, end_events[i], port_end_cb, NULL);
+		else
+			rte_eth_dev_callback_unregister(port, end_events[i], port_end_cb, NULL);
 }
 
 static int
@@ -80,7 +98,7 @@ l2fwd_port_start(struct l2fwd_app *app, uint16_t port)
 	rc = port_setup_queues(app, port, &info, &conf);
 	if (rc < 0)
 		return rc;
-	rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_RMV, port_removal_cb, NULL);
+	port_watch(port, true);
 	rc = rte_eth_dev_start(port);
 	if (rc < 0)
 		return port_fail(app, port, "start", rc);
@@ -179,7 +197,7 @@ l2fwd_port_stop(struct l2fwd_app *app, uint16_t port)
 	app->opened &= ~RTE_BIT64(port);
 	if (!rte_eth_dev_is_valid_port(port))
 		return;
-	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_RMV, port_removal_cb, NULL);
+	port_watch(port, false);
 	rc = rte_eth_dev_close(port);
 	if (rc < 0)
 		l2fwd_log("port %u: close failed: %s", port, strerror(-rc));

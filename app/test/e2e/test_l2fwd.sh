@@ -50,6 +50,45 @@ stopped() # signal: whether the program ends with status 0
     wait $pid
 }
 
+ends_while_polled() # prefix, signal: whether the program ends with status 0 while pollers read its ports
+{
+    local polled
+    polled=$(mktemp)
+    "$HERE/l2fwd_poll.py" "$1" 4 >"$polled" 2>&1 &
+    local pollers=$!
+    wait_for grep -q polling "$polled"
+    sleep 0.2
+    stopped "$2"
+    local rc=$?
+    wait $pollers || rc=1
+    [ $rc -eq 0 ] || cat "$polled"
+    rm -f "$polled"
+    return $rc
+}
+
+ethdev_is_guarded() # whether the dynamic linker gives ethdev the program's function to register commands
+{
+    LD_DEBUG=bindings "$PROGRAM" --help 2>&1 |
+        grep -q "librte_ethdev[^ ]* .* to [^ ]*l2fwd .*rte_telemetry_register_cmd"
+}
+
+# Telemetry is on, and each port is read all the time.
+polled_on_host()
+{
+    local null="--no-pci --no-huge -m 128 -l 0 --vdev=net_null0 --vdev=net_null1" prefix=l2fwd$$ round
+
+    judge "ethdev's telemetry takes the ports' lock" ethdev_is_guarded
+    for round in 1 2 3; do
+        "$PROGRAM" $null --file-prefix=$prefix -- -p 3 -q 2 -T 0 >"$out" 2>&1 &
+        pid=$!
+        wait_for grep -q "forwarding; stop" "$out"
+        judge "ports restart while telemetry reads them, round $round" \
+            "$HERE/l2fwd_poll.py" $prefix 4 /l2fwd/restart,0 /l2fwd/restart,1 /l2fwd/restart,0 /l2fwd/restart,1
+        judge "it ends well while telemetry reads its ports, round $round" ends_while_polled $prefix TERM
+    done
+    rm -rf "/var/run/dpdk/$prefix"
+}
+
 on_host()
 {
     local null="$EAL --no-huge --no-shconf -m 128 -l 0 --vdev=net_null0 --vdev=net_null1"
@@ -67,6 +106,7 @@ on_host()
     refused "a port in no pair" "is in no pair" $null -- -p 3 -q 2 "--portmap=(0,0)"
     refused "half a pair" "is not of the form" $null -- -p 3 -q 2 "--portmap=(0,1"
     refused "no ports at all" "there is no Ethernet port" $EAL --no-huge --no-shconf -m 128 -l 0 -- -p 1
+    polled_on_host
 }
 
 start() # device arguments for each port, the program's options
@@ -166,6 +206,14 @@ moves()
         'ip netns exec left "$HERE/l2fwd_reflect.py" eth0 /l2fwd/move,1,b /l2fwd/move,1,default >"$answer" 2>&1'
     cat "$answer"
     judge "it ends well after both moves" stopped TERM
+    judge "both are where they were" says "default: $1, 1 domain, 2 groups, 2 devices"
+
+    judge "two NICs again" start "" ""
+    judge "ports move while telemetry reads them" "$HERE/l2fwd_poll.py" rte 4 /l2fwd/move,1,b /l2fwd/move,1,default \
+        /l2fwd/restart,1 /l2fwd/move,1,c /l2fwd/move,0,c /l2fwd/ports /l2fwd/move,0,default /l2fwd/move,1,default
+    comes_up
+    judge "packets cross after that" pings
+    judge "it ends well while telemetry reads its ports" ends_while_polled rte TERM
     judge "both are where they were" says "default: $1, 1 domain, 2 groups, 2 devices"
     rm -f "$answer"
 }
