@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,12 +287,28 @@ mock_device_detach(struct vfio_mock *m, struct mock_device *dev)
 
 /* ioctls */
 
+/** The VF token of a bind as text; "" if there is none. */
+static void
+bind_token(const struct abi_vfio_bind_iommufd *cmd, char token[MOCK_TOKEN_LEN])
+{
+	const uint8_t *raw = (const uint8_t *)(uintptr_t)cmd->token_uuid_ptr;
+	unsigned int i, at = 0;
+
+	token[0] = '\0';
+	if (!(cmd->flags & ABI_VFIO_BIND_FLAG_TOKEN))
+		return;
+	for (i = 0; i < 16; i++)
+		at += snprintf(token + at, MOCK_TOKEN_LEN - at,
+			i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", raw[i]);
+}
+
 static int
 cdev_bind(struct vfio_mock *m, struct mock_file *file, struct abi_vfio_bind_iommufd *cmd)
 {
 	bool knows_token = m->conf.linux_version >= VFIO_MOCK_LINUX(6, 17);
 	struct mock_device *dev = file->device;
 	const struct mock_file *iommufd;
+	char token[MOCK_TOKEN_LEN];
 	int rc;
 
 	if (cmd->argsz < offsetof(struct abi_vfio_bind_iommufd, token_uuid_ptr) ||
@@ -308,6 +325,10 @@ cdev_bind(struct vfio_mock *m, struct mock_file *file, struct abi_vfio_bind_iomm
 		return -EBADFD;
 	if (dev->granted != 0)
 		return -EINVAL;
+	bind_token(cmd, token);
+	rc = mock_token_check(m, dev, token);
+	if (rc < 0)
+		return rc;
 	rc = mock_device_bind(m, dev, iommufd->ctx);
 	if (rc < 0)
 		return rc;

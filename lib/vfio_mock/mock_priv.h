@@ -69,6 +69,9 @@ struct mock_iommu {
 	struct vfio_mock_iommu_conf conf;
 };
 
+/** Bytes of a UUID as text, with its NUL. */
+#define MOCK_TOKEN_LEN 37
+
 struct mock_device {
 	TAILQ_ENTRY(mock_device) next;
 	LIST_ENTRY(mock_device) same_hash;
@@ -85,6 +88,8 @@ struct mock_device {
 	struct mock_ctx *ctx; /**< iommufd that it is bound to, or NULL */
 	uint32_t id; /**< its object ID in that iommufd */
 	bool attached; /**< to the page tables of its group, which then belong to an IOAS */
+	char pf[DMAMAP_NAME_MAX]; /**< its physical function; "": it is no virtual function */
+	char vf_token[MOCK_TOKEN_LEN]; /**< of a physical function: a UUID; "": none set yet */
 };
 
 struct mock_group {
@@ -458,6 +463,13 @@ unsigned int mock_vdev_resets(const struct mock_vdev *vdev);
 /** @see vfio_mock_interrupt() */
 int mock_vdev_fire(struct mock_vdev *vdev, unsigned int index, unsigned int vector);
 int mock_vdev_ioctl(struct mock_vdev *vdev, unsigned long request, unsigned long arg);
+/**
+ * Check the VF token with which a device is opened, and set it if the device is a physical
+ * function.
+ * @param token  a UUID as text, or "".
+ * @return 0; -EACCES: missing or wrong; -EINVAL: given for a VF whose PF vfio-pci does not hold.
+ */
+int mock_token_check(struct vfio_mock *m, struct mock_device *dev, const char *token);
 /** ioctl on the file of a device. */
 int mock_device_ioctl(struct vfio_mock *m, const struct mock_device *dev, unsigned long request,
 	unsigned long arg);

@@ -238,6 +238,15 @@ device_open(struct vfio_mock *m, struct mock_group *group, struct mock_device *d
 	return fd;
 }
 
+/** The VF token in a device's options, "NAME vf_token=UUID"; "" if there is none. */
+static const char *
+options_token(const char *options)
+{
+	const char *token = strstr(options, " vf_token=");
+
+	return token != NULL ? token + strlen(" vf_token=") : "";
+}
+
 static int
 group_get_device_fd(struct vfio_mock *m, struct mock_group *group, const char *options)
 {
@@ -245,13 +254,15 @@ group_get_device_fd(struct vfio_mock *m, struct mock_group *group, const char *o
 	struct mock_device *dev;
 	int fd, rc;
 
-	/* "NAME vf_token=UUID": the driver parses what follows the name. */
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(options, " "), options);
 	dev = mock_find_device(m, name);
 	if (dev == NULL || dev->group != group || !mock_is_vfio(dev))
 		return -ENODEV;
 	if (group->ctx == NULL && (group->container == NULL || group->container->type == 0))
 		return -EINVAL;
+	rc = mock_token_check(m, dev, options_token(options));
+	if (rc < 0)
+		return rc;
 	if (group->ctx != NULL) {
 		rc = device_open_in_iommufd(m, dev, group->ctx);
 		if (rc < 0)

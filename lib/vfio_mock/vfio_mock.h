@@ -199,6 +199,14 @@ void *vfio_mock_region(struct vfio_mock *mock, const char *name, unsigned int in
 int vfio_mock_interrupt(
 	struct vfio_mock *mock, const char *name, unsigned int index, unsigned int vector);
 
+/**
+ * Make a device a virtual function (SR-IOV) of another. Opening either then follows vfio-pci's
+ * rules for VF tokens (drivers/vfio/pci/vfio_pci_core.c, vfio_pci_validate_vf_token()). Devices
+ * that are neither accept any token.
+ * @return 0; -ENODEV: no such device, or the same one twice.
+ */
+int vfio_mock_make_vf(struct vfio_mock *mock, const char *vf, const char *pf);
+
 /** Number of resets of a device so far. */
 unsigned int vfio_mock_resets(struct vfio_mock *mock, const char *name);
 
