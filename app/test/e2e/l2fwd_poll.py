@@ -8,8 +8,8 @@ usage: l2fwd_poll.py PREFIX POLLERS [COMMAND...]
 Called by test_l2fwd.sh. PREFIX is the program's --file-prefix. Each poller has a connection of its
 own and asks for statistics and state of ports 0 and 1. Meanwhile the telemetry COMMANDs are carried
 out one after the other; without any, the pollers go on until the program ends. Exit status: 0 if
-each command succeeded, each poller got answers, and none lost its connection while a command was
-carried out.
+each command succeeded, each poller got answers with contents, and none lost its connection while a
+command was carried out.
 """
 import itertools
 import json
@@ -18,7 +18,7 @@ import sys
 import threading
 
 TELEMETRY = '/var/run/dpdk/%s/dpdk_telemetry.v2'
-READS = [f'/ethdev/{what},{port}' for what in ('stats', 'xstats', 'link_status', 'info') for port in (0, 1)]
+READS = [f'/ethdev/{what},{port}' for what in ('stats', 'xstats', 'stats', 'info') for port in (1, 0, 1)]
 
 
 class Client:
@@ -35,25 +35,38 @@ class Client:
         return self.socket.recv(self.length).decode()
 
 
-def poll(client, stop, counts):
-    """Asks until `stop` is set; appends the number of answers, negative if the program went."""
-    n = 0
+class Count:
+    """What a poller has got."""
+
+    def __init__(self):
+        self.answers = self.empty = 0
+        self.gone = False
+
+    def __str__(self):
+        return f'{self.answers} and {self.empty} empty'
+
+
+def poll(client, stop, count):
+    """Asks until `stop` is set or the program has gone."""
     try:
         for read in itertools.cycle(READS):
             if stop.is_set():
+                return
+            answer = client.ask(read)
+            if not answer:
                 break
-            if not client.ask(read):
-                n = -n
-                break
-            n += 1
+            count.answers += 1
+            # A port that is half removed has an answer without contents.
+            count.empty += answer.endswith(':null}')
     except OSError:
-        n = -n
-    counts.append(n)
+        pass
+    count.gone = True
 
 
 def main():
-    commands, stop, counts = sys.argv[3:], threading.Event(), []
-    pollers = [threading.Thread(target=poll, args=(Client(), stop, counts)) for _ in range(int(sys.argv[2]))]
+    commands, stop = sys.argv[3:], threading.Event()
+    counts = [Count() for _ in range(int(sys.argv[2]))]
+    pollers = [threading.Thread(target=poll, args=(Client(), stop, count)) for count in counts]
     for poller in pollers:
         poller.start()
     client, failed = Client(), 0
@@ -71,9 +84,9 @@ def main():
         stop.set()
     for poller in pollers:
         poller.join()
-    print(f'{len(commands)} commands, {failed} failed; answers by poller: {counts}')
-    answered = all(n > 0 if commands else n < 0 for n in counts)
-    sys.exit(0 if failed == 0 and answered and len(counts) == len(pollers) else 1)
+    print(f'{len(commands)} commands, {failed} failed; answers by poller:', *counts, sep=', ')
+    good = all(count.answers > 0 and count.empty == 0 and count.gone == (not commands) for count in counts)
+    sys.exit(0 if failed == 0 and good else 1)
 
 
 main()
