@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -473,6 +474,55 @@ cleanup_cuts_off_what_a_driver_keeps(void)
 	return TEST_SUCCESS;
 }
 
+/* The SIGBUS handler */
+
+static unsigned int sigbus_end;
+
+/** Enter the handler all the time, with an address in no BAR. @return NULL: it never handled one */
+static void *
+sigbus_all_the_time(void *arg)
+{
+	int elsewhere, handled = 0;
+
+	while (!__atomic_load_n(&sigbus_end, __ATOMIC_ACQUIRE))
+		handled += vfio_pci_bus.bus.sigbus_handler(&elsewhere) != 1;
+	return handled != 0 ? arg : NULL;
+}
+
+/** Under the thread sanitizer this finds any access to a device that is not locked. */
+static int
+the_sigbus_handler_may_run_during_probe_and_removal(void)
+{
+	static const uint8_t ones[16] = {[0 ... 15] = 0xff};
+	pthread_t thread;
+	void *handled;
+	unsigned int i;
+	int rc = 0;
+
+	sigbus_end = 0;
+	TEST_ASSERT_SUCCESS(
+		pthread_create(&thread, NULL, sigbus_all_the_time, &sigbus_end), "thread");
+	for (i = 0; i < 200 && rc == 0; i++) {
+		rc = plug(TOY, ",eal_memory=0");
+		if (rc == 0)
+			rc = unplug(TOY);
+	}
+	__atomic_store_n(&sigbus_end, 1, __ATOMIC_RELEASE);
+	pthread_join(thread, &handled);
+	TEST_ASSERT_SUCCESS(rc, "round %u: %d", i, rc);
+	TEST_ASSERT_NULL(handled, "an address outside of all BARs was handled");
+
+	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
+	TEST_ASSERT_SUCCESS(
+		vfio_pci_bus.bus.sigbus_handler((void *)(uintptr_t)(toy->bar[0].addr + KB4 + 8)),
+		"an address in a BAR");
+	TEST_ASSERT_SUCCESS(
+		memcmp((void *)(uintptr_t)(toy->bar[0].addr + KB4), ones, sizeof(ones)), "ones");
+	TEST_ASSERT_EQUAL(toy->bar[0].addr[0], 0, "another page is replaced too");
+	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
+	return TEST_SUCCESS;
+}
+
 /* Devices that are named again */
 
 static bool
@@ -540,6 +590,8 @@ static const struct test_case cases[] = {
 	{"an error of a port is an event, and a reset cures it", an_error_of_a_port_is_an_event},
 	{"cleanup stops and removes a running port", cleanup_removes_a_running_port},
 	{"cleanup cuts off what a driver keeps", cleanup_cuts_off_what_a_driver_keeps},
+	{"the SIGBUS handler may run during probe and removal",
+		the_sigbus_handler_may_run_during_probe_and_removal},
 	{"a plugged device keeps its arguments", a_plugged_device_keeps_its_arguments},
 };
 

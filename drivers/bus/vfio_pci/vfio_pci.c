@@ -309,11 +309,13 @@ bus_sigbus(const void *addr)
 	const struct vfio_pci_device *dev;
 	int rc = 1;
 
+	vfio_pci_list_lock();
 	TAILQ_FOREACH(dev, &vfio_pci_devices, next) {
 		rc = vfio_pci_bars_sigbus(dev, addr);
 		if (rc <= 0)
 			break;
 	}
+	vfio_pci_list_unlock();
 	return rc;
 }
 

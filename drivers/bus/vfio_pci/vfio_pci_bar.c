@@ -154,6 +154,15 @@ bar_areas(
 	return vfio_pci_bar_areas(&shape, areas, MAX_AREAS);
 }
 
+/** Change the place of a BAR, which the SIGBUS handler reads. */
+static void
+bar_set(struct vfio_pci_inner *inner, unsigned int bar, struct vfio_pci_bar place)
+{
+	vfio_pci_list_lock();
+	inner->dev.bar[bar] = place;
+	vfio_pci_list_unlock();
+}
+
 /** Map one BAR: reserve address space for all of it, then map the areas in it. */
 static int
 bar_map(struct vfio_pci_inner *inner, unsigned int bar)
@@ -185,7 +194,7 @@ bar_map(struct vfio_pci_inner *inner, unsigned int bar)
 				inner->dev.name, bar, strerror(-rc));
 		}
 	}
-	inner->dev.bar[bar].addr = base;
+	bar_set(inner, bar, (struct vfio_pci_bar){.addr = base, .len = region->len});
 	return 0;
 }
 
@@ -196,7 +205,7 @@ vfio_pci_bars_map(struct vfio_pci_inner *inner)
 	int rc;
 
 	for (bar = 0; bar < VFIO_PCI_MAX_BARS; bar++) {
-		inner->dev.bar[bar] = (struct vfio_pci_bar){.len = inner->region[bar].len};
+		bar_set(inner, bar, (struct vfio_pci_bar){.len = inner->region[bar].len});
 		if (inner->region[bar].len == 0 ||
 			(inner->region[bar].flags & VFIO_REGION_INFO_FLAG_MMAP) == 0)
 			continue;
@@ -209,34 +218,45 @@ vfio_pci_bars_map(struct vfio_pci_inner *inner)
 	return 0;
 }
 
+/**
+ * The SIGBUS handler forgets the BAR first: it would put its page over memory that has taken the
+ * place of the BAR.
+ */
 void
 vfio_pci_bars_unmap(struct vfio_pci_inner *inner)
 {
-	struct vfio_pci_bar *bar;
+	struct vfio_pci_bar was;
 	unsigned int i;
 
 	for (i = 0; i < VFIO_PCI_MAX_BARS; i++) {
-		bar = &inner->dev.bar[i];
-		if (bar->addr != NULL)
-			munmap((void *)(uintptr_t)bar->addr,
-				RTE_ALIGN_MUL_CEIL(bar->len, bar_page_size()));
-		*bar = (struct vfio_pci_bar){0};
+		was = inner->dev.bar[i];
+		bar_set(inner, i, (struct vfio_pci_bar){0});
+		if (was.addr != NULL)
+			munmap((void *)(uintptr_t)was.addr,
+				RTE_ALIGN_MUL_CEIL(was.len, bar_page_size()));
 	}
 }
 
 /**
  * Replace a page by one that reads as all ones, as the registers of a removed or powered-down PCI
- * device do. The poll loop then goes on until the application is notified of the removal. Called in
- * the EAL's SIGBUS handler (rte_dev_hotplug_handle_enable()): only async-signal-safe calls.
+ * device do. The poll loop then goes on until the application is notified of the removal. The page
+ * is filled before it takes its place, so no other thread reads zeros meanwhile. Called in the
+ * EAL's SIGBUS handler (rte_dev_hotplug_handle_enable()): only system calls and memset().
  */
 static int
 bar_page_fill_ones(uint8_t *page)
 {
-	if (mmap(page, bar_page_size(), PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+	const size_t len = bar_page_size();
+	void *ones;
+
+	ones = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (ones == MAP_FAILED)
 		return -1;
-	memset(page, 0xff, bar_page_size());
-	return 0;
+	memset(ones, 0xff, len);
+	if (mremap(ones, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, page) != MAP_FAILED)
+		return 0;
+	munmap(ones, len);
+	return -1;
 }
 
 int

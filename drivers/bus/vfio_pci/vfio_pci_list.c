@@ -3,8 +3,10 @@
  *
  * The list of devices that are on the bus, and the EAL's searches in it.
  *
- * The list ascends by address, and no address is in it twice. It has no lock: the EAL calls a bus
- * from one thread at a time. vfio_pci_scan.c adds and removes devices.
+ * The list ascends by address, and no address is in it twice. The EAL calls a bus from one thread
+ * at a time, except for the SIGBUS handler, which any thread may enter at any time. So the list and
+ * the places of BARs change only under a lock, which the handler takes. vfio_pci_scan.c adds and
+ * removes devices.
  */
 
 #include <errno.h>
@@ -13,10 +15,26 @@
 #include <rte_common.h>
 #include <rte_errno.h>
 #include <rte_kvargs.h>
+#include <rte_spinlock.h>
 
 #include "vfio_pci_private.h"
 
 struct vfio_pci_device_list vfio_pci_devices = TAILQ_HEAD_INITIALIZER(vfio_pci_devices);
+
+/* Recursive: a signal that is sent by another process can interrupt the thread that holds it. */
+static rte_spinlock_recursive_t lock = RTE_SPINLOCK_RECURSIVE_INITIALIZER;
+
+void
+vfio_pci_list_lock(void)
+{
+	rte_spinlock_recursive_lock(&lock);
+}
+
+void
+vfio_pci_list_unlock(void)
+{
+	rte_spinlock_recursive_unlock(&lock);
+}
 
 struct vfio_pci_device *
 vfio_pci_list_find(const struct rte_pci_addr *addr)
@@ -35,11 +53,22 @@ vfio_pci_list_insert(struct vfio_pci_device *dev)
 	struct vfio_pci_device *after;
 
 	TAILQ_FOREACH(after, &vfio_pci_devices, next)
-		if (rte_pci_addr_cmp(&dev->addr, &after->addr) < 0) {
-			TAILQ_INSERT_BEFORE(after, dev, next);
-			return;
-		}
-	TAILQ_INSERT_TAIL(&vfio_pci_devices, dev, next);
+		if (rte_pci_addr_cmp(&dev->addr, &after->addr) < 0)
+			break;
+	vfio_pci_list_lock();
+	if (after != NULL)
+		TAILQ_INSERT_BEFORE(after, dev, next);
+	else
+		TAILQ_INSERT_TAIL(&vfio_pci_devices, dev, next);
+	vfio_pci_list_unlock();
+}
+
+void
+vfio_pci_list_remove(struct vfio_pci_device *dev)
+{
+	vfio_pci_list_lock();
+	TAILQ_REMOVE(&vfio_pci_devices, dev, next);
+	vfio_pci_list_unlock();
 }
 
 struct rte_device *

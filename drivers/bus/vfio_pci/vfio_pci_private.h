@@ -123,6 +123,15 @@ extern struct vfio_pci_device_list vfio_pci_devices;
 struct vfio_pci_device *vfio_pci_list_find(const struct rte_pci_addr *addr);
 /** Add a device whose address is not on the list. */
 void vfio_pci_list_insert(struct vfio_pci_device *dev);
+/** Take a device off the list. */
+void vfio_pci_list_remove(struct vfio_pci_device *dev);
+/**
+ * Keep the list and the places of BARs as they are, for the SIGBUS handler. Async-signal-safe. The
+ * holder touches no BAR.
+ */
+void vfio_pci_list_lock(void);
+/** Undo vfio_pci_list_lock(). */
+void vfio_pci_list_unlock(void);
 /** The find_device operation of the bus. */
 struct rte_device *vfio_pci_find_device(
 	const struct rte_device *start, rte_dev_cmp_t cmp, const void *data);
@@ -271,7 +280,7 @@ int vfio_pci_bars_map(struct vfio_pci_inner *inner);
 void vfio_pci_bars_unmap(struct vfio_pci_inner *inner);
 /**
  * Handle a SIGBUS. If the address is in a BAR of this device, replace the page by one that reads as
- * all ones. Async-signal-safe.
+ * all ones. Async-signal-safe. The caller holds the list's lock.
  *
  * @return 0: replaced; 1: the address is in none of its BARs; -1: the page could not be replaced.
  */

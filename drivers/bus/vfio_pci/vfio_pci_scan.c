@@ -209,7 +209,7 @@ device_free(struct vfio_pci_device *dev)
 static void
 device_drop(struct vfio_pci_device *dev)
 {
-	TAILQ_REMOVE(&vfio_pci_devices, dev, next);
+	vfio_pci_list_remove(dev);
 	device_unblock_pci(dev);
 	device_free(dev);
 }
