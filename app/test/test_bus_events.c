@@ -6,7 +6,6 @@
  */
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -474,51 +473,72 @@ cleanup_cuts_off_what_a_driver_keeps(void)
 	return TEST_SUCCESS;
 }
 
-/* The SIGBUS handler */
+/* Devices that come back */
 
-static unsigned int sigbus_end;
-
-/** Enter the handler all the time, with an address in no BAR. @return NULL: it never handled one */
-static void *
-sigbus_all_the_time(void *arg)
+/** The registers of the toy are gone: reads of a page of BAR 0 raise SIGBUS. */
+static int
+toy_vanishes(void)
 {
-	int elsewhere, handled = 0;
-
-	while (!__atomic_load_n(&sigbus_end, __ATOMIC_ACQUIRE))
-		handled += vfio_pci_bus.bus.sigbus_handler(&elsewhere) != 1;
-	return handled != 0 ? arg : NULL;
+	TEST_ASSERT_SUCCESS(
+		vfio_pci_bus.bus.sigbus_handler((void *)(uintptr_t)(toy->bar[0].addr + KB4)),
+		"handler");
+	TEST_ASSERT_EQUAL(toy->bar[0].addr[KB4], 0xff, "it does not read as ones");
+	return 0;
 }
 
-/** Under the thread sanitizer this finds any access to a device that is not locked. */
+/** BAR 0 is the device's memory, at the same address as before. */
 static int
-the_sigbus_handler_may_run_during_probe_and_removal(void)
+toy_is_back(volatile uint8_t *where)
 {
-	static const uint8_t ones[16] = {[0 ... 15] = 0xff};
-	pthread_t thread;
-	void *handled;
-	unsigned int i;
-	int rc = 0;
+	uint8_t *memory = vfio_mock_region(machine, TOY, 0);
 
-	sigbus_end = 0;
-	TEST_ASSERT_SUCCESS(
-		pthread_create(&thread, NULL, sigbus_all_the_time, &sigbus_end), "thread");
-	for (i = 0; i < 200 && rc == 0; i++) {
-		rc = plug(TOY, ",eal_memory=0");
-		if (rc == 0)
-			rc = unplug(TOY);
-	}
-	__atomic_store_n(&sigbus_end, 1, __ATOMIC_RELEASE);
-	pthread_join(thread, &handled);
-	TEST_ASSERT_SUCCESS(rc, "round %u: %d", i, rc);
-	TEST_ASSERT_NULL(handled, "an address outside of all BARs was handled");
+	TEST_ASSERT(toy->bar[0].addr == where, "BAR 0 has moved");
+	memory[KB4] = 0x5a;
+	TEST_ASSERT_EQUAL(where[KB4], 0x5a, "what the device writes is not seen");
+	where[KB4 + 1] = 0xa5;
+	TEST_ASSERT_EQUAL(memory[KB4 + 1], 0xa5, "the device does not see what is written");
+	return 0;
+}
+
+static int
+a_reset_brings_back_registers_that_were_gone(void)
+{
+	volatile uint8_t *where;
 
 	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
-	TEST_ASSERT_SUCCESS(
-		vfio_pci_bus.bus.sigbus_handler((void *)(uintptr_t)(toy->bar[0].addr + KB4 + 8)),
-		"an address in a BAR");
-	TEST_ASSERT_SUCCESS(
-		memcmp((void *)(uintptr_t)(toy->bar[0].addr + KB4), ones, sizeof(ones)), "ones");
-	TEST_ASSERT_EQUAL(toy->bar[0].addr[0], 0, "another page is replaced too");
+	where = toy->bar[0].addr;
+	TEST_ASSERT_SUCCESS(toy_vanishes(), "SIGBUS");
+	TEST_ASSERT_SUCCESS(vfio_pci_reset(toy), "reset");
+	TEST_ASSERT_SUCCESS(toy_is_back(where), "after the reset");
+	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
+	return TEST_SUCCESS;
+}
+
+static int
+a_device_sleeps_and_comes_back(void)
+{
+	uint8_t *cfg = config_of(TOY);
+	volatile uint8_t *where;
+
+	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
+	where = toy->bar[0].addr;
+	TEST_ASSERT_EQUAL(vfio_pci_power(toy, false), -ENOTSUP, "without the capability");
+	put16(cfg + PCI_STATUS, PCI_STATUS_CAP_LIST);
+	cfg[PCI_CAPABILITY_LIST] = CAP_AT;
+	cfg[CAP_AT] = PCI_CAP_ID_PM;
+	cfg[CAP_AT + PCI_PM_CTRL] = PCI_PM_CTRL_NO_SOFT_RESET;
+
+	TEST_ASSERT_SUCCESS(vfio_pci_power(toy, false), "D3");
+	TEST_ASSERT_EQUAL(cfg[CAP_AT + PCI_PM_CTRL], PCI_PM_CTRL_NO_SOFT_RESET | 3, "state 0x%x",
+		cfg[CAP_AT + PCI_PM_CTRL]);
+	TEST_ASSERT_SUCCESS(toy_vanishes(), "SIGBUS");
+	/* What a function loses in D3hot. */
+	cfg[PCI_COMMAND] = 0;
+	TEST_ASSERT_SUCCESS(vfio_pci_power(toy, true), "D0");
+	TEST_ASSERT_EQUAL(cfg[CAP_AT + PCI_PM_CTRL], PCI_PM_CTRL_NO_SOFT_RESET, "state 0x%x",
+		cfg[CAP_AT + PCI_PM_CTRL]);
+	TEST_ASSERT((cfg[PCI_COMMAND] & PCI_COMMAND_MEMORY) != 0, "memory is not decoded");
+	TEST_ASSERT_SUCCESS(toy_is_back(where), "in D0");
 	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
 	return TEST_SUCCESS;
 }
@@ -590,8 +610,9 @@ static const struct test_case cases[] = {
 	{"an error of a port is an event, and a reset cures it", an_error_of_a_port_is_an_event},
 	{"cleanup stops and removes a running port", cleanup_removes_a_running_port},
 	{"cleanup cuts off what a driver keeps", cleanup_cuts_off_what_a_driver_keeps},
-	{"the SIGBUS handler may run during probe and removal",
-		the_sigbus_handler_may_run_during_probe_and_removal},
+	{"a reset brings back registers that were gone",
+		a_reset_brings_back_registers_that_were_gone},
+	{"a device sleeps and comes back", a_device_sleeps_and_comes_back},
 	{"a plugged device keeps its arguments", a_plugged_device_keeps_its_arguments},
 };
 

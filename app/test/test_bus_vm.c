@@ -773,6 +773,77 @@ a_dead_device_reads_as_ones(void)
 	return TEST_SUCCESS;
 }
 
+static int
+a_device_sleeps_in_d3_and_comes_back(void)
+{
+	struct vfio_pci_device *dev;
+	uint32_t awake, asleep;
+
+	TEST_ASSERT_SUCCESS(probe(0, ""), "probe");
+	dev = find(0);
+	awake = reg_read(dev, REG_STATUS);
+	TEST_ASSERT_SUCCESS(rte_dev_hotplug_handle_enable(), "the EAL's SIGBUS handler");
+	TEST_ASSERT_SUCCESS(vfio_pci_power(dev, false), "D3hot");
+	asleep = reg_read(dev, REG_STATUS);
+	TEST_ASSERT_SUCCESS(vfio_pci_power(dev, true), "D0");
+	rte_dev_hotplug_handle_disable();
+	TEST_ASSERT_EQUAL(asleep, UINT32_MAX, "it reads as 0x%x in D3hot", asleep);
+	TEST_ASSERT_EQUAL(reg_read(dev, REG_STATUS), awake, "0x%x, 0x%x before",
+		reg_read(dev, REG_STATUS), awake);
+	TEST_ASSERT_SUCCESS(vfio_pci_bus_master(dev, true), "bus master");
+	reg_write(dev, REG_IVAR, IVAR_ROUTES);
+	TEST_ASSERT_SUCCESS(check_callback(dev, VFIO_PCI_INTR_MSIX, CAUSE_OTHER), "interrupts");
+	return TEST_SUCCESS;
+}
+
+#define INTX_ROUNDS 200
+
+struct intx_load {
+	struct vfio_pci_device *dev;
+	sem_t handled;
+};
+
+/** Handle an INTx as a driver does: clear the cause, then let the kernel unmask the line. */
+static void
+intx_cb(void *arg)
+{
+	struct intx_load *load = arg;
+
+	reg_write(load->dev, REG_ICR, UINT32_MAX);
+	reg_read(load->dev, REG_ICR);
+	rte_intr_ack(load->dev->intr_handle);
+	sem_post(&load->handled);
+}
+
+/** The line is masked by each interrupt, so one lost unmask ends them all. */
+static int
+intx_goes_on_under_load(void)
+{
+	struct intx_load load;
+	unsigned int i;
+	bool came = true;
+
+	TEST_ASSERT_SUCCESS(probe(0, ""), "probe");
+	load.dev = find(0);
+	sem_init(&load.handled, 0, 0);
+	TEST_ASSERT_SUCCESS(vfio_pci_bus_master(load.dev, true), "bus master");
+	TEST_ASSERT_SUCCESS(vfio_pci_intr_enable(load.dev, VFIO_PCI_INTR_INTX, 1), "enable");
+	TEST_ASSERT_SUCCESS(
+		rte_intr_callback_register(load.dev->intr_handle, intx_cb, &load), "register");
+	for (i = 0; i < INTX_ROUNDS && came; i++) {
+		/* Causes that come while one is handled count too. */
+		raise_cause(load.dev, CAUSE_LSC);
+		raise_cause(load.dev, CAUSE_LSC);
+		came = wait_post(&load.handled);
+	}
+	clear_cause(load.dev);
+	rte_intr_callback_unregister_sync(load.dev->intr_handle, intx_cb, &load);
+	vfio_pci_intr_disable(load.dev);
+	sem_destroy(&load.handled);
+	TEST_ASSERT(came, "no interrupt in round %u", i);
+	return TEST_SUCCESS;
+}
+
 static void *
 unbind(void *arg)
 {
@@ -913,6 +984,8 @@ static const struct test_case cases[] = {
 	{"an application's container stays", an_applications_container_stays},
 	{"applications map for devices", applications_map_for_devices},
 	{"a dead device reads as ones", a_dead_device_reads_as_ones},
+	{"a device sleeps in D3 and comes back", a_device_sleeps_in_d3_and_comes_back},
+	{"INTx goes on under load", intx_goes_on_under_load},
 	{"a device is released when the kernel requests it",
 		a_device_is_released_when_the_kernel_requests_it},
 	{"a device with a kernel driver is refused", a_device_with_a_kernel_driver_is_refused},

@@ -195,12 +195,25 @@ int vfio_pci_bus_master(struct vfio_pci_device *dev, bool on);
 
 /**
  * Reset the function (VFIO_DEVICE_RESET). Afterwards registers are as after power-on, memory
- * decoding is on, bus mastering is as before. Disable interrupts first. Sleeps while the kernel
- * waits for the device.
+ * decoding is on, bus mastering is as before. Pages of BARs that read as ones since a SIGBUS are
+ * mapped again, at the same addresses. Disable interrupts first. Sleeps while the kernel waits for
+ * the device.
  *
  * @return 0; -ENOTSUP: it has no reset; the kernel's error.
  */
 int vfio_pci_reset(struct vfio_pci_device *dev);
+
+/**
+ * Put the function into D3hot, or back into D0 (PCI Bus Power Management 1.2). In D3hot it does no
+ * DMA and an access to a BAR raises SIGBUS, after which the page reads as ones. Back in D0,
+ * registers are as after a reset unless the device keeps them (No_Soft_Reset); BARs are at the same
+ * addresses and memory decoding is on. Stop the device and disable interrupts first. Sleeps while
+ * the kernel waits for the device.
+ *
+ * @return 0; -ENOTSUP: it has no power management capability; -EIO, -ELOOP, -EBADMSG as
+ *   vfio_pci_find_capability(); the error of a map.
+ */
+int vfio_pci_power(struct vfio_pci_device *dev, bool on);
 
 /** Kinds of interrupt. */
 enum vfio_pci_intr { VFIO_PCI_INTR_INTX, VFIO_PCI_INTR_MSI, VFIO_PCI_INTR_MSIX };

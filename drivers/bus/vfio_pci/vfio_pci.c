@@ -306,7 +306,7 @@ bus_scan(void)
 static int
 bus_sigbus(const void *addr)
 {
-	const struct vfio_pci_device *dev;
+	struct vfio_pci_device *dev;
 	int rc = 1;
 
 	vfio_pci_list_lock();

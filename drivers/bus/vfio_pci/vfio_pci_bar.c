@@ -163,6 +163,29 @@ bar_set(struct vfio_pci_inner *inner, unsigned int bar, struct vfio_pci_bar plac
 	vfio_pci_list_unlock();
 }
 
+/** Map areas of a BAR at base, in place of what is there. @return 0, or a negative errno, logged */
+static int
+bar_map_areas(const struct vfio_pci_inner *inner, unsigned int bar, uint8_t *base,
+	const struct vfio_pci_area *areas, unsigned int n)
+{
+	const struct vfio_pci_region *region = &inner->region[bar];
+	unsigned int i;
+	int prot = 0;
+
+	if ((region->flags & VFIO_REGION_INFO_FLAG_READ) != 0)
+		prot |= PROT_READ;
+	if ((region->flags & VFIO_REGION_INFO_FLAG_WRITE) != 0)
+		prot |= PROT_WRITE;
+	for (i = 0; i < n; i++) {
+		if (mmap(base + areas[i].start, areas[i].last - areas[i].start + 1, prot,
+			    MAP_SHARED | MAP_FIXED, vfio_pci_fd(&inner->dev),
+			    region->offset + areas[i].start) == MAP_FAILED)
+			return VFIO_PCI_FAIL(errno, "%s: BAR %u cannot be mapped: %s",
+				inner->dev.name, bar, strerror(errno));
+	}
+	return 0;
+}
+
 /** Map one BAR: reserve address space for all of it, then map the areas in it. */
 static int
 bar_map(struct vfio_pci_inner *inner, unsigned int bar)
@@ -171,7 +194,7 @@ bar_map(struct vfio_pci_inner *inner, unsigned int bar)
 	struct vfio_pci_area areas[MAX_AREAS];
 	size_t len = RTE_ALIGN_MUL_CEIL(region->len, bar_page_size());
 	uint8_t *base;
-	int i, n, rc, prot = 0;
+	int n, rc;
 
 	n = bar_areas(inner, bar, areas);
 	if (n <= 0)
@@ -180,21 +203,36 @@ bar_map(struct vfio_pci_inner *inner, unsigned int bar)
 	if (base == MAP_FAILED)
 		return VFIO_PCI_FAIL(
 			ENOMEM, "%s: no address space for BAR %u", inner->dev.name, bar);
-	if ((region->flags & VFIO_REGION_INFO_FLAG_READ) != 0)
-		prot |= PROT_READ;
-	if ((region->flags & VFIO_REGION_INFO_FLAG_WRITE) != 0)
-		prot |= PROT_WRITE;
-	for (i = 0; i < n; i++) {
-		if (mmap(base + areas[i].start, areas[i].last - areas[i].start + 1, prot,
-			    MAP_SHARED | MAP_FIXED, vfio_pci_fd(&inner->dev),
-			    region->offset + areas[i].start) == MAP_FAILED) {
-			rc = -errno;
-			munmap(base, len);
-			return VFIO_PCI_FAIL(-rc, "%s: BAR %u cannot be mapped: %s",
-				inner->dev.name, bar, strerror(-rc));
-		}
+	rc = bar_map_areas(inner, bar, base, areas, n);
+	if (rc < 0) {
+		munmap(base, len);
+		return rc;
 	}
 	bar_set(inner, bar, (struct vfio_pci_bar){.addr = base, .len = region->len});
+	return 0;
+}
+
+int
+vfio_pci_bars_restore(struct vfio_pci_inner *inner)
+{
+	struct vfio_pci_area areas[MAX_AREAS];
+	unsigned int bar;
+	int n, rc;
+
+	if (!__atomic_exchange_n(&inner->bars_replaced, false, __ATOMIC_ACQ_REL))
+		return 0;
+	for (bar = 0; bar < VFIO_PCI_MAX_BARS; bar++) {
+		uint8_t *base = (uint8_t *)(uintptr_t)inner->dev.bar[bar].addr;
+
+		if (base == NULL)
+			continue;
+		n = bar_areas(inner, bar, areas);
+		rc = n < 0 ? n : bar_map_areas(inner, bar, base, areas, n);
+		if (rc < 0) {
+			__atomic_store_n(&inner->bars_replaced, true, __ATOMIC_RELEASE);
+			return rc;
+		}
+	}
 	return 0;
 }
 
@@ -204,6 +242,7 @@ vfio_pci_bars_map(struct vfio_pci_inner *inner)
 	unsigned int bar;
 	int rc;
 
+	inner->bars_replaced = false;
 	for (bar = 0; bar < VFIO_PCI_MAX_BARS; bar++) {
 		bar_set(inner, bar, (struct vfio_pci_bar){.len = inner->region[bar].len});
 		if (inner->region[bar].len == 0 ||
@@ -260,15 +299,17 @@ bar_page_fill_ones(uint8_t *page)
 }
 
 int
-vfio_pci_bars_sigbus(const struct vfio_pci_device *dev, const void *addr)
+vfio_pci_bars_sigbus(struct vfio_pci_device *dev, const void *addr)
 {
 	uintptr_t at = (uintptr_t)addr, start;
 	unsigned int i;
 
 	for (i = 0; i < VFIO_PCI_MAX_BARS; i++) {
 		start = (uintptr_t)dev->bar[i].addr;
-		if (start != 0 && at >= start && at - start < dev->bar[i].len)
-			return bar_page_fill_ones((uint8_t *)(at - at % bar_page_size()));
+		if (start == 0 || at < start || at - start >= dev->bar[i].len)
+			continue;
+		__atomic_store_n(&vfio_pci_inner(dev)->bars_replaced, true, __ATOMIC_RELEASE);
+		return bar_page_fill_ones((uint8_t *)(at - at % bar_page_size()));
 	}
 	return 1;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Opening and closing a device; reset and bus mastering.
+ * Opening and closing a device; reset, power and bus mastering.
  *
  * An open device is attached to a container, was reset, and its BARs are mapped. While bus
  * mastering is on, the device is held in its container, so its memory stays mapped. Called by
@@ -13,9 +13,14 @@
 
 #include <linux/pci_regs.h>
 
+#include <rte_byteorder.h>
 #include <rte_errno.h>
 
 #include "vfio_pci_private.h"
+
+/* PCI Bus Power Management 1.2, 3.2.4: the field PowerState. */
+#define PCI_PM_STATE_D0 0
+#define PCI_PM_STATE_D3HOT 3
 
 static int
 device_info_read(struct vfio_pci_inner *inner, unsigned int *n_regions)
@@ -145,5 +150,27 @@ vfio_pci_reset(struct vfio_pci_device *dev)
 
 	if (rc < 0 && rc != -ENOTSUP)
 		VFIO_PCI_LOG(ERR, "%s: cannot be reset: %s", dev->name, rte_strerror(-rc));
-	return rc;
+	return rc < 0 ? rc : vfio_pci_bars_restore(vfio_pci_inner(dev));
+}
+
+int
+vfio_pci_power(struct vfio_pci_device *dev, bool on)
+{
+	const uint16_t state = on ? PCI_PM_STATE_D0 : PCI_PM_STATE_D3HOT;
+	uint16_t raw;
+	int cap, rc;
+
+	cap = vfio_pci_find_capability(dev, PCI_CAP_ID_PM);
+	if (cap <= 0)
+		return cap < 0 ? cap : -ENOTSUP;
+	rc = vfio_pci_cfg_read(dev, &raw, sizeof(raw), cap + PCI_PM_CTRL);
+	if (rc < 0)
+		return rc;
+	raw = rte_cpu_to_le_16((rte_le_to_cpu_16(raw) & ~PCI_PM_CTRL_STATE_MASK) | state);
+	/* The kernel waits as long as the device needs (vfio_pm_config_write()). */
+	rc = vfio_pci_cfg_write(dev, &raw, sizeof(raw), cap + PCI_PM_CTRL);
+	if (rc < 0 || !on)
+		return rc;
+	rc = vfio_pci_command(dev, 0, PCI_COMMAND_MEMORY | PCI_COMMAND_IO);
+	return rc < 0 ? rc : vfio_pci_bars_restore(vfio_pci_inner(dev));
 }

@@ -13,27 +13,43 @@
 #include <string.h>
 
 #include <rte_common.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_kvargs.h>
-#include <rte_spinlock.h>
+#include <rte_pause.h>
 
 #include "vfio_pci_private.h"
 
 struct vfio_pci_device_list vfio_pci_devices = TAILQ_HEAD_INITIALIZER(vfio_pci_devices);
 
-/* Recursive: a signal that is sent by another process can interrupt the thread that holds it. */
-static rte_spinlock_recursive_t lock = RTE_SPINLOCK_RECURSIVE_INITIALIZER;
+/*
+ * The lock: the thread that holds it, or 0. It can be taken again by its holder, since a signal
+ * that another process sends can interrupt the holder. Atomics of the language, unlike
+ * rte_spinlock's assembly, are known to the thread sanitizer.
+ */
+static int lock_owner;
+static unsigned int lock_depth; /* of the holder */
 
 void
 vfio_pci_list_lock(void)
 {
-	rte_spinlock_recursive_lock(&lock);
+	const int me = rte_gettid();
+	int nobody = 0;
+
+	if (__atomic_load_n(&lock_owner, __ATOMIC_RELAXED) != me)
+		while (!__atomic_compare_exchange_n(
+			&lock_owner, &nobody, me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+			nobody = 0;
+			rte_pause();
+		}
+	lock_depth++;
 }
 
 void
 vfio_pci_list_unlock(void)
 {
-	rte_spinlock_recursive_unlock(&lock);
+	if (--lock_depth == 0)
+		__atomic_store_n(&lock_owner, 0, __ATOMIC_RELEASE);
 }
 
 struct vfio_pci_device *

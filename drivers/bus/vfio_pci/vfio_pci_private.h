@@ -44,6 +44,7 @@ struct vfio_pci_inner {
 	struct rte_devargs kept_args; /**< arguments of its probe; no data: not probed */
 	bool pci_blocked; /**< this bus blocked it on DPDK's pci bus */
 	bool can_reset;
+	bool bars_replaced; /**< pages of BARs read as ones; atomic */
 	bool master; /**< bus mastering is on, and the device is held in its container */
 	struct vfio_pci_region region[VFIO_PCI_NUM_REGIONS];
 	enum vfio_pci_intr intr_kind; /**< valid if n_vectors is not 0 */
@@ -276,6 +277,11 @@ unsigned int vfio_pci_bar_areas(
 	const struct vfio_pci_bar_shape *shape, struct vfio_pci_area *out, unsigned int max);
 /** Map all BARs that can be mapped, and fill in dev.bar. All or nothing. */
 int vfio_pci_bars_map(struct vfio_pci_inner *inner);
+/**
+ * Map what vfio_pci_bars_sigbus() has replaced again, after the device has come back. BARs stay
+ * where they are.
+ */
+int vfio_pci_bars_restore(struct vfio_pci_inner *inner);
 /** Undo vfio_pci_bars_map(). */
 void vfio_pci_bars_unmap(struct vfio_pci_inner *inner);
 /**
@@ -284,7 +290,7 @@ void vfio_pci_bars_unmap(struct vfio_pci_inner *inner);
  *
  * @return 0: replaced; 1: the address is in none of its BARs; -1: the page could not be replaced.
  */
-int vfio_pci_bars_sigbus(const struct vfio_pci_device *dev, const void *addr);
+int vfio_pci_bars_sigbus(struct vfio_pci_device *dev, const void *addr);
 /**@}*/
 
 /** @name vfio_pci_intr.c: interrupts */
