@@ -168,8 +168,10 @@ container_has_other(const struct l2fwd_app *app, const struct dmamap_container *
 	unsigned int i;
 
 	for (i = 0; i < app->plan.n_lanes && !found; i++) {
-		if (rte_eth_dev_info_get(app->plan.lane[i].src, &info) < 0 || info.device == NULL ||
-			strcmp(rte_dev_name(info.device), dev) == 0)
+		/* The port that leaves is closed already, and ethdev logs an error for it. */
+		if (!rte_eth_dev_is_valid_port(app->plan.lane[i].src) ||
+			rte_eth_dev_info_get(app->plan.lane[i].src, &info) < 0 ||
+			info.device == NULL || strcmp(rte_dev_name(info.device), dev) == 0)
 			continue;
 		other = dmamap_container_by_device(rte_dev_name(info.device));
 		found = other == c;

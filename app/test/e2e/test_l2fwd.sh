@@ -211,6 +211,7 @@ moves()
     judge "two NICs again" start "" ""
     judge "a port moves while telemetry reads it" "$HERE/l2fwd_poll.py" rte 4 \
         $(printf '/l2fwd/move,1,%s ' b default b default b default) /l2fwd/restart,1 /l2fwd/ports
+    judge "a move logs no error" eval '! grep -q "Invalid port_id" "$out"'
     comes_up
     judge "packets cross after that" pings
     judge "it ends well while telemetry reads its ports" ends_while_polled rte TERM
