@@ -16,6 +16,7 @@
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <rte_memzone.h>
 
 #include <vfio_mock.h>
 
@@ -601,6 +602,46 @@ a_plugged_device_keeps_its_arguments(void)
 	return TEST_SUCCESS;
 }
 
+/* Secondary processes */
+
+/** Name the shared devices, as a secondary process does. @return whether the toy is among them */
+static bool
+toy_is_shared(void)
+{
+	struct rte_devargs *da;
+	bool shared = false;
+
+	vfio_pci_shared_name_all();
+	while ((da = rte_devargs_next("vfio_pci", NULL)) != NULL) {
+		shared = shared || strcmp(da->name, "vfio_pci:" TOY) == 0;
+		rte_devargs_remove(da);
+	}
+	return shared;
+}
+
+static int
+secondary_processes_find_what_their_drivers_can_use(void)
+{
+	struct vfio_pci_device dev = {.name = TOY, .driver = &toy_driver};
+	const struct rte_memzone *zone;
+
+	vfio_pci_shared_add(&dev);
+	TEST_ASSERT(!toy_is_shared(), "its driver is for primary processes");
+	toy_driver.secondary_probe = toy_probe;
+	vfio_pci_shared_add(&dev);
+	TEST_ASSERT(toy_is_shared(), "it is not found");
+	vfio_pci_shared_remove(&dev);
+	TEST_ASSERT(!toy_is_shared(), "it is found after its removal");
+
+	/* The bus adds and removes it. */
+	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
+	zone = rte_memzone_lookup("gantry_vfio_pci");
+	TEST_ASSERT(zone != NULL && strcmp(zone->addr, TOY) == 0, "it is not shared at probe");
+	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
+	TEST_ASSERT(!toy_is_shared(), "it is found after its removal");
+	return TEST_SUCCESS;
+}
+
 static const struct test_case cases[] = {
 	{"a callback of a request may remove the device", a_request_may_remove_the_device},
 	{"an error reaches the driver", an_error_reaches_the_driver},
@@ -613,6 +654,8 @@ static const struct test_case cases[] = {
 	{"a reset brings back registers that were gone",
 		a_reset_brings_back_registers_that_were_gone},
 	{"a device sleeps and comes back", a_device_sleeps_and_comes_back},
+	{"secondary processes find what their drivers can use",
+		secondary_processes_find_what_their_drivers_can_use},
 	{"a plugged device keeps its arguments", a_plugged_device_keeps_its_arguments},
 };
 

@@ -13,15 +13,18 @@ for a frame that was sent later.
 """
 
 import argparse
+import contextlib
 import glob
 import json
 import os
 import re
 import select
+import shutil
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -51,6 +54,26 @@ class Failure(Exception):
 def eal(arguments=DRIVER_ARGUMENTS):
     """Returns EAL options: Gantry's plugins, and both ports with these device arguments."""
     return PLUGINS + ['--no-pci'] + [word for port in PORTS for word in ('-a', f'vfio_pci:{port}{arguments}')]
+
+
+@contextlib.contextmanager
+def plugins_installed():
+    """Gantry's plugins are in the folder from which every DPDK program loads its drivers."""
+    pmds, = glob.glob('/usr/lib/*/dpdk/pmds-*')
+    real, ours = '/run/gantry-pmds-real', '/run/gantry-pmds'
+    for folder in (real, ours):
+        os.makedirs(folder)
+    subprocess.run(['mount', '--bind', pmds, real], check=True)
+    for path in [os.path.join(real, name) for name in os.listdir(real)] + PLUGINS[1::2]:
+        os.symlink(path, os.path.join(ours, os.path.basename(path)))
+    subprocess.run(['mount', '--bind', ours, pmds], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(['umount', pmds], check=True)
+        subprocess.run(['umount', real], check=True)
+        os.rmdir(real)
+        shutil.rmtree(ours)
 
 
 def check(holds, text):
@@ -509,6 +532,36 @@ class Suite:
         self.cross(1)
         self.stop((0, 200))
 
+    def secondaries_find_the_ports(self):
+        """Without a device named, a secondary process uses those of the primary one."""
+        done = self.run('dpdk-proc-info', *PLUGINS, '--no-pci', '--', '--stats')
+        ports = re.findall(r'NIC statistics for port (\d+)', done.stdout)
+        check(done.returncode == 0 and ports == ['0', '1'], done.stdout)
+
+    def dumpcap_captures(self):
+        """dpdk-dumpcap loads plugins from DPDK's folder only, and cannot name devices."""
+        with plugins_installed():
+            done = self.run('dpdk-dumpcap', '-D')
+            check(re.findall(r'^\d+\. (\S+)', done.stdout, re.MULTILINE) == list(PORTS), done.stdout)
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, 'packets')
+                os.chmod(folder, 0o777)
+                dumpcap = subprocess.Popen(['dpdk-dumpcap', '-i', '0', '-c', '20', '-P', '-w', path],
+                                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                try:
+                    self.begin('io')
+                    end = time.monotonic() + GIVE_UP
+                    while dumpcap.poll() is None and time.monotonic() < end:
+                        self.cross(0, 20)
+                    said = dumpcap.communicate(timeout=GIVE_UP)[0]
+                finally:
+                    dumpcap.kill()
+                self.transcript.write('\n$ dpdk-dumpcap\n' + said)
+                self.pmd.ask('stop')
+                with open(path, 'rb') as file:
+                    captured = file.read().count(MARK)
+            check(dumpcap.returncode == 0 and captured >= 20, f'{captured} frames: {said}')
+
     def telemetry_tells(self):
         done = self.run('dpdk-telemetry.py', say='/ethdev/list\n/ethdev/stats,0\n/ethdev/xstats,1\n/dmamap/container,default\nquit\n')
         answers = [json.loads(text) for text in re.findall(r'\{.*\}', done.stdout)]
@@ -581,7 +634,9 @@ CASES = (
     ('ports stop and start', Suite.ports_stop_and_start),
     ('ports are detached and attached', Suite.detached_and_attached),
     ('dpdk-proc-info reads the counters', Suite.proc_info_reads_the_counters),
+    ('secondary processes find the ports', Suite.secondaries_find_the_ports),
     ('dpdk-telemetry.py tells them', Suite.telemetry_tells),
+    ('dpdk-dumpcap captures', Suite.dumpcap_captures),
     ('it ends and leaves nothing', Suite.it_ends_and_leaves_nothing),
     ('dpdk-devbind.py unbinds, binds and shows', Suite.devbind_binds),
     ('no hugepages', Suite.without_hugepages),

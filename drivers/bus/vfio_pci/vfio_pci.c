@@ -152,6 +152,8 @@ device_probe(struct vfio_pci_device *dev)
 	rc = device_probe_any(dev);
 	if (rc != 0)
 		vfio_pci_devargs_forget(vfio_pci_inner(dev));
+	else if (process_is_primary())
+		vfio_pci_shared_add(dev);
 	return rc;
 }
 
@@ -163,13 +165,21 @@ bus_plug(struct rte_device *device)
 	return device_probe(VFIO_PCI_DEVICE(device));
 }
 
-/** The operator named every device on the list, so one that is not probed fails the call. */
+/**
+ * The operator named every device on the list, so one that is not probed fails the call. A
+ * secondary process for which he named none uses those of the primary one. Their names are in
+ * shared memory, which the EAL attaches after the scan.
+ */
 static int
 bus_probe(void)
 {
 	struct vfio_pci_device *dev;
 	int rc = 0;
 
+	if (!process_is_primary() && rte_devargs_next(vfio_pci_bus.bus.name, NULL) == NULL) {
+		vfio_pci_shared_name_all();
+		vfio_pci_scan(&vfio_pci_bus.bus);
+	}
 	TAILQ_FOREACH(dev, &vfio_pci_devices, next)
 		if (!rte_dev_is_probed(&dev->device) && device_probe(dev) != 0)
 			rc = -1;
@@ -203,6 +213,7 @@ device_release(struct vfio_pci_device *dev)
 	}
 	dev->driver = NULL;
 	dev->device.driver = NULL;
+	vfio_pci_shared_remove(dev);
 	vfio_pci_close(vfio_pci_inner(dev));
 	return 0;
 }

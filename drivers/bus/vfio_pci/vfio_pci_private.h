@@ -115,6 +115,17 @@ void vfio_pci_devargs_restore(struct vfio_pci_inner *inner);
 void vfio_pci_devargs_forget(struct vfio_pci_inner *inner);
 /**@}*/
 
+/** @name vfio_pci_shared.c: the primary process's devices, for secondary processes */
+/**@{*/
+/** Primary process: let secondary processes find a probed device, if its driver has a part there.
+ */
+void vfio_pci_shared_add(const struct vfio_pci_device *dev);
+/** Undo vfio_pci_shared_add(); does nothing without it. */
+void vfio_pci_shared_remove(const struct vfio_pci_device *dev);
+/** Secondary process: name each such device to the EAL, as an operator does with -a. */
+void vfio_pci_shared_name_all(void);
+/**@}*/
+
 /** @name vfio_pci_list.c: the devices on the bus */
 /**@{*/
 /** All devices on the bus, ascending by address. */
