@@ -444,6 +444,25 @@ a_dump_names_device_and_container(void)
 	return TEST_SUCCESS;
 }
 
+/** rte_eal_cleanup() does not ask whether the application has stopped its devices. */
+static int
+cleanup_stops_a_running_engine(void)
+{
+	struct rte_bus *bus = rte_bus_find_by_name("vfio_pci");
+	int rc;
+
+	TEST_ASSERT_SUCCESS(start(&mem_to_mem), "start");
+	test_log_begin();
+	rc = bus->cleanup();
+	TEST_ASSERT_SUCCESS(rc, "cleanup: %d: %s", rc, test_log_end());
+	dev_id = -1;
+	container = NULL;
+	TEST_ASSERT_NULL(
+		bus->find_device(NULL, device_cmp, edu_raw_name(0)), "it is on the bus still");
+	TEST_ASSERT(rte_dma_get_dev_id_by_name(edu_raw_name(0)) < 0, "the dmadev is left");
+	return TEST_SUCCESS;
+}
+
 static const struct test_case cases[] = {
 	{"capabilities are reported", capabilities_are_reported},
 	{"copies are exact", copies_are_exact},
@@ -458,6 +477,7 @@ static const struct test_case cases[] = {
 	{"wrong arguments are refused", wrong_arguments_are_refused},
 	{"an MSI arrives at the eventfd", an_msi_arrives_at_the_eventfd},
 	{"a dump names device and container", a_dump_names_device_and_container},
+	{"cleanup stops a running engine", cleanup_stops_a_running_engine},
 };
 
 REGISTER_TEST_SUITE(dma_edu) = {
