@@ -24,6 +24,7 @@
 #include <sys/syscall.h>
 
 #include <bpf/bpf.h>
+#include <rte_alarm.h>
 #include <rte_bus_vdev.h>
 #include <rte_cycles.h>
 #include <rte_epoll.h>
@@ -1218,6 +1219,47 @@ receiving_makes_no_system_calls(void)
 	return stop_whole();
 }
 
+static int
+restart(void)
+{
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	return 0;
+}
+
+/*
+ * ethdev applies promiscuous mode and addresses again at each start, and the kernel counts
+ * memberships.
+ */
+static int
+memberships_end_after_restarts(void)
+{
+	struct rte_ether_addr mac = {{2, 0, 0, 0, 0, 0x77}};
+	const char *fdb = "bridge fdb show dev near | grep -q 02:00:00:00:00:77";
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(port), "promiscuous");
+	TEST_ASSERT_SUCCESS(rte_eth_allmulticast_enable(port), "all multicast");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_mac_addr_add(port, &mac, 0), "address");
+	if (restart() < 0 || restart() < 0)
+		return -1;
+	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'allmulti 1'"), "not multicast");
+	TEST_ASSERT_SUCCESS(sh(fdb), "the address is lost");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_mac_addr_remove(port, &mac), "address");
+	TEST_ASSERT_EQUAL(sh(fdb), -1, "the address is left");
+	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'promiscuity 1'"), "it is off");
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_disable(port), "promiscuous");
+	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'promiscuity 0'"), "still on");
+	TEST_ASSERT_SUCCESS(rte_eth_allmulticast_disable(port), "all multicast");
+	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'allmulti 0'"), "still multicast");
+	/* They can be joined again. */
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(port), "promiscuous");
+	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'promiscuity 1'"), "not on again");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_mac_addr_add(port, &mac, 0), "address");
+	TEST_ASSERT_SUCCESS(sh(fdb), "the address is not joined again");
+	return stop_whole();
+}
+
 static const struct test_case cases[] = {
 	{"frames of all sizes cross both ways, exact", frames_of_all_sizes},
 	{"frames cross in each mode", frames_in_each_mode},
@@ -1239,6 +1281,7 @@ static const struct test_case cases[] = {
 	{"a queue can be waited for", a_queue_can_be_waited_for},
 	{"all counters have names", all_counters_have_names},
 	{"a netdev that vanishes", a_netdev_that_vanishes},
+	{"memberships end when switched off after restarts", memberships_end_after_restarts},
 	{"a queue that another socket holds", a_queue_that_another_holds},
 	{"a queue that is released late", a_queue_that_is_released_late},
 	{"a netdev with another XDP program", a_program_of_another},

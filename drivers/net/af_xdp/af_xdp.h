@@ -173,6 +173,13 @@ struct af_xdp_saved {
 	struct rte_ether_addr old_mac;
 };
 
+/** Memberships of the control socket. */
+struct af_xdp_joined {
+	bool promiscuous;
+	bool allmulticast;
+	uint32_t macs; /**< a bit for each further MAC address, by its index in ethdev's list */
+};
+
 /** A port: its private data. */
 struct af_xdp_port {
 	struct af_xdp_args args;
@@ -186,6 +193,7 @@ struct af_xdp_port {
 	struct rte_intr_handle *watch; /**< rtnetlink socket with link messages */
 	struct rte_intr_handle *rxq_intr; /**< sockets as receive interrupts; NULL: none */
 	struct af_xdp_saved saved;
+	struct af_xdp_joined joined;
 	struct af_xdp_prog *prog;
 	struct rte_ether_addr *mc; /**< multicast list, n_mc entries */
 	uint32_t n_mc;
@@ -251,6 +259,18 @@ int af_xdp_netdev_member(const struct af_xdp_port *port, bool join, unsigned sho
 int af_xdp_netdev_watch(struct af_xdp_port *port);
 /** Undo af_xdp_netdev_watch(). Waits for a callback that runs. */
 void af_xdp_netdev_unwatch(struct af_xdp_port *port);
+/**@}*/
+
+/** @name af_xdp_member.c: frames that the netdev accepts. Operations of ethdev. */
+/**@{*/
+int af_xdp_promiscuous_enable(struct rte_eth_dev *eth);
+int af_xdp_promiscuous_disable(struct rte_eth_dev *eth);
+int af_xdp_allmulticast_enable(struct rte_eth_dev *eth);
+int af_xdp_allmulticast_disable(struct rte_eth_dev *eth);
+int af_xdp_mac_addr_add(
+	struct rte_eth_dev *eth, struct rte_ether_addr *mac, uint32_t index, uint32_t vmdq);
+void af_xdp_mac_addr_remove(struct rte_eth_dev *eth, uint32_t index);
+int af_xdp_set_mc_addr_list(struct rte_eth_dev *eth, struct rte_ether_addr *list, uint32_t n);
 /**@}*/
 
 /** @name af_xdp_prog.c: the XDP program, which sends frames to the port's sockets */

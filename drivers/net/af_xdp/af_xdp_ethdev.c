@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <linux/if_packet.h>
 
 #include <rte_errno.h>
 #include <rte_interrupts.h>
@@ -398,60 +397,6 @@ is_removed(struct rte_eth_dev *eth)
 	return af_xdp_gone(port);
 }
 
-/* Join or leave a membership. @return 0, or a negative errno after one log line */
-static int
-membership_set(struct rte_eth_dev *eth, bool join, unsigned short type,
-	const struct rte_ether_addr *mac, const char *what)
-{
-	const struct af_xdp_port *port = eth->data->dev_private;
-	int rc = af_xdp_netdev_member(port, join, type, mac);
-
-	/* The kernel drops the memberships of a netdev with the netdev. */
-	if (rc < 0 && !join && af_xdp_gone(port))
-		return 0;
-	if (rc < 0)
-		AF_XDP_LOG(ERR, port->name, "cannot %s %s on %s: %s", join ? "enable" : "disable",
-			what, port->args.iface, strerror(-rc));
-	return rc;
-}
-
-static int
-promiscuous_enable(struct rte_eth_dev *eth)
-{
-	return membership_set(eth, true, PACKET_MR_PROMISC, NULL, "promiscuous mode");
-}
-
-static int
-promiscuous_disable(struct rte_eth_dev *eth)
-{
-	return membership_set(eth, false, PACKET_MR_PROMISC, NULL, "promiscuous mode");
-}
-
-static int
-allmulticast_enable(struct rte_eth_dev *eth)
-{
-	return membership_set(eth, true, PACKET_MR_ALLMULTI, NULL, "all multicast");
-}
-
-static int
-allmulticast_disable(struct rte_eth_dev *eth)
-{
-	return membership_set(eth, false, PACKET_MR_ALLMULTI, NULL, "all multicast");
-}
-
-static int
-mac_addr_add(struct rte_eth_dev *eth, struct rte_ether_addr *mac, uint32_t index, uint32_t vmdq)
-{
-	return membership_set(eth, true, PACKET_MR_UNICAST, mac, "a further MAC address");
-}
-
-static void
-mac_addr_remove(struct rte_eth_dev *eth, uint32_t index)
-{
-	membership_set(eth, false, PACKET_MR_UNICAST, &eth->data->mac_addrs[index],
-		"a further MAC address");
-}
-
 static int
 mac_addr_set(struct rte_eth_dev *eth, struct rte_ether_addr *mac)
 {
@@ -472,45 +417,6 @@ mac_addr_set(struct rte_eth_dev *eth, struct rte_ether_addr *mac)
 		port->saved.old_mac = old;
 	}
 	return 0;
-}
-
-static int
-set_mc_addr_list(struct rte_eth_dev *eth, struct rte_ether_addr *list, uint32_t n)
-{
-	struct af_xdp_port *port = eth->data->dev_private;
-	struct rte_ether_addr *keep = NULL;
-	uint32_t i;
-	int rc;
-
-	if (n > 0) {
-		keep = rte_malloc("af_xdp multicast", n * sizeof(*keep), 0);
-		if (keep == NULL)
-			return -ENOMEM;
-		memcpy(keep, list, n * sizeof(*keep));
-	}
-	/*
-	 * Join the new addresses before leaving the old ones, so frames to addresses in both lists
-	 * are not missed.
-	 */
-	for (i = 0; i < n; i++) {
-		rc = membership_set(
-			eth, true, PACKET_MR_MULTICAST, &keep[i], "a multicast address");
-		if (rc < 0)
-			goto leave;
-	}
-	for (i = 0; i < port->n_mc; i++)
-		membership_set(
-			eth, false, PACKET_MR_MULTICAST, &port->mc[i], "a multicast address");
-	rte_free(port->mc);
-	port->mc = keep;
-	port->n_mc = n;
-	return 0;
-
-leave:
-	while (i > 0)
-		membership_set(eth, false, PACKET_MR_MULTICAST, &keep[--i], "a multicast address");
-	rte_free(keep);
-	return rc;
 }
 
 static int
@@ -554,14 +460,14 @@ static const struct eth_dev_ops ops = {
 	.dev_set_link_down = set_link_down,
 	.is_removed = is_removed,
 	.link_update = link_update,
-	.promiscuous_enable = promiscuous_enable,
-	.promiscuous_disable = promiscuous_disable,
-	.allmulticast_enable = allmulticast_enable,
-	.allmulticast_disable = allmulticast_disable,
-	.mac_addr_add = mac_addr_add,
-	.mac_addr_remove = mac_addr_remove,
+	.promiscuous_enable = af_xdp_promiscuous_enable,
+	.promiscuous_disable = af_xdp_promiscuous_disable,
+	.allmulticast_enable = af_xdp_allmulticast_enable,
+	.allmulticast_disable = af_xdp_allmulticast_disable,
+	.mac_addr_add = af_xdp_mac_addr_add,
+	.mac_addr_remove = af_xdp_mac_addr_remove,
 	.mac_addr_set = mac_addr_set,
-	.set_mc_addr_list = set_mc_addr_list,
+	.set_mc_addr_list = af_xdp_set_mc_addr_list,
 	.mtu_set = mtu_set,
 	.stats_get = stats_get,
 	.stats_reset = af_xdp_stats_reset,
