@@ -167,10 +167,12 @@ struct af_xdp_prog;
 /** Settings of the netdev that the port changed, to be restored. */
 struct af_xdp_saved {
 	bool up; /**< we brought it up */
-	bool mtu; /**< old_mtu is to be restored */
-	bool mac; /**< old_mac is to be restored */
+	bool mtu; /**< the MTU was changed, from old_mtu to new_mtu */
+	bool mac; /**< the address was changed, from old_mac to new_mac */
 	uint16_t old_mtu;
+	uint16_t new_mtu;
 	struct rte_ether_addr old_mac;
+	struct rte_ether_addr new_mac;
 };
 
 /** Memberships of the control socket. */
@@ -259,6 +261,34 @@ int af_xdp_netdev_member(const struct af_xdp_port *port, bool join, unsigned sho
 int af_xdp_netdev_watch(struct af_xdp_port *port);
 /** Undo af_xdp_netdev_watch(). Waits for a callback that runs. */
 void af_xdp_netdev_unwatch(struct af_xdp_port *port);
+/**@}*/
+
+/** @name af_xdp_settings.c: settings that the port changes, and restores at close */
+/**@{*/
+/**
+ * Check that the kernel takes a pool's buffers, and that a frame of this MTU fits into one.
+ *
+ * @return 0; -EINVAL, after one log line.
+ */
+int af_xdp_pool_check(const struct af_xdp_port *port, struct rte_mempool *pool, uint16_t mtu);
+/**
+ * Set the netdev's MTU, whatever the buffers. @return 0; the error of the ioctl, after one log line
+ */
+int af_xdp_mtu_change(struct rte_eth_dev *eth, uint16_t mtu);
+/** Operation of ethdev. @return 0; -EINVAL: its frames do not fit; the error of the ioctl. Logged
+ */
+int af_xdp_mtu_set(struct rte_eth_dev *eth, uint16_t mtu);
+/**
+ * Set the default MTU if the application left the MTU to the port, and the netdev's frames do not
+ * fit into a buffer of this pool.
+ */
+int af_xdp_mtu_fit(struct rte_eth_dev *eth, struct rte_mempool *pool);
+/** Operation of ethdev, which also calls it at each start with the port's address. */
+int af_xdp_mac_addr_set(struct rte_eth_dev *eth, struct rte_ether_addr *mac);
+/** Take over the netdev's address, unless the application has set one. */
+void af_xdp_mac_follow(struct rte_eth_dev *eth);
+/** Restore what the port has set, unless it was changed since. */
+void af_xdp_settings_restore(struct af_xdp_port *port);
 /**@}*/
 
 /** @name af_xdp_member.c: frames that the netdev accepts. Operations of ethdev. */

@@ -27,28 +27,6 @@
 #define TX_OFFLOADS (RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
 
 static int
-mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
-{
-	struct af_xdp_port *port = eth->data->dev_private;
-	uint16_t now;
-	int rc;
-
-	rc = af_xdp_netdev_mtu_get(port, &now);
-	if (rc == 0 && now != mtu)
-		rc = af_xdp_netdev_mtu_set(port, mtu);
-	if (rc < 0) {
-		AF_XDP_LOG(ERR, port->name, "cannot set the MTU of %s to %u: %s", port->args.iface,
-			mtu, strerror(-rc));
-		return rc;
-	}
-	if (now != mtu && !port->saved.mtu) {
-		port->saved.mtu = true;
-		port->saved.old_mtu = now;
-	}
-	return 0;
-}
-
-static int
 dev_configure(struct rte_eth_dev *eth)
 {
 	const struct rte_eth_conf *conf = &eth->data->dev_conf;
@@ -66,29 +44,11 @@ dev_configure(struct rte_eth_dev *eth)
 			" the netdev spreads frames over queues (ethtool -X)");
 	/*
 	 * ethdev's default MTU cannot be told from a request for 1,500, so the netdev keeps its MTU
-	 * then.
+	 * then, unless af_xdp_mtu_fit() finds that its frames do not fit into the buffers.
 	 */
 	if (conf->rxmode.mtu != RTE_ETHER_MTU)
-		rc = mtu_set(eth, conf->rxmode.mtu);
+		rc = af_xdp_mtu_change(eth, conf->rxmode.mtu);
 	return rc < 0 ? rc : af_xdp_netdev_mtu_get(port, &eth->data->mtu);
-}
-
-static int
-pool_check(const struct af_xdp_port *port, struct rte_mempool *pool)
-{
-	uint32_t need = port->eth->data->mtu + AF_XDP_OVERHEAD;
-
-	if (rte_pktmbuf_data_room_size(pool) < AF_XDP_MIN_CHUNK)
-		return AF_XDP_FAIL(EINVAL, port->name,
-			"the buffers of pool %s have %u bytes: the kernel needs at least %u",
-			pool->name, rte_pktmbuf_data_room_size(pool), AF_XDP_MIN_CHUNK);
-	if (need > af_xdp_pool_max_frame(pool))
-		return AF_XDP_FAIL(EINVAL, port->name,
-			"a frame of %u bytes (MTU %u) does not fit into a buffer of pool"
-			" %s, which holds %u: lower the MTU, or make buffers of %u bytes",
-			need, port->eth->data->mtu, pool->name, af_xdp_pool_max_frame(pool),
-			need + AF_XDP_HEADROOM);
-	return 0;
 }
 
 static int
@@ -97,22 +57,25 @@ rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned i
 {
 	struct af_xdp_port *port = eth->data->dev_private;
 	struct af_xdp_queue *q = &port->queue[id];
+	uint16_t thresh = conf->rx_free_thresh != 0 ? conf->rx_free_thresh : DEFAULT_THRESH;
 	int rc;
 
 	if (conf->rx_deferred_start)
 		return AF_XDP_FAIL(EINVAL, port->name,
 			"queues start with the port: leave rx_deferred_start out");
-	rc = pool_check(port, pool);
+	if (thresh > RTE_MIN(DEFAULT_THRESH * 2, n_desc / 2))
+		return AF_XDP_FAIL(EINVAL, port->name,
+			"invalid rx_free_thresh %u: expected at most %u with %u descriptors",
+			thresh, RTE_MIN(DEFAULT_THRESH * 2, n_desc / 2), n_desc);
+	rc = af_xdp_mtu_fit(eth, pool);
+	if (rc == 0)
+		rc = af_xdp_pool_check(port, pool, eth->data->mtu);
 	if (rc < 0)
 		return rc;
 	q->rx.pool = pool;
 	q->rx.n_desc = n_desc;
 	q->rx.conf = *conf;
-	q->rx.fill_thresh = conf->rx_free_thresh != 0 ? conf->rx_free_thresh : DEFAULT_THRESH;
-	if (q->rx.fill_thresh > RTE_MIN(DEFAULT_THRESH * 2, n_desc / 2))
-		return AF_XDP_FAIL(EINVAL, port->name,
-			"invalid rx_free_thresh %u: expected at most %u with %u descriptors",
-			q->rx.fill_thresh, RTE_MIN(DEFAULT_THRESH * 2, n_desc / 2), n_desc);
+	q->rx.fill_thresh = thresh;
 	eth->data->rx_queues[id] = &q->rx;
 	return 0;
 }
@@ -284,6 +247,31 @@ queues_set_state(struct rte_eth_dev *eth, uint8_t state)
 		eth->data->tx_queue_state[i] = state;
 }
 
+/* Check that each queue is set up, with buffers for the MTU. */
+static int
+queues_check(struct rte_eth_dev *eth)
+{
+	struct af_xdp_port *port = eth->data->dev_private;
+	uint16_t i;
+	int rc;
+
+	/* ethdev clears the entry of a queue before it is set up again, also if that is refused. */
+	for (i = 0; i < eth->data->nb_rx_queues; i++) {
+		if (eth->data->rx_queues[i] == NULL)
+			return AF_XDP_FAIL(EINVAL, port->name,
+				"receive queue %u is not set up: call rte_eth_rx_queue_setup()", i);
+		if (eth->data->tx_queues[i] == NULL)
+			return AF_XDP_FAIL(EINVAL, port->name,
+				"transmit queue %u is not set up: call rte_eth_tx_queue_setup()",
+				i);
+		rc = af_xdp_pool_check(port, port->queue[i].rx.pool, eth->data->mtu);
+		if (rc < 0)
+			return rc;
+		port->queue[i].rx.rearm = rx_rearm_data(eth->data->port_id);
+	}
+	return 0;
+}
+
 static int
 dev_start(struct rte_eth_dev *eth)
 {
@@ -294,12 +282,10 @@ dev_start(struct rte_eth_dev *eth)
 	if (af_xdp_gone(port))
 		return AF_XDP_FAIL(ENODEV, port->name, "netdev %s was removed: close the port",
 			port->args.iface);
-	for (i = 0; i < eth->data->nb_rx_queues; i++) {
-		port->queue[i].rx.rearm = rx_rearm_data(eth->data->port_id);
-		rc = pool_check(port, port->queue[i].rx.pool);
-		if (rc < 0)
-			return rc;
-	}
+	rc = queues_check(eth);
+	if (rc < 0)
+		return rc;
+	af_xdp_mac_follow(eth);
 	rc = netdev_set_up(eth, true);
 	if (rc < 0)
 		return rc;
@@ -355,19 +341,6 @@ dev_stop(struct rte_eth_dev *eth)
 	return 0;
 }
 
-/* Restore the settings of the netdev. */
-static void
-netdev_restore(struct af_xdp_port *port)
-{
-	if (af_xdp_gone(port))
-		return;
-	if (port->saved.mtu)
-		af_xdp_netdev_mtu_set(port, port->saved.old_mtu);
-	if (port->saved.mac)
-		af_xdp_netdev_mac_set(port, &port->saved.old_mac);
-	port->saved = (struct af_xdp_saved){0};
-}
-
 static int
 dev_close(struct rte_eth_dev *eth)
 {
@@ -378,7 +351,7 @@ dev_close(struct rte_eth_dev *eth)
 	if (eth->data->dev_started)
 		dev_stop(eth);
 	af_xdp_netdev_unwatch(port);
-	netdev_restore(port);
+	af_xdp_settings_restore(port);
 	if (port->control_fd >= 0)
 		close(port->control_fd);
 	port->control_fd = -1;
@@ -395,28 +368,6 @@ is_removed(struct rte_eth_dev *eth)
 	const struct af_xdp_port *port = eth->data->dev_private;
 
 	return af_xdp_gone(port);
-}
-
-static int
-mac_addr_set(struct rte_eth_dev *eth, struct rte_ether_addr *mac)
-{
-	struct af_xdp_port *port = eth->data->dev_private;
-	struct rte_ether_addr old;
-	int rc;
-
-	rc = af_xdp_netdev_mac_get(port, &old);
-	if (rc == 0 && !rte_is_same_ether_addr(&old, mac))
-		rc = af_xdp_netdev_mac_set(port, mac);
-	if (rc < 0) {
-		AF_XDP_LOG(ERR, port->name, "cannot set the MAC address of %s: %s",
-			port->args.iface, strerror(-rc));
-		return rc;
-	}
-	if (!port->saved.mac) {
-		port->saved.mac = true;
-		port->saved.old_mac = old;
-	}
-	return 0;
 }
 
 static int
@@ -466,9 +417,9 @@ static const struct eth_dev_ops ops = {
 	.allmulticast_disable = af_xdp_allmulticast_disable,
 	.mac_addr_add = af_xdp_mac_addr_add,
 	.mac_addr_remove = af_xdp_mac_addr_remove,
-	.mac_addr_set = mac_addr_set,
+	.mac_addr_set = af_xdp_mac_addr_set,
 	.set_mc_addr_list = af_xdp_set_mc_addr_list,
-	.mtu_set = mtu_set,
+	.mtu_set = af_xdp_mtu_set,
 	.stats_get = stats_get,
 	.stats_reset = af_xdp_stats_reset,
 	.xstats_get = af_xdp_xstats_get,
