@@ -1378,6 +1378,92 @@ a_start_without_queues_is_refused(void)
 	return both_ways(60, 69) < 0 ? -1 : stop_whole();
 }
 
+/* rx_nombuf counts buffers, not polls. */
+static int
+missing_buffers_are_counted_once(void)
+{
+	struct rte_mbuf *held[2 * N_DESC];
+	struct rte_eth_conf conf = {0};
+	struct rte_eth_stats stats;
+	unsigned int n = 0, i;
+
+	TEST_ASSERT_SUCCESS(add_port("iface=near", 511), "port");
+	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(flood(held, &n), "flood");
+	for (i = 0; i < 10000; i++)
+		TEST_ASSERT_EQUAL(rte_eth_rx_burst(port, 0, held + n, 1), 0, "one more");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT(stats.rx_nombuf > 0 && stats.rx_nombuf <= N_DESC,
+		"%" PRIu64 " buffers of %u missing", stats.rx_nombuf, N_DESC);
+	rte_pktmbuf_free_bulk(held, n);
+	/* A second famine is counted too. */
+	i = stats.rx_nombuf;
+	rte_eth_rx_burst(port, 0, held, 1);
+	n = 0;
+	TEST_ASSERT_SUCCESS(flood(held, &n), "flood");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT(stats.rx_nombuf > i && stats.rx_nombuf <= i + N_DESC, "%" PRIu64 " after %u",
+		stats.rx_nombuf, i);
+	rte_pktmbuf_free_bulk(held, n);
+	TEST_ASSERT_SUCCESS(rte_eth_stats_reset(port), "reset");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT_EQUAL(stats.rx_nombuf, 0, "after the reset");
+	return stop_whole();
+}
+
+/*
+ * With zero-copy the kernel takes frames by itself, and clears the flag. A cleared flag in copy
+ * mode, where only a call sends, shows whether an empty poll heeds it.
+ */
+static int
+an_empty_poll_calls_only_if_wanted(void)
+{
+	const struct af_xdp_queue *q;
+	struct rte_mbuf *m;
+	uint8_t got[64];
+	unsigned int i;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	q = &((const struct af_xdp_port *)rte_eth_devices[port].data->dev_private)->queue[0];
+	*q->tx.tx.flags = 0;
+	m = make_mbuf(pool, 60, 1);
+	TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, 0, &m, 1), 1, "transmit");
+	for (i = 0; i < 100; i++)
+		TEST_ASSERT_EQUAL(rte_eth_rx_burst(port, 0, &m, 1), 0, "receives");
+	TEST_ASSERT_EQUAL(q->rx.calls, 0, "%" PRIu64 " calls", q->rx.calls);
+	*q->tx.tx.flags = XDP_RING_NEED_WAKEUP;
+	TEST_ASSERT_EQUAL(rte_eth_rx_burst(port, 0, &m, 1), 0, "receives");
+	TEST_ASSERT_EQUAL(q->rx.calls, 1, "%" PRIu64 " calls", q->rx.calls);
+	TEST_ASSERT(peer_receive(got, sizeof(got)) == 60 && is_frame(got, 60, 60, 1), "not sent");
+	return stop_whole();
+}
+
+/* A queue discipline below a macvlan holds sent frames, as the queue of a slow NIC does. */
+static int
+a_stop_waits_for_frames_on_their_way(void)
+{
+	uint8_t got[1000];
+	struct rte_mbuf *m[4];
+	unsigned int i;
+
+	TEST_ASSERT_SUCCESS(sh("ip link set near up"), "up");
+	if (sh("tc qdisc add dev near root tbf rate 16kbit burst 2000 latency 100s 2>/dev/null &&"
+	       " ip link add slow link near type macvlan 2>/dev/null") < 0)
+		return test_skip("this kernel has no macvlan or no tbf");
+	TEST_ASSERT_SUCCESS(start_port("iface=slow", 1), "start");
+	for (i = 0; i < RTE_DIM(m); i++)
+		m[i] = make_mbuf(pool, sizeof(got), i);
+	TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, 0, m, RTE_DIM(m)), RTE_DIM(m), "transmit");
+	if (stop_whole() < 0)
+		return -1;
+	for (i = 0; i < RTE_DIM(m); i++)
+		TEST_ASSERT(recv(peer, got, sizeof(got), 0) == (ssize_t)sizeof(got) &&
+				is_frame(got, sizeof(got), sizeof(got), i),
+			"frame %u was on its way after the stop", i);
+	return 0;
+}
+
 static const struct test_case cases[] = {
 	{"frames of all sizes cross both ways, exact", frames_of_all_sizes},
 	{"frames cross in each mode", frames_in_each_mode},
@@ -1405,6 +1491,10 @@ static const struct test_case cases[] = {
 	{"the default MTU is set if the buffers need it",
 		the_default_mtu_is_set_if_the_buffers_need_it},
 	{"a start without queues is refused", a_start_without_queues_is_refused},
+	{"missing buffers are counted once", missing_buffers_are_counted_once},
+	{"an empty poll calls the kernel only if it wants that",
+		an_empty_poll_calls_only_if_wanted},
+	{"a stop waits for frames on their way", a_stop_waits_for_frames_on_their_way},
 	{"a queue that another socket holds", a_queue_that_another_holds},
 	{"a queue that is released late", a_queue_that_is_released_late},
 	{"a netdev with another XDP program", a_program_of_another},

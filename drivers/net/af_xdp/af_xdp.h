@@ -105,15 +105,16 @@ struct af_xdp_rxq {
 	struct af_xdp_queue *q;
 	uint32_t mbuf_len;
 	uint16_t to_fill;
+	uint16_t missing; /**< of to_fill: counted in no_mbuf */
 	uint16_t fill_thresh;
 	int fd;
 	bool busy_poll;
-	struct rte_eth_dev_data *data;
 
 	/* counters, written by the polling thread */
 	uint64_t packets;
 	uint64_t bytes;
 	uint64_t calls; /**< system calls */
+	uint64_t no_mbuf; /**< buffers that the pool had not got */
 
 	/* control path only */
 	uint16_t n_desc;
@@ -202,6 +203,14 @@ struct af_xdp_port {
 	uint16_t n_started; /**< queues whose socket is open */
 	struct af_xdp_queue *queue; /**< args.n_queues */
 };
+
+/** @return frames that the kernel has not taken from the transmit ring. Any thread. */
+static inline uint32_t
+af_xdp_tx_unsent(const struct af_xdp_txq *txq)
+{
+	return __atomic_load_n(txq->tx.producer, __ATOMIC_RELAXED) -
+		__atomic_load_n(txq->tx.consumer, __ATOMIC_RELAXED);
+}
 
 /** @return true if the netdev was removed. Any thread. */
 static inline bool
@@ -330,7 +339,8 @@ void af_xdp_prog_del(const struct af_xdp_port *port, const struct af_xdp_queue *
 int af_xdp_queues_open(struct af_xdp_port *port);
 /**
  * Close the sockets. Afterwards every mbuf that the kernel had is back in its pool. Sleeps as above
- * after zero-copy.
+ * after zero-copy; without it, until the netdev has sent what it was given, 2 s a queue at the
+ * most.
  */
 void af_xdp_queues_close(struct af_xdp_port *port);
 /** @return bytes of the largest frame that fits into a buffer of the pool */

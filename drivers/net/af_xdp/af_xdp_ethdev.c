@@ -488,7 +488,6 @@ queues_init(struct af_xdp_port *port)
 
 		q->id = port->args.start_queue + i;
 		q->rx.q = q;
-		q->rx.data = port->eth->data;
 	}
 }
 

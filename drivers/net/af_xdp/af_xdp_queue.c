@@ -46,6 +46,9 @@
 #define RELEASE_WAIT_S 2
 #define OWN_RELEASE_WAIT_S 15
 #define RELEASE_TRY_US 5000
+/* How long a stopping port waits for a netdev that sends slowly, such as one without a link. */
+#define DRAIN_WAIT_S 2
+#define DRAIN_TRY_US 500
 
 uint32_t
 af_xdp_pool_max_frame(struct rte_mempool *pool)
@@ -346,7 +349,7 @@ queue_open(struct af_xdp_port *port, struct af_xdp_queue *q)
 		return rc;
 	}
 	q->rx.fd = q->tx.fd = xsk_socket__fd(q->xsk);
-	q->rx.to_fill = 0;
+	q->rx.to_fill = q->rx.missing = 0;
 	queue_set_options(port, q);
 	return 0;
 }
@@ -411,11 +414,45 @@ queue_wait_released(const struct af_xdp_port *port, const struct af_xdp_queue *q
 	munmap(page, len);
 }
 
+/* @return frames that the kernel has taken, and whose buffers it has not given back */
+static uint32_t
+queue_reap_in_flight(struct af_xdp_queue *q)
+{
+	af_xdp_reap(&q->tx);
+	return q->tx.n_posted - af_xdp_tx_unsent(&q->tx);
+}
+
+/*
+ * Wait until the netdev has sent the frames that it was given. In copy mode a packet refers to the
+ * buffer itself if the netdev is one of IFF_TX_SKB_NO_LINEAR, such as virtio-net
+ * (xsk_build_skb_zerocopy()), so a buffer that is freed too early changes a frame.
+ */
+static void
+queue_drain(const struct af_xdp_port *port, struct af_xdp_queue *q, uint64_t deadline)
+{
+	uint32_t n;
+
+	while ((n = queue_reap_in_flight(q)) > 0 && !af_xdp_gone(port)) {
+		if (rte_get_timer_cycles() >= deadline) {
+			AF_XDP_LOG(WARNING, port->name,
+				"queue %u: %s has not sent %u frames within %u s: the port stops,"
+				" and they may leave damaged",
+				q->id, port->args.iface, n, DRAIN_WAIT_S);
+			return;
+		}
+		rte_delay_us_sleep(DRAIN_TRY_US);
+	}
+}
+
 void
 af_xdp_queues_close(struct af_xdp_port *port)
 {
+	uint64_t deadline = rte_get_timer_cycles() + DRAIN_WAIT_S * rte_get_timer_hz();
 	uint16_t i;
 
+	for (i = 0; i < port->n_started; i++)
+		if (!port->queue[i].zero_copy)
+			queue_drain(port, &port->queue[i], deadline);
 	/* Last to first: a queue whose UMEM others share comes before them. */
 	for (i = port->n_started; i > 0; i--)
 		queue_close(&port->queue[i - 1]);

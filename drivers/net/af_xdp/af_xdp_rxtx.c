@@ -68,25 +68,34 @@ af_xdp_fill(struct af_xdp_rxq *rxq, uint16_t n)
 	return 0;
 }
 
+/* Count each missing buffer once, however often it is polled for. */
+static __rte_noinline void
+rx_count_missing(struct af_xdp_rxq *rxq)
+{
+	rxq->no_mbuf += rxq->to_fill - rxq->missing;
+	rxq->missing = rxq->to_fill;
+}
+
 /* Refill the fill ring once fill_thresh buffers are missing. */
 static inline void
 rx_refill(struct af_xdp_rxq *rxq)
 {
 	while (rxq->to_fill >= rxq->fill_thresh) {
 		if (unlikely(rx_fill_batch(rxq, rxq->fill_thresh) < 0)) {
-			rxq->data->rx_mbuf_alloc_failed += rxq->fill_thresh;
+			rx_count_missing(rxq);
 			return;
 		}
 		rxq->to_fill -= rxq->fill_thresh;
+		if (unlikely(rxq->missing > 0))
+			rxq->missing -= RTE_MIN(rxq->missing, rxq->fill_thresh);
 	}
 }
 
-/* @return frames that the kernel has not taken from the transmit ring. Any thread. */
-static inline uint32_t
-tx_unsent(const struct af_xdp_txq *txq)
+/* @return true if the kernel sends only when it is called */
+static inline bool
+tx_wants_call(const struct af_xdp_txq *txq)
 {
-	return __atomic_load_n(txq->tx.producer, __ATOMIC_RELAXED) -
-		__atomic_load_n(txq->tx.consumer, __ATOMIC_RELAXED);
+	return !txq->need_wakeup || xsk_ring_prod__needs_wakeup(&txq->tx);
 }
 
 /* On an empty receive ring: have the kernel process the rings, if it needs a call for that. */
@@ -101,9 +110,9 @@ rx_idle(struct af_xdp_rxq *rxq)
 	}
 	/*
 	 * Retry frames that a full queue of the netdev refused, even if the application sends no
-	 * more.
+	 * more. With zero-copy the kernel takes them without a call, and clears the ring's flag.
 	 */
-	if (unlikely(tx_unsent(txq) > 0)) {
+	if (unlikely(af_xdp_tx_unsent(txq) > 0) && tx_wants_call(txq)) {
 		send(txq->fd, NULL, 0, MSG_DONTWAIT);
 		rxq->calls++;
 	}
@@ -206,14 +215,14 @@ tx_kick(struct af_xdp_txq *txq)
 	unsigned int i;
 
 	for (i = 0; i < MAX_KICKS; i++) {
-		if (txq->need_wakeup && !xsk_ring_prod__needs_wakeup(&txq->tx))
+		if (!tx_wants_call(txq))
 			return;
 		txq->calls++;
 		if (likely(send(txq->fd, NULL, 0, MSG_DONTWAIT) >= 0))
 			return;
 		if (errno != EAGAIN && errno != EBUSY && errno != EINTR && errno != ENOBUFS)
 			return;
-		left = tx_unsent(txq);
+		left = af_xdp_tx_unsent(txq);
 		if (left == 0 || (left >= before && af_xdp_reap(txq) == 0))
 			return;
 		before = left;
@@ -353,7 +362,7 @@ af_xdp_tx_descriptor_status(void *queue, uint16_t offset)
 
 	if (offset >= txq->n_desc)
 		return -EINVAL;
-	return offset < tx_unsent(txq) ? RTE_ETH_TX_DESC_FULL : RTE_ETH_TX_DESC_DONE;
+	return offset < af_xdp_tx_unsent(txq) ? RTE_ETH_TX_DESC_FULL : RTE_ETH_TX_DESC_DONE;
 }
 
 int

@@ -99,10 +99,10 @@ af_xdp_stats_get(
 		stats->obytes += q->tx.bytes;
 		stats->oerrors += q->tx.errors + k.count[TX_INVALID_DESCS];
 		stats->imissed += k.count[RX_DROPPED] + k.count[RX_RING_FULL];
+		stats->rx_nombuf += q->rx.no_mbuf;
 		gantry_eth_queue_rx(queues, i, q->rx.packets, q->rx.bytes);
 		gantry_eth_queue_tx(queues, i, q->tx.packets, q->tx.bytes);
 	}
-	stats->rx_nombuf = eth->data->rx_mbuf_alloc_failed;
 	return 0;
 }
 
@@ -115,7 +115,7 @@ af_xdp_stats_reset(struct rte_eth_dev *eth)
 	for (i = 0; i < port->args.n_queues; i++) {
 		struct af_xdp_queue *q = &port->queue[i];
 
-		q->rx.packets = q->rx.bytes = q->rx.calls = 0;
+		q->rx.packets = q->rx.bytes = q->rx.calls = q->rx.no_mbuf = 0;
 		q->tx.packets = q->tx.bytes = q->tx.calls = q->tx.copies = q->tx.errors = 0;
 		/*
 		 * The kernel's counters cannot be reset: subtract their current values from now on.
@@ -124,7 +124,6 @@ af_xdp_stats_reset(struct rte_eth_dev *eth)
 		for (j = 0; j < AF_XDP_N_KSTATS; j++)
 			q->past.count[j] = -q->past.count[j];
 	}
-	eth->data->rx_mbuf_alloc_failed = 0;
 	return 0;
 }
 
