@@ -1464,6 +1464,86 @@ a_stop_waits_for_frames_on_their_way(void)
 	return 0;
 }
 
+static void
+on_alarm(void *arg)
+{
+	__atomic_add_fetch((unsigned int *)arg, 1, __ATOMIC_RELEASE);
+}
+
+static int
+on_removal_close(uint16_t id, enum rte_eth_event_type type, void *arg, void *ret)
+{
+	if (rte_eth_dev_stop(id) == 0 && rte_eth_dev_close(id) == 0)
+		__atomic_add_fetch((unsigned int *)arg, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static int
+on_removal_remove(uint16_t id, enum rte_eth_event_type type, void *arg, void *ret)
+{
+	if (rte_eth_dev_stop(id) < 0)
+		return 0;
+	/* Its memory goes with the container's last device. */
+	rte_mempool_free(pool);
+	pool = NULL;
+	if (rte_dev_remove(rte_eth_devices[id].device) == 0)
+		__atomic_add_fetch((unsigned int *)arg, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* The EAL has one interrupt thread: it must not wait for itself. */
+static int
+goes_within_the_event(rte_eth_dev_cb_fn on_removal)
+{
+	unsigned int files, gone = 0, alarms = 0;
+
+	rte_eal_alarm_set(1, on_alarm, &alarms); /* the EAL opens its timer */
+	TEST_ASSERT(comes_true(&alarms), "no alarm");
+	files = test_open_files();
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_RMV, on_removal, &gone);
+	TEST_ASSERT_SUCCESS(sh("ip link del far"), "delete");
+	TEST_ASSERT(comes_true(&gone), "the callback does not return");
+	TEST_ASSERT(rte_eth_dev_get_port_by_name(DEVICE, &port) < 0, "the port is left");
+	alarms = 0;
+	rte_eal_alarm_set(1, on_alarm, &alarms);
+	TEST_ASSERT(comes_true(&alarms), "the interrupt thread hangs");
+	drop_port();
+	TEST_ASSERT_EQUAL(test_open_files(), files, "%u files open before, %u after", files,
+		test_open_files());
+	return 0;
+}
+
+static int
+a_port_closes_within_its_removal_event(void)
+{
+	return goes_within_the_event(on_removal_close);
+}
+
+static int
+a_device_goes_within_its_removal_event(void)
+{
+	return goes_within_the_event(on_removal_remove);
+}
+
+static int
+a_port_closes_within_a_link_event(void)
+{
+	struct rte_eth_conf conf = {.intr_conf.lsc = 1};
+	unsigned int gone = 0, alarms = 0;
+
+	TEST_ASSERT_SUCCESS(add_port("iface=near", N_MBUFS), "port");
+	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_LSC, on_removal_close, &gone);
+	/* More messages follow the one whose event closes the port. */
+	TEST_ASSERT_SUCCESS(sh("ip link set far down; ip link set far up; ip link del far"), "far");
+	TEST_ASSERT(comes_true(&gone), "the callback does not return");
+	rte_eal_alarm_set(1, on_alarm, &alarms);
+	TEST_ASSERT(comes_true(&alarms), "the interrupt thread hangs");
+	return 0;
+}
+
 static const struct test_case cases[] = {
 	{"frames of all sizes cross both ways, exact", frames_of_all_sizes},
 	{"frames cross in each mode", frames_in_each_mode},
@@ -1495,6 +1575,9 @@ static const struct test_case cases[] = {
 	{"an empty poll calls the kernel only if it wants that",
 		an_empty_poll_calls_only_if_wanted},
 	{"a stop waits for frames on their way", a_stop_waits_for_frames_on_their_way},
+	{"a port closes within its removal event", a_port_closes_within_its_removal_event},
+	{"a device goes within its removal event", a_device_goes_within_its_removal_event},
+	{"a port closes within a link event", a_port_closes_within_a_link_event},
 	{"a queue that another socket holds", a_queue_that_another_holds},
 	{"a queue that is released late", a_queue_that_is_released_late},
 	{"a netdev with another XDP program", a_program_of_another},

@@ -164,6 +164,7 @@ struct af_xdp_queue {
 };
 
 struct af_xdp_prog;
+struct af_xdp_watch;
 
 /** Settings of the netdev that the port changed, to be restored. */
 struct af_xdp_saved {
@@ -193,7 +194,7 @@ struct af_xdp_port {
 	 * addresses). */
 	int control_fd;
 	uint32_t gone; /**< the netdev was removed; atomic */
-	struct rte_intr_handle *watch; /**< rtnetlink socket with link messages */
+	struct af_xdp_watch *watch; /**< link messages; NULL: not watched */
 	struct rte_intr_handle *rxq_intr; /**< sockets as receive interrupts; NULL: none */
 	struct af_xdp_saved saved;
 	struct af_xdp_joined joined;
@@ -268,7 +269,10 @@ int af_xdp_netdev_member(const struct af_xdp_port *port, bool join, unsigned sho
  * the netdev is removed.
  */
 int af_xdp_netdev_watch(struct af_xdp_port *port);
-/** Undo af_xdp_netdev_watch(). Waits for a callback that runs. */
+/**
+ * Undo af_xdp_netdev_watch(). Waits for a callback that runs, unless called within it: an event's
+ * callback may close the port.
+ */
 void af_xdp_netdev_unwatch(struct af_xdp_port *port);
 /**@}*/
 

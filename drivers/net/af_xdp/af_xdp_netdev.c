@@ -9,6 +9,7 @@
  */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <linux/ethtool.h>
@@ -24,6 +25,15 @@
 #include <rte_string_fns.h>
 
 #include "af_xdp.h"
+
+/**
+ * Link messages of a port. Outlives the port if one of its events closes the port.
+ */
+struct af_xdp_watch {
+	struct rte_intr_handle *intr;
+	int fd; /**< rtnetlink socket */
+	struct af_xdp_port *port; /**< NULL: closed */
+};
 
 /* Works in any thread: the control socket belongs to the network namespace of the netdev. */
 static int
@@ -195,28 +205,30 @@ netdev_changed(struct af_xdp_port *port)
 }
 
 static void
-link_msgs_handle(struct af_xdp_port *port, struct nlmsghdr *msg, int len)
+link_msgs_handle(struct af_xdp_watch *watch, struct nlmsghdr *msg, int len)
 {
 	const struct ifinfomsg *info;
 
-	for (; NLMSG_OK(msg, (unsigned int)len); msg = NLMSG_NEXT(msg, len)) {
+	/* The event of a message may close the port. */
+	for (; watch->port != NULL && NLMSG_OK(msg, (unsigned int)len);
+		msg = NLMSG_NEXT(msg, len)) {
 		if (msg->nlmsg_type != RTM_DELLINK && msg->nlmsg_type != RTM_NEWLINK)
 			continue;
 		info = NLMSG_DATA(msg);
 		/* A bridge sends messages about its ports under its own address family. */
-		if (info->ifi_index != port->ifindex || info->ifi_family != AF_UNSPEC)
+		if (info->ifi_index != watch->port->ifindex || info->ifi_family != AF_UNSPEC)
 			continue;
 		if (msg->nlmsg_type == RTM_DELLINK)
-			netdev_removed(port);
+			netdev_removed(watch->port);
 		else
-			netdev_changed(port);
+			netdev_changed(watch->port);
 	}
 }
 
 static void
 link_msgs_cb(void *arg)
 {
-	struct af_xdp_port *port = arg;
+	struct af_xdp_watch *watch = arg;
 	union {
 		struct nlmsghdr head;
 		char data[8192];
@@ -224,61 +236,87 @@ link_msgs_cb(void *arg)
 	struct ifreq ifr;
 	ssize_t len;
 
-	for (;;) {
-		len = recv(rte_intr_fd_get(port->watch), &buf, sizeof(buf), MSG_DONTWAIT);
+	while (watch->port != NULL) {
+		len = recv(watch->fd, &buf, sizeof(buf), MSG_DONTWAIT);
 		if (len > 0)
-			link_msgs_handle(port, &buf.head, len);
+			link_msgs_handle(watch, &buf.head, len);
 		else if (len == 0 || (errno != ENOBUFS && errno != EINTR))
 			return;
 		/* Messages were lost: check the netdev itself. */
-		else if (errno == ENOBUFS && netdev_current_name(port, &ifr) < 0)
-			netdev_removed(port);
+		else if (errno == ENOBUFS && netdev_current_name(watch->port, &ifr) < 0)
+			netdev_removed(watch->port);
 	}
+}
+
+static void
+watch_free(struct rte_intr_handle *handle, void *arg)
+{
+	struct af_xdp_watch *watch = arg;
+
+	rte_intr_instance_free(watch->intr);
+	close(watch->fd);
+	free(watch);
 }
 
 int
 af_xdp_netdev_watch(struct af_xdp_port *port)
 {
 	struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
-	int fd, rc;
+	struct af_xdp_watch *watch = calloc(1, sizeof(*watch));
+	int rc;
 
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+	if (watch == NULL)
+		return -ENOMEM;
+	watch->port = port;
+	watch->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (watch->fd < 0) {
+		rc = -errno;
+		goto free_watch;
+	}
+	if (bind(watch->fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
 		rc = -errno;
 		goto close_fd;
 	}
-	port->watch = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
-	if (port->watch == NULL) {
+	watch->intr = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
+	if (watch->intr == NULL) {
 		rc = -ENOMEM;
 		goto close_fd;
 	}
-	rte_intr_fd_set(port->watch, fd);
-	rte_intr_type_set(port->watch, RTE_INTR_HANDLE_EXT);
-	rc = rte_intr_callback_register(port->watch, link_msgs_cb, port);
+	rte_intr_fd_set(watch->intr, watch->fd);
+	rte_intr_type_set(watch->intr, RTE_INTR_HANDLE_EXT);
+	rc = rte_intr_callback_register(watch->intr, link_msgs_cb, watch);
 	if (rc < 0)
-		goto free_watch;
+		goto free_intr;
+	port->watch = watch;
 	return 0;
 
-free_watch:
-	rte_intr_instance_free(port->watch);
-	port->watch = NULL;
+free_intr:
+	rte_intr_instance_free(watch->intr);
 close_fd:
-	close(fd);
+	close(watch->fd);
+free_watch:
+	free(watch);
 	return rc;
 }
 
 void
 af_xdp_netdev_unwatch(struct af_xdp_port *port)
 {
-	int fd;
+	struct af_xdp_watch *watch = port->watch;
 
-	if (port->watch == NULL)
+	if (watch == NULL)
 		return;
-	fd = rte_intr_fd_get(port->watch);
-	rte_intr_callback_unregister_sync(port->watch, link_msgs_cb, port);
-	rte_intr_instance_free(port->watch);
 	port->watch = NULL;
-	close(fd);
+	/*
+	 * An event's callback that closes the port runs within link_msgs_cb(), for which
+	 * unregister_sync() would wait for ever. The EAL calls watch_free() when it has returned.
+	 */
+	if (rte_thread_is_intr() &&
+		rte_intr_callback_unregister_pending(watch->intr, link_msgs_cb, watch, watch_free) >
+			0) {
+		watch->port = NULL;
+		return;
+	}
+	rte_intr_callback_unregister_sync(watch->intr, link_msgs_cb, watch);
+	watch_free(watch->intr, watch);
 }
