@@ -435,6 +435,35 @@ static const struct eth_dev_ops ops = {
 	.tx_done_cleanup = af_xdp_tx_done_cleanup,
 };
 
+/* Operations of a secondary process: those that need neither the netdev nor the rings. */
+static int
+secondary_link_update(struct rte_eth_dev *eth, int wait)
+{
+	return 0; /* the primary process writes the link's state */
+}
+
+static const struct eth_dev_ops secondary_ops = {
+	.link_update = secondary_link_update,
+	.stats_get = af_xdp_stats_get,
+	.stats_reset = af_xdp_stats_reset,
+	.xstats_get = af_xdp_xstats_get,
+	.xstats_get_names = af_xdp_xstats_get_names,
+	.xstats_reset = af_xdp_stats_reset,
+	.dev_infos_get = dev_infos_get,
+	.rxq_info_get = rxq_info_get,
+	.txq_info_get = txq_info_get,
+};
+
+/* Publish counters for a secondary process, which may name a port of another driver. */
+static int
+port_refresh(struct rte_eth_dev *eth)
+{
+	if (eth->dev_ops != &ops)
+		return -ENODEV;
+	af_xdp_stats_publish(eth->data->dev_private);
+	return 0;
+}
+
 /* Check that the netdev exists and has what the parameters name. */
 static int
 netdev_find(struct af_xdp_port *port)
@@ -533,6 +562,23 @@ port_init(struct rte_eth_dev *eth)
 	return 0;
 }
 
+/* In a secondary process: use a port that the primary process has probed. */
+static int
+secondary_probe(struct rte_vdev_device *dev)
+{
+	const char *name = rte_vdev_device_name(dev);
+	struct rte_eth_dev *eth = rte_eth_dev_attach_secondary(name);
+
+	if (eth == NULL)
+		return AF_XDP_FAIL(ENODEV, name, "the primary process has no such port");
+	eth->device = &dev->device;
+	eth->dev_ops = &secondary_ops;
+	eth->rx_pkt_burst = rte_eth_pkt_burst_dummy;
+	eth->tx_pkt_burst = rte_eth_pkt_burst_dummy;
+	rte_eth_dev_probing_finish(eth);
+	return 0;
+}
+
 static int
 af_xdp_probe(struct rte_vdev_device *dev)
 {
@@ -543,7 +589,7 @@ af_xdp_probe(struct rte_vdev_device *dev)
 	int rc;
 
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
-		return AF_XDP_FAIL(ENOTSUP, name, "supports the primary process only");
+		return secondary_probe(dev);
 	rc = af_xdp_args_parse(name, rte_vdev_device_args(dev), &args);
 	if (rc < 0)
 		return rc;
@@ -569,6 +615,7 @@ af_xdp_probe(struct rte_vdev_device *dev)
 		return rc;
 	}
 	rte_eth_dev_probing_finish(eth);
+	af_xdp_secondary_serve(name, port_refresh);
 	return 0;
 }
 
@@ -578,11 +625,14 @@ af_xdp_remove(struct rte_vdev_device *dev)
 	struct rte_eth_dev *eth = rte_eth_dev_allocated(rte_vdev_device_name(dev));
 	int rc = 0;
 
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return eth != NULL ? rte_eth_dev_release_port(eth) : 0;
 	/* An application may have closed the port already. */
 	if (eth != NULL) {
 		dev_close(eth);
 		rc = rte_eth_dev_release_port(eth);
 	}
+	af_xdp_secondary_done();
 	af_xdp_container_leave(rte_vdev_device_name(dev));
 	return rc;
 }

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include <rte_common.h>
+#include <rte_eal.h>
 
 #include "af_xdp.h"
 
@@ -56,6 +57,11 @@ kstats_read(const struct af_xdp_queue *q, struct af_xdp_kstats *k)
 {
 	socklen_t len = sizeof(*k);
 
+	/* A socket is open in the primary process only. */
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
+		*k = q->now;
+		return;
+	}
 	/* A kernel before 5.9 writes only the first three. */
 	memset(k, 0, sizeof(*k));
 	if (q->xsk != NULL)
@@ -81,6 +87,22 @@ af_xdp_stats_save(struct af_xdp_queue *q)
 	q->past = k;
 }
 
+void
+af_xdp_stats_publish(struct af_xdp_port *port)
+{
+	unsigned int i;
+
+	for (i = 0; i < port->args.n_queues; i++)
+		kstats_read(&port->queue[i], &port->queue[i].now);
+}
+
+/* In a secondary process: have the primary publish the kernel's counters. */
+static int
+kstats_refresh(const struct rte_eth_dev *eth)
+{
+	return rte_eal_process_type() == RTE_PROC_PRIMARY ? 0 : af_xdp_secondary_ask(eth);
+}
+
 int
 af_xdp_stats_get(
 	struct rte_eth_dev *eth, struct rte_eth_stats *stats, struct eth_queue_stats *queues)
@@ -88,7 +110,10 @@ af_xdp_stats_get(
 	const struct af_xdp_port *port = eth->data->dev_private;
 	struct af_xdp_kstats k;
 	unsigned int i;
+	int rc = kstats_refresh(eth);
 
+	if (rc < 0)
+		return rc;
 	for (i = 0; i < port->args.n_queues; i++) {
 		const struct af_xdp_queue *q = &port->queue[i];
 
@@ -111,7 +136,10 @@ af_xdp_stats_reset(struct rte_eth_dev *eth)
 {
 	struct af_xdp_port *port = eth->data->dev_private;
 	unsigned int i, j;
+	int rc = kstats_refresh(eth);
 
+	if (rc < 0)
+		return rc;
 	for (i = 0; i < port->args.n_queues; i++) {
 		struct af_xdp_queue *q = &port->queue[i];
 
@@ -145,9 +173,13 @@ af_xdp_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigne
 	const struct af_xdp_port *port = eth->data->dev_private;
 	unsigned int i, j, all = port->args.n_queues * RTE_DIM(counters);
 	struct af_xdp_kstats k;
+	int rc;
 
 	if (xstats == NULL || n < all)
 		return all;
+	rc = kstats_refresh(eth);
+	if (rc < 0)
+		return rc;
 	for (i = 0; i < port->args.n_queues; i++) {
 		const struct af_xdp_queue *q = &port->queue[i];
 

@@ -1,0 +1,159 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The Gantry authors
+"""Tests secondary processes of a program with a port of net_gantry_af_xdp: dpdk-proc-info sees the
+ports and counters of dpdk-testpmd, also counters that only the primary process can read.
+
+Run by Meson with the build folder as its argument; needs root and 40 free hugepages of 2 MiB, which
+secondary processes share with the primary. Works in private network and mount namespaces, which end
+with the process. --transcript FILE gets the commands to testpmd and its output.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+import test_testpmd as base  # noqa: E402
+from test_testpmd import check  # noqa: E402
+
+SKIPPED = 77
+PREFIX = f'gantry-secondary-{os.getpid()}'
+N_HUGEPAGES = 40
+N_DESC = 256
+SHARED = ['-d', 'libgantry_net_af_xdp.so', '--no-pci', f'--file-prefix={PREFIX}']
+PRIMARY = ('-m', '64', '--iova-mode=va', '--no-telemetry', '--vdev=net_gantry_af_xdp0,iface=near0,queue_count=1')
+ARGUMENTS = ('--total-num-mbufs=2048', f'--rxd={N_DESC}')
+
+
+def equal(now, wanted):
+    check(now == wanted, f'{now} instead of {wanted}')
+
+
+class Suite:
+    """A testpmd that does not forward, so frames beyond its receive ring are missed."""
+
+    def __init__(self, transcript):
+        self.transcript, self.pmd = transcript, None
+        self.sent = 0
+
+    def starts(self):
+        self.pmd = base.Testpmd(self.transcript, ARGUMENTS, (*SHARED, *PRIMARY, f'--huge-dir={os.environ["HUGE_DIR"]}'))
+
+    def ask(self, *options):
+        """Runs dpdk-proc-info, and returns its output."""
+        done = subprocess.run(['dpdk-proc-info', *SHARED, '--', *options], check=False, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=base.GIVE_UP)
+        self.transcript.write(f'\n$ dpdk-proc-info {" ".join(options)}\n{done.stdout}')
+        check(done.returncode == 0, done.stdout)
+        return done.stdout
+
+    def xstats(self):
+        return {name: int(value) for name, value in re.findall(r'^(\w+): (\d+)$', self.ask('--xstats'), re.MULTILINE)}
+
+    def send(self, number):
+        end = base.End('far0', 1500)
+        for i in range(number):
+            end.send(base.frame('ff:ff:ff:ff:ff:ff', i))
+        self.sent += number
+
+    def port_is_shown(self):
+        text = self.ask('--show-port')
+        for wanted in ('driver net_gantry_af_xdp device net_gantry_af_xdp0', 'Link up', 'mtu (1500)', f'descriptors {N_DESC}'):
+            check(wanted in text, f'no "{wanted}" in:\n{text}')
+
+    def missed_frames_are_counted(self):
+        self.send(2 * N_DESC)
+        deadline = time.monotonic() + base.GIVE_UP
+        while self.xstats()['rx_missed_errors'] < N_DESC:
+            check(time.monotonic() < deadline, 'the frames beyond the ring are not counted')
+        counts = self.xstats()
+        equal(counts['rx_missed_errors'], N_DESC)
+        equal(counts['rx_q0_dropped'] + counts['rx_q0_ring_full'], N_DESC)
+        equal(counts['rx_good_packets'], 0)
+
+    def received_frames_are_counted(self):
+        self.pmd.ask_all('set fwd rxonly', 'start')
+        deadline = time.monotonic() + base.GIVE_UP
+        while self.xstats()['rx_good_packets'] < N_DESC:
+            check(time.monotonic() < deadline, 'the frames of the ring are not counted')
+        found = re.search(r'RX-packets: (\d+) +RX-errors', self.ask('--stats'))
+        equal(int(found.group(1)), N_DESC)
+        self.pmd.ask('stop')
+
+    def counters_are_reset(self):
+        self.ask('--xstats-reset')
+        counts = self.xstats()
+        check(not any(counts.values()), str(counts))
+
+    def a_closed_port_is_gone(self):
+        self.pmd.ask_all('port stop 0', 'port close 0')
+        # Without a port dpdk-proc-info ends with an error.
+        done = subprocess.run(['dpdk-proc-info', *SHARED, '--', '--stats'], check=False, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=base.GIVE_UP)
+        check(done.returncode == 1 and 'No Ethernet ports' in done.stdout, f'{done.returncode}\n{done.stdout}')
+
+    def the_primary_ends_well(self):
+        check(self.pmd.quit() == 0, 'testpmd ends with an error')
+
+
+CASES = (
+    ('testpmd starts', Suite.starts),
+    ('dpdk-proc-info shows the port', Suite.port_is_shown),
+    ("frames that are missed: the kernel's counters", Suite.missed_frames_are_counted),
+    ("frames that came: the port's counters", Suite.received_frames_are_counted),
+    ('counters are reset', Suite.counters_are_reset),
+    ('a closed port is gone', Suite.a_closed_port_is_gone),
+    ('testpmd ends well', Suite.the_primary_ends_well),
+)
+
+
+def free_hugepages():
+    with open('/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages', encoding='ascii') as file:
+        return int(file.read())
+
+
+def reason_to_skip(build):
+    if os.geteuid() != 0 or not shutil.which('dpdk-testpmd') or not shutil.which('dpdk-proc-info'):
+        return 'it needs root, dpdk-testpmd and dpdk-proc-info'
+    if free_hugepages() < N_HUGEPAGES:
+        return f'it needs {N_HUGEPAGES} free hugepages: echo {N_HUGEPAGES} > /proc/sys/vm/nr_hugepages'
+    plugin = f'{build}/drivers/libgantry_net_af_xdp.so'
+    if 'san.so' in subprocess.run(['ldd', plugin], check=True, stdout=subprocess.PIPE, text=True).stdout:
+        return 'a program without a sanitizer cannot load plugins with one'
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('build')
+    parser.add_argument('--transcript', default='/dev/null')
+    args = parser.parse_args()
+    reason = reason_to_skip(args.build)
+    if reason:
+        print('skipped secondary_afxdp:', reason)
+        return SKIPPED
+    # unshare(1) creates the namespaces for this process, then runs this program again.
+    if os.environ.get('GANTRY_OWN_NAMESPACE') != 'yes':
+        os.environ.update(GANTRY_OWN_NAMESPACE='yes', LD_LIBRARY_PATH=f'{args.build}/drivers', HUGE_DIR=tempfile.mkdtemp())
+        try:
+            return subprocess.run(['unshare', '--net', '--mount', '--', sys.executable, *sys.argv], check=False).returncode
+        finally:
+            os.rmdir(os.environ['HUGE_DIR'])
+    for command in (f'mount -t hugetlbfs none {os.environ["HUGE_DIR"]}', 'sysctl -qw net.ipv6.conf.default.disable_ipv6=1',
+                    'ip link add near0 type veth peer name far0', 'ip link set near0 up', 'ip link set far0 up'):
+        subprocess.run(command.split(), check=True)
+    try:
+        return base.run_cases('secondary_afxdp', Suite, CASES, args.transcript)
+    finally:
+        shutil.rmtree(f'/var/run/dpdk/{PREFIX}', ignore_errors=True)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
