@@ -1544,6 +1544,168 @@ a_port_closes_within_a_link_event(void)
 	return 0;
 }
 
+/* @return 1: this feature of a netdev is on, as ethtool(8) shows it; 0: off */
+static int
+feature_is_on(const char *iface, const char *feature)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "ethtool -k %s | grep -q '^%s: on'", iface, feature);
+	return sh(command) == 0;
+}
+
+static int
+tags_stay_in_frames(void)
+{
+	const char *lose = "frames of VLANs on far, the other end of near, lose their tags:"
+			   " ethtool -K far txvlan off";
+	uint16_t port2;
+	int rc;
+
+	test_log_begin();
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), lose), "no line says so");
+	TEST_ASSERT(!feature_is_on("near", "rx-vlan-offload"), "near takes tags off");
+	TEST_ASSERT(!feature_is_on("near", "rx-vlan-stag-hw-parse"), "near takes S-tags off");
+	/* With two ports the last one restores it. */
+	if (add_second("iface=near,start_queue=1", pool, &port2) != 0)
+		return -1;
+	rc = rte_eth_dev_start(port2);
+	TEST_ASSERT_SUCCESS(rc, "second port: %d", rc);
+	if (rte_eth_dev_stop(port) < 0)
+		return -1;
+	TEST_ASSERT(!feature_is_on("near", "rx-vlan-offload"), "near takes tags off");
+	rte_eth_dev_stop(port2);
+	TEST_ASSERT(feature_is_on("near", "rx-vlan-offload"), "not restored");
+	TEST_ASSERT(feature_is_on("near", "rx-vlan-stag-hw-parse"), "not restored");
+	rte_eth_dev_close(port2);
+	TEST_ASSERT_SUCCESS(rte_vdev_uninit(DEVICE2), "second device");
+	TEST_ASSERT_SUCCESS(sh("ethtool -K near rxvlan off rx-vlan-stag-hw-parse off &&"
+			       " ethtool -K far txvlan off tx-vlan-stag-hw-insert off"),
+		"ethtool");
+	test_log_begin();
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_NULL(strstr(test_log_end(), "VLAN"), "a line without a reason");
+	if (stop_whole() < 0)
+		return -1;
+	TEST_ASSERT(!feature_is_on("near", "rx-vlan-offload"), "on, as it was not before");
+	return 0;
+}
+
+static int
+a_peer_out_of_sight_is_told(void)
+{
+	const char *said;
+
+	if (sh("ip netns add gantry-test-tags") < 0)
+		return test_skip("no named network namespaces");
+	sh("ip link set far netns gantry-test-tags");
+	test_log_begin();
+	start_port("iface=near", 1);
+	said = test_log_end();
+	sh("ip netns del gantry-test-tags");
+	TEST_ASSERT_NOT_NULL(
+		strstr(said, "the other end of near is in another network namespace"), "%s", said);
+	return 0;
+}
+
+/* A VLAN netdev at the far end, whose tags the driver of a veth would keep in the metadata. */
+static int
+tagged_frames_arrive_with_tags(void)
+{
+	static const uint8_t tag[] = {0x81, 0, 0, 100, TEST_TYPE >> 8, TEST_TYPE & 0xff};
+	uint8_t frame[60];
+	struct rte_mbuf *m;
+	uint16_t q;
+	int fd;
+
+	if (sh("ip link add link far name far.100 type vlan id 100 2>/dev/null") < 0)
+		return test_skip("this kernel has no VLAN netdevs");
+	TEST_ASSERT_SUCCESS(sh("ip link set far.100 up &&"
+			       " ethtool -K far txvlan off tx-vlan-stag-hw-insert off"),
+		"VLAN");
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	/* Its carrier follows a moment after that of the pair. */
+	TEST_ASSERT_SUCCESS(sh("for i in $(seq 100); do"
+			       " ip link show far.100 | grep -q '[<,]LOWER_UP[,>]' && exit;"
+			       " sleep 0.1; done; exit 1"),
+		"carrier");
+	fd = packet_socket("far.100", TEST_TYPE);
+	TEST_ASSERT(fd >= 0, "packet socket");
+	make_frame(frame, sizeof(frame), 1);
+	TEST_ASSERT_EQUAL(send(fd, frame, sizeof(frame), 0), (ssize_t)sizeof(frame), "send");
+	m = port_receive(&q);
+	close(fd);
+	TEST_ASSERT_NOT_NULL(m, "it does not come");
+	TEST_ASSERT_EQUAL(m->pkt_len, sizeof(frame) + 4, "%u bytes", m->pkt_len);
+	TEST_ASSERT_EQUAL(memcmp(rte_pktmbuf_mtod_offset(m, void *, 12), tag, sizeof(tag)), 0,
+		"the tag is lost");
+	rte_pktmbuf_free(m);
+	return stop_whole();
+}
+
+static int
+tags_lost_below_are_told(void)
+{
+	const char *said;
+
+	TEST_ASSERT_SUCCESS(sh("ip link set near up"), "up");
+	if (sh("ip link add upper link near type macvlan 2>/dev/null") < 0)
+		return test_skip("this kernel has no macvlan");
+	test_log_begin();
+	TEST_ASSERT_SUCCESS(start_port("iface=upper", 1), "start");
+	said = test_log_end();
+	TEST_ASSERT_NOT_NULL(strstr(said, "VLAN tags are lost on upper, a macvlan"), "%s", said);
+	return both_ways(60, 69) < 0 ? -1 : stop_whole();
+}
+
+/* Native XDP of a bond runs on its members, so no frame would reach a socket of the bond. */
+static int
+frames_come_on_a_bond(void)
+{
+	int rc;
+
+	if (sh("ip link add bond7 type bond mode active-backup 2>/dev/null") < 0)
+		return test_skip("this kernel has no bonding");
+	TEST_ASSERT_SUCCESS(sh("ip link set near master bond7"), "member");
+	test_log_begin();
+	rc = start_port("iface=bond7,native=1", 1);
+	TEST_ASSERT_EQUAL(rc, -EOPNOTSUPP, "native: %d", rc);
+	TEST_ASSERT_NOT_NULL(strstr(test_log_end(),
+				     "does not support XDP sockets on a bond: leave native=1 out"),
+		"message");
+	drop_port();
+	TEST_ASSERT_SUCCESS(start_port("iface=bond7", 1), "start");
+	rc = both_ways(60, 69) < 0 ? -1 : stop_whole();
+	drop_port();
+	sh("ip link del bond7");
+	return rc;
+}
+
+static int
+the_numa_node_is_that_of_the_device(void)
+{
+	TEST_ASSERT_SUCCESS(
+		sh("rm -rf /tmp/gantry-test-numa && mkdir -p /tmp/gantry-test-numa/bus/pci/devices/0000:01:00.0"
+		   " /tmp/gantry-test-numa/bus/pci/devices/0000:02:00.0 &&"
+		   " echo 3 >/tmp/gantry-test-numa/bus/pci/devices/0000:01:00.0/numa_node &&"
+		   " echo -1 >/tmp/gantry-test-numa/bus/pci/devices/0000:02:00.0/numa_node"),
+		"files");
+	TEST_ASSERT_EQUAL(af_xdp_pci_numa_node("/tmp/gantry-test-numa", "0000:01:00.0"), 3, "node");
+	TEST_ASSERT_EQUAL(af_xdp_pci_numa_node("/tmp/gantry-test-numa", "0000:02:00.0"),
+		SOCKET_ID_ANY, "no node");
+	TEST_ASSERT_EQUAL(af_xdp_pci_numa_node("/tmp/gantry-test-numa", "0000:03:00.0"),
+		SOCKET_ID_ANY, "no device");
+	TEST_ASSERT_EQUAL(
+		af_xdp_pci_numa_node("/tmp/gantry-test-numa", ""), SOCKET_ID_ANY, "no PCI device");
+	sh("rm -r /tmp/gantry-test-numa");
+	/* A veth has no device. */
+	TEST_ASSERT_EQUAL(af_xdp_numa_node("near"), SOCKET_ID_ANY, "node of a veth");
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_EQUAL(rte_eth_dev_socket_id(port), SOCKET_ID_ANY, "node of the port");
+	return stop_whole();
+}
+
 static const struct test_case cases[] = {
 	{"frames of all sizes cross both ways, exact", frames_of_all_sizes},
 	{"frames cross in each mode", frames_in_each_mode},
@@ -1578,6 +1740,12 @@ static const struct test_case cases[] = {
 	{"a port closes within its removal event", a_port_closes_within_its_removal_event},
 	{"a device goes within its removal event", a_device_goes_within_its_removal_event},
 	{"a port closes within a link event", a_port_closes_within_a_link_event},
+	{"tags of VLANs stay in frames", tags_stay_in_frames},
+	{"a veth's other end out of sight is told", a_peer_out_of_sight_is_told},
+	{"tagged frames arrive with their tags", tagged_frames_arrive_with_tags},
+	{"tags that are lost below are told", tags_lost_below_are_told},
+	{"frames come on a bond", frames_come_on_a_bond},
+	{"the NUMA node is that of the device", the_numa_node_is_that_of_the_device},
 	{"a queue that another socket holds", a_queue_that_another_holds},
 	{"a queue that is released late", a_queue_that_is_released_late},
 	{"a netdev with another XDP program", a_program_of_another},

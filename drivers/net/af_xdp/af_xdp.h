@@ -170,12 +170,20 @@ struct af_xdp_watch;
 /** Settings of the netdev that the port changed, to be restored. */
 struct af_xdp_saved {
 	bool up; /**< we brought it up */
+	uint8_t rx_vlan; /**< features of af_xdp_vlan.c that we switched off, a bit each */
 	bool mtu; /**< the MTU was changed, from old_mtu to new_mtu */
 	bool mac; /**< the address was changed, from old_mac to new_mac */
 	uint16_t old_mtu;
 	uint16_t new_mtu;
 	struct rte_ether_addr old_mac;
 	struct rte_ether_addr new_mac;
+};
+
+/** What a netdev is. */
+struct af_xdp_kind {
+	char name[IFNAMSIZ]; /**< such as "veth" or "bond"; "": a device */
+	int link; /**< index of a veth's other end, or of the netdev below; 0: none */
+	bool link_elsewhere; /**< link is an index of another network namespace */
 };
 
 /** Memberships of the control socket. */
@@ -194,6 +202,7 @@ struct af_xdp_port {
 	const char *name; /**< of the device, for messages */
 	struct rte_eth_dev *eth;
 	int ifindex;
+	struct af_xdp_kind kind;
 	/** Packet socket for ioctls and memberships, which end with it (promiscuous mode,
 	 * addresses). */
 	int control_fd;
@@ -306,6 +315,28 @@ int af_xdp_mac_addr_set(struct rte_eth_dev *eth, struct rte_ether_addr *mac);
 void af_xdp_mac_follow(struct rte_eth_dev *eth);
 /** Restore what the port has set, unless it was changed since. */
 void af_xdp_settings_restore(struct af_xdp_port *port);
+/**@}*/
+
+/** @name af_xdp_kind.c: what the netdev is */
+/**@{*/
+/**
+ * Get the kind of a netdev in the network namespace of the calling thread.
+ *
+ * @return 0; -EIO: no answer; the error of socket(2)
+ */
+int af_xdp_kind_get(int ifindex, struct af_xdp_kind *kind);
+/** @return the NUMA node of a netdev's PCI device; SOCKET_ID_ANY: none, or not known */
+int af_xdp_numa_node(const char *iface);
+/** As af_xdp_numa_node(), of a PCI device, with the folder of sysfs. */
+int af_xdp_pci_numa_node(const char *sysfs, const char *address);
+/**@}*/
+
+/** @name af_xdp_vlan.c: VLAN tags stay in the frames */
+/**@{*/
+/** Have the netdev leave tags in frames. Logs what it cannot, and what takes tags off elsewhere. */
+void af_xdp_vlan_keep(struct af_xdp_port *port);
+/** Undo af_xdp_vlan_keep(). */
+void af_xdp_vlan_restore(struct af_xdp_port *port);
 /**@}*/
 
 /** @name af_xdp_member.c: frames that the netdev accepts. Operations of ethdev. */

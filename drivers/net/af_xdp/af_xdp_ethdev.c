@@ -286,9 +286,12 @@ dev_start(struct rte_eth_dev *eth)
 	if (rc < 0)
 		return rc;
 	af_xdp_mac_follow(eth);
+	af_xdp_kind_get(port->ifindex, &port->kind);
+	/* Before the netdev is up, because a NIC resets its link at such a change. */
+	af_xdp_vlan_keep(port);
 	rc = netdev_set_up(eth, true);
 	if (rc < 0)
-		return rc;
+		goto restore_vlan;
 	port->saved.up = rc > 0;
 	rc = af_xdp_queues_open(port);
 	if (rc < 0)
@@ -318,6 +321,8 @@ set_down:
 	if (port->saved.up)
 		af_xdp_netdev_up(port, false);
 	port->saved.up = false;
+restore_vlan:
+	af_xdp_vlan_restore(port);
 	return rc;
 }
 
@@ -335,6 +340,7 @@ dev_stop(struct rte_eth_dev *eth)
 	if (port->saved.up)
 		af_xdp_netdev_up(port, false);
 	port->saved.up = false;
+	af_xdp_vlan_restore(port);
 	queues_set_state(eth, RTE_ETH_QUEUE_STATE_STOPPED);
 	eth->data->dev_started = 0;
 	link_update(eth, 0);
@@ -596,6 +602,8 @@ af_xdp_probe(struct rte_vdev_device *dev)
 	rc = af_xdp_container_join(name, args.container);
 	if (rc < 0)
 		return rc;
+	if (dev->device.numa_node == SOCKET_ID_ANY)
+		dev->device.numa_node = af_xdp_numa_node(args.iface);
 	eth = rte_eth_vdev_allocate(dev, sizeof(*port));
 	if (eth == NULL) {
 		AF_XDP_LOG(ERR, name, "no memory for a port, or too many ports");

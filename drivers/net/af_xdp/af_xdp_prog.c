@@ -28,6 +28,7 @@ struct af_xdp_prog {
 	int ifindex;
 	unsigned int n_ports;
 	bool was_down; /**< before one of the ports set the netdev up */
+	uint8_t rx_vlan; /**< features that one of the ports switched off */
 	struct af_xdp_steer steer;
 	enum af_xdp_choice native;
 	struct bpf_object *obj;
@@ -85,6 +86,16 @@ fail:
 }
 
 /*
+ * A bond passes a native program on to its members. Their frames carry the member, so the socket,
+ * which is bound to the bond, drops each (xsk_rcv_check(), net/xdp/xsk.c of Linux).
+ */
+static bool
+native_is_useless(const struct af_xdp_port *port)
+{
+	return strcmp(port->kind.name, "bond") == 0;
+}
+
+/*
  * Attach in native mode (the netdev driver's XDP), else in the kernel's generic mode; native= can
  * force either.
  */
@@ -95,15 +106,16 @@ prog_attach(struct af_xdp_port *port, struct af_xdp_prog *prog, int prog_fd)
 	LIBBPF_OPTS(bpf_link_create_opts, generic, .flags = XDP_FLAGS_SKB_MODE);
 	int fd = -EOPNOTSUPP;
 
-	if (port->args.native != AF_XDP_NO)
+	if (port->args.native != AF_XDP_NO && !native_is_useless(port))
 		fd = bpf_link_create(prog_fd, port->ifindex, BPF_XDP, &native);
 	if (port->args.native == AF_XDP_NO ||
 		(fd == -EOPNOTSUPP && port->args.native == AF_XDP_AUTO)) {
 		if (port->args.native == AF_XDP_AUTO)
 			AF_XDP_LOG(NOTICE, port->name,
-				"the driver of %s does not support XDP, so the kernel's"
+				"the driver of %s does not support XDP%s, so the kernel's"
 				" generic XDP is used, which is slower",
-				port->args.iface);
+				port->args.iface,
+				native_is_useless(port) ? " sockets on a bond" : "");
 		fd = bpf_link_create(prog_fd, port->ifindex, BPF_XDP, &generic);
 	}
 	prog->link_fd = fd;
@@ -133,7 +145,8 @@ prog_log_attach_error(const struct af_xdp_port *port, int rc)
 			name, info.name, id, name);
 	} else if (rc == -EOPNOTSUPP) {
 		AF_XDP_LOG(ERR, port->name,
-			"the driver of %s does not support XDP: leave native=1 out", name);
+			"the driver of %s does not support XDP%s: leave native=1 out", name,
+			native_is_useless(port) ? " sockets on a bond" : "");
 	} else if (rc == -EINVAL || rc == -ERANGE) {
 		AF_XDP_LOG(ERR, port->name,
 			"the driver of %s refuses XDP: %s: often an MTU above 3,000 there or"
@@ -206,6 +219,7 @@ af_xdp_prog_get(struct af_xdp_port *port)
 	}
 	prog->n_ports++;
 	prog->was_down |= port->saved.up;
+	prog->rx_vlan |= port->saved.rx_vlan;
 	port->prog = prog;
 	return 0;
 }
@@ -220,9 +234,11 @@ af_xdp_prog_put(struct af_xdp_port *port)
 	port->prog = NULL;
 	/* The last port restores the netdev, not the one that set it up. */
 	port->saved.up = false;
+	port->saved.rx_vlan = 0;
 	if (--prog->n_ports > 0)
 		return;
 	port->saved.up = prog->was_down;
+	port->saved.rx_vlan = prog->rx_vlan;
 	TAILQ_REMOVE(&progs, prog, next);
 	/* Detach at once: the last close of a link may leave that to a worker of the kernel. */
 	bpf_link_detach(prog->link_fd);
