@@ -32,6 +32,7 @@
 #include <rte_ethdev.h>
 #include <rte_interrupts.h>
 #include <rte_mbuf.h>
+#include <rte_power_intrinsics.h>
 
 #include <dmamap.h>
 #include <dmamap_mbuf.h>
@@ -1706,6 +1707,45 @@ the_numa_node_is_that_of_the_device(void)
 	return stop_whole();
 }
 
+/* A lcore may sleep until the kernel writes the monitored address (librte_power). */
+static int
+a_queue_can_be_monitored(void)
+{
+	struct rte_power_monitor_cond cond = {0};
+	struct rte_eth_burst_mode mode;
+	uint64_t end = deadline();
+	struct rte_mbuf *m;
+	uint32_t before;
+	uint16_t q;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_EQUAL(rte_eth_rx_burst(port, 0, &m, 1), 0, "receives");
+	TEST_ASSERT_SUCCESS(rte_eth_get_monitor_addr(port, 0, &cond), "no address");
+	TEST_ASSERT_EQUAL(cond.size, 4, "%u bytes", cond.size);
+	before = *(volatile uint32_t *)cond.addr;
+	TEST_ASSERT_EQUAL(cond.fn(before, cond.opaque), 0, "must not sleep, though it is empty");
+	TEST_ASSERT_SUCCESS(peer_send(60, 1), "send");
+	while (*(volatile uint32_t *)cond.addr == before && rte_rdtsc() < end)
+		sched_yield();
+	TEST_ASSERT_EQUAL(
+		cond.fn(*(volatile uint32_t *)cond.addr, cond.opaque), -1, "sleeps on a frame");
+	m = port_receive(&q);
+	TEST_ASSERT_NOT_NULL(m, "did not come");
+	rte_pktmbuf_free(m);
+	/* A frame that came before the address was asked for. */
+	TEST_ASSERT_SUCCESS(peer_send(60, 1), "send");
+	while (rte_eth_rx_queue_count(port, 0) == 0 && rte_rdtsc() < end)
+		sched_yield();
+	TEST_ASSERT_SUCCESS(rte_eth_get_monitor_addr(port, 0, &cond), "no address");
+	TEST_ASSERT_EQUAL(
+		cond.fn(*(volatile uint32_t *)cond.addr, cond.opaque), -1, "sleeps on a frame");
+	TEST_ASSERT_SUCCESS(rte_eth_rx_burst_mode_get(port, 0, &mode), "mode");
+	TEST_ASSERT_EQUAL(strcmp(mode.info, "Scalar"), 0, "%s", mode.info);
+	TEST_ASSERT_SUCCESS(rte_eth_tx_burst_mode_get(port, 0, &mode), "mode");
+	TEST_ASSERT_EQUAL(strcmp(mode.info, "Scalar"), 0, "%s", mode.info);
+	return stop_whole();
+}
+
 static const struct test_case cases[] = {
 	{"frames of all sizes cross both ways, exact", frames_of_all_sizes},
 	{"frames cross in each mode", frames_in_each_mode},
@@ -1725,6 +1765,7 @@ static const struct test_case cases[] = {
 	{"the netdev follows the port, and is put back", the_netdev_follows_the_port},
 	{"link changes are told", link_changes_are_told},
 	{"a queue can be waited for", a_queue_can_be_waited_for},
+	{"a queue can be monitored", a_queue_can_be_monitored},
 	{"all counters have names", all_counters_have_names},
 	{"a netdev that vanishes", a_netdev_that_vanishes},
 	{"memberships end when switched off after restarts", memberships_end_after_restarts},

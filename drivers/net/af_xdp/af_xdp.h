@@ -394,6 +394,7 @@ gantry_eth_count_t af_xdp_rx_queue_count(void *queue);
 int af_xdp_rx_descriptor_status(void *queue, uint16_t offset);
 int af_xdp_tx_descriptor_status(void *queue, uint16_t offset);
 int af_xdp_tx_done_cleanup(void *queue, uint32_t n);
+int af_xdp_get_monitor_addr(void *queue, struct rte_power_monitor_cond *cond);
 /**
  * Put n buffers of the pool into the fill ring. @return 0; -ENOENT: the pool has too few; -ENOSPC:
  * the ring is full

@@ -16,6 +16,7 @@
 #include <rte_errno.h>
 #include <rte_interrupts.h>
 #include <rte_malloc.h>
+#include <rte_string_fns.h>
 #include <ethdev_vdev.h>
 
 #include "af_xdp.h"
@@ -116,6 +117,13 @@ txq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_txq_info *info
 
 	info->conf = txq->conf;
 	info->nb_desc = txq->n_desc;
+}
+
+static int
+burst_mode_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_burst_mode *mode)
+{
+	rte_strscpy(mode->info, "Scalar", sizeof(mode->info));
+	return 0;
 }
 
 static int
@@ -435,6 +443,9 @@ static const struct eth_dev_ops ops = {
 	.rxq_info_get = rxq_info_get,
 	.txq_info_get = txq_info_get,
 	.rx_queue_setup = rx_queue_setup,
+	.rx_burst_mode_get = burst_mode_get,
+	.tx_burst_mode_get = burst_mode_get,
+	.get_monitor_addr = af_xdp_get_monitor_addr,
 	.rx_queue_intr_enable = rx_queue_intr_enable,
 	.rx_queue_intr_disable = rx_queue_intr_enable,
 	.tx_queue_setup = tx_queue_setup,

@@ -13,6 +13,7 @@
 
 #include <rte_mbuf.h>
 #include <rte_memcpy.h>
+#include <rte_power_intrinsics.h>
 #include <rte_prefetch.h>
 
 #include "af_xdp.h"
@@ -370,4 +371,24 @@ af_xdp_tx_done_cleanup(void *queue, uint32_t n)
 {
 	/* Frees all that is done, whatever n is: mbufs that are sent are of no use here. */
 	return af_xdp_reap(queue);
+}
+
+/* @return -1: the kernel has stored frames since the last poll, so do not sleep; 0 */
+static int
+rx_monitor_cb(const uint64_t value, const uint64_t opaque[RTE_POWER_MONITOR_OPAQUE_SZ])
+{
+	return value == opaque[0] ? 0 : -1;
+}
+
+int
+af_xdp_get_monitor_addr(void *queue, struct rte_power_monitor_cond *cond)
+{
+	const struct af_xdp_rxq *rxq = queue;
+
+	cond->addr = rxq->rx.producer;
+	cond->size = sizeof(*rxq->rx.producer);
+	/* Frames that were not received yet make a difference, also those that came before. */
+	cond->opaque[0] = rxq->rx.cached_cons;
+	cond->fn = rx_monitor_cb;
+	return 0;
 }
