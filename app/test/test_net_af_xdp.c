@@ -114,6 +114,32 @@ setup(void)
 	return 0;
 }
 
+/* Events of the port, and their callbacks. ethdev keeps a callback for the next port of this
+ * number. */
+static struct {
+	enum rte_eth_event_type type;
+	rte_eth_dev_cb_fn fn;
+} called_on[4];
+static unsigned int n_called_on;
+
+/* Call a function on an event of the port, until the end of the case. */
+static void
+call_on(enum rte_eth_event_type type, rte_eth_dev_cb_fn fn, unsigned int *count)
+{
+	rte_eth_dev_callback_register(port, type, fn, count);
+	called_on[n_called_on].type = type;
+	called_on[n_called_on++].fn = fn;
+}
+
+static void
+drop_callbacks(void)
+{
+	for (; n_called_on > 0; n_called_on--)
+		while (rte_eth_dev_callback_unregister(RTE_ETH_ALL, called_on[n_called_on - 1].type,
+			       called_on[n_called_on - 1].fn, (void *)-1) == -EAGAIN)
+			sched_yield();
+}
+
 /* Close devices, ports and the pool, as far as they exist. */
 static void
 drop_port(void)
@@ -138,6 +164,7 @@ drop_port(void)
 static void
 teardown(void)
 {
+	drop_callbacks();
 	drop_port();
 	if (peer >= 0)
 		close(peer);
@@ -680,7 +707,7 @@ a_netdev_that_vanishes(void)
 	uint16_t sent;
 
 	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_RMV, on_event, &events);
+	call_on(RTE_ETH_EVENT_INTR_RMV, on_event, &events);
 	if (both_ways(60, 69) < 0)
 		return -1;
 	test_log_begin();
@@ -1137,11 +1164,16 @@ link_changes_are_told(void)
 	struct rte_eth_conf conf = {.intr_conf.lsc = 1};
 	struct rte_eth_link link;
 	unsigned int events = 0;
+	uint64_t end = deadline();
 
 	TEST_ASSERT_SUCCESS(add_port("iface=near", N_MBUFS), "port");
 	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_LSC, on_event, &events);
+	/* The kernel reports the link a moment after the start. */
+	do
+		TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	while (link.link_status == RTE_ETH_LINK_DOWN && rte_rdtsc() < end);
+	call_on(RTE_ETH_EVENT_INTR_LSC, on_event, &events);
 	TEST_ASSERT_SUCCESS(sh("ip link set far down"), "down");
 	TEST_ASSERT(comes_true(&events), "no event");
 	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
@@ -1502,7 +1534,7 @@ goes_within_the_event(rte_eth_dev_cb_fn on_removal)
 	TEST_ASSERT(comes_true(&alarms), "no alarm");
 	files = test_open_files();
 	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_RMV, on_removal, &gone);
+	call_on(RTE_ETH_EVENT_INTR_RMV, on_removal, &gone);
 	TEST_ASSERT_SUCCESS(sh("ip link del far"), "delete");
 	TEST_ASSERT(comes_true(&gone), "the callback does not return");
 	TEST_ASSERT(rte_eth_dev_get_port_by_name(DEVICE, &port) < 0, "the port is left");
@@ -1536,7 +1568,7 @@ a_port_closes_within_a_link_event(void)
 	TEST_ASSERT_SUCCESS(add_port("iface=near", N_MBUFS), "port");
 	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_LSC, on_removal_close, &gone);
+	call_on(RTE_ETH_EVENT_INTR_LSC, on_removal_close, &gone);
 	/* More messages follow the one whose event closes the port. */
 	TEST_ASSERT_SUCCESS(sh("ip link set far down; ip link set far up; ip link del far"), "far");
 	TEST_ASSERT(comes_true(&gone), "the callback does not return");
@@ -1625,7 +1657,8 @@ tagged_frames_arrive_with_tags(void)
 	TEST_ASSERT_SUCCESS(sh("ip link set far.100 up &&"
 			       " ethtool -K far txvlan off tx-vlan-stag-hw-insert off"),
 		"VLAN");
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	/* The stack chooses the queue. */
+	TEST_ASSERT_SUCCESS(start_port("iface=near,queue_count=2", 2), "start");
 	/* Its carrier follows a moment after that of the pair. */
 	TEST_ASSERT_SUCCESS(sh("for i in $(seq 100); do"
 			       " ip link show far.100 | grep -q '[<,]LOWER_UP[,>]' && exit;"
