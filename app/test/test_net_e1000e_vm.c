@@ -1382,6 +1382,15 @@ on_link(uint16_t id, enum rte_eth_event_type type, void *arg, void *ret)
 	return 0;
 }
 
+static volatile int stop_result = 1;
+
+static int
+stop_on_link(uint16_t id, enum rte_eth_event_type type, void *arg, void *ret)
+{
+	stop_result = rte_eth_dev_stop(id);
+	return 0;
+}
+
 #define LINK_TRIES 5
 
 /*
@@ -1587,6 +1596,65 @@ test_reset(void)
 	return check_all_back();
 }
 
+/* A callback that stops its port returns, and the port starts again. */
+static int
+test_stop_in_callback(void)
+{
+	struct rte_eth_link link;
+	unsigned int i = 0;
+
+	conf.intr_conf.lsc = 1;
+	if (start_one(0) != 0 || start_one(1) != 0)
+		return TEST_FAILED;
+	/* As above: the link comes up after the start, with an interrupt. */
+	do {
+		TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port[0]), "stop");
+		renegotiate(0);
+		TEST_ASSERT_SUCCESS(rte_eth_dev_start(port[0]), "start");
+		TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port[0], &link), "link");
+	} while (link.link_status == RTE_ETH_LINK_UP && ++i < LINK_TRIES);
+	if (link.link_status == RTE_ETH_LINK_UP)
+		return test_skip("a reset brings the link up at once here");
+	TEST_ASSERT_SUCCESS(
+		rte_eth_dev_callback_register(port[0], RTE_ETH_EVENT_INTR_LSC, stop_on_link, NULL),
+		"register");
+	for (i = 0; i < 5000 && stop_result > 0; i++)
+		usleep(1000);
+	TEST_ASSERT_EQUAL(stop_result, 0, "the callback does not return: %d", stop_result);
+	rte_eth_dev_callback_unregister(port[0], RTE_ETH_EVENT_INTR_LSC, stop_on_link, NULL);
+	conf.intr_conf.lsc = 0;
+	if (start_one(0) != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_link_get(port[0], &link), "link");
+	drain(0);
+	if (cross(0, 100, UINT16_MAX, 1) != 0 || cross(1, 100, UINT16_MAX, 2) != 0)
+		return TEST_FAILED;
+	return check_all_back();
+}
+
+/* What emulation shows of the control path: the speeds. */
+static int
+test_control(void)
+{
+	struct rte_eth_link link;
+	unsigned int i;
+
+	conf.link_speeds = RTE_ETH_LINK_SPEED_FIXED | RTE_ETH_LINK_SPEED_100M;
+	if (start() != 0 || cross(0, 100, UINT16_MAX, 1) != 0 || cross(1, 100, UINT16_MAX, 2) != 0)
+		return TEST_FAILED;
+	for (i = 0; i < 2; i++) {
+		TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port[i], &link), "link");
+		TEST_ASSERT(link.link_speed == RTE_ETH_SPEED_NUM_100M &&
+				link.link_autoneg == RTE_ETH_LINK_FIXED,
+			"port %u: %u Mb/s", i, link.link_speed);
+	}
+	stop();
+	conf.link_speeds = RTE_ETH_LINK_SPEED_1G;
+	if (start() != 0 || cross(0, 100, UINT16_MAX, 3) != 0)
+		return TEST_FAILED;
+	return check_all_back();
+}
+
 static const struct test_case cases[] = {
 	{"the link is up, and the MAC address is the NVM's", test_link},
 	{"frames of 60 to 9018 bytes arrive bit by bit, both ways", test_lengths},
@@ -1616,6 +1684,8 @@ static const struct test_case cases[] = {
 	{"a start without queues is refused", test_start_without_queues},
 	{"a running port's device stays", test_detach_running},
 	{"a link change interrupts", test_link_interrupt},
+	{"a link callback may stop its port", test_stop_in_callback},
+	{"speeds are controlled", test_control},
 	{"an overrun interrupts, and does not hide a link change", test_overrun},
 	{"receive queues interrupt, one by one", test_rx_interrupts},
 };

@@ -28,24 +28,36 @@
 #include "e1000e_regs.h"
 
 struct vfio_pci_device;
+struct e1000e_intr;
 
 /** The chip, as e1000e_hw.c uses it. */
 struct e1000e_hw {
 	volatile uint8_t *regs; /**< BAR 0 */
 	const char *name; /**< of the device, for messages */
+	rte_spinlock_t mdio_lock; /**< held with the ownership of PHY and NVM */
+	rte_spinlock_t ctrl_lock; /**< CTRL is read, changed and written by several threads */
 };
 
-static inline uint32_t
-e1000e_read(const struct e1000e_hw *hw, uint32_t reg)
-{
-	return rte_read32(hw->regs + reg);
-}
+/** @name e1000e_io.c: registers on the control path */
+/**@{*/
+uint32_t e1000e_read(const struct e1000e_hw *hw, uint32_t reg);
+void e1000e_write(const struct e1000e_hw *hw, uint32_t reg, uint32_t value);
+/**@}*/
 
-static inline void
-e1000e_write(const struct e1000e_hw *hw, uint32_t reg, uint32_t value)
-{
-	rte_write32(value, hw->regs + reg);
-}
+/** What is asked of the link. */
+struct e1000e_link_conf {
+	uint32_t speeds; /**< RTE_ETH_LINK_SPEED_*: those advertised, or the one that is forced */
+	bool forced; /**< nothing is negotiated; 10 and 100 Mb/s only */
+	enum rte_eth_fc_mode fc_mode; /**< pause frames */
+};
+
+/** What the chip does: RTE_ETH_LINK_SPEED_*. */
+#define E1000E_SPEEDS                                                                              \
+	(RTE_ETH_LINK_SPEED_10M_HD | RTE_ETH_LINK_SPEED_10M | RTE_ETH_LINK_SPEED_100M_HD |         \
+		RTE_ETH_LINK_SPEED_100M | RTE_ETH_LINK_SPEED_1G)
+
+/** Packet buffer for reception, in KiB; transmission has the rest of the 40 (10.2.2). */
+#define E1000E_PBA_RX_KIB 20
 
 /** Bytes of a frame beyond its MTU. */
 #define E1000E_OVERHEAD (RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN + RTE_VLAN_HLEN)
@@ -172,21 +184,67 @@ struct e1000e_port {
 	uint8_t rss_key[E1000E_RSSRK_LEN];
 	uint8_t reta[E1000E_RETA_ENTRIES]; /**< queue of each entry */
 	uint64_t rss_hf;
+	struct e1000e_link_conf link; /**< for the next start, or as it was started */
+	struct rte_eth_fc_conf
+		fc; /**< what else is asked of flow control; 0: chosen by the driver */
+	bool fc_stale; /**< the MAC has yet to follow what was negotiated; atomic */
+	bool link_off; /**< the PHY is powered down */
+	bool phy_shared; /**< firmware uses the PHY: its power stays on */
+	struct e1000e_intr *intr; /**< the registered callback; NULL: none */
 	bool intr_on; /**< vectors are routed */
 	bool intr_rxq; /**< receive queues have vectors of their own */
 };
 
+/** @name e1000e_mdio.c: registers of the PHY, words of the NVM. Any thread; they busy-wait. */
+/**@{*/
+/**
+ * Own PHY and NVM until e1000e_mdio_release(). Waits up to 20 ms for the firmware, and for other
+ * threads. @return 0; -EBUSY: the firmware holds them
+ */
+int e1000e_mdio_acquire(struct e1000e_hw *hw);
+void e1000e_mdio_release(struct e1000e_hw *hw);
+/** Read a register of the PHY. Waits up to 96 ms. @return 0; -EBUSY; -EIO */
+int e1000e_phy_read(struct e1000e_hw *hw, unsigned int reg, uint16_t *value);
+/** Write a register of the PHY. @see e1000e_phy_read() */
+int e1000e_phy_write(struct e1000e_hw *hw, unsigned int reg, uint16_t value);
+/** Read n words of the NVM. Waits up to 10 ms for each. @return 0; -EBUSY; -EIO */
+int e1000e_nvm_read(struct e1000e_hw *hw, uint16_t word, unsigned int n, uint16_t *value);
+/** @return the number of words of the NVM */
+unsigned int e1000e_nvm_words(const struct e1000e_hw *hw);
+/**@}*/
+
+/** @name e1000e_phy.c: the PHY. They return 0, -EBUSY or -EIO. */
+/**@{*/
+/** Power the PHY up or down. It negotiates by itself when it gets power. */
+int e1000e_phy_power(struct e1000e_hw *hw, bool up);
+/**
+ * Power the PHY up and have it do what conf asks. Does not touch the link if it already does, nor
+ * if the firmware has reserved the PHY. Waits up to 1 s for resets of the PHY.
+ */
+int e1000e_phy_setup(struct e1000e_hw *hw, const struct e1000e_link_conf *conf);
+/**
+ * Get the mode of flow control that was negotiated.
+ *
+ * @param want  what was asked for.
+ * @param mode  set to the outcome; RTE_ETH_FC_NONE if nothing was negotiated.
+ */
+int e1000e_phy_pause(struct e1000e_hw *hw, enum rte_eth_fc_mode want, enum rte_eth_fc_mode *mode);
+/**@}*/
+
 /** @name e1000e_hw.c: control of the chip */
 /**@{*/
 /**
- * Reset the chip (4.6.1, 4.6.2) and clear its filters and moderation. Waits up to 92 ms. @return 0;
- * -ENODEV: it does not answer
+ * Reset the chip except its PHY (4.6.1, 4.6.2), clear its filters and moderation, and set the bits
+ * of its errata. Waits for 27 to 140 ms. @return 0; -ENODEV: it does not answer; -EIO: it does not
+ * read its NVM
  */
-int e1000e_hw_reset(const struct e1000e_hw *hw);
-/** Read a word of the NVM. Waits up to 10 ms. @return 0, or -EIO */
-int e1000e_hw_nvm_read(const struct e1000e_hw *hw, uint16_t word, uint16_t *value);
+int e1000e_hw_reset(struct e1000e_hw *hw);
+/** Clear and set bits of CTRL. Any thread. */
+void e1000e_hw_ctrl_update(struct e1000e_hw *hw, uint32_t clear, uint32_t set);
+/** Enable n transmit queues in the arbiter, with the bits of its errata. */
+void e1000e_hw_tx_arbitrate(const struct e1000e_hw *hw, unsigned int n_queues);
 /** Read the MAC address, as loaded from the NVM. @return 0; -EIO: there is no valid one */
-int e1000e_hw_mac_read(const struct e1000e_hw *hw, struct rte_ether_addr *mac);
+int e1000e_hw_mac_read(struct e1000e_hw *hw, struct rte_ether_addr *mac);
 /** Set entry i of the receive addresses (RAL, RAH). */
 void e1000e_hw_mac_write(
 	const struct e1000e_hw *hw, unsigned int i, const struct rte_ether_addr *mac);
@@ -195,12 +253,12 @@ void e1000e_hw_mac_clear(const struct e1000e_hw *hw, unsigned int i);
 /** Replace the multicast table by the bits of n addresses. */
 void e1000e_hw_mc_write(
 	const struct e1000e_hw *hw, const struct rte_ether_addr *mc, unsigned int n);
-/** Let the PHY negotiate the link (4.6.3). */
-void e1000e_hw_link_setup(const struct e1000e_hw *hw);
+/** Have the MAC follow the PHY, or force its speed and duplex (4.6.3). */
+void e1000e_hw_link_setup(struct e1000e_hw *hw, const struct e1000e_link_conf *conf);
 /** Get status, speed and duplex of the link. Down if the chip does not answer. */
 void e1000e_hw_link_get(const struct e1000e_hw *hw, struct rte_eth_link *link);
 /** Turn VLAN stripping and insertion on or off (7.5). */
-void e1000e_hw_vlan_strip(const struct e1000e_hw *hw, bool on);
+void e1000e_hw_vlan_strip(struct e1000e_hw *hw, bool on);
 /** Write key, redirection table and hash types (7.1.11). */
 void e1000e_hw_rss_write(
 	const struct e1000e_hw *hw, const uint8_t *key, const uint8_t *reta, uint64_t rss_hf);
@@ -212,6 +270,35 @@ void e1000e_hw_quiesce(const struct e1000e_hw *hw);
 bool e1000e_hw_gone(const struct e1000e_hw *hw);
 /** @return the bit of the multicast table for an address (7.1.1, MO = 00b) */
 unsigned int e1000e_mta_bit(const struct rte_ether_addr *mac);
+/**@}*/
+
+/** @name e1000e_link.c: speeds, flow control and the link */
+/**@{*/
+/** Set the defaults, and have the MAC follow the PHY. After a reset. */
+void e1000e_link_init(struct e1000e_port *port);
+/** Accept link_speeds of rte_eth_conf for the next start. @return 0; -EINVAL, after a line */
+int e1000e_link_configure(struct e1000e_port *port, uint32_t speeds);
+/** Set up MAC, PHY and flow control. @return 0; negative errno, after a line */
+int e1000e_link_start(struct e1000e_port *port);
+/** Power the PHY down, unless the firmware uses it. */
+void e1000e_link_stop(struct e1000e_port *port);
+/** Write what flow control needs, with thresholds for an MTU. */
+void e1000e_fc_write(struct e1000e_port *port, uint16_t mtu);
+/** The link may have changed: the next e1000e_link_update() looks at what was negotiated. */
+void e1000e_link_changed(struct e1000e_port *port);
+/** Operation of ethdev, on any thread. */
+int e1000e_link_update(struct rte_eth_dev *eth, int wait);
+/**@}*/
+
+/** @name e1000e_intr.c: the callback for link changes and errors */
+/**@{*/
+/** Register the callback on eth->intr_handle. @return 0; negative errno */
+int e1000e_intr_register(struct rte_eth_dev *eth);
+/**
+ * Unregister it. Afterwards it does not touch the port. Works within the application's callbacks,
+ * and does not wait for them.
+ */
+void e1000e_intr_unregister(struct rte_eth_dev *eth);
 /**@}*/
 
 /** @name e1000e_queue.c: queues, their memory and their registers */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * The ethdev port: probe and remove, start and stop, filters, link and interrupts. The table of
+ * The ethdev port: probe and remove, start and stop, filters and interrupt vectors. The table of
  * operations and the registration come last.
  *
  * The top layer: no other file calls it. Called by ethdev and the bus, one thread a port at a time;
@@ -31,8 +31,6 @@
 #define VECTOR_OTHER 0
 #define VECTOR_RXQ(q) (RTE_INTR_VEC_RXTX_OFFSET + (q))
 
-#define LINK_WAIT_MS 100
-#define LINK_WAIT_TRIES 90
 
 #define ARG_TX_SPLIT "tx_split"
 #define TX_SPLIT_MIN 4096UL
@@ -125,14 +123,12 @@ dev_configure(struct rte_eth_dev *eth)
 	unsigned int i;
 	int rc;
 
-	if (conf->link_speeds & RTE_ETH_LINK_SPEED_FIXED)
-		return E1000E_FAIL(EINVAL, port->hw.name,
-			"the link speed cannot be fixed: leave link_speeds at"
-			" RTE_ETH_LINK_SPEED_AUTONEG");
 	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE && conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS)
 		return E1000E_FAIL(EINVAL, port->hw.name,
 			"unsupported mq_mode: RSS is the only multi-queue mode");
 	rc = rss_check_key(port, &conf->rx_adv_conf.rss_conf);
+	if (rc == 0)
+		rc = e1000e_link_configure(port, conf->link_speeds);
 	if (rc < 0)
 		return rc;
 	port->rss_hf = 0;
@@ -205,7 +201,7 @@ rx_choose_mode(struct rte_eth_dev *eth)
 static void
 rx_regs_init(struct rte_eth_dev *eth)
 {
-	const struct e1000e_port *port = eth->data->dev_private;
+	struct e1000e_port *port = eth->data->dev_private;
 	uint64_t offloads = eth->data->dev_conf.rxmode.offloads;
 	uint32_t rxcsum = 0;
 	unsigned int i;
@@ -241,41 +237,6 @@ tx_regs_init(const struct e1000e_hw *hw)
 			E1000E_TCTL_MULR);
 }
 
-static int
-link_update(struct rte_eth_dev *eth, int wait)
-{
-	const struct e1000e_port *port = eth->data->dev_private;
-	struct rte_eth_link link;
-	unsigned int i;
-
-	e1000e_hw_link_get(&port->hw, &link);
-	for (i = 0; wait && link.link_status == RTE_ETH_LINK_DOWN && i < LINK_WAIT_TRIES; i++) {
-		rte_delay_ms(LINK_WAIT_MS);
-		e1000e_hw_link_get(&port->hw, &link);
-	}
-	return rte_eth_linkstatus_set(eth, &link);
-}
-
-/* Vector 0: a link change or an error. */
-static void
-intr_other_cb(void *arg)
-{
-	struct rte_eth_dev *eth = arg;
-	struct e1000e_port *port = eth->data->dev_private;
-	uint32_t icr = e1000e_read(&port->hw, E1000E_ICR);
-
-	if (icr == UINT32_MAX) {
-		rte_eth_dev_callback_process(eth, RTE_ETH_EVENT_INTR_RMV, NULL);
-		return;
-	}
-	/* 7.4: with MSI-X, writing ones clears causes. The queues have vectors of their own. */
-	icr &= E1000E_INTR_LSC | E1000E_INTR_OTHER;
-	e1000e_write(&port->hw, E1000E_ICR, icr);
-	if ((icr & E1000E_INTR_LSC) && link_update(eth, 0) == 0)
-		rte_eth_dev_callback_process(eth, RTE_ETH_EVENT_INTR_LSC, NULL);
-	e1000e_write(&port->hw, E1000E_IMS, E1000E_INTR_LSC | E1000E_INTR_OTHER);
-}
-
 /* Assign MSI-X vectors to the receive queues, in the list that ethdev reads. */
 static int
 intr_assign_vectors(struct rte_eth_dev *eth)
@@ -299,9 +260,10 @@ intr_stop(struct rte_eth_dev *eth)
 	if (!port->intr_on)
 		return;
 	port->intr_on = false;
+	/* The callback unmasks its causes until it is unregistered. */
+	e1000e_intr_unregister(eth);
 	e1000e_write(&port->hw, E1000E_IMC, UINT32_MAX);
 	e1000e_write(&port->hw, E1000E_IVAR, 0);
-	rte_intr_callback_unregister_sync(eth->intr_handle, intr_other_cb, eth);
 	if (port->intr_rxq)
 		rte_intr_vec_list_free(eth->intr_handle);
 	port->intr_rxq = false;
@@ -326,7 +288,7 @@ intr_start(struct rte_eth_dev *eth)
 			strerror(-rc));
 		return rc;
 	}
-	rc = rte_intr_callback_register(eth->intr_handle, intr_other_cb, eth);
+	rc = e1000e_intr_register(eth);
 	if (rc < 0)
 		goto disable;
 	if (n_rxq > 0) {
@@ -349,7 +311,7 @@ intr_start(struct rte_eth_dev *eth)
 	return 0;
 
 unregister:
-	rte_intr_callback_unregister_sync(eth->intr_handle, intr_other_cb, eth);
+	e1000e_intr_unregister(eth);
 disable:
 	vfio_pci_intr_disable(port->dev);
 	return rc;
@@ -371,13 +333,16 @@ dev_start(struct rte_eth_dev *eth)
 	if (rc < 0)
 		return rc;
 	e1000e_hw_own(&port->hw, true);
-	e1000e_hw_link_setup(&port->hw); /* 4.6.3 */
+	rc = e1000e_link_start(port); /* 4.6.3 */
+	if (rc < 0)
+		goto disown;
 	e1000e_stats_refresh(eth); /* 4.6.4: clears registers, keeps sums */
 	rx_regs_init(eth); /* 4.6.5 */
 	rctl = rx_choose_mode(eth);
 	rc = e1000e_queues_start(eth); /* 4.6.5, 4.6.6: the rings */
 	if (rc < 0)
-		goto disown;
+		goto stop_link;
+	e1000e_hw_tx_arbitrate(&port->hw, eth->data->nb_tx_queues);
 	rc = intr_start(eth);
 	if (rc < 0)
 		goto stop_queues;
@@ -393,13 +358,15 @@ dev_start(struct rte_eth_dev *eth)
 
 		e1000e_write(&port->hw, E1000E_RDT(i), q->n_desc - 1);
 	}
-	link_update(eth, 0);
+	e1000e_link_update(eth, 0);
 	return 0;
 
 stop_intr:
 	intr_stop(eth);
 stop_queues:
 	e1000e_queues_stop(eth);
+stop_link:
+	e1000e_link_stop(port);
 disown:
 	e1000e_hw_own(&port->hw, false);
 	return rc;
@@ -409,13 +376,15 @@ static int
 dev_stop(struct rte_eth_dev *eth)
 {
 	struct e1000e_port *port = eth->data->dev_private;
-	struct rte_eth_link down = {.link_autoneg = RTE_ETH_LINK_AUTONEG};
+	struct rte_eth_link down = {
+		.link_autoneg = port->link.forced ? RTE_ETH_LINK_FIXED : RTE_ETH_LINK_AUTONEG};
 
 	e1000e_stats_refresh(eth);
 	port->rctl = 0;
 	e1000e_hw_quiesce(&port->hw);
 	vfio_pci_bus_master(port->dev, false);
 	intr_stop(eth);
+	e1000e_link_stop(port);
 	e1000e_hw_own(&port->hw, false);
 	/* DMA has stopped, so software owns the buffers again. */
 	e1000e_queues_stop(eth);
@@ -555,6 +524,7 @@ mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
 		return E1000E_FAIL(EBUSY, port->hw.name,
 			"an MTU of %u needs another receive function: stop the port first", mtu);
 	port->rctl = lpe ? port->rctl | E1000E_RCTL_LPE : port->rctl & ~E1000E_RCTL_LPE;
+	e1000e_fc_write(port, mtu);
 	return filters_apply(eth);
 }
 
@@ -720,11 +690,11 @@ tx_burst_mode_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_burst_mod
 static int
 fw_version_get(struct rte_eth_dev *eth, char *text, size_t len)
 {
-	const struct e1000e_port *port = eth->data->dev_private;
+	struct e1000e_port *port = eth->data->dev_private;
 	uint16_t word;
 	int rc;
 
-	rc = e1000e_hw_nvm_read(&port->hw, E1000E_NVM_VERSION, &word);
+	rc = e1000e_nvm_read(&port->hw, E1000E_NVM_VERSION, 1, &word);
 	if (rc < 0)
 		return rc;
 	rc = snprintf(text, len, "%u.%u.%u", word >> 12, (word >> 4) & 0xFF, word & 0xF);
@@ -760,8 +730,7 @@ dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 	info->rx_desc_lim = lim;
 	info->tx_desc_lim = lim;
 	info->tx_desc_lim.nb_seg_max = info->tx_desc_lim.nb_mtu_seg_max = e1000e_tx_max_segs(eth);
-	info->speed_capa = RTE_ETH_LINK_SPEED_10M_HD | RTE_ETH_LINK_SPEED_10M |
-		RTE_ETH_LINK_SPEED_100M_HD | RTE_ETH_LINK_SPEED_100M | RTE_ETH_LINK_SPEED_1G;
+	info->speed_capa = E1000E_SPEEDS;
 	info->default_rxconf = (struct rte_eth_rxconf){
 		.rx_thresh = {.pthresh = 8, .hthresh = 8, .wthresh = 0},
 	};
@@ -785,7 +754,7 @@ const struct eth_dev_ops e1000e_ops = {
 	.dev_close = dev_close,
 	.dev_reset = dev_reset,
 	.is_removed = is_removed,
-	.link_update = link_update,
+	.link_update = e1000e_link_update,
 	.promiscuous_enable = promiscuous_enable,
 	.promiscuous_disable = promiscuous_disable,
 	.allmulticast_enable = allmulticast_enable,
@@ -926,7 +895,7 @@ port_init(struct rte_eth_dev *eth, void *arg)
 		E1000E_LOG(ERR, dev->name, "the NVM holds no valid MAC address");
 		return rc; /* ethdev frees mac_addrs with the port */
 	}
-	e1000e_hw_link_setup(&port->hw);
+	e1000e_link_init(port);
 
 	eth->dev_ops = &e1000e_ops;
 	eth->rx_pkt_burst = e1000e_rx_burst;

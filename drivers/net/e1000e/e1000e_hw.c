@@ -18,11 +18,11 @@
 #define RESET_WAIT_US 1000
 #define MASTER_WAIT_US 100
 #define MASTER_WAIT_TRIES 800
-#define NVM_WAIT_US 50
-#define NVM_WAIT_TRIES 200
+#define AUTO_RD_WAIT_US 1000
+#define AUTO_RD_WAIT_TRIES 10
+/* DPDK base driver, e1000_reset_hw_82571(): the PHY's configuration follows the NVM's. */
+#define PHY_CONFIG_WAIT_MS 25
 
-/* Packet buffer for reception, in KiB; transmission has the rest of the 40 (10.2.2). */
-#define PBA_RX_KIB 20
 /* Interrupts are at least 195 * 256 ns apart: 20,000 a second (10.2.4). */
 #define EITR_INTERVAL 195
 
@@ -87,20 +87,44 @@ regs_clear(const struct e1000e_hw *hw)
 	e1000e_write(hw, E1000E_TADV, 0);
 	e1000e_write(hw, E1000E_FCRTL, 0);
 	e1000e_write(hw, E1000E_FCRTH, 0);
+	/* Linux e1000e_reset(): no wake-up event is armed. */
+	e1000e_write(hw, E1000E_WUC, 0);
 	for (i = 0; i < E1000E_MSIX_VECTORS; i++)
 		e1000e_write(hw, E1000E_EITR(i), EITR_INTERVAL);
 }
 
-int
-e1000e_hw_reset(const struct e1000e_hw *hw)
+static void
+reg_update(const struct e1000e_hw *hw, uint32_t reg, uint32_t clear, uint32_t set)
+{
+	e1000e_write(hw, reg, (e1000e_read(hw, reg) & ~clear) | set);
+}
+
+/*
+ * Bits that the errata of the chip ask for, and that the data sheet calls reserved: DPDK base
+ * driver, e1000_initialize_hw_bits_82571() and e1000_init_hw_82571().
+ */
+static void
+errata_write(struct e1000e_hw *hw)
+{
+	unsigned int q;
+
+	for (q = 0; q < E1000E_QUEUES; q++)
+		reg_update(hw, E1000E_TXDCTL(q), 0, E1000E_TXDCTL_ONE);
+	reg_update(hw, E1000E_TARC(0), E1000E_TARC_ERRATUM_OFF, E1000E_TARC_ERRATUM_ON);
+	e1000e_hw_ctrl_update(hw, E1000E_CTRL_ERRATUM_OFF, 0);
+	reg_update(hw, E1000E_CTRL_EXT, E1000E_CTRL_EXT_ERRATUM_OFF, E1000E_CTRL_EXT_ERRATUM_ON);
+	reg_update(hw, E1000E_GCR, 0, E1000E_GCR_ERRATUM_ON | E1000E_GCR_L1_WITHOUT_L0S);
+	/* Unreliable PCIe completions, above all with ASPM, stop transmission. */
+	reg_update(hw, E1000E_GCR2, 0, E1000E_GCR2_ERRATUM_ON);
+}
+
+/* 4.6.1, 4.6.2: reset all of the chip but the PHY, and wait until it has read its NVM. */
+static int
+reset_global(struct e1000e_hw *hw)
 {
 	uint32_t ctrl;
+	int owned;
 
-	if (e1000e_hw_gone(hw))
-		return E1000E_FAIL(ENODEV, hw->name,
-			"the device does not answer: check that it is still plugged in");
-	/* 4.6.1, 4.6.2: interrupts off, then a global reset, then interrupts off again. */
-	e1000e_hw_quiesce(hw);
 	/* CTRL.GIO_MASTER_DISABLE (10.2.2): requests under way end before the reset. */
 	ctrl = e1000e_read(hw, E1000E_CTRL);
 	e1000e_write(hw, E1000E_CTRL, ctrl | E1000E_CTRL_GIO_MASTER_DISABLE);
@@ -108,34 +132,73 @@ e1000e_hw_reset(const struct e1000e_hw *hw)
 		    MASTER_WAIT_TRIES) < 0)
 		E1000E_LOG(WARNING, hw->name,
 			"PCIe requests are still pending after 80 ms: resetting anyway");
+	/* DPDK base driver, e1000_reset_hw_82571(): firmware must not be in an MDIO access. */
+	owned = e1000e_mdio_acquire(hw);
+	if (owned < 0)
+		E1000E_LOG(WARNING, hw->name,
+			"the firmware holds the PHY for over 20 ms: resetting anyway");
 	e1000e_write(hw, E1000E_CTRL, ctrl | E1000E_CTRL_RST);
 	rte_delay_us(RESET_WAIT_US);
-	/* The chip reads its NVM after a reset (4.2). QEMU emulates neither this nor a failure. */
-	reg_wait(hw, E1000E_EEC, E1000E_EEC_AUTO_RD, true, NVM_WAIT_US, NVM_WAIT_TRIES);
+	if (owned == 0)
+		e1000e_mdio_release(hw);
+	/* The chip reads its NVM after a reset (4.2). */
+	if (reg_wait(hw, E1000E_EEC, E1000E_EEC_AUTO_RD, true, AUTO_RD_WAIT_US,
+		    AUTO_RD_WAIT_TRIES) < 0)
+		return E1000E_FAIL(EIO, hw->name,
+			"the chip did not read its NVM within 10 ms of a reset: check the NVM");
+	rte_delay_ms(PHY_CONFIG_WAIT_MS);
+	return 0;
+}
+
+int
+e1000e_hw_reset(struct e1000e_hw *hw)
+{
+	int rc;
+
+	if (e1000e_hw_gone(hw))
+		return E1000E_FAIL(ENODEV, hw->name,
+			"the device does not answer: check that it is still plugged in");
+	/* 4.6.1, 4.6.2: interrupts off, then a global reset, then interrupts off again. */
+	e1000e_hw_quiesce(hw);
+	rc = reset_global(hw);
+	if (rc < 0)
+		return rc;
 	e1000e_write(hw, E1000E_IMC, UINT32_MAX);
 	e1000e_read(hw, E1000E_ICR);
 
 	regs_clear(hw);
-	e1000e_write(hw, E1000E_PBA, PBA_RX_KIB);
+	errata_write(hw);
+	e1000e_write(hw, E1000E_PBA, E1000E_PBA_RX_KIB);
 	return 0;
 }
 
-int
-e1000e_hw_nvm_read(const struct e1000e_hw *hw, uint16_t word, uint16_t *value)
+void
+e1000e_hw_ctrl_update(struct e1000e_hw *hw, uint32_t clear, uint32_t set)
 {
-	/* 10.2.2, EERD: write address and start; data is valid with done. */
-	e1000e_write(hw, E1000E_EERD, E1000E_EERD_ADDR(word) | E1000E_EERD_START);
-	if (reg_wait(hw, E1000E_EERD, E1000E_EERD_DONE, true, NVM_WAIT_US, NVM_WAIT_TRIES) < 0)
-		return -EIO;
-	*value = E1000E_EERD_DATA(e1000e_read(hw, E1000E_EERD));
-	return 0;
+	rte_spinlock_lock(&hw->ctrl_lock);
+	reg_update(hw, E1000E_CTRL, clear, set);
+	rte_spinlock_unlock(&hw->ctrl_lock);
+}
+
+void
+e1000e_hw_tx_arbitrate(const struct e1000e_hw *hw, unsigned int n_queues)
+{
+	uint32_t set = E1000E_TARC_COUNT(3) | E1000E_TARC_EN | E1000E_TARC_ERRATUM_ON;
+	unsigned int q;
+
+	/* FreeBSD em_initialize_transmit_unit(): more bits of the erratum with two queues. */
+	if (n_queues > 1)
+		set |= E1000E_TARC_COMPENSATE | E1000E_TARC_TWO_QUEUES;
+	for (q = 0; q < n_queues; q++)
+		reg_update(
+			hw, E1000E_TARC(q), E1000E_TARC_COUNT_MASK | E1000E_TARC_ERRATUM_OFF, set);
 }
 
 int
-e1000e_hw_mac_read(const struct e1000e_hw *hw, struct rte_ether_addr *mac)
+e1000e_hw_mac_read(struct e1000e_hw *hw, struct rte_ether_addr *mac)
 {
 	uint32_t low = e1000e_read(hw, E1000E_RAL(0)), high = e1000e_read(hw, E1000E_RAH(0));
-	uint16_t word;
+	uint16_t word[3];
 	unsigned int i;
 
 	/* 4.6.2: the reset loads entry 0 from the NVM. */
@@ -146,11 +209,11 @@ e1000e_hw_mac_read(const struct e1000e_hw *hw, struct rte_ether_addr *mac)
 	if ((high & E1000E_RAH_AV) && rte_is_valid_assigned_ether_addr(mac))
 		return 0;
 
-	for (i = 0; i < 3; i++) {
-		if (e1000e_hw_nvm_read(hw, E1000E_NVM_MAC + i, &word) < 0)
-			return -EIO;
-		mac->addr_bytes[2 * i] = word & 0xFF;
-		mac->addr_bytes[2 * i + 1] = word >> 8;
+	if (e1000e_nvm_read(hw, E1000E_NVM_MAC, RTE_DIM(word), word) < 0)
+		return -EIO;
+	for (i = 0; i < RTE_DIM(word); i++) {
+		mac->addr_bytes[2 * i] = word[i] & 0xFF;
+		mac->addr_bytes[2 * i + 1] = word[i] >> 8;
 	}
 	return rte_is_valid_assigned_ether_addr(mac) ? 0 : -EIO;
 }
@@ -196,15 +259,22 @@ e1000e_hw_mc_write(const struct e1000e_hw *hw, const struct rte_ether_addr *mc, 
 }
 
 void
-e1000e_hw_link_setup(const struct e1000e_hw *hw)
+e1000e_hw_link_setup(struct e1000e_hw *hw, const struct e1000e_link_conf *conf)
 {
-	uint32_t ctrl = e1000e_read(hw, E1000E_CTRL);
+	const uint32_t hd = RTE_ETH_LINK_SPEED_10M_HD | RTE_ETH_LINK_SPEED_100M_HD;
+	const uint32_t s100 = RTE_ETH_LINK_SPEED_100M | RTE_ETH_LINK_SPEED_100M_HD;
+	uint32_t set = E1000E_CTRL_SLU;
 
-	/* 4.6.3: the PHY negotiates; the MAC uses its speed and duplex. */
-	ctrl &= ~(E1000E_CTRL_FRCSPD | E1000E_CTRL_FRCDPX | E1000E_CTRL_ASDE |
-		E1000E_CTRL_GIO_MASTER_DISABLE);
-	ctrl |= E1000E_CTRL_SLU | E1000E_CTRL_FD;
-	e1000e_write(hw, E1000E_CTRL, ctrl);
+	/* 4.6.3: the MAC uses what the PHY negotiates, or what is forced on both. */
+	if (conf->forced)
+		set |= E1000E_CTRL_FRCSPD | E1000E_CTRL_FRCDPX |
+			(conf->speeds & s100 ? E1000E_CTRL_SPEED_100 : 0);
+	if (!conf->forced || !(conf->speeds & hd))
+		set |= E1000E_CTRL_FD;
+	e1000e_hw_ctrl_update(hw,
+		E1000E_CTRL_FRCSPD | E1000E_CTRL_FRCDPX | E1000E_CTRL_SPEED_MASK | E1000E_CTRL_FD |
+			E1000E_CTRL_ASDE | E1000E_CTRL_GIO_MASTER_DISABLE,
+		set);
 }
 
 void
@@ -225,13 +295,11 @@ e1000e_hw_link_get(const struct e1000e_hw *hw, struct rte_eth_link *link)
 }
 
 void
-e1000e_hw_vlan_strip(const struct e1000e_hw *hw, bool on)
+e1000e_hw_vlan_strip(struct e1000e_hw *hw, bool on)
 {
-	uint32_t ctrl = e1000e_read(hw, E1000E_CTRL);
-
 	/* 7.5: one bit enables both stripping and insertion. */
 	e1000e_write(hw, E1000E_VET, RTE_ETHER_TYPE_VLAN);
-	e1000e_write(hw, E1000E_CTRL, on ? ctrl | E1000E_CTRL_VME : ctrl & ~E1000E_CTRL_VME);
+	e1000e_hw_ctrl_update(hw, E1000E_CTRL_VME, on ? E1000E_CTRL_VME : 0);
 }
 
 void

@@ -473,7 +473,6 @@ tx_program(const struct e1000e_hw *hw, const struct e1000e_txq *q)
 	e1000e_write(hw, E1000E_TDT(q->id), 0);
 	e1000e_write(
 		hw, E1000E_TXDCTL(q->id), dctl_thresholds(&q->conf.tx_thresh) | E1000E_TXDCTL_ONE);
-	e1000e_write(hw, E1000E_TARC(q->id), E1000E_TARC_COUNT(3) | E1000E_TARC_EN);
 }
 
 int

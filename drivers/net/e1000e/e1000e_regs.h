@@ -24,11 +24,14 @@
 #define E1000E_CTRL_GIO_MASTER_DISABLE RTE_BIT32(2)
 #define E1000E_CTRL_ASDE RTE_BIT32(5)
 #define E1000E_CTRL_SLU RTE_BIT32(6)
+#define E1000E_CTRL_SPEED_100 E1000E_FIELD(1, 8)
+#define E1000E_CTRL_SPEED_MASK E1000E_FIELD(3, 8)
 #define E1000E_CTRL_FRCSPD RTE_BIT32(11)
 #define E1000E_CTRL_FRCDPX RTE_BIT32(12)
 #define E1000E_CTRL_RST RTE_BIT32(26)
 #define E1000E_CTRL_RFCE RTE_BIT32(27)
 #define E1000E_CTRL_TFCE RTE_BIT32(28)
+#define E1000E_CTRL_ERRATUM_OFF RTE_BIT32(29) /* must be 0 */
 #define E1000E_CTRL_VME RTE_BIT32(30)
 
 #define E1000E_STATUS 0x00008
@@ -39,6 +42,8 @@
 
 #define E1000E_EEC 0x00010
 #define E1000E_EEC_AUTO_RD RTE_BIT32(9)
+#define E1000E_EEC_SIZE(eec) (((eec) >> 11) & 0xF) /* the NVM has 2^(6 + size) words */
+#define E1000E_EEC_IS_FLASH(eec) ((((eec) >> 15) & 3) == 3)
 
 #define E1000E_EERD 0x00014
 #define E1000E_EERD_START RTE_BIT32(0)
@@ -47,18 +52,94 @@
 #define E1000E_EERD_DATA(eerd) ((uint16_t)((eerd) >> 16))
 
 #define E1000E_CTRL_EXT 0x00018
+#define E1000E_CTRL_EXT_ERRATUM_ON RTE_BIT32(22) /* must be 1 */
+#define E1000E_CTRL_EXT_ERRATUM_OFF RTE_BIT32(23) /* must be 0 */
 #define E1000E_CTRL_EXT_IAME RTE_BIT32(27)
 #define E1000E_CTRL_EXT_DRV_LOAD RTE_BIT32(28)
 #define E1000E_CTRL_EXT_PBA_CLR RTE_BIT32(31)
+
+/* Access to a register of the PHY. */
+#define E1000E_MDIC 0x00020
+#define E1000E_MDIC_REG(r) E1000E_FIELD(r, 16)
+#define E1000E_MDIC_REG_OF(mdic) (((mdic) >> 16) & 0x1F)
+#define E1000E_MDIC_PHY(a) E1000E_FIELD(a, 21)
+#define E1000E_MDIC_WRITE RTE_BIT32(26)
+#define E1000E_MDIC_READ RTE_BIT32(27)
+#define E1000E_MDIC_READY RTE_BIT32(28)
+#define E1000E_MDIC_ERROR RTE_BIT32(30)
+
+/* Address, type and timer of the pause frames that the chip sends and obeys. */
+#define E1000E_FCAL 0x00028
+#define E1000E_FCAH 0x0002C
+#define E1000E_FCT 0x00030
+#define E1000E_FCTTV 0x00170 /* units of 512 bit times */
+
+#define E1000E_LEDCTL 0x00E00 /* a byte for each of three LEDs */
+#define E1000E_LEDCTL_LEDS 3
+#define E1000E_LEDCTL_MODE_ON 0xE
+#define E1000E_LEDCTL_MODE_OFF 0xF
+#define E1000E_LEDCTL_INVERT RTE_BIT32(6)
+
+#define E1000E_EXTCNF_CTRL 0x00F00
+#define E1000E_EXTCNF_CTRL_MDIO_SW RTE_BIT32(5) /* software owns the MDIO and the NVM */
 
 #define E1000E_VET 0x00038
 #define E1000E_PBA 0x01000 /* KiB of the packet buffer for reception */
 /**@}*/
 
+/** @name Wake-up, management and PCIe registers (10.2.8, 10.2.9, 10.2.11) */
+/**@{*/
+#define E1000E_WUC 0x05800
+#define E1000E_MANC 0x05820
+#define E1000E_MANC_BLOCK_PHY_RESET RTE_BIT32(18)
+#define E1000E_GCR 0x05B00
+#define E1000E_GCR_ERRATUM_ON RTE_BIT32(22)
+#define E1000E_GCR_L1_WITHOUT_L0S RTE_BIT32(27)
+#define E1000E_GCR2 0x05B64
+#define E1000E_GCR2_ERRATUM_ON RTE_BIT32(0)
+/**@}*/
+
 /** @name NVM words (6.1.1) */
 /**@{*/
 #define E1000E_NVM_MAC 0x00 /* three words */
+#define E1000E_NVM_ID_LED 0x04 /* four bits for each LED */
 #define E1000E_NVM_VERSION 0x05
+#define E1000E_NVM_INIT2 0x0F
+#define E1000E_NVM_INIT2_MANAGED 0x6000 /* firmware uses the link */
+/**@}*/
+
+/** @name Registers of the PHY, at MDIO address 1 (10.3; IEEE 802.3, 22.2.4 and 40.5.1) */
+/**@{*/
+#define E1000E_PHY_ADDRESS 1
+#define E1000E_PHY_BMCR 0
+#define E1000E_BMCR_1000 0x0040
+#define E1000E_BMCR_FD 0x0100
+#define E1000E_BMCR_AN_RESTART 0x0200
+#define E1000E_BMCR_PDOWN 0x0800
+#define E1000E_BMCR_AN 0x1000
+#define E1000E_BMCR_100 0x2000
+#define E1000E_BMCR_RESET 0x8000
+#define E1000E_PHY_BMSR 1
+#define E1000E_BMSR_AN_DONE 0x0020
+#define E1000E_PHY_ANAR 4 /* what is advertised */
+#define E1000E_PHY_ANLPAR 5 /* what the link partner advertises, in the same bits */
+#define E1000E_AN_10_HD 0x0020
+#define E1000E_AN_10_FD 0x0040
+#define E1000E_AN_100_HD 0x0080
+#define E1000E_AN_100_FD 0x0100
+#define E1000E_AN_PAUSE 0x0400
+#define E1000E_AN_ASM_DIR 0x0800
+#define E1000E_PHY_CTRL1000 9
+#define E1000E_CTRL1000_HD 0x0100
+#define E1000E_CTRL1000_FD 0x0200
+#define E1000E_PHY_PAGED 16 /* registers from here on lie in pages */
+#define E1000E_PHY_COPPER_CTRL 16
+#define E1000E_COPPER_POLARITY_OFF 0x0002
+#define E1000E_COPPER_AUTO_MDIX 0x0060
+#define E1000E_COPPER_DOWNSHIFT 0x0800
+#define E1000E_PHY_PAGE 22
+#define E1000E_PHY_BIAS1 29
+#define E1000E_PHY_BIAS2 30
 /**@}*/
 
 /** @name Interrupt registers (10.2.4; 7.4 describes how they work together) */
@@ -91,12 +172,15 @@
 #define E1000E_RCTL_BSIZE_256 E1000E_FIELD(3, 16)
 #define E1000E_RCTL_BSIZE_512 E1000E_FIELD(2, 16)
 #define E1000E_RCTL_VFE RTE_BIT32(18)
+#define E1000E_RCTL_PMCF RTE_BIT32(23) /* MAC control frames reach the host */
 #define E1000E_RCTL_SECRC RTE_BIT32(26)
 #define E1000E_RCTL_FLXBUF(kib) E1000E_FIELD(kib, 27) /* 1 to 15 KiB; overrides BSIZE */
 #define E1000E_RCTL_FLXBUF_MAX 15
 
 #define E1000E_FCRTL 0x02160
+#define E1000E_FCRTL_XONE RTE_BIT32(31) /* sends XON at the low threshold */
 #define E1000E_FCRTH 0x02168
+#define E1000E_FCRT_MASK 0xFFF8 /* thresholds are multiples of 8 bytes */
 #define E1000E_RDBAL(q) (0x02800 + 0x100 * (q))
 #define E1000E_RDBAH(q) (0x02804 + 0x100 * (q))
 #define E1000E_RDLEN(q) (0x02808 + 0x100 * (q))
@@ -165,7 +249,12 @@
 #define E1000E_TADV 0x0382C
 #define E1000E_TARC(q) (0x03840 + 0x100 * (q))
 #define E1000E_TARC_COUNT(n) E1000E_FIELD(n, 0)
+#define E1000E_TARC_COUNT_MASK 0x7F
+#define E1000E_TARC_COMPENSATE RTE_BIT32(7)
 #define E1000E_TARC_EN RTE_BIT32(10)
+#define E1000E_TARC_TWO_QUEUES E1000E_FIELD(7, 23)
+#define E1000E_TARC_ERRATUM_ON RTE_BIT32(26)
+#define E1000E_TARC_ERRATUM_OFF E1000E_FIELD(0xF, 27)
 /**@}*/
 
 /** @name Sizes that follow from the above */

@@ -1,0 +1,864 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The Gantry authors
+ *
+ * Tests of what the 82574L driver tells the chip: reset, errata, PHY, flow control. The
+ * NIC is on the mock kernel, with lib/e1000e_chip.c behind its registers, and is used through
+ * ethdev. After each case the model must have seen no broken rule.
+ */
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <linux/pci_regs.h>
+
+#include <rte_alarm.h>
+#include <rte_cycles.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include <vfio_mock.h>
+
+#include "e1000e_chip.h"
+#include "e1000e_regs.h"
+#include "test.h"
+#include "vfio_pci_private.h"
+
+#define NIC "0000:bb:00.0"
+#define BOX "box"
+#define KB4 ((size_t)4096)
+#define CAP_AT 0x40
+#define N_MBUFS 511
+#define N_DESC 64
+
+static struct vfio_mock *machine;
+static struct dmamap_container *box;
+static struct vfio_pci_sysfs real_sysfs;
+static struct rte_mempool *pool;
+static uint16_t port;
+static struct rte_eth_conf conf; /* for the next start() */
+static uint16_t n_queues;
+
+static const struct vfio_mock_device_conf nic_conf = {
+	.region =
+		{
+			[0] = {.size = 32 * KB4, .mappable = true},
+			[3] = {.size = 4 * KB4, .mappable = true},
+			[VFIO_PCI_CONFIG_REGION_INDEX] = {.size = KB4},
+		},
+	.irqs = {[VFIO_PCI_MSIX_IRQ_INDEX] = E1000E_MSIX_VECTORS, [VFIO_PCI_REQ_IRQ_INDEX] = 1},
+	.msix_bar = 3,
+};
+
+static uint8_t *
+config_space(void)
+{
+	return vfio_mock_region(machine, NIC, VFIO_PCI_CONFIG_REGION_INDEX);
+}
+
+static volatile uint32_t *
+regs(void)
+{
+	return (volatile uint32_t *)vfio_mock_region(machine, NIC, 0);
+}
+
+static uint32_t
+reg(uint32_t at)
+{
+	return regs()[at / 4];
+}
+
+static void
+put16(unsigned int at, uint16_t value)
+{
+	value = rte_cpu_to_le_16(value);
+	memcpy(config_space() + at, &value, sizeof(value));
+}
+
+static int
+make_machine(void)
+{
+	/* 48 bits, since the EAL's memory is mapped at IOVA = VA. */
+	const struct vfio_mock_iommu_conf iommu = {.aperture = {0, (UINT64_C(1) << 48) - 1}};
+	const struct vfio_mock_conf mock = {.linux_version = 0};
+	struct dmamap_container_conf cconf = {.name = BOX, .backend = DMAMAP_BACKEND_TYPE1};
+	struct vfio_mock_group_conf group = {0};
+
+	TEST_ASSERT_SUCCESS(vfio_mock_create(&mock, &machine), "machine");
+	group.iommu = vfio_mock_add_iommu(machine, &iommu);
+	TEST_ASSERT_SUCCESS(vfio_mock_add_device(machine, vfio_mock_add_group(machine, &group), NIC,
+				    0, "vfio-pci"),
+		"device");
+	TEST_ASSERT_SUCCESS(vfio_mock_describe_device(machine, NIC, &nic_conf), "device");
+	put16(PCI_VENDOR_ID, 0x8086);
+	put16(PCI_DEVICE_ID, 0x10d3);
+	put16(PCI_CLASS_DEVICE, 0x0200);
+	put16(PCI_STATUS, PCI_STATUS_CAP_LIST);
+	config_space()[PCI_CAPABILITY_LIST] = CAP_AT;
+	config_space()[CAP_AT] = PCI_CAP_ID_MSIX;
+	put16(CAP_AT + PCI_MSIX_FLAGS, E1000E_MSIX_VECTORS - 1);
+	put16(CAP_AT + PCI_MSIX_TABLE, 3);
+	cconf.kernel = vfio_mock_kernel(machine);
+	vfio_pci_sysfs = (struct vfio_pci_sysfs){.sysfs = cconf.kernel->sysfs,
+		.arg = cconf.kernel->arg,
+		.read_file = cconf.kernel->read_file};
+	return dmamap_container_create(&cconf, &box);
+}
+
+static bool
+has_hugepage(void)
+{
+	const struct dmamap_zone_conf zconf = {.len = KB4};
+	struct dmamap_zone *zone;
+	int rc;
+
+	test_log_begin();
+	rc = dmamap_zone_alloc(box, &zconf, &zone);
+	test_log_end();
+	return rc == 0 && dmamap_zone_free(zone) == 0;
+}
+
+static int
+setup(void)
+{
+	real_sysfs = vfio_pci_sysfs;
+	memset(&conf, 0, sizeof(conf));
+	n_queues = 1;
+	if (make_machine() != 0)
+		return TEST_FAILED;
+	chip_power_on(NIC, regs());
+	if (!has_hugepage())
+		return test_skip("no free hugepage, where the rings lie");
+	pool = rte_pktmbuf_pool_create("chip", N_MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	TEST_ASSERT_NOT_NULL(pool, "pool: %s", rte_strerror(rte_errno));
+	return 0;
+}
+
+static struct vfio_pci_device *
+on_bus(void)
+{
+	struct rte_pci_addr addr;
+
+	return rte_pci_addr_parse(NIC, &addr) == 0 ? vfio_pci_list_find(&addr) : NULL;
+}
+
+static void
+teardown(void)
+{
+	struct vfio_pci_device *dev = on_bus();
+
+	test_log_begin();
+	chip_mute_phy(false);
+	chip_hold_mdio(false);
+	chip_unplug(false);
+	if (rte_eth_dev_get_port_by_name(NIC, &port) == 0)
+		rte_eth_dev_stop(port);
+	if (dev != NULL && dev->driver != NULL)
+		rte_dev_remove(&dev->device);
+	else if (dev != NULL)
+		vfio_pci_device_remove(dev);
+	test_log_end();
+	chip_power_off();
+	rte_mempool_free(pool);
+	pool = NULL;
+	dmamap_container_destroy(box);
+	vfio_mock_destroy(machine);
+	vfio_pci_sysfs = real_sysfs;
+}
+
+/* Probe the NIC. Its log is recorded. */
+static int
+probe(void)
+{
+	int rc;
+
+	test_log_begin();
+	rc = rte_dev_probe("vfio_pci:" NIC ",container=" BOX);
+	test_log_end();
+	if (rc == 0)
+		rc = rte_eth_dev_get_port_by_name(NIC, &port);
+	return rc;
+}
+
+static int
+configure(void)
+{
+	uint16_t q;
+
+	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port, n_queues, n_queues, &conf), "configure");
+	for (q = 0; q < n_queues; q++) {
+		TEST_ASSERT_SUCCESS(rte_eth_rx_queue_setup(port, q, N_DESC, 0, NULL, pool), "Rx");
+		TEST_ASSERT_SUCCESS(rte_eth_tx_queue_setup(port, q, 256, 0, NULL), "Tx");
+	}
+	return 0;
+}
+
+static int
+start(void)
+{
+	if (configure() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	return 0;
+}
+
+static int
+probe_and_start(void)
+{
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	return start();
+}
+
+/* The end of each case. */
+static int
+no_fault(void)
+{
+	const char *rule = chip_fault();
+
+	TEST_ASSERT_NULL(rule, "%s", rule);
+	return TEST_SUCCESS;
+}
+
+/* A step of a sequence: a write of these bits. */
+struct step {
+	const char *what;
+	uint32_t at, mask, bits;
+};
+
+/* Whether the record has all steps, in this order. */
+static int
+in_order(const struct step *steps, unsigned int n)
+{
+	unsigned int i;
+	int at = -1, next;
+
+	for (i = 0; i < n; i++) {
+		next = chip_find(at + 1, steps[i].at, steps[i].mask, steps[i].bits);
+		TEST_ASSERT(next >= 0, "step %u is missing or too early: %s", i, steps[i].what);
+		at = next;
+	}
+	return 0;
+}
+
+/* Reset and errata */
+
+static int
+a_reset_goes_by_its_steps(void)
+{
+	static const struct step steps[] = {
+		{"interrupts off", E1000E_IMC, UINT32_MAX, UINT32_MAX},
+		{"reception off", E1000E_RCTL, UINT32_MAX, 0},
+		{"transmission off", E1000E_TCTL, E1000E_TCTL_EN, 0},
+		{"PCIe requests end", E1000E_CTRL, E1000E_CTRL_GIO_MASTER_DISABLE,
+			E1000E_CTRL_GIO_MASTER_DISABLE},
+		{"the MDIO is owned", E1000E_EXTCNF_CTRL, E1000E_EXTCNF_CTRL_MDIO_SW,
+			E1000E_EXTCNF_CTRL_MDIO_SW},
+		{"reset", E1000E_CTRL, E1000E_CTRL_RST, E1000E_CTRL_RST},
+		{"the MDIO is released", E1000E_EXTCNF_CTRL, E1000E_EXTCNF_CTRL_MDIO_SW, 0},
+		{"interrupts off again", E1000E_IMC, UINT32_MAX, UINT32_MAX},
+		{"no wake-up", E1000E_WUC, UINT32_MAX, 0},
+		{"transmit queue 0", E1000E_TXDCTL(0), E1000E_TXDCTL_ONE, E1000E_TXDCTL_ONE},
+		{"transmit queue 1", E1000E_TXDCTL(1), E1000E_TXDCTL_ONE, E1000E_TXDCTL_ONE},
+		{"arbiter", E1000E_TARC(0), RTE_BIT32(26) | E1000E_FIELD(0xF, 27), RTE_BIT32(26)},
+		{"CTRL", E1000E_CTRL, RTE_BIT32(29), 0},
+		{"CTRL_EXT", E1000E_CTRL_EXT, RTE_BIT32(23) | RTE_BIT32(22), RTE_BIT32(22)},
+		{"GCR", E1000E_GCR, RTE_BIT32(22) | RTE_BIT32(27), RTE_BIT32(22) | RTE_BIT32(27)},
+		{"GCR2", E1000E_GCR2, 1, 1},
+		{"packet buffer", E1000E_PBA, UINT32_MAX, 20},
+	};
+
+	chip_record();
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	TEST_ASSERT_EQUAL(chip_count(E1000E_CTRL, E1000E_CTRL_RST, E1000E_CTRL_RST), 1u, "resets");
+	if (in_order(steps, RTE_DIM(steps)) != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_EQUAL(reg(E1000E_EXTCNF_CTRL) & E1000E_EXTCNF_CTRL_MDIO_SW, 0u,
+		"the firmware cannot use the MDIO");
+	return no_fault();
+}
+
+/* A dead NVM leaves the chip without addresses and settings. */
+static int
+a_chip_that_does_not_read_its_nvm_is_refused(void)
+{
+	chip_break_nvm(true);
+	test_log_begin();
+	TEST_ASSERT(rte_dev_probe("vfio_pci:" NIC ",container=" BOX) != 0, "accepted");
+	TEST_ASSERT(strstr(test_log_end(), "did not read its NVM") != NULL, "no line");
+	chip_break_nvm(false);
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	return no_fault();
+}
+
+static int
+the_errata_bits_hold_in_a_running_port(void)
+{
+	const uint32_t arbiter = RTE_BIT32(26) | RTE_BIT32(10) | 3;
+
+	if (probe_and_start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_EQUAL(reg(E1000E_CTRL) & RTE_BIT32(29), 0u, "CTRL");
+	TEST_ASSERT_EQUAL(reg(E1000E_CTRL_EXT) & 0xC00000, 0x400000u, "CTRL_EXT");
+	TEST_ASSERT_EQUAL(reg(E1000E_GCR), 0x08400000u, "GCR 0x%x", reg(E1000E_GCR));
+	TEST_ASSERT_EQUAL(reg(E1000E_GCR2), 1u, "GCR2");
+	TEST_ASSERT_EQUAL(reg(E1000E_WUC), 0u, "WUC");
+	TEST_ASSERT_EQUAL(reg(E1000E_TARC(0)), arbiter, "TARC0 0x%x", reg(E1000E_TARC(0)));
+	TEST_ASSERT((reg(E1000E_TXDCTL(0)) & reg(E1000E_TXDCTL(1)) & RTE_BIT32(22)) != 0, "TXDCTL");
+	rte_eth_dev_stop(port);
+	n_queues = 2;
+	if (start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_EQUAL(
+		reg(E1000E_TARC(0)), arbiter | 0x03800080, "TARC0 0x%x", reg(E1000E_TARC(0)));
+	TEST_ASSERT_EQUAL(
+		reg(E1000E_TARC(1)), arbiter | 0x03800080, "TARC1 0x%x", reg(E1000E_TARC(1)));
+	return no_fault();
+}
+
+/* PHY */
+
+/* The chip comes from a kernel driver that has powered its PHY down. */
+static int
+a_start_sets_the_phy_up_before_it_receives(void)
+{
+	static const struct step steps[] = {
+		{"reset", E1000E_CTRL, E1000E_CTRL_RST, E1000E_CTRL_RST},
+		{"errata", E1000E_GCR2, 1, 1},
+		{"link up", E1000E_CTRL,
+			E1000E_CTRL_SLU | E1000E_CTRL_FRCSPD | E1000E_CTRL_FRCDPX |
+				E1000E_CTRL_ASDE,
+			E1000E_CTRL_SLU},
+		{"power", CHIP_PHY(E1000E_PHY_BMCR), E1000E_BMCR_PDOWN, 0},
+		{"page 0", CHIP_PHY(E1000E_PHY_PAGE), UINT32_MAX, 0},
+		{"no downshift", CHIP_PHY(E1000E_PHY_COPPER_CTRL), 0x0862, 0x0060},
+		{"PHY reset", CHIP_PHY(E1000E_PHY_BMCR), E1000E_BMCR_RESET, E1000E_BMCR_RESET},
+		{"downshift", CHIP_PHY(E1000E_PHY_COPPER_CTRL), 0x0862, 0x0860},
+		{"bias 1", CHIP_PHY(E1000E_PHY_BIAS1), UINT32_MAX, 3},
+		{"bias 2", CHIP_PHY(E1000E_PHY_BIAS2), UINT32_MAX, 0},
+		{"PHY reset", CHIP_PHY(E1000E_PHY_BMCR), E1000E_BMCR_RESET, E1000E_BMCR_RESET},
+		{"advertisement", CHIP_PHY(E1000E_PHY_ANAR), 0x0DE0, 0x0DE0},
+		{"advertisement of 1000", CHIP_PHY(E1000E_PHY_CTRL1000), 0x0300, 0x0200},
+		{"negotiation", CHIP_PHY(E1000E_PHY_BMCR), 0x1A00, 0x1200},
+		{"pause type", E1000E_FCT, UINT32_MAX, 0x8808},
+		{"transmission", E1000E_TCTL, E1000E_TCTL_EN, E1000E_TCTL_EN},
+		{"reception", E1000E_RCTL, E1000E_RCTL_EN, E1000E_RCTL_EN},
+	};
+	struct rte_eth_link link;
+
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "a link without power");
+	if (configure() != 0)
+		return TEST_FAILED;
+	chip_record();
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	if (in_order(steps, RTE_DIM(steps)) != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT(link.link_status == RTE_ETH_LINK_UP && link.link_speed == 1000 &&
+			link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX &&
+			link.link_autoneg == RTE_ETH_LINK_AUTONEG,
+		"status %u, speed %u", link.link_status, link.link_speed);
+	return no_fault();
+}
+
+static int
+a_stop_powers_the_phy_down_and_a_restart_only_up(void)
+{
+	struct rte_eth_link link;
+
+	if (probe_and_start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
+	TEST_ASSERT((*chip_phy(E1000E_PHY_BMCR) & E1000E_BMCR_PDOWN) != 0, "the peer sees a link");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "it is up");
+	chip_record();
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_EQUAL(
+		*chip_phy(E1000E_PHY_BMCR), 0x1140, "BMCR 0x%x", *chip_phy(E1000E_PHY_BMCR));
+	/* It keeps its settings, and negotiates by itself when it gets power. */
+	TEST_ASSERT_EQUAL(chip_count(CHIP_PHY(E1000E_PHY_BMCR), 0, 0), 1u, "writes");
+	TEST_ASSERT_EQUAL(chip_count(CHIP_PHY(E1000E_PHY_ANAR), 0, 0), 0u, "writes");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
+	return no_fault();
+}
+
+static int
+firmware_that_uses_the_link_keeps_it(void)
+{
+	*chip_nvm(E1000E_NVM_INIT2) |= 0x2000;
+	if (probe_and_start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
+	TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_BMCR) & E1000E_BMCR_PDOWN, 0, "it lost its link");
+	return no_fault();
+}
+
+/* MANC says that the firmware has set the PHY up. */
+static int
+firmware_that_reserves_the_phy_keeps_its_settings(void)
+{
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	regs()[E1000E_MANC / 4] = E1000E_MANC_BLOCK_PHY_RESET;
+	if (configure() != 0)
+		return TEST_FAILED;
+	chip_record();
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_EQUAL(
+		chip_count(CHIP_PHY(E1000E_PHY_BMCR), E1000E_BMCR_RESET, E1000E_BMCR_RESET), 0u,
+		"the PHY was reset");
+	TEST_ASSERT_EQUAL(chip_count(CHIP_PHY(E1000E_PHY_ANAR), 0, 0), 0u, "advertisement");
+	return no_fault();
+}
+
+static int
+a_start_without_an_answer_of_the_phy_is_refused(void)
+{
+	uint16_t command;
+
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	if (configure() != 0)
+		return TEST_FAILED;
+	chip_mute_phy(true);
+	test_log_begin();
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -EIO, "started");
+	TEST_ASSERT(test_logged("the PHY does not answer"), "line");
+	chip_mute_phy(false);
+	memcpy(&command, config_space() + PCI_COMMAND, sizeof(command));
+	TEST_ASSERT_EQUAL(rte_le_to_cpu_16(command) & PCI_COMMAND_MASTER, 0, "it masters the bus");
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs are lost");
+	TEST_ASSERT_EQUAL(reg(E1000E_EXTCNF_CTRL) & E1000E_EXTCNF_CTRL_MDIO_SW, 0u, "MDIO");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	return no_fault();
+}
+
+static int
+firmware_that_never_releases_the_mdio_is_told(void)
+{
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	if (configure() != 0)
+		return TEST_FAILED;
+	chip_hold_mdio(true);
+	test_log_begin();
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -EBUSY, "started");
+	TEST_ASSERT(strstr(test_log_end(), "the firmware holds the PHY") != NULL, "line");
+	chip_hold_mdio(false);
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	return no_fault();
+}
+
+/* Speeds */
+
+static int
+link_speeds_are_advertised(void)
+{
+	static const struct {
+		uint32_t speeds;
+		uint16_t anar, ctrl1000;
+		uint32_t speed;
+		uint16_t duplex;
+	} table[] = {
+		{RTE_ETH_LINK_SPEED_AUTONEG, 0x1E0, 0x200, 1000, RTE_ETH_LINK_FULL_DUPLEX},
+		{RTE_ETH_LINK_SPEED_1G, 0, 0x200, 1000, RTE_ETH_LINK_FULL_DUPLEX},
+		{RTE_ETH_LINK_SPEED_10M | RTE_ETH_LINK_SPEED_100M, 0x140, 0, 100,
+			RTE_ETH_LINK_FULL_DUPLEX},
+		{RTE_ETH_LINK_SPEED_100M_HD, 0x080, 0, 100, RTE_ETH_LINK_HALF_DUPLEX},
+		{RTE_ETH_LINK_SPEED_10M, 0x040, 0, 10, RTE_ETH_LINK_FULL_DUPLEX},
+		{RTE_ETH_LINK_SPEED_10M_HD, 0x020, 0, 10, RTE_ETH_LINK_HALF_DUPLEX},
+		{RTE_ETH_LINK_SPEED_10M_HD | RTE_ETH_LINK_SPEED_1G, 0x020, 0x200, 1000,
+			RTE_ETH_LINK_FULL_DUPLEX},
+		/* 1000BASE-T cannot do without a negotiation. */
+		{RTE_ETH_LINK_SPEED_1G | RTE_ETH_LINK_SPEED_FIXED, 0, 0x200, 1000,
+			RTE_ETH_LINK_FULL_DUPLEX},
+	};
+	struct rte_eth_link link;
+	unsigned int i;
+
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	for (i = 0; i < RTE_DIM(table); i++) {
+		conf.link_speeds = table[i].speeds;
+		if (start() != 0)
+			return TEST_FAILED;
+		TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_ANAR) & 0x1E0, table[i].anar, "%u: 0x%x", i,
+			*chip_phy(E1000E_PHY_ANAR));
+		TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_CTRL1000) & 0x300, table[i].ctrl1000,
+			"%u: 0x%x", i, *chip_phy(E1000E_PHY_CTRL1000));
+		TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+		TEST_ASSERT(link.link_speed == table[i].speed &&
+				link.link_duplex == table[i].duplex &&
+				link.link_autoneg == RTE_ETH_LINK_AUTONEG,
+			"%u: speed %u", i, link.link_speed);
+		rte_eth_dev_stop(port);
+	}
+	return no_fault();
+}
+
+static int
+a_fixed_speed_is_forced_on_phy_and_mac(void)
+{
+	static const struct {
+		uint32_t speeds, ctrl;
+		uint16_t bmcr, duplex;
+		uint32_t speed;
+	} table[] = {
+		{RTE_ETH_LINK_SPEED_10M_HD, 0x1800, 0x0000, RTE_ETH_LINK_HALF_DUPLEX, 10},
+		{RTE_ETH_LINK_SPEED_10M, 0x1801, 0x0100, RTE_ETH_LINK_FULL_DUPLEX, 10},
+		{RTE_ETH_LINK_SPEED_100M_HD, 0x1900, 0x2000, RTE_ETH_LINK_HALF_DUPLEX, 100},
+		{RTE_ETH_LINK_SPEED_100M, 0x1901, 0x2100, RTE_ETH_LINK_FULL_DUPLEX, 100},
+	};
+	struct rte_eth_link link;
+	unsigned int i;
+
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	for (i = 0; i < RTE_DIM(table); i++) {
+		conf.link_speeds = table[i].speeds | RTE_ETH_LINK_SPEED_FIXED;
+		if (configure() != 0)
+			return TEST_FAILED;
+		chip_record();
+		TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+		TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_BMCR), table[i].bmcr, "%u: BMCR 0x%x", i,
+			*chip_phy(E1000E_PHY_BMCR));
+		TEST_ASSERT_EQUAL(reg(E1000E_CTRL) & 0x1B21, table[i].ctrl, "%u: CTRL 0x%x", i,
+			reg(E1000E_CTRL));
+		/* The PHY uses what is forced only after a reset. */
+		TEST_ASSERT(
+			chip_find(chip_find(0, CHIP_PHY(E1000E_PHY_BMCR), 0x3940, table[i].bmcr),
+				CHIP_PHY(E1000E_PHY_BMCR), E1000E_BMCR_RESET,
+				E1000E_BMCR_RESET) >= 0,
+			"%u: no reset after it", i);
+		TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+		TEST_ASSERT(link.link_status == RTE_ETH_LINK_UP &&
+				link.link_speed == table[i].speed &&
+				link.link_duplex == table[i].duplex &&
+				link.link_autoneg == RTE_ETH_LINK_FIXED,
+			"%u: status %u, speed %u", i, link.link_status, link.link_speed);
+		/* There is nobody to agree with on pause frames. */
+		TEST_ASSERT_EQUAL(reg(E1000E_CTRL) & (E1000E_CTRL_RFCE | E1000E_CTRL_TFCE), 0u,
+			"%u: flow control", i);
+		rte_eth_dev_stop(port);
+	}
+	conf.link_speeds = 0;
+	if (start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT(link.link_speed == 1000 && link.link_autoneg == RTE_ETH_LINK_AUTONEG,
+		"back to %u", link.link_speed);
+	return no_fault();
+}
+
+static int
+impossible_speeds_are_refused(void)
+{
+	static const uint32_t refused[] = {
+		RTE_ETH_LINK_SPEED_FIXED,
+		RTE_ETH_LINK_SPEED_FIXED | RTE_ETH_LINK_SPEED_10M | RTE_ETH_LINK_SPEED_100M,
+		RTE_ETH_LINK_SPEED_2_5G,
+		RTE_ETH_LINK_SPEED_1G | RTE_ETH_LINK_SPEED_10G,
+		RTE_ETH_LINK_SPEED_FIXED | RTE_ETH_LINK_SPEED_10G,
+	};
+	unsigned int i;
+
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	for (i = 0; i < RTE_DIM(refused); i++) {
+		conf.link_speeds = refused[i];
+		test_log_begin();
+		TEST_ASSERT_EQUAL(rte_eth_dev_configure(port, 1, 1, &conf), -EINVAL, "%u", i);
+		TEST_ASSERT(strstr(test_log_end(), "link_speeds 0x") != NULL, "%u: no line", i);
+	}
+	conf.link_speeds = 0;
+	if (start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_ANAR) & 0x1E0, 0x1E0, "a refused one was kept");
+	return no_fault();
+}
+
+/* Flow control */
+
+static uint32_t
+pause_bits(void)
+{
+	return reg(E1000E_CTRL) & (E1000E_CTRL_RFCE | E1000E_CTRL_TFCE);
+}
+
+static int
+flow_control_follows_the_link(void)
+{
+	struct rte_eth_link link;
+
+	chip_cable(false);
+	if (probe_and_start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_EQUAL(pause_bits(), 0u, "without a link");
+	chip_cable(true);
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
+	TEST_ASSERT_EQUAL(pause_bits(), E1000E_CTRL_RFCE | E1000E_CTRL_TFCE, "0x%x", pause_bits());
+	/* Half duplex has collisions, and no pause frames. */
+	chip_partner(0x0C81, false);
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT(link.link_speed == 100 && link.link_duplex == RTE_ETH_LINK_HALF_DUPLEX, "link");
+	TEST_ASSERT_EQUAL(pause_bits(), 0u, "0x%x", pause_bits());
+	return no_fault();
+}
+
+/* The link can come back with another partner before anybody has looked. */
+static int
+flow_control_follows_an_interrupt(void)
+{
+	struct rte_eth_link link;
+	unsigned int ms;
+
+	/* A link that was seen before the start has no flow control either. */
+	*chip_phy(E1000E_PHY_BMCR) &= ~E1000E_BMCR_PDOWN;
+	conf.intr_conf.lsc = 1;
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
+	if (start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_EQUAL(pause_bits(), E1000E_CTRL_RFCE | E1000E_CTRL_TFCE, "0x%x", pause_bits());
+	chip_partner(0x01E1, true);
+	regs()[E1000E_ICR / 4] = E1000E_INTR_LSC;
+	TEST_ASSERT_SUCCESS(vfio_mock_interrupt(machine, NIC, VFIO_PCI_MSIX_IRQ_INDEX, 0), "raise");
+	for (ms = 0; ms < 5000 && pause_bits() != 0; ms++)
+		rte_delay_us_sleep(1000);
+	TEST_ASSERT_EQUAL(pause_bits(), 0u, "0x%x", pause_bits());
+	return no_fault();
+}
+
+/* Interrupts. A case that fails may leave the EAL's interrupt thread stuck. */
+
+#define WAIT_MS 5000
+
+static struct {
+	int what; /* what the callback does */
+	int rc; /* what its calls returned, or'ed */
+	unsigned int entered, left; /* numbers of calls */
+	pthread_mutex_t *mutex;
+} cb;
+
+enum { CB_STOP = 1, CB_RESTART, CB_REMOVE, CB_LOCK, CB_ONLY_COUNT };
+
+static bool
+wait_for(const unsigned int *counter, unsigned int n)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < WAIT_MS && __atomic_load_n(counter, __ATOMIC_ACQUIRE) < n; ms++)
+		rte_delay_us_sleep(1000);
+	return __atomic_load_n(counter, __ATOMIC_ACQUIRE) == n;
+}
+
+static int
+event_cb(uint16_t id, enum rte_eth_event_type event, void *arg, void *ret)
+{
+	RTE_SET_USED(event);
+	RTE_SET_USED(arg);
+	RTE_SET_USED(ret);
+	__atomic_add_fetch(&cb.entered, 1, __ATOMIC_RELEASE);
+	switch (cb.what) {
+	case CB_STOP:
+		cb.rc |= rte_eth_dev_stop(id);
+		break;
+	case CB_RESTART:
+		cb.rc |= rte_eth_dev_stop(id);
+		cb.rc |= rte_eth_dev_start(id);
+		break;
+	case CB_REMOVE:
+		cb.rc |= rte_eth_dev_stop(id);
+		cb.rc |= rte_eth_dev_close(id);
+		cb.rc |= rte_dev_remove(&on_bus()->device);
+		break;
+	case CB_LOCK:
+		pthread_mutex_lock(cb.mutex);
+		pthread_mutex_unlock(cb.mutex);
+		break;
+	default:
+		break;
+	}
+	__atomic_add_fetch(&cb.left, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* Change the link, and raise vector 0. */
+static int
+link_changes(bool up)
+{
+	chip_cable(up);
+	regs()[E1000E_ICR / 4] = E1000E_INTR_LSC | E1000E_INTR_OTHER;
+	return vfio_mock_interrupt(machine, NIC, VFIO_PCI_MSIX_IRQ_INDEX, 0);
+}
+
+/* Start with link interrupts, and with this callback. */
+static int
+start_with(enum rte_eth_event_type event, int what)
+{
+	memset(&cb, 0, sizeof(cb));
+	cb.what = what;
+	conf.intr_conf.lsc = 1;
+	if (probe_and_start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_callback_register(port, event, event_cb, NULL), "register");
+	return 0;
+}
+
+static void
+alarm_cb(void *counter)
+{
+	__atomic_add_fetch((unsigned int *)counter, 1, __ATOMIC_RELEASE);
+}
+
+/* Whether the interrupt thread still serves others. */
+static bool
+interrupt_thread_lives(void)
+{
+	static unsigned int fired;
+	const unsigned int before = __atomic_load_n(&fired, __ATOMIC_ACQUIRE);
+
+	return rte_eal_alarm_set(1, alarm_cb, &fired) == 0 && wait_for(&fired, before + 1);
+}
+
+static int
+a_link_callback_may_stop_the_port(void)
+{
+	if (start_with(RTE_ETH_EVENT_INTR_LSC, CB_STOP) != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(link_changes(false), "raise");
+	TEST_ASSERT(wait_for(&cb.left, 1), "it does not return");
+	TEST_ASSERT_SUCCESS(cb.rc, "stop");
+	TEST_ASSERT(interrupt_thread_lives(), "the interrupt thread hangs");
+	/* The port works again, with one callback. */
+	cb.what = CB_ONLY_COUNT;
+	chip_cable(true);
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(link_changes(false), "raise");
+	TEST_ASSERT(wait_for(&cb.left, 2), "no event after the restart");
+	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_LSC, event_cb, NULL);
+	return no_fault();
+}
+
+static int
+a_link_callback_may_restart_the_port(void)
+{
+	unsigned int i;
+
+	if (start_with(RTE_ETH_EVENT_INTR_LSC, CB_RESTART) != 0)
+		return TEST_FAILED;
+	for (i = 0; i < 4; i++) {
+		TEST_ASSERT_SUCCESS(link_changes(i % 2), "raise");
+		TEST_ASSERT(wait_for(&cb.left, i + 1), "%u: it does not return", i);
+		TEST_ASSERT_SUCCESS(cb.rc, "%u: restart", i);
+		TEST_ASSERT(interrupt_thread_lives(), "%u: the interrupt thread hangs", i);
+	}
+	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_LSC, event_cb, NULL);
+	return no_fault();
+}
+
+/* The chip is gone: its registers read all ones. */
+static int
+a_removal_callback_may_remove_the_device(void)
+{
+	if (start_with(RTE_ETH_EVENT_INTR_RMV, CB_REMOVE) != 0)
+		return TEST_FAILED;
+	chip_unplug(true);
+	test_log_begin();
+	TEST_ASSERT_SUCCESS(vfio_mock_interrupt(machine, NIC, VFIO_PCI_MSIX_IRQ_INDEX, 0), "raise");
+	TEST_ASSERT(wait_for(&cb.left, 1), "it does not return");
+	test_log_end();
+	TEST_ASSERT_SUCCESS(cb.rc, "stop, close, remove");
+	TEST_ASSERT_NULL(on_bus(), "it is still there");
+	TEST_ASSERT(interrupt_thread_lives(), "the interrupt thread hangs");
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs are lost");
+	return no_fault();
+}
+
+/* An application stops the port under a lock that its callback takes too. */
+static int
+a_stop_does_not_wait_for_a_callback(void)
+{
+	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	unsigned int i;
+
+	if (start_with(RTE_ETH_EVENT_INTR_LSC, CB_LOCK) != 0)
+		return TEST_FAILED;
+	cb.mutex = &mutex;
+	for (i = 0; i < 3; i++) {
+		pthread_mutex_lock(&mutex);
+		TEST_ASSERT_SUCCESS(link_changes(false), "raise");
+		TEST_ASSERT(wait_for(&cb.entered, i + 1), "%u: no event", i);
+		TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "%u: stop", i);
+		/* The next start can get an eventfd of the same number. */
+		chip_cable(true);
+		TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "%u: start", i);
+		TEST_ASSERT_EQUAL(__atomic_load_n(&cb.left, __ATOMIC_ACQUIRE), i, "it left");
+		pthread_mutex_unlock(&mutex);
+		TEST_ASSERT(wait_for(&cb.left, i + 1), "%u: it does not return", i);
+	}
+	TEST_ASSERT(interrupt_thread_lives(), "the interrupt thread hangs");
+	TEST_ASSERT_SUCCESS(link_changes(false), "raise");
+	TEST_ASSERT(wait_for(&cb.left, i + 1), "no event after the restart");
+	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_LSC, event_cb, NULL);
+	return no_fault();
+}
+
+/* The same to the end: the port is closed and removed while the callback runs. */
+static int
+a_removal_does_not_wait_for_a_callback(void)
+{
+	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+	if (start_with(RTE_ETH_EVENT_INTR_LSC, CB_LOCK) != 0)
+		return TEST_FAILED;
+	cb.mutex = &mutex;
+	pthread_mutex_lock(&mutex);
+	TEST_ASSERT_SUCCESS(link_changes(false), "raise");
+	TEST_ASSERT(wait_for(&cb.entered, 1), "no event");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
+	TEST_ASSERT_SUCCESS(rte_dev_remove(&on_bus()->device), "remove");
+	pthread_mutex_unlock(&mutex);
+	TEST_ASSERT(wait_for(&cb.left, 1), "it does not return");
+	TEST_ASSERT(interrupt_thread_lives(), "the interrupt thread hangs");
+	return no_fault();
+}
+
+static const struct test_case cases[] = {
+	{"a reset goes by its steps", a_reset_goes_by_its_steps},
+	{"a chip that does not read its NVM is refused",
+		a_chip_that_does_not_read_its_nvm_is_refused},
+	{"the errata bits hold in a running port", the_errata_bits_hold_in_a_running_port},
+	{"a start sets the PHY up before it receives", a_start_sets_the_phy_up_before_it_receives},
+	{"a stop powers the PHY down, and a restart only up",
+		a_stop_powers_the_phy_down_and_a_restart_only_up},
+	{"firmware that uses the link keeps it", firmware_that_uses_the_link_keeps_it},
+	{"firmware that reserves the PHY keeps its settings",
+		firmware_that_reserves_the_phy_keeps_its_settings},
+	{"a start without an answer of the PHY is refused",
+		a_start_without_an_answer_of_the_phy_is_refused},
+	{"firmware that never releases the MDIO is told of",
+		firmware_that_never_releases_the_mdio_is_told},
+	{"link_speeds are advertised", link_speeds_are_advertised},
+	{"a fixed speed is forced on PHY and MAC", a_fixed_speed_is_forced_on_phy_and_mac},
+	{"impossible speeds are refused", impossible_speeds_are_refused},
+	{"flow control follows the link", flow_control_follows_the_link},
+	{"flow control follows an interrupt", flow_control_follows_an_interrupt},
+	{"a link callback may stop the port", a_link_callback_may_stop_the_port},
+	{"a link callback may restart the port", a_link_callback_may_restart_the_port},
+	{"a removal callback may remove the device", a_removal_callback_may_remove_the_device},
+	{"a stop does not wait for a callback", a_stop_does_not_wait_for_a_callback},
+	{"a removal does not wait for a callback", a_removal_does_not_wait_for_a_callback},
+};
+
+REGISTER_TEST_SUITE(net_e1000e_chip) = {
+	.name = "net_e1000e_chip",
+	.kind = TEST_FAST,
+	.cases = cases,
+	.n_cases = RTE_DIM(cases),
+	.setup = setup,
+	.teardown = teardown,
+	.needs_eal = true,
+};
