@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Tests of what the 82574L driver tells the chip: reset, errata, PHY, flow control. The
+ * Tests of what the 82574L driver tells the chip: reset, errata, PHY, flow control, LED, dumps. The
  * NIC is on the mock kernel, with lib/e1000e_chip.c behind its registers, and is used through
  * ethdev. After each case the model must have seen no broken rule.
  */
@@ -394,6 +394,9 @@ firmware_that_uses_the_link_keeps_it(void)
 	*chip_nvm(E1000E_NVM_INIT2) |= 0x2000;
 	if (probe_and_start() != 0)
 		return TEST_FAILED;
+	test_log_begin();
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_link_down(port), -EBUSY, "it lost its link");
+	TEST_ASSERT(test_logged("the chip's firmware uses the PHY"), "line");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
 	TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_BMCR) & E1000E_BMCR_PDOWN, 0, "it lost its link");
 	return no_fault();
@@ -413,6 +416,36 @@ firmware_that_reserves_the_phy_keeps_its_settings(void)
 		chip_count(CHIP_PHY(E1000E_PHY_BMCR), E1000E_BMCR_RESET, E1000E_BMCR_RESET), 0u,
 		"the PHY was reset");
 	TEST_ASSERT_EQUAL(chip_count(CHIP_PHY(E1000E_PHY_ANAR), 0, 0), 0u, "advertisement");
+	return no_fault();
+}
+
+static int
+set_link_down_and_up_switch_the_phy(void)
+{
+	struct rte_eth_link link;
+
+	if (probe_and_start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_down(port), "down");
+	TEST_ASSERT((*chip_phy(E1000E_PHY_BMCR) & E1000E_BMCR_PDOWN) != 0, "it has power");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "it is up");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(port), "up");
+	TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_BMCR), 0x1140, "BMCR");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
+	chip_mute_phy(true);
+	test_log_begin();
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_link_down(port), -EIO, "a PHY that is not there");
+	TEST_ASSERT(test_logged("the PHY does not answer"), "line");
+	chip_mute_phy(false);
+	TEST_ASSERT_SUCCESS(rte_eth_link_get(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
+	/* A start brings the link up, whatever was before. */
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
 	return no_fault();
 }
 
@@ -585,6 +618,49 @@ pause_bits(void)
 	return reg(E1000E_CTRL) & (E1000E_CTRL_RFCE | E1000E_CTRL_TFCE);
 }
 
+/* IEEE 802.3, table 28B-3; the partner's bits are PAUSE 0x400 and ASM_DIR 0x800. */
+static int
+flow_control_is_what_both_ends_agree_on(void)
+{
+	const uint32_t rx = E1000E_CTRL_RFCE, tx = E1000E_CTRL_TFCE;
+	const struct {
+		enum rte_eth_fc_mode want;
+		uint16_t own, peer;
+		uint32_t ctrl;
+		enum rte_eth_fc_mode mode;
+	} table[] = {
+		{RTE_ETH_FC_FULL, 0xC00, 0xC00, rx | tx, RTE_ETH_FC_FULL},
+		{RTE_ETH_FC_FULL, 0xC00, 0x400, rx | tx, RTE_ETH_FC_FULL},
+		{RTE_ETH_FC_FULL, 0xC00, 0x800, rx, RTE_ETH_FC_RX_PAUSE},
+		{RTE_ETH_FC_FULL, 0xC00, 0x000, 0, RTE_ETH_FC_NONE},
+		{RTE_ETH_FC_RX_PAUSE, 0xC00, 0xC00, rx, RTE_ETH_FC_RX_PAUSE},
+		{RTE_ETH_FC_RX_PAUSE, 0xC00, 0x800, rx, RTE_ETH_FC_RX_PAUSE},
+		{RTE_ETH_FC_RX_PAUSE, 0xC00, 0x000, 0, RTE_ETH_FC_NONE},
+		{RTE_ETH_FC_TX_PAUSE, 0x800, 0xC00, tx, RTE_ETH_FC_TX_PAUSE},
+		{RTE_ETH_FC_TX_PAUSE, 0x800, 0x400, 0, RTE_ETH_FC_NONE},
+		{RTE_ETH_FC_TX_PAUSE, 0x800, 0x800, 0, RTE_ETH_FC_NONE},
+		{RTE_ETH_FC_NONE, 0x000, 0xC00, 0, RTE_ETH_FC_NONE},
+	};
+	struct rte_eth_fc_conf fc;
+	unsigned int i;
+
+	if (probe_and_start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(port, &fc), "get");
+	TEST_ASSERT(fc.mode == RTE_ETH_FC_FULL && fc.autoneg && fc.send_xon, "defaults");
+	for (i = 0; i < RTE_DIM(table); i++) {
+		chip_partner(0x1E1 | table[i].peer, true);
+		fc.mode = table[i].want;
+		TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(port, &fc), "%u: set", i);
+		TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_ANAR) & 0xC00, table[i].own, "%u: 0x%x", i,
+			*chip_phy(E1000E_PHY_ANAR));
+		TEST_ASSERT_EQUAL(pause_bits(), table[i].ctrl, "%u: CTRL 0x%x", i, pause_bits());
+		TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(port, &fc), "get");
+		TEST_ASSERT_EQUAL(fc.mode, table[i].mode, "%u: mode %d", i, (int)fc.mode);
+	}
+	return no_fault();
+}
+
 static int
 flow_control_follows_the_link(void)
 {
@@ -628,6 +704,130 @@ flow_control_follows_an_interrupt(void)
 	for (ms = 0; ms < 5000 && pause_bits() != 0; ms++)
 		rte_delay_us_sleep(1000);
 	TEST_ASSERT_EQUAL(pause_bits(), 0u, "0x%x", pause_bits());
+	return no_fault();
+}
+
+static int
+flow_control_has_thresholds(void)
+{
+	struct rte_eth_fc_conf fc;
+
+	if (probe_and_start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT(reg(E1000E_FCAL) == 0x00C28001 && reg(E1000E_FCAH) == 0x100 &&
+			reg(E1000E_FCT) == 0x8808 && reg(E1000E_FCTTV) == 0x680,
+		"pause frames");
+	TEST_ASSERT_EQUAL(reg(E1000E_FCRTH), 18432u, "%u", reg(E1000E_FCRTH));
+	TEST_ASSERT_EQUAL(reg(E1000E_FCRTL), 18424u | E1000E_FCRTL_XONE, "%x", reg(E1000E_FCRTL));
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(port, &fc), "get");
+	TEST_ASSERT(fc.high_water == 18432 && fc.low_water == 18424, "%u", fc.high_water);
+	fc.high_water = 16000;
+	fc.low_water = 8005;
+	fc.pause_time = 0x1234;
+	fc.send_xon = 0;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(port, &fc), "set");
+	TEST_ASSERT_EQUAL(reg(E1000E_FCRTH), 16000u, "%u", reg(E1000E_FCRTH));
+	TEST_ASSERT_EQUAL(reg(E1000E_FCRTL), 8000u, "%x", reg(E1000E_FCRTL));
+	TEST_ASSERT_EQUAL(reg(E1000E_FCTTV), 0x1234u, "%x", reg(E1000E_FCTTV));
+	/* Who sends no pause frames has no thresholds. */
+	fc.mode = RTE_ETH_FC_RX_PAUSE;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(port, &fc), "set");
+	TEST_ASSERT(reg(E1000E_FCRTH) == 0 && reg(E1000E_FCRTL) == 0, "thresholds");
+	/* A restart keeps it. */
+	fc.mode = RTE_ETH_FC_FULL;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(port, &fc), "set");
+	rte_eth_dev_stop(port);
+	/* A large frame must fit above the threshold. */
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mtu(port, 9000), "MTU");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_EQUAL(reg(E1000E_FCRTH), 11456u, "%u", reg(E1000E_FCRTH));
+	TEST_ASSERT_EQUAL(reg(E1000E_FCTTV), 0x1234u, "%x", reg(E1000E_FCTTV));
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mtu(port, 1500), "MTU");
+	TEST_ASSERT_EQUAL(reg(E1000E_FCRTH), 16000u, "%u", reg(E1000E_FCRTH));
+	return no_fault();
+}
+
+static int
+flow_control_can_be_forced(void)
+{
+	struct rte_eth_fc_conf fc = {.mode = RTE_ETH_FC_TX_PAUSE, .mac_ctrl_frame_fwd = 1};
+
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	chip_partner(0x01E1, true);
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(port, &fc), "set before the start");
+	if (start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_EQUAL(pause_bits(), E1000E_CTRL_TFCE, "0x%x", pause_bits());
+	TEST_ASSERT((reg(E1000E_RCTL) & E1000E_RCTL_PMCF) != 0, "MAC control frames");
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(port), "promiscuous");
+	TEST_ASSERT((reg(E1000E_RCTL) & E1000E_RCTL_PMCF) != 0, "MAC control frames");
+	fc.mac_ctrl_frame_fwd = 0;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(port, &fc), "set");
+	TEST_ASSERT_EQUAL(reg(E1000E_RCTL) & E1000E_RCTL_PMCF, 0u, "MAC control frames");
+	return no_fault();
+}
+
+static int
+bad_flow_control_is_refused(void)
+{
+	static const struct {
+		uint32_t high, low;
+		int mode;
+	} table[] = {{100, 100, RTE_ETH_FC_FULL}, {20480, 0, RTE_ETH_FC_FULL},
+		{0, 8, RTE_ETH_FC_FULL}, {15, 8, RTE_ETH_FC_FULL}, {8, 16, RTE_ETH_FC_FULL},
+		{0, 0, 17}};
+	struct rte_eth_fc_conf fc;
+	unsigned int i;
+
+	if (probe_and_start() != 0)
+		return TEST_FAILED;
+	chip_record();
+	for (i = 0; i < RTE_DIM(table); i++) {
+		fc = (struct rte_eth_fc_conf){.high_water = table[i].high,
+			.low_water = table[i].low,
+			.mode = (enum rte_eth_fc_mode)table[i].mode};
+		test_log_begin();
+		TEST_ASSERT_EQUAL(rte_eth_dev_flow_ctrl_set(port, &fc), -EINVAL, "%u", i);
+		TEST_ASSERT(test_logged("flow control: "), "%u: line", i);
+	}
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(port, &fc), "get");
+	TEST_ASSERT(fc.mode == RTE_ETH_FC_FULL && fc.high_water == 18432, "it changed");
+	TEST_ASSERT_EQUAL(chip_find(0, E1000E_FCRTH, 0, 0), -1, "it was written");
+	fc.mode = RTE_ETH_FC_NONE;
+	chip_mute_phy(true);
+	test_log_begin();
+	TEST_ASSERT_EQUAL(rte_eth_dev_flow_ctrl_set(port, &fc), -EIO, "a PHY that is not there");
+	TEST_ASSERT(test_logged("the PHY does not answer"), "line");
+	chip_mute_phy(false);
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(port, &fc), "get");
+	TEST_ASSERT_EQUAL(fc.mode, RTE_ETH_FC_FULL, "it changed");
+	return no_fault();
+}
+
+/* LED, registers, NVM */
+
+static int
+the_led_is_switched_as_the_nvm_says(void)
+{
+	if (probe_and_start() != 0)
+		return TEST_FAILED;
+	/* 0xF746 stands for 0x1811: the third LED, on in one state, off in the other. */
+	TEST_ASSERT_SUCCESS(rte_eth_led_on(port), "on");
+	TEST_ASSERT_EQUAL(reg(E1000E_LEDCTL), 0x000E8302u, "0x%x", reg(E1000E_LEDCTL));
+	TEST_ASSERT_SUCCESS(rte_eth_led_off(port), "off");
+	TEST_ASSERT_EQUAL(reg(E1000E_LEDCTL), 0x000F8302u, "0x%x", reg(E1000E_LEDCTL));
+	*chip_nvm(E1000E_NVM_ID_LED) = 0x0492;
+	TEST_ASSERT_SUCCESS(rte_eth_led_on(port), "on");
+	TEST_ASSERT_EQUAL(reg(E1000E_LEDCTL), 0x00060F0Eu, "0x%x", reg(E1000E_LEDCTL));
+	TEST_ASSERT_SUCCESS(rte_eth_led_off(port), "off");
+	TEST_ASSERT_EQUAL(reg(E1000E_LEDCTL), 0x000E0F02u, "0x%x", reg(E1000E_LEDCTL));
+	/* Without a link "on" has to be inverted. */
+	chip_cable(false);
+	TEST_ASSERT_SUCCESS(rte_eth_led_on(port), "on");
+	TEST_ASSERT_EQUAL(reg(E1000E_LEDCTL), 0x00060F4Eu, "0x%x", reg(E1000E_LEDCTL));
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_close(port), "close");
+	TEST_ASSERT_EQUAL(reg(E1000E_LEDCTL), 0x00068302u, "0x%x", reg(E1000E_LEDCTL));
 	return no_fault();
 }
 
@@ -837,6 +1037,7 @@ static const struct test_case cases[] = {
 	{"firmware that uses the link keeps it", firmware_that_uses_the_link_keeps_it},
 	{"firmware that reserves the PHY keeps its settings",
 		firmware_that_reserves_the_phy_keeps_its_settings},
+	{"set_link_down and set_link_up switch the PHY", set_link_down_and_up_switch_the_phy},
 	{"a start without an answer of the PHY is refused",
 		a_start_without_an_answer_of_the_phy_is_refused},
 	{"firmware that never releases the MDIO is told of",
@@ -844,8 +1045,13 @@ static const struct test_case cases[] = {
 	{"link_speeds are advertised", link_speeds_are_advertised},
 	{"a fixed speed is forced on PHY and MAC", a_fixed_speed_is_forced_on_phy_and_mac},
 	{"impossible speeds are refused", impossible_speeds_are_refused},
+	{"flow control is what both ends agree on", flow_control_is_what_both_ends_agree_on},
 	{"flow control follows the link", flow_control_follows_the_link},
 	{"flow control follows an interrupt", flow_control_follows_an_interrupt},
+	{"flow control has thresholds", flow_control_has_thresholds},
+	{"flow control can be forced", flow_control_can_be_forced},
+	{"bad flow control is refused", bad_flow_control_is_refused},
+	{"the LED is switched as the NVM says", the_led_is_switched_as_the_nvm_says},
 	{"a link callback may stop the port", a_link_callback_may_stop_the_port},
 	{"a link callback may restart the port", a_link_callback_may_restart_the_port},
 	{"a removal callback may remove the device", a_removal_callback_may_remove_the_device},

@@ -1632,10 +1632,11 @@ test_stop_in_callback(void)
 	return check_all_back();
 }
 
-/* What emulation shows of the control path: the speeds. */
+/* What emulation shows of the control path: speeds, power of the PHY and flow control. */
 static int
 test_control(void)
 {
+	struct rte_eth_fc_conf fc;
 	struct rte_eth_link link;
 	unsigned int i;
 
@@ -1652,6 +1653,21 @@ test_control(void)
 	conf.link_speeds = RTE_ETH_LINK_SPEED_1G;
 	if (start() != 0 || cross(0, 100, UINT16_MAX, 3) != 0)
 		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(port[0], &fc), "get");
+	fc.mode = RTE_ETH_FC_NONE;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(port[0], &fc), "set");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get(port[0], &link), "link");
+	TEST_ASSERT(link.link_status == RTE_ETH_LINK_UP && link.link_speed == 1000, "no link");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_down(port[1]), "down");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get(port[1], &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "it is up");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(port[1]), "up");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get(port[1], &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
+	if (cross(0, 100, UINT16_MAX, 4) != 0 || cross(1, 100, UINT16_MAX, 5) != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_led_on(port[0]), "LED");
+	TEST_ASSERT_SUCCESS(rte_eth_led_off(port[0]), "LED");
 	return check_all_back();
 }
 
@@ -1685,7 +1701,7 @@ static const struct test_case cases[] = {
 	{"a running port's device stays", test_detach_running},
 	{"a link change interrupts", test_link_interrupt},
 	{"a link callback may stop its port", test_stop_in_callback},
-	{"speeds are controlled", test_control},
+	{"speeds, flow control and power of the PHY are controlled", test_control},
 	{"an overrun interrupts, and does not hide a link change", test_overrun},
 	{"receive queues interrupt, one by one", test_rx_interrupts},
 };

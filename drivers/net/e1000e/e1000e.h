@@ -190,6 +190,7 @@ struct e1000e_port {
 	bool fc_stale; /**< the MAC has yet to follow what was negotiated; atomic */
 	bool link_off; /**< the PHY is powered down */
 	bool phy_shared; /**< firmware uses the PHY: its power stays on */
+	uint32_t led_default; /**< LEDCTL as loaded from the NVM */
 	struct e1000e_intr *intr; /**< the registered callback; NULL: none */
 	bool intr_on; /**< vectors are routed */
 	bool intr_rxq; /**< receive queues have vectors of their own */
@@ -272,7 +273,7 @@ bool e1000e_hw_gone(const struct e1000e_hw *hw);
 unsigned int e1000e_mta_bit(const struct rte_ether_addr *mac);
 /**@}*/
 
-/** @name e1000e_link.c: speeds, flow control and the link */
+/** @name e1000e_link.c: speeds, flow control, the link and the LED */
 /**@{*/
 /** Set the defaults, and have the MAC follow the PHY. After a reset. */
 void e1000e_link_init(struct e1000e_port *port);
@@ -286,8 +287,14 @@ void e1000e_link_stop(struct e1000e_port *port);
 void e1000e_fc_write(struct e1000e_port *port, uint16_t mtu);
 /** The link may have changed: the next e1000e_link_update() looks at what was negotiated. */
 void e1000e_link_changed(struct e1000e_port *port);
-/** Operation of ethdev, on any thread. */
+/** Operations of ethdev. link_update runs on any thread. */
 int e1000e_link_update(struct rte_eth_dev *eth, int wait);
+int e1000e_set_link_up(struct rte_eth_dev *eth);
+int e1000e_set_link_down(struct rte_eth_dev *eth);
+int e1000e_flow_ctrl_get(struct rte_eth_dev *eth, struct rte_eth_fc_conf *conf);
+int e1000e_flow_ctrl_set(struct rte_eth_dev *eth, const struct rte_eth_fc_conf *conf);
+int e1000e_led_on(struct rte_eth_dev *eth);
+int e1000e_led_off(struct rte_eth_dev *eth);
 /**@}*/
 
 /** @name e1000e_intr.c: the callback for link changes and errors */

@@ -101,7 +101,9 @@ filters_apply(struct rte_eth_dev *eth)
 	struct e1000e_port *port = eth->data->dev_private;
 
 	if (port->rctl & E1000E_RCTL_EN)
-		e1000e_write(&port->hw, E1000E_RCTL, port->rctl | filters_rctl_bits(eth->data));
+		e1000e_write(&port->hw, E1000E_RCTL,
+			port->rctl | filters_rctl_bits(eth->data) |
+				(port->fc.mac_ctrl_frame_fwd ? E1000E_RCTL_PMCF : 0));
 	return 0;
 }
 
@@ -407,6 +409,7 @@ dev_close(struct rte_eth_dev *eth)
 		e1000e_rx_queue_release(eth, i);
 	for (i = 0; i < eth->data->nb_tx_queues; i++)
 		e1000e_tx_queue_release(eth, i);
+	e1000e_write(&port->hw, E1000E_LEDCTL, port->led_default);
 	e1000e_rings_free(port);
 	rte_free(port->mc);
 	port->mc = NULL;
@@ -558,6 +561,14 @@ vlan_offload_set(struct rte_eth_dev *eth, int mask)
 	if (mask & RTE_ETH_VLAN_FILTER_MASK)
 		filters_apply(eth);
 	return 0;
+}
+
+static int
+flow_ctrl_set(struct rte_eth_dev *eth, struct rte_eth_fc_conf *conf)
+{
+	int rc = e1000e_flow_ctrl_set(eth, conf);
+
+	return rc < 0 ? rc : filters_apply(eth); /* RCTL.PMCF */
 }
 
 static int
@@ -755,6 +766,12 @@ const struct eth_dev_ops e1000e_ops = {
 	.dev_reset = dev_reset,
 	.is_removed = is_removed,
 	.link_update = e1000e_link_update,
+	.dev_set_link_up = e1000e_set_link_up,
+	.dev_set_link_down = e1000e_set_link_down,
+	.flow_ctrl_get = e1000e_flow_ctrl_get,
+	.flow_ctrl_set = flow_ctrl_set,
+	.dev_led_on = e1000e_led_on,
+	.dev_led_off = e1000e_led_off,
 	.promiscuous_enable = promiscuous_enable,
 	.promiscuous_disable = promiscuous_disable,
 	.allmulticast_enable = allmulticast_enable,
