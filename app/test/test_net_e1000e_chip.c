@@ -831,6 +831,72 @@ the_led_is_switched_as_the_nvm_says(void)
 	return no_fault();
 }
 
+static int
+registers_are_dumped_without_a_change(void)
+{
+	struct rte_dev_reg_info info = {0};
+	uint32_t data[256];
+	unsigned int at;
+
+	if (probe_and_start() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_reg_info(port, &info), "size");
+	TEST_ASSERT(info.width == 4 && info.length > 100 && info.length < RTE_DIM(data), "%u of %u",
+		info.length, info.width);
+	memset(data, 0xEE, sizeof(data));
+	info.data = data;
+	chip_record();
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_reg_info(port, &info), "dump");
+	TEST_ASSERT(data[0] == reg(E1000E_CTRL) && (data[1] & E1000E_STATUS_LU) != 0, "the first");
+	TEST_ASSERT(
+		data[info.length - 1] == reg(E1000E_RETA(31)) && data[info.length] == 0xEEEEEEEE,
+		"the last");
+	TEST_ASSERT_EQUAL(chip_reads(E1000E_ICR), 0u, "it clears causes");
+	for (at = 0x4000; at < 0x4200; at += 4)
+		TEST_ASSERT_EQUAL(chip_reads(at), 0u, "it clears counter 0x%x", at);
+	TEST_ASSERT_EQUAL(chip_find(0, E1000E_CTRL, 0, 0), -1, "it writes");
+	test_log_begin();
+	info.length = 1;
+	TEST_ASSERT_EQUAL(rte_eth_dev_get_reg_info(port, &info), -ENOTSUP, "a part");
+	TEST_ASSERT(test_logged("the register dump is read as a whole"), "line");
+	return no_fault();
+}
+
+static int
+the_nvm_is_read_byte_by_byte(void)
+{
+	static const struct {
+		uint32_t offset, length;
+	} refused[] = {{256, 1}, {0, 257}, {255, 2}, {0, 0}, {UINT32_MAX, 2}};
+	struct rte_dev_eeprom_info info = {0};
+	uint8_t data[257];
+	unsigned int i;
+
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	*chip_nvm(CHIP_NVM_WORDS - 1) = 0xBEEF;
+	TEST_ASSERT_EQUAL(rte_eth_dev_get_eeprom_length(port), 256, "length");
+	info.data = data;
+	info.length = 256;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_eeprom(port, &info), "read");
+	TEST_ASSERT_EQUAL(info.magic, 0x10d38086u, "magic");
+	TEST_ASSERT(memcmp(data, "\x52\x54\x00\x12\x34\x56", 6) == 0 && data[254] == 0xEF &&
+			data[255] == 0xBE,
+		"contents");
+	memset(data, 0, sizeof(data));
+	info.offset = 3;
+	info.length = 2;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_eeprom(port, &info), "read");
+	TEST_ASSERT(data[0] == 0x12 && data[1] == 0x34 && data[2] == 0, "odd bytes");
+	for (i = 0; i < RTE_DIM(refused); i++) {
+		info.offset = refused[i].offset;
+		info.length = refused[i].length;
+		test_log_begin();
+		TEST_ASSERT_EQUAL(rte_eth_dev_get_eeprom(port, &info), -EINVAL, "%u", i);
+		TEST_ASSERT(test_logged("of the NVM: it has 256 bytes"), "%u: line", i);
+	}
+	return no_fault();
+}
+
 /* Interrupts. A case that fails may leave the EAL's interrupt thread stuck. */
 
 #define WAIT_MS 5000
@@ -1052,6 +1118,8 @@ static const struct test_case cases[] = {
 	{"flow control can be forced", flow_control_can_be_forced},
 	{"bad flow control is refused", bad_flow_control_is_refused},
 	{"the LED is switched as the NVM says", the_led_is_switched_as_the_nvm_says},
+	{"registers are dumped without a change", registers_are_dumped_without_a_change},
+	{"the NVM is read byte by byte", the_nvm_is_read_byte_by_byte},
 	{"a link callback may stop the port", a_link_callback_may_stop_the_port},
 	{"a link callback may restart the port", a_link_callback_may_restart_the_port},
 	{"a removal callback may remove the device", a_removal_callback_may_remove_the_device},

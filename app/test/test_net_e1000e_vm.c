@@ -1632,10 +1632,12 @@ test_stop_in_callback(void)
 	return check_all_back();
 }
 
-/* What emulation shows of the control path: speeds, power of the PHY and flow control. */
+/* What emulation shows of the control path: speeds, power of the PHY, flow control and NVM. */
 static int
 test_control(void)
 {
+	struct rte_dev_eeprom_info nvm = {.length = RTE_ETHER_ADDR_LEN};
+	struct rte_ether_addr in_nvm;
 	struct rte_eth_fc_conf fc;
 	struct rte_eth_link link;
 	unsigned int i;
@@ -1666,6 +1668,10 @@ test_control(void)
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
 	if (cross(0, 100, UINT16_MAX, 4) != 0 || cross(1, 100, UINT16_MAX, 5) != 0)
 		return TEST_FAILED;
+	TEST_ASSERT(rte_eth_dev_get_eeprom_length(port[0]) >= 128, "NVM");
+	nvm.data = &in_nvm;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_eeprom(port[0], &nvm), "NVM");
+	TEST_ASSERT(rte_is_same_ether_addr(&in_nvm, &mac[0]), "another address in the NVM");
 	TEST_ASSERT_SUCCESS(rte_eth_led_on(port[0]), "LED");
 	TEST_ASSERT_SUCCESS(rte_eth_led_off(port[0]), "LED");
 	return check_all_back();
@@ -1701,7 +1707,7 @@ static const struct test_case cases[] = {
 	{"a running port's device stays", test_detach_running},
 	{"a link change interrupts", test_link_interrupt},
 	{"a link callback may stop its port", test_stop_in_callback},
-	{"speeds, flow control and power of the PHY are controlled", test_control},
+	{"speeds, flow control, power of the PHY and NVM are controlled", test_control},
 	{"an overrun interrupts, and does not hide a link change", test_overrun},
 	{"receive queues interrupt, one by one", test_rx_interrupts},
 };

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_dev_info.h>
 #include <rte_ether.h>
 #include <rte_io.h>
 #include <rte_mbuf.h>
@@ -306,6 +307,13 @@ int e1000e_intr_register(struct rte_eth_dev *eth);
  * and does not wait for them.
  */
 void e1000e_intr_unregister(struct rte_eth_dev *eth);
+/**@}*/
+
+/** @name e1000e_dump.c: registers and NVM. Operations of ethdev. */
+/**@{*/
+int e1000e_get_reg(struct rte_eth_dev *eth, struct rte_dev_reg_info *info);
+int e1000e_get_eeprom_length(struct rte_eth_dev *eth);
+int e1000e_get_eeprom(struct rte_eth_dev *eth, struct rte_dev_eeprom_info *info);
 /**@}*/
 
 /** @name e1000e_queue.c: queues, their memory and their registers */
