@@ -434,6 +434,12 @@ set_link_down_and_up_switch_the_phy(void)
 	TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_BMCR), 0x1140, "BMCR");
 	TEST_ASSERT_SUCCESS(rte_eth_link_get(port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
+	chip_stick_link(true);
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_down(port), "down");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get(port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "it is up in an emulator");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(port), "up");
+	chip_stick_link(false);
 	chip_mute_phy(true);
 	test_log_begin();
 	TEST_ASSERT_EQUAL(rte_eth_dev_set_link_down(port), -EIO, "a PHY that is not there");
@@ -466,6 +472,24 @@ a_start_without_an_answer_of_the_phy_is_refused(void)
 	TEST_ASSERT_EQUAL(rte_le_to_cpu_16(command) & PCI_COMMAND_MASTER, 0, "it masters the bus");
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs are lost");
 	TEST_ASSERT_EQUAL(reg(E1000E_EXTCNF_CTRL) & E1000E_EXTCNF_CTRL_MDIO_SW, 0u, "MDIO");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	return no_fault();
+}
+
+static int
+a_start_that_fails_leaves_the_phy_off(void)
+{
+	struct rte_mbuf *all[N_MBUFS];
+
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	if (configure() != 0)
+		return TEST_FAILED;
+	TEST_ASSERT_SUCCESS(rte_pktmbuf_alloc_bulk(pool, all, N_MBUFS), "take all");
+	test_log_begin();
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -ENOMEM, "started");
+	test_log_end();
+	rte_pktmbuf_free_bulk(all, N_MBUFS);
+	TEST_ASSERT((*chip_phy(E1000E_PHY_BMCR) & E1000E_BMCR_PDOWN) != 0, "the peer sees a link");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
 	return no_fault();
 }
@@ -799,8 +823,9 @@ bad_flow_control_is_refused(void)
 	TEST_ASSERT_EQUAL(rte_eth_dev_flow_ctrl_set(port, &fc), -EIO, "a PHY that is not there");
 	TEST_ASSERT(test_logged("the PHY does not answer"), "line");
 	chip_mute_phy(false);
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(port, &fc), "get");
-	TEST_ASSERT_EQUAL(fc.mode, RTE_ETH_FC_FULL, "it changed");
+	TEST_ASSERT_EQUAL(fc.mode, RTE_ETH_FC_FULL, "what was refused holds for the next start");
 	return no_fault();
 }
 
@@ -1106,6 +1131,7 @@ static const struct test_case cases[] = {
 	{"set_link_down and set_link_up switch the PHY", set_link_down_and_up_switch_the_phy},
 	{"a start without an answer of the PHY is refused",
 		a_start_without_an_answer_of_the_phy_is_refused},
+	{"a start that fails leaves the PHY off", a_start_that_fails_leaves_the_phy_off},
 	{"firmware that never releases the MDIO is told of",
 		firmware_that_never_releases_the_mdio_is_told},
 	{"link_speeds are advertised", link_speeds_are_advertised},

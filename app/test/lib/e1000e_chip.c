@@ -31,7 +31,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char chip_name[32];
 static volatile uint32_t *regs;
 static uint16_t phy[32], nvm[CHIP_NVM_WORDS], partner;
-static bool cable, gigabit, held, mute, broken, unplugged;
+static bool cable, gigabit, held, mute, broken, unplugged, stuck;
 static unsigned int auto_rd_reads, bmcr_reads;
 static bool mdic_busy, masked, recording;
 static uint64_t quiet_until;
@@ -124,7 +124,7 @@ link_speed(bool *full)
 	int speed;
 
 	*full = true;
-	if (!cable || (bmcr & E1000E_BMCR_PDOWN) || !(ctrl & E1000E_CTRL_SLU))
+	if (!cable || (!stuck && (bmcr & E1000E_BMCR_PDOWN)) || !(ctrl & E1000E_CTRL_SLU))
 		return -1;
 	if (!(bmcr & E1000E_BMCR_AN)) {
 		speed = bmcr & E1000E_BMCR_1000 ? 2 : bmcr & E1000E_BMCR_100 ? 1 : 0;
@@ -370,7 +370,7 @@ chip_power_on(const char *name, volatile uint32_t *memory)
 	nvm[E1000E_NVM_INIT2] = 0x8058;
 	partner = CHIP_PARTNER;
 	cable = gigabit = true;
-	held = mute = broken = unplugged = mdic_busy = recording = false;
+	held = mute = broken = unplugged = stuck = mdic_busy = recording = false;
 	fault[0] = '\0';
 	n_events = 0;
 	pthread_mutex_unlock(&lock);
@@ -396,6 +396,7 @@ SETTER(chip_cable, cable)
 SETTER(chip_hold_mdio, held)
 SETTER(chip_break_nvm, broken)
 SETTER(chip_unplug, unplugged)
+SETTER(chip_stick_link, stuck)
 
 void
 chip_mute_phy(bool value)

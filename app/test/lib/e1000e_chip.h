@@ -49,6 +49,8 @@ void chip_hold_mdio(bool hold);
 void chip_mute_phy(bool mute);
 /** The NVM is never read after a reset. */
 void chip_break_nvm(bool broken);
+/** The link does not depend on the PHY's power, as in QEMU. */
+void chip_stick_link(bool stuck);
 /** Every read gives all ones, as after an unplug. */
 void chip_unplug(bool unplugged);
 /**@}*/

@@ -461,7 +461,7 @@ secondary_link_update(struct rte_eth_dev *eth, int wait)
 
 static const struct eth_dev_ops secondary_ops = {
 	.link_update = secondary_link_update,
-	.stats_get = af_xdp_stats_get,
+	.stats_get = stats_get,
 	.stats_reset = af_xdp_stats_reset,
 	.xstats_get = af_xdp_xstats_get,
 	.xstats_get_names = af_xdp_xstats_get_names,

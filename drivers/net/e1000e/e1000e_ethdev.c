@@ -31,7 +31,6 @@
 #define VECTOR_OTHER 0
 #define VECTOR_RXQ(q) (RTE_INTR_VEC_RXTX_OFFSET + (q))
 
-
 #define ARG_TX_SPLIT "tx_split"
 #define TX_SPLIT_MIN 4096UL
 #define TX_SPLIT_MAX (1UL << 30)
