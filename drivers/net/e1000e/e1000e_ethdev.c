@@ -31,6 +31,9 @@
 #define VECTOR_OTHER 0
 #define VECTOR_RXQ(q) (RTE_INTR_VEC_RXTX_OFFSET + (q))
 
+/* Longer than a moderation interval, which is 50 us on the chip and 128 us in QEMU. */
+#define INTR_IDLE_US 2000
+
 #define ARG_TX_SPLIT "tx_split"
 #define TX_SPLIT_MIN 4096UL
 #define TX_SPLIT_MAX (1UL << 30)
@@ -268,6 +271,11 @@ intr_stop(struct rte_eth_dev *eth)
 	if (port->intr_rxq)
 		rte_intr_vec_list_free(eth->intr_handle);
 	port->intr_rxq = false;
+	/*
+	 * QEMU 7.2 aborts if MSI-X is off when a moderation interval ends (its
+	 * e1000e_intrmgr_on_msix_throttling_timer()). A sleep lets QEMU's main loop run.
+	 */
+	rte_delay_us_sleep(INTR_IDLE_US);
 	vfio_pci_intr_disable(port->dev);
 }
 
