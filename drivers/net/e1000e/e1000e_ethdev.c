@@ -273,7 +273,9 @@ intr_stop(struct rte_eth_dev *eth)
 	port->intr_rxq = false;
 	/*
 	 * QEMU 7.2 aborts if MSI-X is off when a moderation interval ends (its
-	 * e1000e_intrmgr_on_msix_throttling_timer()). A sleep lets QEMU's main loop run.
+	 * e1000e_intrmgr_on_msix_throttling_timer()). A sleep lets QEMU's main loop run. It also
+	 * lets the interrupt thread, if it is on its way there, enter the application's callback:
+	 * ethdev reads eth->data just before that.
 	 */
 	rte_delay_us_sleep(INTR_IDLE_US);
 	vfio_pci_intr_disable(port->dev);
