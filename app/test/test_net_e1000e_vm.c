@@ -131,13 +131,18 @@ static int
 start(void)
 {
 	struct rte_eth_link link;
-	unsigned int i;
+	unsigned int i, ms;
 
 	for (i = 0; i < 2; i++)
 		if (start_one(i) != 0)
 			return TEST_FAILED;
 	for (i = 0; i < 2; i++) {
-		TEST_ASSERT_SUCCESS(rte_eth_link_get(port[i], &link), "link");
+		/* With link interrupts rte_eth_link_get() does not wait for a negotiation. */
+		ms = 0;
+		do {
+			TEST_ASSERT_SUCCESS(rte_eth_link_get(port[i], &link), "link");
+		} while (link.link_status == RTE_ETH_LINK_DOWN && ms++ < IDLE_TRIES &&
+			usleep(1000) == 0);
 		TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "port %u has no link", i);
 		TEST_ASSERT_SUCCESS(rte_eth_stats_reset(port[i]), "reset");
 		drain(i);
