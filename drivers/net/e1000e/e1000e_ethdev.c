@@ -154,7 +154,7 @@ dev_configure(struct rte_eth_dev *eth)
 static void
 vlan_apply(struct rte_eth_dev *eth)
 {
-	const struct e1000e_port *port = eth->data->dev_private;
+	struct e1000e_port *port = eth->data->dev_private;
 	bool strip = eth->data->dev_conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
 	bool insert = eth->data->dev_conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
 	uint16_t i;
