@@ -1231,6 +1231,41 @@ all_counters_have_names(void)
 	return stop_whole();
 }
 
+/* The sum of a counter over both queues. */
+static uint64_t
+sum_of_queues(const char *pattern)
+{
+	uint64_t id, value, sum = 0;
+	char name[RTE_ETH_XSTATS_NAME_SIZE];
+	unsigned int q;
+
+	for (q = 0; q < 2; q++) {
+		snprintf(name, sizeof(name), pattern, q);
+		if (rte_eth_xstats_get_id_by_name(port, name, &id) == 0 &&
+			rte_eth_xstats_get_by_id(port, &id, &value, 1) == 1)
+			sum += value;
+	}
+	return sum;
+}
+
+/* DPDK has them from stats_get(), in a structure of their own since 25.11. */
+static int
+queues_add_up_to_the_port(void)
+{
+	struct rte_eth_stats stats;
+
+	TEST_ASSERT_SUCCESS(start_port("iface=near,queue_count=2", 2), "start");
+	if (both_ways(60, 70) < 0)
+		return -1;
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT(stats.ipackets > 0 && stats.opackets > 0, "nothing is counted");
+	TEST_ASSERT_EQUAL(sum_of_queues("rx_q%u_packets"), stats.ipackets, "received");
+	TEST_ASSERT_EQUAL(sum_of_queues("rx_q%u_bytes"), stats.ibytes, "bytes received");
+	TEST_ASSERT_EQUAL(sum_of_queues("tx_q%u_packets"), stats.opackets, "sent");
+	TEST_ASSERT_EQUAL(sum_of_queues("tx_q%u_bytes"), stats.obytes, "bytes sent");
+	return stop_whole();
+}
+
 /* Copy mode needs a system call to send, and none to receive. */
 static int
 receiving_makes_no_system_calls(void)
@@ -1800,6 +1835,7 @@ static const struct test_case cases[] = {
 	{"a queue can be waited for", a_queue_can_be_waited_for},
 	{"a queue can be monitored", a_queue_can_be_monitored},
 	{"all counters have names", all_counters_have_names},
+	{"the counters of the queues add up to those of the port", queues_add_up_to_the_port},
 	{"a netdev that vanishes", a_netdev_that_vanishes},
 	{"memberships end when switched off after restarts", memberships_end_after_restarts},
 	{"settings of the operator stay", settings_of_the_operator_stay},
