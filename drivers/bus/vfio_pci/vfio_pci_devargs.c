@@ -64,7 +64,7 @@ devargs_copy(struct rte_devargs *to, const struct rte_devargs *from)
 int
 vfio_pci_devargs_keep(struct vfio_pci_inner *inner)
 {
-	if (devargs_copy(&inner->kept_args, inner->dev.device.devargs) < 0)
+	if (devargs_copy(&inner->probe_args, inner->dev.device.devargs) < 0)
 		return VFIO_PCI_FAIL(ENOMEM, "%s: out of memory", inner->dev.name);
 	return 0;
 }
@@ -72,14 +72,14 @@ vfio_pci_devargs_keep(struct vfio_pci_inner *inner)
 void
 vfio_pci_devargs_restore(struct vfio_pci_inner *inner)
 {
-	const struct rte_devargs *kept = &inner->kept_args;
+	const struct rte_devargs *saved = &inner->probe_args;
 	struct rte_devargs *da = inner->dev.device.devargs;
 
-	if (kept->data == NULL ||
-		(text_is(da->bus_str, kept->bus_str) && text_is(da->cls_str, kept->cls_str) &&
-			text_is(da->drv_str, kept->drv_str)))
+	if (saved->data == NULL ||
+		(text_is(da->bus_str, saved->bus_str) && text_is(da->cls_str, saved->cls_str) &&
+			text_is(da->drv_str, saved->drv_str)))
 		return;
-	if (devargs_copy(da, kept) < 0)
+	if (devargs_copy(da, saved) < 0)
 		VFIO_PCI_LOG(ERR, "%s: out of memory: its arguments are replaced by new ones",
 			inner->dev.name);
 	else
@@ -92,6 +92,6 @@ vfio_pci_devargs_restore(struct vfio_pci_inner *inner)
 void
 vfio_pci_devargs_forget(struct vfio_pci_inner *inner)
 {
-	free(inner->kept_args.data);
-	inner->kept_args.data = NULL;
+	free(inner->probe_args.data);
+	inner->probe_args.data = NULL;
 }

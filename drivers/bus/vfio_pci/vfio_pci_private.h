@@ -41,7 +41,7 @@ enum vfio_pci_event {
 struct vfio_pci_inner {
 	struct vfio_pci_device dev; /**< what drivers see */
 	struct vfio_pci_container *container; /**< the record of its container; NULL while closed */
-	struct rte_devargs kept_args; /**< arguments of its probe; no data: not probed */
+	struct rte_devargs probe_args; /**< arguments of its probe; no data: not probed */
 	bool pci_blocked; /**< this bus blocked it on DPDK's pci bus */
 	bool can_reset;
 	bool bars_replaced; /**< pages of BARs read as ones; atomic */
