@@ -21,6 +21,7 @@
 #include <vfio_mock.h>
 
 #include "e1000e_regs.h"
+#include "e1000e_chip.h"
 #include "test.h"
 #include "vfio_pci_private.h"
 
@@ -76,12 +77,6 @@ put16(uint8_t *at, uint16_t value)
 	memcpy(at, &value, sizeof(value));
 }
 
-static volatile uint32_t *
-nic_reg(unsigned int at)
-{
-	return (volatile uint32_t *)((uint8_t *)vfio_mock_region(machine, NIC, 0) + at);
-}
-
 static void
 config_fill(void)
 {
@@ -96,11 +91,7 @@ config_fill(void)
 	nic_cfg[CAP_AT] = PCI_CAP_ID_MSIX;
 	put16(nic_cfg + CAP_AT + PCI_MSIX_FLAGS, E1000E_MSIX_VECTORS - 1);
 	put16(nic_cfg + CAP_AT + PCI_MSIX_TABLE, 3);
-	/* What the chip loads from its NVM. */
-	*nic_reg(E1000E_EEC) = E1000E_EEC_AUTO_RD;
-	*nic_reg(E1000E_RAL(0)) = 0x12005452;
-	*nic_reg(E1000E_RAH(0)) = 0x5634 | E1000E_RAH_AV;
-	*nic_reg(E1000E_STATUS) = E1000E_STATUS_FD | 2 << 6;
+	chip_power_on(NIC, vfio_mock_region(machine, NIC, 0));
 }
 
 static int
@@ -217,6 +208,7 @@ teardown(void)
 		if (dev->driver == NULL)
 			vfio_pci_device_remove(dev);
 	vfio_pci_unregister(&toy_driver);
+	chip_power_off();
 	/* A failed case leaves a device on the bus, and the device needs the machine: keep both. */
 	if (TAILQ_EMPTY(&vfio_pci_devices)) {
 		dmamap_container_destroy(box);
@@ -560,7 +552,7 @@ args_are(const char *name, const char *text)
 
 /** Name the toy again, with other arguments, in each syntax. */
 static int
-name_again(const char *kept)
+name_again(const char *args)
 {
 	static const char *const texts[] = {"vfio_pci:" TOY ",container=other",
 		"bus=vfio_pci,addr=" TOY ",container=other",
@@ -573,7 +565,7 @@ name_again(const char *kept)
 		/* The EAL has a line of its own. */
 		TEST_ASSERT_NOT_NULL(
 			strstr(test_log_end(), TOY ": plugged in already"), "%s", texts[i]);
-		TEST_ASSERT(args_are(TOY, kept), "%s", texts[i]);
+		TEST_ASSERT(args_are(TOY, args), "%s", texts[i]);
 	}
 	return 0;
 }
