@@ -386,6 +386,49 @@ uint32_t e1000e_tx_ctx_key(const struct rte_mbuf *m);
 void e1000e_tx_ctx_fill(uint32_t key, union e1000e_tx_desc *desc);
 /**@}*/
 
+/** @name e1000e_filter.c: which frames are received. Operations of ethdev, but the first two. */
+/**@{*/
+/** Write the filters of a running port. @return 0 */
+int e1000e_filters_apply(struct rte_eth_dev *eth);
+/** Write the switch for VLAN tags, and tell the receive queues what to do with tags. */
+void e1000e_vlan_apply(struct rte_eth_dev *eth);
+int e1000e_promiscuous_enable(struct rte_eth_dev *eth);
+int e1000e_promiscuous_disable(struct rte_eth_dev *eth);
+int e1000e_allmulticast_enable(struct rte_eth_dev *eth);
+int e1000e_allmulticast_disable(struct rte_eth_dev *eth);
+int e1000e_mac_addr_add(
+	struct rte_eth_dev *eth, struct rte_ether_addr *mac, uint32_t index, uint32_t pool);
+void e1000e_mac_addr_remove(struct rte_eth_dev *eth, uint32_t index);
+int e1000e_mac_addr_set(struct rte_eth_dev *eth, struct rte_ether_addr *mac);
+int e1000e_set_mc_addr_list(struct rte_eth_dev *eth, struct rte_ether_addr *list, uint32_t n);
+int e1000e_vlan_filter_set(struct rte_eth_dev *eth, uint16_t vlan, int on);
+int e1000e_vlan_offload_set(struct rte_eth_dev *eth, int mask);
+/**@}*/
+
+/** @name e1000e_rss.c: receive-side scaling. Operations of ethdev, but the first two. */
+/**@{*/
+/** Set the default key. */
+void e1000e_rss_init(struct e1000e_port *port);
+/** Take over what the port's configuration asks for. @return 0; -EINVAL, after one log line */
+int e1000e_rss_configure(struct rte_eth_dev *eth);
+int e1000e_rss_hash_update(struct rte_eth_dev *eth, struct rte_eth_rss_conf *conf);
+int e1000e_rss_hash_conf_get(struct rte_eth_dev *eth, struct rte_eth_rss_conf *conf);
+int e1000e_reta_update(
+	struct rte_eth_dev *eth, struct rte_eth_rss_reta_entry64 *reta, uint16_t size);
+int e1000e_reta_query(
+	struct rte_eth_dev *eth, struct rte_eth_rss_reta_entry64 *reta, uint16_t size);
+/**@}*/
+
+/** @name e1000e_info.c: what the port tells of itself. Operations of ethdev. */
+/**@{*/
+/** @return packet types, RTE_PTYPE_UNKNOWN last */
+const uint32_t *e1000e_supported_ptypes(struct rte_eth_dev *eth);
+int e1000e_rx_burst_mode_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_burst_mode *mode);
+int e1000e_tx_burst_mode_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_burst_mode *mode);
+int e1000e_fw_version_get(struct rte_eth_dev *eth, char *text, size_t len);
+int e1000e_dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info);
+/**@}*/
+
 /** @name e1000e_secondary.c: secondary processes */
 /**@{*/
 /** Refreshes a port's counters. @return 0; -ENODEV: not a port of this driver; negative errno. */

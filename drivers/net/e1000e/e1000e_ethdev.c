@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * The ethdev port: probe and remove, start and stop, filters and interrupt vectors. The table of
- * operations and the registration come last.
+ * The ethdev port: probe and remove, start and stop, interrupt vectors. The table of operations and
+ * the registration come last.
  *
  * The top layer: no other file calls it. Called by ethdev and the bus, one thread a port at a time;
  * interrupts come on the EAL's interrupt thread.
@@ -38,134 +38,14 @@
 #define TX_SPLIT_MIN 4096UL
 #define TX_SPLIT_MAX (1UL << 30)
 
-static const uint8_t rss_default_key[E1000E_RSSRK_LEN] = {
-	0x6d,
-	0x5a,
-	0x56,
-	0xda,
-	0x25,
-	0x5b,
-	0x0e,
-	0xc2,
-	0x41,
-	0x67,
-	0x25,
-	0x3d,
-	0x43,
-	0xa3,
-	0x8f,
-	0xb0,
-	0xd0,
-	0xca,
-	0x2b,
-	0xcb,
-	0xae,
-	0x7b,
-	0x30,
-	0xb4,
-	0x77,
-	0xcb,
-	0x2d,
-	0xa3,
-	0x80,
-	0x30,
-	0xf2,
-	0x0c,
-	0x6a,
-	0x42,
-	0xb7,
-	0x3b,
-	0xbe,
-	0xac,
-	0x01,
-	0xfa,
-};
-
-/* @return the bits of RCTL for the port's receive filters (7.1.1) */
-static uint32_t
-filters_rctl_bits(const struct rte_eth_dev_data *data)
-{
-	uint32_t bits = E1000E_RCTL_BAM;
-
-	if (data->promiscuous)
-		return bits | E1000E_RCTL_UPE | E1000E_RCTL_MPE;
-	if (data->all_multicast)
-		bits |= E1000E_RCTL_MPE;
-	if (data->dev_conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_FILTER)
-		bits |= E1000E_RCTL_VFE;
-	return bits;
-}
-
-/* Write the filters of a running port. Those of a stopped port are written when it starts. */
-static int
-filters_apply(struct rte_eth_dev *eth)
-{
-	struct e1000e_port *port = eth->data->dev_private;
-
-	if (port->rctl & E1000E_RCTL_EN)
-		e1000e_write(&port->hw, E1000E_RCTL,
-			port->rctl | filters_rctl_bits(eth->data) |
-				(port->fc.mac_ctrl_frame_fwd ? E1000E_RCTL_PMCF : 0));
-	return 0;
-}
-
-/* ethdev compares the length of a key, and of room for one, with hash_key_size since 23.11. */
-static int
-rss_check_key(const struct e1000e_port *port, const struct rte_eth_rss_conf *conf)
-{
-	if (conf->rss_key == NULL || conf->rss_key_len == E1000E_RSSRK_LEN)
-		return 0;
-	return E1000E_FAIL(EINVAL, port->hw.name, "invalid rss_key_len %u: expected %u",
-		conf->rss_key_len, E1000E_RSSRK_LEN);
-}
-
 static int
 dev_configure(struct rte_eth_dev *eth)
 {
-	const struct rte_eth_conf *conf = &eth->data->dev_conf;
 	struct e1000e_port *port = eth->data->dev_private;
-	unsigned int i;
 	int rc;
 
-	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE && conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS)
-		return E1000E_FAIL(EINVAL, port->hw.name,
-			"unsupported mq_mode: RSS is the only multi-queue mode");
-	rc = rss_check_key(port, &conf->rx_adv_conf.rss_conf);
-	if (rc == 0)
-		rc = e1000e_link_configure(port, conf->link_speeds);
-	if (rc < 0)
-		return rc;
-	port->rss_hf = 0;
-	if (conf->rxmode.mq_mode == RTE_ETH_MQ_RX_RSS && eth->data->nb_rx_queues > 0) {
-		port->rss_hf = conf->rx_adv_conf.rss_conf.rss_hf & E1000E_RSS_TYPES;
-		if (conf->rx_adv_conf.rss_conf.rss_key != NULL)
-			memcpy(port->rss_key, conf->rx_adv_conf.rss_conf.rss_key,
-				sizeof(port->rss_key));
-		for (i = 0; i < E1000E_RETA_ENTRIES; i++)
-			port->reta[i] = i % eth->data->nb_rx_queues;
-	}
-	return 0;
-}
-
-/*
- * CTRL.VME turns on stripping and insertion (7.5). With insertion alone, receive queues put tags
- * back.
- */
-static void
-vlan_apply(struct rte_eth_dev *eth)
-{
-	struct e1000e_port *port = eth->data->dev_private;
-	bool strip = eth->data->dev_conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
-	bool insert = eth->data->dev_conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
-	uint16_t i;
-
-	for (i = 0; i < eth->data->nb_rx_queues; i++) {
-		struct e1000e_rxq *q = eth->data->rx_queues[i];
-
-		if (q != NULL)
-			q->put_tag = insert && !strip;
-	}
-	e1000e_hw_vlan_strip(&port->hw, strip || insert);
+	rc = e1000e_link_configure(port, eth->data->dev_conf.link_speeds);
+	return rc < 0 ? rc : e1000e_rss_configure(eth);
 }
 
 /* 4.6.5: choose how frames are stored in buffers, and the receive function accordingly. */
@@ -216,7 +96,7 @@ rx_regs_init(struct rte_eth_dev *eth)
 	e1000e_hw_mc_write(&port->hw, port->mc, port->n_mc);
 	for (i = 0; i < E1000E_VFTA_WORDS; i++)
 		e1000e_write(&port->hw, E1000E_VFTA(i), port->vfta[i]);
-	vlan_apply(eth);
+	e1000e_vlan_apply(eth);
 
 	/* 7.1.4, 7.1.10, 7.1.11 */
 	e1000e_write(&port->hw, E1000E_RFCTL,
@@ -363,7 +243,7 @@ dev_start(struct rte_eth_dev *eth)
 
 	tx_regs_init(&port->hw); /* 4.6.6 */
 	port->rctl = rctl | E1000E_RCTL_EN;
-	filters_apply(eth);
+	e1000e_filters_apply(eth);
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
 		const struct e1000e_rxq *q = eth->data->rx_queues[i];
 
@@ -446,84 +326,6 @@ is_removed(struct rte_eth_dev *eth)
 	return e1000e_hw_gone(&port->hw);
 }
 
-/* filters_apply() reads the modes in eth->data, which ethdev sets only after the call. */
-static int
-filters_set_mode(struct rte_eth_dev *eth, bool promiscuous, bool all_multicast)
-{
-	eth->data->promiscuous = promiscuous;
-	eth->data->all_multicast = all_multicast;
-	return filters_apply(eth);
-}
-
-static int
-promiscuous_enable(struct rte_eth_dev *eth)
-{
-	return filters_set_mode(eth, true, eth->data->all_multicast);
-}
-
-static int
-promiscuous_disable(struct rte_eth_dev *eth)
-{
-	return filters_set_mode(eth, false, eth->data->all_multicast);
-}
-
-static int
-allmulticast_enable(struct rte_eth_dev *eth)
-{
-	return filters_set_mode(eth, eth->data->promiscuous, true);
-}
-
-static int
-allmulticast_disable(struct rte_eth_dev *eth)
-{
-	return filters_set_mode(eth, eth->data->promiscuous, false);
-}
-
-static int
-mac_addr_add(struct rte_eth_dev *eth, struct rte_ether_addr *mac, uint32_t index, uint32_t pool)
-{
-	const struct e1000e_port *port = eth->data->dev_private;
-
-	if (index >= E1000E_RAR_ENTRIES)
-		return -EINVAL;
-	e1000e_hw_mac_write(&port->hw, index, mac);
-	return 0;
-}
-
-static void
-mac_addr_remove(struct rte_eth_dev *eth, uint32_t index)
-{
-	const struct e1000e_port *port = eth->data->dev_private;
-
-	if (index < E1000E_RAR_ENTRIES)
-		e1000e_hw_mac_clear(&port->hw, index);
-}
-
-static int
-mac_addr_set(struct rte_eth_dev *eth, struct rte_ether_addr *mac)
-{
-	return mac_addr_add(eth, mac, 0, 0);
-}
-
-static int
-set_mc_addr_list(struct rte_eth_dev *eth, struct rte_ether_addr *list, uint32_t n)
-{
-	struct e1000e_port *port = eth->data->dev_private;
-	struct rte_ether_addr *copy = NULL;
-
-	if (n > 0) {
-		copy = rte_malloc("e1000e multicast", n * sizeof(*copy), 0);
-		if (copy == NULL)
-			return -ENOMEM;
-		memcpy(copy, list, n * sizeof(*copy));
-	}
-	rte_free(port->mc);
-	port->mc = copy;
-	port->n_mc = n;
-	e1000e_hw_mc_write(&port->hw, copy, n);
-	return 0;
-}
-
 static int
 mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
 {
@@ -537,39 +339,7 @@ mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
 			"an MTU of %u needs another receive function: stop the port first", mtu);
 	port->rctl = lpe ? port->rctl | E1000E_RCTL_LPE : port->rctl & ~E1000E_RCTL_LPE;
 	e1000e_fc_write(port, mtu);
-	return filters_apply(eth);
-}
-
-static int
-vlan_filter_set(struct rte_eth_dev *eth, uint16_t vlan, int on)
-{
-	struct e1000e_port *port = eth->data->dev_private;
-	uint32_t *word = &port->vfta[vlan / 32];
-
-	*word = on ? *word | RTE_BIT32(vlan % 32) : *word & ~RTE_BIT32(vlan % 32);
-	e1000e_write(&port->hw, E1000E_VFTA(vlan / 32), *word);
-	return 0;
-}
-
-static int
-vlan_offload_set(struct rte_eth_dev *eth, int mask)
-{
-	const struct rte_eth_conf *conf = &eth->data->dev_conf;
-	const struct e1000e_port *port = eth->data->dev_private;
-	bool strip = conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
-	bool insert = conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
-
-	if (mask & RTE_ETH_VLAN_STRIP_MASK) {
-		if (eth->data->dev_started && insert && !strip &&
-			eth->rx_pkt_burst != e1000e_rx_burst_edited)
-			return E1000E_FAIL(EBUSY, port->hw.name,
-				"to disable VLAN stripping beside insertion needs another receive"
-				" function: stop the port first");
-		vlan_apply(eth);
-	}
-	if (mask & RTE_ETH_VLAN_FILTER_MASK)
-		filters_apply(eth);
-	return 0;
+	return e1000e_filters_apply(eth);
 }
 
 static int
@@ -577,7 +347,7 @@ flow_ctrl_set(struct rte_eth_dev *eth, struct rte_eth_fc_conf *conf)
 {
 	int rc = e1000e_flow_ctrl_set(eth, conf);
 
-	return rc < 0 ? rc : filters_apply(eth); /* RCTL.PMCF */
+	return rc < 0 ? rc : e1000e_filters_apply(eth); /* RCTL.PMCF */
 }
 
 static int
@@ -603,169 +373,8 @@ rx_queue_intr_disable(struct rte_eth_dev *eth, uint16_t id)
 	return 0;
 }
 
-static int
-rss_hash_update(struct rte_eth_dev *eth, struct rte_eth_rss_conf *conf)
-{
-	struct e1000e_port *port = eth->data->dev_private;
-	int rc = rss_check_key(port, conf);
-
-	if (rc < 0)
-		return rc;
-	/* RSS is enabled at configuration only: queue 1 must have buffers. */
-	if (port->rss_hf == 0 && conf->rss_hf != 0)
-		return -EINVAL;
-	port->rss_hf = conf->rss_hf & E1000E_RSS_TYPES;
-	if (conf->rss_key != NULL)
-		memcpy(port->rss_key, conf->rss_key, sizeof(port->rss_key));
-	e1000e_hw_rss_write(&port->hw, port->rss_key, port->reta, port->rss_hf);
-	return 0;
-}
-
-static int
-rss_hash_conf_get(struct rte_eth_dev *eth, struct rte_eth_rss_conf *conf)
-{
-	const struct e1000e_port *port = eth->data->dev_private;
-
-	if (conf->rss_key != NULL && conf->rss_key_len < E1000E_RSSRK_LEN)
-		return E1000E_FAIL(EINVAL, port->hw.name,
-			"invalid rss_key_len %u: a key has %u bytes", conf->rss_key_len,
-			E1000E_RSSRK_LEN);
-	conf->rss_hf = port->rss_hf;
-	conf->rss_key_len = sizeof(port->rss_key);
-	if (conf->rss_key != NULL)
-		memcpy(conf->rss_key, port->rss_key, sizeof(port->rss_key));
-	return 0;
-}
-
-static int
-reta_update(struct rte_eth_dev *eth, struct rte_eth_rss_reta_entry64 *reta, uint16_t size)
-{
-	struct e1000e_port *port = eth->data->dev_private;
-	uint16_t i;
-
-	if (size != E1000E_RETA_ENTRIES)
-		return -EINVAL;
-	for (i = 0; i < size; i++)
-		if (reta[i / RTE_ETH_RETA_GROUP_SIZE].mask & RTE_BIT64(i % RTE_ETH_RETA_GROUP_SIZE))
-			port->reta[i] =
-				reta[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE];
-	e1000e_hw_rss_write(&port->hw, port->rss_key, port->reta, port->rss_hf);
-	return 0;
-}
-
-static int
-reta_query(struct rte_eth_dev *eth, struct rte_eth_rss_reta_entry64 *reta, uint16_t size)
-{
-	const struct e1000e_port *port = eth->data->dev_private;
-	uint16_t i;
-
-	if (size != E1000E_RETA_ENTRIES)
-		return -EINVAL;
-	for (i = 0; i < size; i++)
-		if (reta[i / RTE_ETH_RETA_GROUP_SIZE].mask & RTE_BIT64(i % RTE_ETH_RETA_GROUP_SIZE))
-			reta[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE] =
-				port->reta[i];
-	return 0;
-}
-
-static const uint32_t *
-supported_ptypes(struct rte_eth_dev *eth)
-{
-	/* 7.1.4: the chip tells TCP from UDP where it checks their checksums. */
-	static const uint32_t with_l4[] = {RTE_PTYPE_L2_ETHER, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN,
-		RTE_PTYPE_L3_IPV6_EXT_UNKNOWN, RTE_PTYPE_TUNNEL_IP,
-		RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN, RTE_PTYPE_L4_TCP, RTE_PTYPE_L4_UDP,
-		RTE_PTYPE_UNKNOWN};
-	static const uint32_t without_l4[] = {RTE_PTYPE_L2_ETHER, RTE_PTYPE_L3_IPV4_EXT_UNKNOWN,
-		RTE_PTYPE_L3_IPV6_EXT_UNKNOWN, RTE_PTYPE_TUNNEL_IP,
-		RTE_PTYPE_INNER_L3_IPV6_EXT_UNKNOWN, RTE_PTYPE_UNKNOWN};
-
-	return eth->data->dev_conf.rxmode.offloads &
-			(RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM)
-		? with_l4
-		: without_l4;
-}
-
-static int
-rx_burst_mode_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_burst_mode *mode)
-{
-	RTE_SET_USED(id);
-	snprintf(mode->info, sizeof(mode->info), "%s",
-		eth->rx_pkt_burst == e1000e_rx_burst_edited              ? "Scalar Scattered Edited"
-			: eth->rx_pkt_burst == e1000e_rx_burst_scattered ? "Scalar Scattered"
-									 : "Scalar");
-	return 0;
-}
-
-static int
-tx_burst_mode_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_burst_mode *mode)
-{
-	const struct e1000e_txq *q = eth->data->tx_queues[id];
-
-	snprintf(
-		mode->info, sizeof(mode->info), "%s", q->fast_free ? "Scalar Fast Free" : "Scalar");
-	return 0;
-}
-
-static int
-fw_version_get(struct rte_eth_dev *eth, char *text, size_t len)
-{
-	struct e1000e_port *port = eth->data->dev_private;
-	uint16_t word;
-	int rc;
-
-	rc = e1000e_nvm_read(&port->hw, E1000E_NVM_VERSION, 1, &word);
-	if (rc < 0)
-		return rc;
-	rc = snprintf(text, len, "%u.%u.%u", word >> 12, (word >> 4) & 0xFF, word & 0xF);
-	return (size_t)rc >= len ? rc + 1 : 0;
-}
-
-GANTRY_ETH_PTYPES_GET(ptypes_get, supported_ptypes)
+GANTRY_ETH_PTYPES_GET(ptypes_get, e1000e_supported_ptypes)
 GANTRY_ETH_STATS_GET(stats_get, e1000e_stats_get)
-
-static int
-dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
-{
-	const struct rte_eth_desc_lim lim = {
-		.nb_max = E1000E_MAX_DESC,
-		.nb_min = E1000E_MIN_DESC,
-		.nb_align = E1000E_DESC_MULTIPLE,
-		.nb_seg_max = E1000E_MAX_TX_SEGS,
-		.nb_mtu_seg_max = E1000E_MAX_TX_SEGS,
-	};
-
-	info->min_rx_bufsize = 256;
-	info->max_rx_pktlen = E1000E_MAX_FRAME;
-	info->min_mtu = RTE_ETHER_MIN_MTU;
-	info->max_mtu = E1000E_MAX_MTU;
-	info->max_rx_queues = E1000E_QUEUES;
-	info->max_tx_queues = E1000E_QUEUES;
-	info->max_mac_addrs = E1000E_RAR_ENTRIES;
-	info->rx_offload_capa = E1000E_RX_OFFLOADS;
-	info->tx_offload_capa = E1000E_TX_OFFLOADS;
-	info->reta_size = E1000E_RETA_ENTRIES;
-	info->hash_key_size = E1000E_RSSRK_LEN;
-	info->flow_type_rss_offloads = E1000E_RSS_TYPES;
-	info->rx_desc_lim = lim;
-	info->tx_desc_lim = lim;
-	info->tx_desc_lim.nb_seg_max = info->tx_desc_lim.nb_mtu_seg_max = e1000e_tx_max_segs(eth);
-	info->speed_capa = E1000E_SPEEDS;
-	info->default_rxconf = (struct rte_eth_rxconf){
-		.rx_thresh = {.pthresh = 8, .hthresh = 8, .wthresh = 0},
-	};
-	info->default_txconf = (struct rte_eth_txconf){
-		/* tx_free_thresh and tx_rs_thresh of 0: what fits the ring. */
-		.tx_thresh = {.pthresh = 31, .hthresh = 1, .wthresh = 0},
-	};
-	info->default_rxportconf.burst_size = 32;
-	info->default_txportconf.burst_size = 32;
-	info->default_rxportconf.nb_queues = 1;
-	info->default_txportconf.nb_queues = 1;
-	info->default_rxportconf.ring_size = 512;
-	info->default_txportconf.ring_size = 512;
-	return 0;
-}
 
 const struct eth_dev_ops e1000e_ops = {
 	.dev_configure = dev_configure,
@@ -784,29 +393,29 @@ const struct eth_dev_ops e1000e_ops = {
 	.get_reg = e1000e_get_reg,
 	.get_eeprom_length = e1000e_get_eeprom_length,
 	.get_eeprom = e1000e_get_eeprom,
-	.promiscuous_enable = promiscuous_enable,
-	.promiscuous_disable = promiscuous_disable,
-	.allmulticast_enable = allmulticast_enable,
-	.allmulticast_disable = allmulticast_disable,
-	.mac_addr_add = mac_addr_add,
-	.mac_addr_remove = mac_addr_remove,
-	.mac_addr_set = mac_addr_set,
-	.set_mc_addr_list = set_mc_addr_list,
+	.promiscuous_enable = e1000e_promiscuous_enable,
+	.promiscuous_disable = e1000e_promiscuous_disable,
+	.allmulticast_enable = e1000e_allmulticast_enable,
+	.allmulticast_disable = e1000e_allmulticast_disable,
+	.mac_addr_add = e1000e_mac_addr_add,
+	.mac_addr_remove = e1000e_mac_addr_remove,
+	.mac_addr_set = e1000e_mac_addr_set,
+	.set_mc_addr_list = e1000e_set_mc_addr_list,
 	.mtu_set = mtu_set,
 	.stats_get = stats_get,
 	.stats_reset = e1000e_stats_reset,
 	.xstats_get = e1000e_xstats_get,
 	.xstats_reset = e1000e_stats_reset,
 	.xstats_get_names = e1000e_xstats_get_names,
-	.dev_infos_get = dev_infos_get,
+	.dev_infos_get = e1000e_dev_infos_get,
 	.rxq_info_get = e1000e_rxq_info_get,
 	.txq_info_get = e1000e_txq_info_get,
-	.rx_burst_mode_get = rx_burst_mode_get,
-	.tx_burst_mode_get = tx_burst_mode_get,
-	.fw_version_get = fw_version_get,
+	.rx_burst_mode_get = e1000e_rx_burst_mode_get,
+	.tx_burst_mode_get = e1000e_tx_burst_mode_get,
+	.fw_version_get = e1000e_fw_version_get,
 	.dev_supported_ptypes_get = ptypes_get,
-	.vlan_filter_set = vlan_filter_set,
-	.vlan_offload_set = vlan_offload_set,
+	.vlan_filter_set = e1000e_vlan_filter_set,
+	.vlan_offload_set = e1000e_vlan_offload_set,
 	.rx_queue_setup = e1000e_rx_queue_setup,
 	.rx_queue_release = e1000e_rx_queue_release,
 	.rx_queue_intr_enable = rx_queue_intr_enable,
@@ -814,10 +423,10 @@ const struct eth_dev_ops e1000e_ops = {
 	.tx_queue_setup = e1000e_tx_queue_setup,
 	.tx_queue_release = e1000e_tx_queue_release,
 	.tx_done_cleanup = e1000e_tx_done_cleanup,
-	.rss_hash_update = rss_hash_update,
-	.rss_hash_conf_get = rss_hash_conf_get,
-	.reta_update = reta_update,
-	.reta_query = reta_query,
+	.rss_hash_update = e1000e_rss_hash_update,
+	.rss_hash_conf_get = e1000e_rss_hash_conf_get,
+	.reta_update = e1000e_reta_update,
+	.reta_query = e1000e_reta_query,
 };
 
 /* Operations of a secondary process: those that need neither registers nor rings. */
@@ -836,12 +445,12 @@ static const struct eth_dev_ops secondary_ops = {
 	.xstats_get = e1000e_xstats_get,
 	.xstats_reset = e1000e_stats_reset,
 	.xstats_get_names = e1000e_xstats_get_names,
-	.dev_infos_get = dev_infos_get,
+	.dev_infos_get = e1000e_dev_infos_get,
 	.rxq_info_get = e1000e_rxq_info_get,
 	.txq_info_get = e1000e_txq_info_get,
 	.dev_supported_ptypes_get = ptypes_get,
-	.rss_hash_conf_get = rss_hash_conf_get,
-	.reta_query = reta_query,
+	.rss_hash_conf_get = e1000e_rss_hash_conf_get,
+	.reta_query = e1000e_reta_query,
 };
 
 /* Refresh a port for a secondary process, which may name a port of another driver. */
@@ -903,7 +512,7 @@ port_init(struct rte_eth_dev *eth, void *arg)
 	port->dev = dev;
 	port->data = eth->data;
 	rte_spinlock_init(&port->stats_lock);
-	memcpy(port->rss_key, rss_default_key, sizeof(port->rss_key));
+	e1000e_rss_init(port);
 
 	rc = args_parse(dev, port);
 	if (rc < 0)

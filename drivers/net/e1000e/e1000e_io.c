@@ -3,8 +3,8 @@
  *
  * Access to registers on the control path. The fast path writes tail registers itself.
  *
- * The lowest layer: calls nothing. All files but e1000e_rxtx.c use it. The functions are out of
- * line, so that a test can put a model of the chip in their place.
+ * The lowest layer: calls nothing. All files but e1000e_rx.c and e1000e_tx.c use it. The functions
+ * are out of line, so that a test can put a model of the chip in their place.
  */
 
 #include "e1000e.h"
