@@ -43,7 +43,8 @@ struct command {
 };
 
 static pthread_mutex_t ports = PTHREAD_MUTEX_INITIALIZER;
-/* Grows only. A command is complete before n_commands counts it. */
+/* Grows only, in constructors of libraries and by the main thread, one at a time. A command is
+ * complete before n_commands counts it. */
 static struct command commands[COMMANDS_MAX];
 static unsigned int n_commands;
 
