@@ -24,6 +24,10 @@ static const char *const tx_features[] = {"tx-vlan-hw-insert", "tx-vlan-stag-hw-
 
 /* Enough for 256 features; Linux 6.18 has fewer than 64. */
 #define MAX_BLOCKS 8
+#define GET_FEATURES_LEN                                                                           \
+	(sizeof(struct ethtool_gfeatures) + MAX_BLOCKS * sizeof(struct ethtool_get_features_block))
+#define SET_FEATURES_LEN                                                                           \
+	(sizeof(struct ethtool_sfeatures) + MAX_BLOCKS * sizeof(struct ethtool_set_features_block))
 
 static int
 ethtool_call(const struct af_xdp_port *port, int ifindex, void *command)
@@ -40,67 +44,70 @@ ethtool_call(const struct af_xdp_port *port, int ifindex, void *command)
 static int
 feature_find(const struct af_xdp_port *port, int ifindex, const char *name)
 {
-	struct {
-		struct ethtool_sset_info head;
-		uint32_t count;
-	} set = {.head = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES}};
+	_Alignas(uint64_t)
+		uint8_t memory[sizeof(struct ethtool_sset_info) + sizeof(uint32_t)] = {0};
+	struct ethtool_sset_info *set = (void *)memory;
 	struct ethtool_gstrings *names;
-	uint32_t i = 0;
-	int rc = ethtool_call(port, ifindex, &set);
+	uint32_t i = 0, count;
+	int rc;
 
+	set->cmd = ETHTOOL_GSSET_INFO;
+	set->sset_mask = 1ULL << ETH_SS_FEATURES;
+	rc = ethtool_call(port, ifindex, set);
 	if (rc < 0)
 		return rc;
-	if (set.head.sset_mask == 0 || set.count > MAX_BLOCKS * 32)
+	count = set->data[0];
+	if (set->sset_mask == 0 || count > MAX_BLOCKS * 32)
 		return -ENOENT;
-	names = calloc(1, sizeof(*names) + (size_t)set.count * ETH_GSTRING_LEN);
+	names = calloc(1, sizeof(*names) + (size_t)count * ETH_GSTRING_LEN);
 	if (names == NULL)
 		return -ENOMEM;
 	names->cmd = ETHTOOL_GSTRINGS;
 	names->string_set = ETH_SS_FEATURES;
-	names->len = set.count;
+	names->len = count;
 	rc = ethtool_call(port, ifindex, names);
-	while (rc == 0 && i < set.count &&
+	while (rc == 0 && i < count &&
 		strncmp((char *)names->data + (size_t)i * ETH_GSTRING_LEN, name, ETH_GSTRING_LEN) !=
 			0)
 		i++;
 	free(names);
 	if (rc < 0)
 		return rc;
-	return i < set.count ? (int)i : -ENOENT;
+	return i < count ? (int)i : -ENOENT;
 }
 
 /* @return 1: on; 0: off, or unknown to this kernel or netdev */
 static int
 feature_is_on(const struct af_xdp_port *port, int ifindex, const char *name)
 {
-	struct {
-		struct ethtool_gfeatures head;
-		struct ethtool_get_features_block block[MAX_BLOCKS];
-	} get = {.head = {.cmd = ETHTOOL_GFEATURES, .size = MAX_BLOCKS}};
+	_Alignas(uint64_t) uint8_t memory[GET_FEATURES_LEN] = {0};
+	struct ethtool_gfeatures *get = (void *)memory;
 	int i = feature_find(port, ifindex, name);
 
-	if (i < 0 || ethtool_call(port, ifindex, &get) < 0)
+	get->cmd = ETHTOOL_GFEATURES;
+	get->size = MAX_BLOCKS;
+	if (i < 0 || ethtool_call(port, ifindex, get) < 0)
 		return 0;
-	return get.block[i / 32].active >> (i % 32) & 1;
+	return get->features[i / 32].active >> (i % 32) & 1;
 }
 
 static void
 feature_set(const struct af_xdp_port *port, int ifindex, const char *name, bool on)
 {
-	struct {
-		struct ethtool_sfeatures head;
-		struct ethtool_set_features_block block[MAX_BLOCKS];
-	} set = {.head = {.cmd = ETHTOOL_SFEATURES}};
-	int i = feature_find(port, ifindex, name);
+	_Alignas(uint64_t) uint8_t memory[SET_FEATURES_LEN];
+	struct ethtool_sfeatures *set = (void *)memory;
+	int i = feature_find(port, ifindex, name), n;
 
 	if (i < 0)
 		return;
 	/* The kernel accepts exactly as many blocks as it has features for. */
-	for (set.head.size = 1; set.head.size <= MAX_BLOCKS; set.head.size++) {
-		memset(set.block, 0, sizeof(set.block));
-		set.block[i / 32].valid = 1U << (i % 32);
-		set.block[i / 32].requested = on ? 1U << (i % 32) : 0;
-		if ((int)set.head.size > i / 32 && ethtool_call(port, ifindex, &set) != -EINVAL)
+	for (n = i / 32 + 1; n <= MAX_BLOCKS; n++) {
+		memset(memory, 0, sizeof(memory));
+		set->cmd = ETHTOOL_SFEATURES;
+		set->size = n;
+		set->features[i / 32].valid = 1U << (i % 32);
+		set->features[i / 32].requested = on ? 1U << (i % 32) : 0;
+		if (ethtool_call(port, ifindex, set) != -EINVAL)
 			return;
 	}
 }
