@@ -43,7 +43,7 @@ device_free(struct vfio_pci_inner *inner)
 static void *
 enter_handler(void *arg)
 {
-	int elsewhere, handled = 0;
+	int elsewhere = 0, handled = 0;
 
 	while (!__atomic_load_n(&end, __ATOMIC_ACQUIRE))
 		handled += vfio_pci_bus.bus.sigbus_handler(&elsewhere) != 1;
