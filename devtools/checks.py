@@ -6,6 +6,7 @@ Imported by devtools/test, sweep, conformance, matrix, bench, bench-afxdp and so
 """
 
 import contextlib
+import fcntl
 import os
 import re
 import subprocess
@@ -95,31 +96,34 @@ def read_number(path):
         return int(file.read())
 
 
-def set_hugepages(number):
-    """Sets the number of 2 MiB hugepages of this machine; with sudo if not root."""
-    command = ['tee', HUGEPAGES + 'nr_hugepages']
-    if os.geteuid() != 0:
-        command.insert(0, 'sudo')
-    subprocess.run(command, input=str(number), text=True, stdout=subprocess.DEVNULL, check=False)
+def add_hugepages(count):
+    """Adds 2 MiB hugepages to those of this machine, or takes some away; with sudo if not root.
+    Other programs may do so at the same time. Returns how many were added."""
+    path = HUGEPAGES + 'nr_hugepages'
+    command = ['tee', path] if os.geteuid() == 0 else ['sudo', 'tee', path]
+    with open(path, encoding='ascii') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = read_number(path)
+        subprocess.run(command, input=str(before + count), text=True, stdout=subprocess.DEVNULL, check=False)
+        return read_number(path) - before
 
 
 @contextlib.contextmanager
 def hugepages(wanted):
     """Reserves hugepages so that `wanted` of 2 MiB are free during the block. Yields whether they
-    are. Restores the number."""
+    are. Gives back those that it has added. Programs that run at the same time may use the same
+    ones: devtools/test runs tests side by side only if one of them uses none of this machine's."""
     if not os.path.exists(HUGEPAGES):
         yield False
         return
-    before = read_number(HUGEPAGES + 'nr_hugepages')
     missing = wanted - read_number(HUGEPAGES + 'free_hugepages')
-    if missing > 0:
-        set_hugepages(before + missing)
+    added = add_hugepages(missing) if missing > 0 else 0
     enough = read_number(HUGEPAGES + 'free_hugepages') >= wanted
     if not enough:
         print(f'{os.path.basename(sys.argv[0])}: fewer than {wanted} free hugepages of 2 MiB: free memory, or write '
-              f'{before + missing} to {HUGEPAGES}nr_hugepages', flush=True)
+              f'{read_number(HUGEPAGES + "nr_hugepages") + missing - added} to {HUGEPAGES}nr_hugepages', flush=True)
     try:
         yield enough
     finally:
-        if missing > 0:
-            set_hugepages(before)
+        if added > 0:
+            add_hugepages(-added)

@@ -18,6 +18,7 @@ from test_testpmd import check  # noqa: E402
 SUITE = 'bookworm'
 VERSION = '3.1'
 RUN = '/run/gantry-ovs'
+LOG = RUN + '/vswitchd.log'
 PROGRAM = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk'
 
 
@@ -33,8 +34,18 @@ class Switch:
 
     def run(self, *words):
         done = clients.run(self.transcript, *self.root, *words)
-        check(done.returncode == 0, f'{" ".join(words)}: {done.stdout}')
+        check(done.returncode == 0, f'{" ".join(words)}: {done.stdout}{self.last_words()}')
         return done.stdout
+
+    def last_words(self):
+        """Returns the end of ovs-vswitchd's log, and whether it runs."""
+        try:
+            with open(LOG, encoding='utf-8', errors='replace') as file:
+                lines = file.readlines()[-10:]
+        except FileNotFoundError:
+            return ''
+        status = self.processes[-1].poll()
+        return f'{"".join(lines)}ovs-vswitchd {"runs" if status is None else f"has ended with {status}"}'
 
     def vsctl(self, *words):
         return self.run('ovs-vsctl', '--timeout=60', f'--db=unix:{RUN}/db.sock', *words)
@@ -59,7 +70,7 @@ class Switch:
         self.vsctl('--no-wait', 'init', '--', 'set', 'Open_vSwitch', '.', 'other_config:dpdk-init=true',
                    f'other_config:dpdk-extra={self.extra}', *(f'other_config:{setting}' for setting in self.settings))
         self.spawn(*self.before, PROGRAM, f'unix:{RUN}/db.sock', f'--pidfile={RUN}/vswitchd.pid',
-                   f'--unixctl={RUN}/vswitchd.ctl')
+                   f'--unixctl={RUN}/vswitchd.ctl', f'--log-file={LOG}')
         self.vsctl('add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=netdev')
 
     def add(self, name, devargs, *options):

@@ -212,7 +212,12 @@ class Testpmd:
         self.process = subprocess.Popen(['stdbuf', '-oL', *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, cwd='/tmp')
         threading.Thread(target=self.listen, daemon=True).start()
-        self.wait_prompt(0)
+        try:
+            self.wait_prompt(0)
+        except Failure:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def listen(self):
         while True:

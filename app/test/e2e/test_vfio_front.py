@@ -129,6 +129,11 @@ class Functions:
             clients.bind(port, 'vfio-pci')
 
 
+def read(path):
+    with open(path, encoding='utf-8') as file:
+        return file.read().strip()
+
+
 class FirstFrame:
     """Sends frames, in a thread, until one arrives at the far end. Measures the time."""
 
@@ -163,15 +168,26 @@ class Forwarder(base.Suite):
         self.ends = Wires.of(program.kind)
         for end in self.ends:
             end.forget()
-        first = FirstFrame(self.ends, 0)
+        before = [end.counted() for end in self.ends]
+        self.pmd, first = None, FirstFrame(self.ends, 0)
         try:
             self.pmd = base.Testpmd(transcript, (MBUFS, '--auto-start', *arguments), self.eal(), self.before())
             first.wait()
-        except Failure:
+        except Failure as failure:
             first.stopped = True
-            raise
+            try:
+                raise Failure(f'{failure}; {self.state(before)}') from failure
+            finally:
+                self.kill()
         self.number, self.seconds = first.number, first.seconds
         self.pmd.ask('stop')
+
+    def state(self, before):
+        """Returns the counts of each hop, and the links. `before`: counts of the kernel's ends."""
+        ends = [(end.name, [now - then for now, then in zip(end.counted(), counts)], read(f'/sys/class/net/{end.name}/operstate'))
+                for end, counts in zip(self.ends, before)]
+        said = [self.pmd.ask(command) for command in ('show port stats all', 'show port summary all')] if self.pmd else []
+        return f'(received, sent) at the ends: {ends}; testpmd: {"".join(said)}'
 
     def before(self):
         return [*clients.enter(self.program.suite), *self.how.words]
@@ -194,8 +210,9 @@ class Forwarder(base.Suite):
         check(status == 0, f'testpmd ends with {status}')
 
     def kill(self):
-        self.pmd.process.kill()
-        self.pmd.process.wait()
+        if self.pmd:
+            self.pmd.process.kill()
+            self.pmd.process.wait()
 
 
 class Test:
@@ -212,8 +229,7 @@ class Test:
         of the program alone."""
         faults = None
         for how in self.ways:
-            with clients.KernelCalls() as calls:
-                row = case(program, how)
+            calls, row = (self.once_more if how is clients.ALONE else self.counted)(case, program, how)
             clients.check_said(how, self.transcript)
             self.table.add(**{'program': program, 'how': how, 'maps': calls.maps, 'unmaps': calls.unmaps,
                               'IOMMU faults': calls.faults, **row})
@@ -221,6 +237,21 @@ class Test:
             check(program.kind.faults or calls.faults == 0, f'{how}: {calls.faults} IOMMU faults')
             faults = calls.faults if faults is None else faults
             check(calls.faults <= faults, f'{how}: {calls.faults} IOMMU faults, {faults} alone')
+
+    @staticmethod
+    def counted(case, program, how):
+        with clients.KernelCalls() as calls:
+            row = case(program, how)
+        return calls, row
+
+    def once_more(self, case, program, how):
+        """Runs a case of a program alone. If it fails, which says nothing of Gantry, runs it once more
+        and shows why."""
+        try:
+            return self.counted(case, program, how)
+        except Failure as failure:
+            print(f'{program}, {how}: once more after: {failure}', flush=True)
+            return self.counted(case, program, how)
 
     def forward(self, program, how):
         pmd = Forwarder(self.transcript, how, program)
