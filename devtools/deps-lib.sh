@@ -49,7 +49,7 @@ as_root()
     fi
 }
 
-# Ends the program if this system does not support the steps $@.
+# Ends the program if set-up does not support this system.
 check_system()
 {
     local id= version= arch
@@ -58,14 +58,10 @@ check_system()
         id=$(. /etc/os-release && echo "${ID:-}")
         version=$(. /etc/os-release && echo "${VERSION_ID:-}")
     fi
-    case "$id $version: $*" in
-    'debian 12: '*) ;;
-    'debian 13: ' | 'debian 13: '*iommufd*)
-        die "this is debian 13: this set-up needs Debian 12; to build, demonstrate and run the host's tests here: devtools/deps.sh packages headers machine; make build"
-        ;;
-    'debian 13: '*) ;;
+    case "$id $version" in
+    'debian 12' | 'debian 13') ;;
     *)
-        die "this is ${id:-an unknown system}${version:+ $version}, but set-up knows Debian 12 only; install by hand what config/packages.txt lists"
+        die "this is ${id:-an unknown system}${version:+ $version}, but set-up knows Debian 12 and 13 only; install by hand what config/packages.txt lists"
         ;;
     esac
     command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
@@ -96,7 +92,7 @@ need_lists()
     [ -n "$(debian_source_files)" ] && return
     [ "${LISTS_READ:-no}" = yes ] || update_lists
     [ -n "$(debian_source_files)" ] ||
-        die "apt has no reachable source of Debian packages; add Debian 12 to /etc/apt/sources.list.d and try again"
+        die "apt has no reachable source of Debian packages; add Debian's main archive to /etc/apt/sources.list.d and try again"
 }
 
 # Prints the first dependency of package $1 whose name begins with $2; nothing if apt knows none.
