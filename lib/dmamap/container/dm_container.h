@@ -598,6 +598,8 @@ struct dm_map_req {
 	bool once; /**< registered, but do not cache when idle */
 };
 
+/** Count the entries from the first on that are adjacent in memory. *len: their bytes. */
+unsigned int dm_sge_run(const struct dmamap_sge *sge, unsigned int n, uint64_t *len);
 /** Check the arguments of dmamap_map(). @return 0, or -EINVAL (logged) */
 int dm_map_check_args(const struct dmamap_container *c, const void *va, uint64_t len,
 	uint32_t flags, const dmamap_iova_t *iova);

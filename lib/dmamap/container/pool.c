@@ -162,13 +162,6 @@ slab_enter(struct dmamap_pool *p, struct slab *s)
 	pool_push(p, base + 1, base + s->n);
 }
 
-/** The smallest power of two that is not below len. */
-static size_t
-pow2_ceil(size_t len)
-{
-	return len <= 1 ? 1 : (size_t)1 << (64 - __builtin_clzll(len - 1));
-}
-
 /**
  * Plan a zone for n objects: its length, alignment and page size. Without an IOMMU it holds what
  * fits into one hugepage.
@@ -196,7 +189,7 @@ slab_plan(const struct dmamap_pool *p, const struct dmamap_container *c, uint64_
 	if (identity && huge != 0)
 		len = DM_MAX(DM_MIN(len, huge), p->stride);
 	conf->len = DM_ALIGN_CEIL(len, unit);
-	conf->align = DM_MAX(p->align, DM_MIN(p->boundary, pow2_ceil(conf->len)));
+	conf->align = DM_MAX(p->align, DM_MIN(p->boundary, dm_align_power_of_2(conf->len)));
 	conf->align = DM_MAX(conf->align, identity ? 1 : unit);
 }
 
@@ -429,8 +422,9 @@ pool_init(struct dmamap_pool *p, const struct dmamap_pool_conf *conf)
 {
 	snprintf(p->name, sizeof(p->name), "%s", conf->name != NULL ? conf->name : "pool");
 	p->obj_size = conf->obj_size;
-	p->align = conf->align != 0 ? conf->align
-				    : DM_MIN(pow2_ceil(p->obj_size), (size_t)ALIGN_UNASKED);
+	p->align = conf->align != 0
+		? conf->align
+		: DM_MIN(dm_align_power_of_2(p->obj_size), (size_t)ALIGN_UNASKED);
 	p->stride = DM_ALIGN_CEIL(p->obj_size, p->align);
 	/* An object aligned to the boundary, and not longer, does not cross it. */
 	p->boundary = conf->boundary > p->align ? conf->boundary : 1;

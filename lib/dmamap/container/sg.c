@@ -9,9 +9,8 @@
 
 #include "dm_container.h"
 
-/** Count the entries from the first on that are adjacent in memory. *len: their bytes. */
-static unsigned int
-sge_run(const struct dmamap_sge *sge, unsigned int n, uint64_t *len)
+unsigned int
+dm_sge_run(const struct dmamap_sge *sge, unsigned int n, uint64_t *len)
 {
 	unsigned int i;
 
@@ -56,7 +55,7 @@ sge_join(const struct dmamap_sge *sge, unsigned int n, struct dmamap_sge *runs)
 
 	for (; i < n; n_runs++) {
 		runs[n_runs].va = sge[i].va;
-		i += sge_run(&sge[i], n - i, &len);
+		i += dm_sge_run(&sge[i], n - i, &len);
 		runs[n_runs].len = len;
 	}
 	return n_runs;

@@ -35,18 +35,6 @@ sg_check(const struct dmamap_device *d, const struct dmamap_sge *sge, unsigned i
 	return 0;
 }
 
-/** Count the entries from the first on that are adjacent in memory. *len: their bytes. */
-static unsigned int
-sg_run(const struct dmamap_sge *sge, unsigned int n, size_t *len)
-{
-	unsigned int i;
-
-	*len = sge[0].len;
-	for (i = 1; i < n && (char *)sge[i - 1].va + sge[i - 1].len == sge[i].va; i++)
-		*len += sge[i].len;
-	return i;
-}
-
 /**
  * Map a run in place, or else each of its entries.
  * @param n_mapped  out, on failure too: entries whose streams are set.
@@ -114,12 +102,12 @@ dmamap_stream_map_sg(struct dmamap_device *d, const struct dmamap_sge *sge, unsi
 	unsigned int max_seg)
 {
 	unsigned int i, run, mapped, n_seg;
-	size_t len;
+	uint64_t len;
 	int rc;
 
 	rc = sg_check(d, sge, n, dir, s, seg, max_seg);
 	for (i = 0; rc == 0 && i < n; i += mapped) {
-		run = sg_run(&sge[i], n - i, &len);
+		run = dm_sge_run(&sge[i], n - i, &len);
 		rc = sg_map_run(d, &sge[i], run, len, dir, &s[i], &mapped);
 	}
 	n_seg = rc == 0 ? sg_segments(s, n, seg, max_seg) : 0;
