@@ -2,8 +2,7 @@
  * Copyright (c) 2026 The Gantry authors
  *
  * Tests of the AF_XDP driver as an Ethernet port, on veth pairs of this machine's kernel.
- * They run in a network namespace of their own, which ends with the process. One end of a veth
- * pair is the port's; at the other end a packet socket sends and receives.
+ * lib/veth_port.h has the pair and the frames.
  */
 
 #include <errno.h>
@@ -12,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <arpa/inet.h>
 #include <linux/filter.h>
@@ -28,91 +26,19 @@
 #include <rte_bus_vdev.h>
 #include <rte_cycles.h>
 #include <rte_epoll.h>
-#include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_interrupts.h>
 #include <rte_mbuf.h>
 #include <rte_power_intrinsics.h>
 
 #include <dmamap.h>
-#include <dmamap_mbuf.h>
 
 #include "af_xdp.h"
 #include "peek.h"
 #include "test.h"
+#include "veth_port.h"
 
-#define DEVICE "net_gantry_af_xdp_test0"
-#define DEVICE2 "net_gantry_af_xdp_test1"
-#define N_DESC 256
-#define N_MBUFS 2047
-#define TEST_TYPE 0x88b5 /* IEEE 802: an EtherType for local experiments */
 #define BURST 32
-/* A lost packet never arrives; the long timeout is for a busy machine. */
-#define PATIENCE_S 20
-
-static int home_ns = -1, own_ns = -1;
-static struct rte_mempool *pool;
-static uint16_t port;
-static int peer = -1; /* packet socket at the other end */
-static uint16_t n_queues;
-
-/* Shell commands by system(3): one line each, as on a terminal. */
-static int
-sh(const char *command)
-{
-	return system(command) == 0 ? 0 : -1;
-}
-
-static int
-enter_namespace(void)
-{
-	home_ns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (own_ns < 0) {
-		if (unshare(CLONE_NEWNET) < 0)
-			return -errno;
-		own_ns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-		return sh("ip link set lo up; [ ! -e /proc/sys/net/ipv6 ] ||"
-			  " echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
-	}
-	return setns(own_ns, CLONE_NEWNET);
-}
-
-static int
-packet_socket(const char *iface, uint16_t type)
-{
-	struct sockaddr_ll addr = {.sll_family = AF_PACKET,
-		.sll_protocol = htons(type),
-		.sll_ifindex = if_nametoindex(iface)};
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), yes = 1;
-	int room = 8 << 20;
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-	/* Send directly to the netdev, on the queue of the CPU's number. */
-	setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &yes, sizeof(yes));
-	setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes, sizeof(yes));
-	return fd;
-}
-
-static int
-setup(void)
-{
-	int rc;
-
-	if (geteuid() != 0)
-		return test_skip("network namespaces and XDP need root");
-	rc = enter_namespace();
-	if (rc < 0)
-		return test_skip("no network namespace: %s", strerror(-rc));
-	TEST_ASSERT_SUCCESS(
-		sh("ip link add near numrxqueues 2 numtxqueues 2 type veth peer name far"
-		   " numrxqueues 2 numtxqueues 2 && ip link set far up"),
-		"veth pair");
-	peer = packet_socket("far", TEST_TYPE);
-	TEST_ASSERT(peer >= 0, "packet socket: %s", strerror(errno));
-	return 0;
-}
 
 /* Events of the port, and their callbacks. ethdev keeps a callback for the next port of this
  * number. */
@@ -126,7 +52,7 @@ static unsigned int n_called_on;
 static void
 call_on(enum rte_eth_event_type type, rte_eth_dev_cb_fn fn, unsigned int *count)
 {
-	rte_eth_dev_callback_register(port, type, fn, count);
+	rte_eth_dev_callback_register(veth.port, type, fn, count);
 	called_on[n_called_on].type = type;
 	called_on[n_called_on++].fn = fn;
 }
@@ -140,212 +66,11 @@ drop_callbacks(void)
 			sched_yield();
 }
 
-/* Close devices, ports and the pool, as far as they exist. */
-static void
-drop_port(void)
-{
-	static const char *const devices[] = {DEVICE, DEVICE2};
-	unsigned int i;
-	uint16_t id;
-
-	for (i = 0; i < RTE_DIM(devices); i++) {
-		if (rte_eth_dev_get_port_by_name(devices[i], &id) < 0)
-			continue;
-		if (rte_eth_devices[id].data->dev_started)
-			rte_eth_dev_stop(id);
-		rte_eth_dev_close(id);
-	}
-	rte_mempool_free(pool);
-	pool = NULL;
-	for (i = 0; i < RTE_DIM(devices); i++)
-		rte_vdev_uninit(devices[i]);
-}
-
 static void
 teardown(void)
 {
 	drop_callbacks();
-	drop_port();
-	if (peer >= 0)
-		close(peer);
-	peer = -1;
-	sh("ip link del far 2>/dev/null");
-	if (home_ns >= 0) {
-		setns(home_ns, CLONE_NEWNET);
-		close(home_ns);
-	}
-	home_ns = -1;
-}
-
-/* Probe the device, with a pool of n mbufs in its container. */
-static int
-add_port(const char *args, unsigned int n)
-{
-	int rc = rte_vdev_init(DEVICE, args);
-
-	if (rc < 0)
-		return rc;
-	rc = rte_eth_dev_get_port_by_name(DEVICE, &port);
-	if (rc < 0)
-		return rc;
-	pool = dmamap_pktmbuf_pool_create(peek(dmamap_container_by_device(DEVICE)), "af_xdp", n, 32,
-		0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-	return pool == NULL ? -rte_errno : 0;
-}
-
-static int
-configure(uint16_t queues, const struct rte_eth_conf *conf)
-{
-	uint16_t q;
-	int rc = rte_eth_dev_configure(port, queues, queues, conf);
-
-	n_queues = queues;
-	for (q = 0; q < queues && rc == 0; q++) {
-		rc = rte_eth_rx_queue_setup(port, q, N_DESC, SOCKET_ID_ANY, NULL, pool);
-		if (rc == 0)
-			rc = rte_eth_tx_queue_setup(port, q, N_DESC, SOCKET_ID_ANY, NULL);
-	}
-	return rc;
-}
-
-static int
-start_port(const char *args, uint16_t queues)
-{
-	struct rte_eth_conf conf = {0};
-	int rc = add_port(args, N_MBUFS);
-
-	if (rc == 0)
-		rc = configure(queues, &conf);
-	return rc < 0 ? rc : rte_eth_dev_start(port);
-}
-
-static uint8_t
-byte_at(uint32_t number, unsigned int i)
-{
-	return number * 31 + i * 7 + (i >> 8);
-}
-
-/* Make a frame with contents that depend on its number. */
-static void
-make_frame(uint8_t *frame, unsigned int len, uint32_t number)
-{
-	struct rte_ether_hdr *eth = (struct rte_ether_hdr *)frame;
-	unsigned int i;
-
-	for (i = 0; i < len; i++)
-		frame[i] = byte_at(number, i);
-	memset(&eth->dst_addr, 0xff, sizeof(eth->dst_addr));
-	eth->src_addr = (struct rte_ether_addr){{2, 0, 0, 0, 0, 7}};
-	eth->ether_type = htons(TEST_TYPE);
-}
-
-static bool
-is_frame(const void *got, unsigned int got_len, unsigned int len, uint32_t number)
-{
-	uint8_t frame[AF_XDP_MAX_CHUNK];
-
-	make_frame(frame, len, number);
-	return got_len == len && memcmp(got, frame, len) == 0;
-}
-
-static int
-peer_send(unsigned int len, uint32_t number)
-{
-	uint8_t frame[AF_XDP_MAX_CHUNK];
-
-	make_frame(frame, len, number);
-	return send(peer, frame, len, 0) == (ssize_t)len ? 0 : -errno;
-}
-
-static uint64_t
-deadline(void)
-{
-	return rte_rdtsc() + PATIENCE_S * rte_get_tsc_hz();
-}
-
-/* Poll all queues until a frame comes; *queue returns its queue. */
-static struct rte_mbuf *
-port_receive(uint16_t *queue)
-{
-	uint64_t end = deadline();
-	struct rte_mbuf *m;
-	uint16_t q;
-
-	do {
-		for (q = 0; q < n_queues; q++)
-			if (rte_eth_rx_burst(port, q, &m, 1) == 1) {
-				*queue = q;
-				return m;
-			}
-		sched_yield();
-	} while (rte_rdtsc() < end);
-	return NULL;
-}
-
-static ssize_t
-peer_receive(uint8_t *frame, size_t room)
-{
-	uint64_t end = deadline();
-	ssize_t len;
-
-	do {
-		len = recv(peer, frame, room, 0);
-		if (len >= 0)
-			return len;
-		sched_yield();
-	} while (rte_rdtsc() < end);
-	return -1;
-}
-
-static struct rte_mbuf *
-make_mbuf(struct rte_mempool *mp, unsigned int len, uint32_t number)
-{
-	struct rte_mbuf *m = rte_pktmbuf_alloc(mp);
-
-	if (m != NULL)
-		make_frame((uint8_t *)rte_pktmbuf_append(m, len), len, number);
-	return m;
-}
-
-/* Frames of all sizes from the minimum to the maximum, exact, both ways. */
-static int
-both_ways(unsigned int least, unsigned int most)
-{
-	uint8_t got[AF_XDP_MAX_CHUNK];
-	struct rte_mbuf *m;
-	unsigned int len;
-	ssize_t n;
-	uint16_t q;
-
-	for (len = least; len <= most; len++) {
-		TEST_ASSERT_SUCCESS(peer_send(len, len), "send %u", len);
-		m = port_receive(&q);
-		TEST_ASSERT_NOT_NULL(m, "frame of %u bytes did not come", len);
-		TEST_ASSERT(is_frame(rte_pktmbuf_mtod(m, void *), m->pkt_len, len, len),
-			"frame of %u bytes came as %u others", len, m->pkt_len);
-		TEST_ASSERT(m->data_len == len && m->nb_segs == 1 && m->next == NULL &&
-				m->port == port && rte_mbuf_refcnt_read(m) == 1,
-			"mbuf's fields");
-		rte_pktmbuf_free(m);
-
-		m = make_mbuf(pool, len, len + 1);
-		TEST_ASSERT_NOT_NULL(m, "no mbuf");
-		TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, q, &m, 1), 1, "transmit");
-		n = peer_receive(got, sizeof(got));
-		TEST_ASSERT(n >= 0 && is_frame(got, n, len, len + 1), "%u bytes sent, %zd came",
-			len, n);
-	}
-	return 0;
-}
-
-/* After a stop every mbuf is back in the pool: those received, in the fill ring, and sent. */
-static int
-stop_whole(void)
-{
-	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), pool->size, "%u of %u mbufs came back",
-		rte_mempool_avail_count(pool), pool->size);
-	return 0;
+	veth_teardown();
 }
 
 static int
@@ -353,16 +78,16 @@ frames_of_all_sizes(void)
 {
 	struct rte_eth_stats stats;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	if (both_ways(14, 1514) < 0)
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
+	if (veth_both_ways(14, 1514) < 0)
 		return -1;
-	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(veth.port, &stats), "stats");
 	TEST_ASSERT_EQUAL(stats.ipackets, 1501, "%" PRIu64 " packets in", stats.ipackets);
 	TEST_ASSERT_EQUAL(stats.opackets, 1501, "%" PRIu64 " packets out", stats.opackets);
 	TEST_ASSERT_EQUAL(stats.ibytes, 1501 * 764, "%" PRIu64 " bytes in", stats.ibytes);
 	TEST_ASSERT_EQUAL(stats.obytes, 1501 * 764, "%" PRIu64 " bytes out", stats.obytes);
 	TEST_ASSERT(stats.imissed + stats.ierrors + stats.oerrors + stats.rx_nombuf == 0, "errors");
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 /* Other configurations of the queues carry the same frames. */
@@ -374,14 +99,14 @@ frames_in_each_mode(void)
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(modes); i++) {
-		TEST_ASSERT_SUCCESS(start_port(modes[i], 1), "%s", modes[i]);
+		TEST_ASSERT_SUCCESS(veth_port_start(modes[i], 1), "%s", modes[i]);
 		if (i == 4) /* frames go to the queue of the CPU's number */
-			sh("ip link set far down; ip link set far up");
-		if (i < 4 && both_ways(1400, 1450) < 0)
+			veth_sh("ip link set far down; ip link set far up");
+		if (i < 4 && veth_both_ways(1400, 1450) < 0)
 			return -1;
-		if (stop_whole() < 0)
+		if (veth_stop_whole() < 0)
 			return -1;
-		drop_port();
+		veth_port_drop();
 	}
 	return 0;
 }
@@ -394,22 +119,22 @@ buffers_lie_in_the_zone(void)
 	struct rte_mbuf *m;
 	uint16_t q;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near,container=mine", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near,container=mine", 1), "start");
 	c = peek(dmamap_container_by_name("mine"));
-	TEST_ASSERT(c != NULL && c == peek(dmamap_container_by_device(DEVICE)), "container");
+	TEST_ASSERT(c != NULL && c == peek(dmamap_container_by_device(VETH_DEVICE)), "container");
 	TEST_ASSERT_SUCCESS(dmamap_container_info(c, &info), "info");
 	TEST_ASSERT_EQUAL(info.n_mappings, 1, "%" PRIu64 " mappings", info.n_mappings);
-	TEST_ASSERT_SUCCESS(peer_send(100, 1), "send");
-	m = port_receive(&q);
+	TEST_ASSERT_SUCCESS(veth_peer_send(100, 1), "send");
+	m = veth_port_receive(&q);
 	TEST_ASSERT_NOT_NULL(m, "did not come");
-	TEST_ASSERT(m->pool == pool, "of another pool");
+	TEST_ASSERT(m->pool == veth.pool, "of another pool");
 	TEST_ASSERT_EQUAL(
 		dmamap_va2iova(c, rte_pktmbuf_mtod(m, void *)), rte_pktmbuf_iova(m), "IOVA");
 	TEST_ASSERT_EQUAL(m->data_off, AF_XDP_HEADROOM, "headroom %u", m->data_off);
 	rte_pktmbuf_free(m);
-	if (stop_whole() < 0)
+	if (veth_stop_whole() < 0)
 		return -1;
-	drop_port();
+	veth_port_drop();
 	TEST_ASSERT_NULL(peek(dmamap_container_by_name("mine")), "the container is left behind");
 	return 0;
 }
@@ -424,8 +149,8 @@ multi_queue(const char *args, unsigned int umems)
 	uint16_t q, got, i;
 	unsigned int seen = 0;
 
-	TEST_ASSERT_SUCCESS(start_port(args, 2), "start");
-	p = rte_eth_devices[port].data->dev_private;
+	TEST_ASSERT_SUCCESS(veth_port_start(args, 2), "start");
+	p = rte_eth_devices[veth.port].data->dev_private;
 	for (q = 0; q < 2; q++)
 		seen += p->queue[q].own.umem != NULL;
 	TEST_ASSERT_EQUAL(seen, umems, "%u UMEMs", seen);
@@ -436,21 +161,21 @@ multi_queue(const char *args, unsigned int umems)
 			CPU_SET(q, &one);
 			if (sched_setaffinity(0, sizeof(one), &one) < 0)
 				return test_skip("CPU %u is not ours", q);
-			TEST_ASSERT_SUCCESS(peer_send(200, i), "send");
-			m = port_receive(&got);
+			TEST_ASSERT_SUCCESS(veth_peer_send(200, i), "send");
+			m = veth_port_receive(&got);
 			TEST_ASSERT_NOT_NULL(m, "did not come");
 			TEST_ASSERT_EQUAL(got, q, "came to queue %u instead of %u", got, q);
-			TEST_ASSERT(is_frame(rte_pktmbuf_mtod(m, void *), m->pkt_len, 200, i),
+			TEST_ASSERT(veth_is_frame(rte_pktmbuf_mtod(m, void *), m->pkt_len, 200, i),
 				"content");
 			/* Receive on one port, send on the other: both use the same memory. */
-			TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, !q, &m, 1), 1, "transmit");
+			TEST_ASSERT_EQUAL(rte_eth_tx_burst(veth.port, !q, &m, 1), 1, "transmit");
 			uint8_t back[AF_XDP_MAX_CHUNK];
-			ssize_t len = peer_receive(back, sizeof(back));
+			ssize_t len = veth_peer_receive(back, sizeof(back));
 
-			TEST_ASSERT(len > 0 && is_frame(back, len, 200, i), "content sent");
+			TEST_ASSERT(len > 0 && veth_is_frame(back, len, 200, i), "content sent");
 		}
 	sched_setaffinity(0, sizeof(before), &before);
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 static int
@@ -476,8 +201,8 @@ flood(struct rte_mbuf **held, unsigned int *n)
 	unsigned int i;
 
 	for (i = 0; i < 600; i++) {
-		TEST_ASSERT_SUCCESS(peer_send(60, i), "send");
-		*n += rte_eth_rx_burst(port, 0, &held[*n], 1);
+		TEST_ASSERT_SUCCESS(veth_peer_send(60, i), "send");
+		*n += rte_eth_rx_burst(veth.port, 0, &held[*n], 1);
 	}
 	return TEST_SUCCESS;
 }
@@ -485,56 +210,57 @@ flood(struct rte_mbuf **held, unsigned int *n)
 static int
 an_exhausted_pool_recovers(void)
 {
-	struct rte_mbuf *held[2 * N_DESC];
+	struct rte_mbuf *held[2 * VETH_N_DESC];
 	struct rte_eth_conf conf = {0};
 	struct rte_eth_stats stats;
 	unsigned int n = 0;
 	uint16_t q;
 
-	TEST_ASSERT_SUCCESS(add_port("iface=near", 511), "port");
-	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(veth_port_add("iface=near", 511), "port");
+	TEST_ASSERT_SUCCESS(veth_port_configure(1, 1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
 	TEST_ASSERT_SUCCESS(flood(held, &n), "flood");
-	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
-	TEST_ASSERT(n > N_DESC && n <= 511, "%u of 511 mbufs came", n);
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(veth.port, &stats), "stats");
+	TEST_ASSERT(n > VETH_N_DESC && n <= 511, "%u of 511 mbufs came", n);
 	TEST_ASSERT_EQUAL(n + stats.imissed, 600, "%u came, %" PRIu64 " missed", n, stats.imissed);
 	TEST_ASSERT(stats.rx_nombuf > 0, "want of mbufs is not counted");
 	rte_pktmbuf_free_bulk(held, n);
-	rte_eth_rx_burst(port, 0, held, 1);
-	TEST_ASSERT_SUCCESS(peer_send(60, 1000), "send");
-	held[0] = port_receive(&q);
+	rte_eth_rx_burst(veth.port, 0, held, 1);
+	TEST_ASSERT_SUCCESS(veth_peer_send(60, 1000), "send");
+	held[0] = veth_port_receive(&q);
 	TEST_ASSERT(held[0] != NULL &&
-			is_frame(rte_pktmbuf_mtod(held[0], void *), held[0]->pkt_len, 60, 1000),
+			veth_is_frame(
+				rte_pktmbuf_mtod(held[0], void *), held[0]->pkt_len, 60, 1000),
 		"does not go on");
 	rte_pktmbuf_free(held[0]);
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 static int
 what_was_lost_stays_counted_over_restarts(void)
 {
-	struct rte_mbuf *held[2 * N_DESC];
+	struct rte_mbuf *held[2 * VETH_N_DESC];
 	struct rte_eth_conf conf = {0};
 	struct rte_eth_stats stats;
 	unsigned int n = 0, round;
 
-	TEST_ASSERT_SUCCESS(add_port("iface=near", 511), "port");
-	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(veth_port_add("iface=near", 511), "port");
+	TEST_ASSERT_SUCCESS(veth_port_configure(1, 1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
 	TEST_ASSERT_SUCCESS(flood(held, &n), "flood");
 	rte_pktmbuf_free_bulk(held, n);
 	TEST_ASSERT(n < 600, "nothing was lost");
 	for (round = 0; round < 2; round++) {
-		TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop %u", round);
-		TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+		TEST_ASSERT_SUCCESS(rte_eth_dev_stop(veth.port), "stop %u", round);
+		TEST_ASSERT_SUCCESS(rte_eth_stats_get(veth.port, &stats), "stats");
 		TEST_ASSERT_EQUAL(stats.imissed, 600 - n, "%" PRIu64 " missed after stop %u",
 			stats.imissed, round);
-		TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start %u", round);
-		TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+		TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start %u", round);
+		TEST_ASSERT_SUCCESS(rte_eth_stats_get(veth.port, &stats), "stats");
 		TEST_ASSERT_EQUAL(stats.imissed, 600 - n, "%" PRIu64 " missed after start %u",
 			stats.imissed, round);
 	}
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 static int
@@ -542,13 +268,13 @@ a_pool_too_small_is_refused(void)
 {
 	struct rte_eth_conf conf = {0};
 
-	TEST_ASSERT_SUCCESS(add_port("iface=near", N_DESC - 1), "port");
-	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(veth_port_add("iface=near", VETH_N_DESC - 1), "port");
+	TEST_ASSERT_SUCCESS(veth_port_configure(1, 1, &conf), "configure");
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -ENOMEM, "started");
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(veth.port), -ENOMEM, "started");
 	TEST_ASSERT_NOT_NULL(
 		strstr(test_log_end(), "needs 256 mbufs, pool af_xdp has 255 free"), "message");
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_DESC - 1, "mbufs lost");
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(veth.pool), VETH_N_DESC - 1, "mbufs lost");
 	return 0;
 }
 
@@ -563,45 +289,45 @@ strange_mbufs_are_sent(void)
 	unsigned int i;
 
 	TEST_ASSERT_NOT_NULL(other, "pool");
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
 	/* An mbuf of another pool. */
-	m[0] = make_mbuf(other, 1000, 0);
+	m[0] = veth_make_mbuf(other, 1000, 0);
 	/* An mbuf of three segments. */
-	make_frame(frame, sizeof(frame), 1);
-	m[1] = rte_pktmbuf_alloc(pool);
+	veth_make_frame(frame, sizeof(frame), 1);
+	m[1] = rte_pktmbuf_alloc(veth.pool);
 	memcpy(rte_pktmbuf_append(m[1], 20), frame, 20);
 	for (i = 0; i < 2; i++) {
-		struct rte_mbuf *tail = rte_pktmbuf_alloc(pool);
+		struct rte_mbuf *tail = rte_pktmbuf_alloc(veth.pool);
 
 		memcpy(rte_pktmbuf_append(tail, 590), frame + 20 + i * 590, 590);
 		rte_pktmbuf_chain(m[1], tail);
 	}
 	/* An mbuf with external data, and the same mbuf twice. */
-	m[2] = make_mbuf(pool, 300, 2);
-	m[3] = rte_pktmbuf_clone(m[2], pool);
+	m[2] = veth_make_mbuf(veth.pool, 300, 2);
+	m[3] = rte_pktmbuf_clone(m[2], veth.pool);
 	m[4] = m[2];
 	rte_mbuf_refcnt_update(m[2], 1);
-	TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, 0, m, 5), 5, "transmit");
+	TEST_ASSERT_EQUAL(rte_eth_tx_burst(veth.port, 0, m, 5), 5, "transmit");
 	static const struct {
 		unsigned int len, number;
 	} wanted[] = {{1000, 0}, {1200, 1}, {300, 2}, {300, 2}, {300, 2}};
 
 	for (i = 0; i < RTE_DIM(wanted); i++) {
-		ssize_t len = peer_receive(got, sizeof(got));
+		ssize_t len = veth_peer_receive(got, sizeof(got));
 
-		TEST_ASSERT(len > 0 && is_frame(got, len, wanted[i].len, wanted[i].number),
+		TEST_ASSERT(len > 0 && veth_is_frame(got, len, wanted[i].len, wanted[i].number),
 			"frame %u of %zd bytes", i, len);
 	}
 	/* Too short, empty, too long. */
-	m[0] = make_mbuf(pool, 60, 0);
+	m[0] = veth_make_mbuf(veth.pool, 60, 0);
 	rte_pktmbuf_trim(m[0], 47);
-	m[1] = rte_pktmbuf_alloc(pool);
-	m[2] = make_mbuf(other, 3900, 0);
-	TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, 0, m, 3), 3, "transmit");
-	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	m[1] = rte_pktmbuf_alloc(veth.pool);
+	m[2] = veth_make_mbuf(other, 3900, 0);
+	TEST_ASSERT_EQUAL(rte_eth_tx_burst(veth.port, 0, m, 3), 3, "transmit");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(veth.port, &stats), "stats");
 	TEST_ASSERT_EQUAL(stats.opackets, 5, "%" PRIu64 " packets out", stats.opackets);
 	TEST_ASSERT_EQUAL(stats.oerrors, 3, "%" PRIu64 " errors out", stats.oerrors);
-	if (stop_whole() < 0)
+	if (veth_stop_whole() < 0)
 		return -1;
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(other), 63, "mbufs of the other pool lost");
 	rte_mempool_free(other);
@@ -612,23 +338,23 @@ strange_mbufs_are_sent(void)
 static int
 bursts_beyond_the_ring(void)
 {
-	struct rte_mbuf *m[4 * N_DESC];
+	struct rte_mbuf *m[4 * VETH_N_DESC];
 	uint8_t got[AF_XDP_MAX_CHUNK];
 	unsigned int i, sent = 0;
-	uint64_t end = deadline();
+	uint64_t end = veth_deadline();
 	ssize_t len;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
 	for (i = 0; i < RTE_DIM(m); i++)
-		m[i] = make_mbuf(pool, 60 + i, i);
+		m[i] = veth_make_mbuf(veth.pool, 60 + i, i);
 	while (sent < RTE_DIM(m) && rte_rdtsc() < end)
-		sent += rte_eth_tx_burst(port, 0, m + sent, RTE_DIM(m) - sent);
+		sent += rte_eth_tx_burst(veth.port, 0, m + sent, RTE_DIM(m) - sent);
 	TEST_ASSERT_EQUAL(sent, RTE_DIM(m), "%u sent", sent);
 	for (i = 0; i < RTE_DIM(m); i++) {
-		len = peer_receive(got, sizeof(got));
-		TEST_ASSERT(len > 0 && is_frame(got, len, 60 + i, i), "frame %u", i);
+		len = veth_peer_receive(got, sizeof(got));
+		TEST_ASSERT(len > 0 && veth_is_frame(got, len, 60 + i, i), "frame %u", i);
 	}
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 /* Bursts that are no multiple of a refill: the fill ring never runs empty. */
@@ -638,25 +364,25 @@ bursts_of_any_size(void)
 	struct rte_mbuf *m[48];
 	struct rte_eth_stats stats;
 	unsigned int round, i, n, got;
-	uint64_t end = deadline();
+	uint64_t end = veth_deadline();
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
 	for (round = 0; round < 40; round++) {
-		for (i = 0; i < N_DESC / 2; i++)
-			TEST_ASSERT_SUCCESS(peer_send(60 + i, i), "send");
-		for (got = 0; got < N_DESC / 2 && rte_rdtsc() < end; got += n) {
-			n = rte_eth_rx_burst(port, 0, m, 1 + (round * 7 + got) % RTE_DIM(m));
+		for (i = 0; i < VETH_N_DESC / 2; i++)
+			TEST_ASSERT_SUCCESS(veth_peer_send(60 + i, i), "send");
+		for (got = 0; got < VETH_N_DESC / 2 && rte_rdtsc() < end; got += n) {
+			n = rte_eth_rx_burst(veth.port, 0, m, 1 + (round * 7 + got) % RTE_DIM(m));
 			for (i = 0; i < n; i++)
-				TEST_ASSERT(is_frame(rte_pktmbuf_mtod(m[i], void *), m[i]->pkt_len,
-						    60 + got + i, got + i),
+				TEST_ASSERT(veth_is_frame(rte_pktmbuf_mtod(m[i], void *),
+						    m[i]->pkt_len, 60 + got + i, got + i),
 					"round %u, frame %u", round, got + i);
 			rte_pktmbuf_free_bulk(m, n);
 		}
-		TEST_ASSERT_EQUAL(got, N_DESC / 2, "round %u: %u came", round, got);
+		TEST_ASSERT_EQUAL(got, VETH_N_DESC / 2, "round %u: %u came", round, got);
 	}
-	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(veth.port, &stats), "stats");
 	TEST_ASSERT_EQUAL(stats.imissed, 0, "%" PRIu64 " missed", stats.imissed);
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 static int
@@ -665,19 +391,20 @@ start_again(void)
 	struct rte_eth_stats stats;
 	unsigned int i;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
 	for (i = 0; i < 5; i++) {
-		if (both_ways(60, 69) < 0 || stop_whole() < 0)
+		if (veth_both_ways(60, 69) < 0 || veth_stop_whole() < 0)
 			return -1;
-		TEST_ASSERT_EQUAL(sh("ip link show near | grep -q xdp"), -1, "a program is left");
-		TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start again");
+		TEST_ASSERT_EQUAL(
+			veth_sh("ip link show near | grep -q xdp"), -1, "a program is left");
+		TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start again");
 	}
-	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(veth.port, &stats), "stats");
 	TEST_ASSERT_EQUAL(stats.ipackets, 50, "%" PRIu64 " packets in", stats.ipackets);
-	TEST_ASSERT_SUCCESS(rte_eth_stats_reset(port), "reset");
-	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_reset(veth.port), "reset");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(veth.port, &stats), "stats");
 	TEST_ASSERT_EQUAL(stats.ipackets, 0, "%" PRIu64 " packets after the reset", stats.ipackets);
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 static int
@@ -690,7 +417,7 @@ on_event(uint16_t id, enum rte_eth_event_type type, void *arg, void *ret)
 static bool
 comes_true(const unsigned int *n)
 {
-	uint64_t end = deadline();
+	uint64_t end = veth_deadline();
 
 	while (__atomic_load_n(n, __ATOMIC_ACQUIRE) == 0 && rte_rdtsc() < end)
 		sched_yield();
@@ -703,39 +430,39 @@ a_netdev_that_vanishes(void)
 	struct rte_mbuf *m[BURST];
 	struct rte_eth_link link;
 	unsigned int events = 0, i;
-	uint64_t end = deadline();
+	uint64_t end = veth_deadline();
 	uint16_t sent;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
 	call_on(RTE_ETH_EVENT_INTR_RMV, on_event, &events);
-	if (both_ways(60, 69) < 0)
+	if (veth_both_ways(60, 69) < 0)
 		return -1;
 	test_log_begin();
-	TEST_ASSERT_SUCCESS(sh("ip link del far"), "delete");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link del far"), "delete");
 	while (!comes_true(&events) && rte_rdtsc() < end)
 		;
 	TEST_ASSERT_EQUAL(events, 1, "%u events", events);
 	TEST_ASSERT_NOT_NULL(
 		strstr(test_log_end(), "netdev near was removed: stop and close port"), "message");
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(veth.port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "link is up");
-	TEST_ASSERT_EQUAL(rte_eth_dev_is_removed(port), 1, "not removed");
+	TEST_ASSERT_EQUAL(rte_eth_dev_is_removed(veth.port), 1, "not removed");
 	/* Receive and transmit calls keep working without effect, and do not crash. */
 	for (i = 0; i < 100; i++) {
-		TEST_ASSERT_EQUAL(rte_eth_rx_burst(port, 0, m, BURST), 0, "receives");
-		m[0] = make_mbuf(pool, 60, i);
+		TEST_ASSERT_EQUAL(rte_eth_rx_burst(veth.port, 0, m, BURST), 0, "receives");
+		m[0] = veth_make_mbuf(veth.pool, 60, i);
 		TEST_ASSERT_NOT_NULL(m[0], "no mbuf");
-		sent = rte_eth_tx_burst(port, 0, m, 1);
+		sent = rte_eth_tx_burst(veth.port, 0, m, 1);
 		if (sent == 0)
 			rte_pktmbuf_free(m[0]);
 	}
-	if (stop_whole() < 0)
+	if (veth_stop_whole() < 0)
 		return -1;
 	test_log_begin();
 	/* ethdev returns this error for a removed device, whatever the driver returned. */
-	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -EIO, "started without a netdev");
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(veth.port), -EIO, "started without a netdev");
 	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "was removed"), "message");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_close(port), "close");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_close(veth.port), "close");
 	return 0;
 }
 
@@ -746,11 +473,11 @@ add_second(const char *args, struct rte_mempool *mbufs, uint16_t *port2)
 	struct rte_eth_conf conf = {0};
 
 	TEST_ASSERT_NOT_NULL(mbufs, "pool");
-	TEST_ASSERT_SUCCESS(rte_vdev_init(DEVICE2, args), "second device");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_get_port_by_name(DEVICE2, port2), "second port");
+	TEST_ASSERT_SUCCESS(rte_vdev_init(VETH_DEVICE2, args), "second device");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_port_by_name(VETH_DEVICE2, port2), "second port");
 	rte_eth_dev_configure(*port2, 1, 1, &conf);
-	rte_eth_rx_queue_setup(*port2, 0, N_DESC, SOCKET_ID_ANY, NULL, mbufs);
-	rte_eth_tx_queue_setup(*port2, 0, N_DESC, SOCKET_ID_ANY, NULL);
+	rte_eth_rx_queue_setup(*port2, 0, VETH_N_DESC, SOCKET_ID_ANY, NULL, mbufs);
+	rte_eth_tx_queue_setup(*port2, 0, VETH_N_DESC, SOCKET_ID_ANY, NULL);
 	return 0;
 }
 
@@ -772,7 +499,7 @@ remove_rival(uint16_t port2, struct rte_mempool *pool2)
 	rte_eth_dev_stop(port2);
 	rte_eth_dev_close(port2);
 	rte_mempool_free(pool2);
-	return rte_vdev_uninit(DEVICE2);
+	return rte_vdev_uninit(VETH_DEVICE2);
 }
 
 static int
@@ -782,7 +509,7 @@ a_queue_that_another_holds(void)
 	uint16_t port2;
 	int rc;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
 	if (add_rival(&port2, &pool2) != 0)
 		return -1;
 	test_log_begin();
@@ -792,9 +519,9 @@ a_queue_that_another_holds(void)
 		strstr(test_log_end(), "queue 0 of near is held by another AF_XDP socket"),
 		"message");
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool2), 1023, "mbufs lost");
-	if (both_ways(60, 69) < 0) /* the first port is unaffected */
+	if (veth_both_ways(60, 69) < 0) /* the first port is unaffected */
 		return -1;
-	if (stop_whole() < 0)
+	if (veth_stop_whole() < 0)
 		return -1;
 	/* The queue can be used as soon as it is free. */
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port2), "not free");
@@ -823,18 +550,18 @@ a_queue_that_is_released_late(void)
 	void *stopped;
 	int rc;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	if (stop_whole() < 0 || add_rival(&port2, &pool2) != 0)
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
+	if (veth_stop_whole() < 0 || add_rival(&port2, &pool2) != 0)
 		return -1;
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port2), "second port");
 	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, stop_late, &port2), "thread");
-	rc = rte_eth_dev_start(port);
+	rc = rte_eth_dev_start(veth.port);
 	pthread_join(thread, &stopped);
 	TEST_ASSERT(stopped == NULL, "stop");
 	TEST_ASSERT_SUCCESS(rc, "it did not wait: %d", rc);
 	/* The other port may have set the netdev down when it closed. */
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(port), "up");
-	if (both_ways(60, 69) < 0 || stop_whole() < 0)
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(veth.port), "up");
+	if (veth_both_ways(60, 69) < 0 || veth_stop_whole() < 0)
 		return -1;
 	return remove_rival(port2, pool2);
 }
@@ -845,9 +572,9 @@ two_ports_on_one_netdev(void)
 	uint16_t port2;
 	int rc;
 
-	TEST_ASSERT_SUCCESS(sh("ip link set dev near down"), "down");
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	if (add_second("iface=near,start_queue=1", pool, &port2) != 0)
+	TEST_ASSERT_SUCCESS(veth_sh("ip link set dev near down"), "down");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
+	if (add_second("iface=near,start_queue=1", veth.pool, &port2) != 0)
 		return -1;
 	rc = rte_eth_dev_start(port2);
 	TEST_ASSERT_SUCCESS(rc, "second port: %d", rc);
@@ -856,18 +583,18 @@ two_ports_on_one_netdev(void)
 	 * port set up.
 	 */
 	rte_eth_dev_stop(port2);
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q xdp"), "no program any more");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link show near | grep -q xdp"), "no program any more");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port2), "the second again");
-	rte_eth_dev_stop(port);
+	rte_eth_dev_stop(veth.port);
 	TEST_ASSERT_SUCCESS(
-		sh("ip link show near up | grep -q xdp"), "down, or no program any more");
+		veth_sh("ip link show near up | grep -q xdp"), "down, or no program any more");
 	rte_eth_dev_stop(port2);
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), pool->size, "mbufs lost");
-	TEST_ASSERT_EQUAL(sh("ip link show near | grep -q xdp"), -1, "a program is left");
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(veth.pool), veth.pool->size, "mbufs lost");
+	TEST_ASSERT_EQUAL(veth_sh("ip link show near | grep -q xdp"), -1, "a program is left");
 	TEST_ASSERT_EQUAL(
-		sh("ip link show near up | grep -q near"), -1, "up, as it was not before");
+		veth_sh("ip link show near up | grep -q near"), -1, "up, as it was not before");
 	rte_eth_dev_close(port2);
-	return rte_vdev_uninit(DEVICE2);
+	return rte_vdev_uninit(VETH_DEVICE2);
 }
 
 static int
@@ -883,17 +610,17 @@ a_program_of_another(void)
 	TEST_ASSERT(prog >= 0, "program: %s", strerror(-prog));
 	TEST_ASSERT_SUCCESS(bpf_xdp_attach(if_nametoindex("near"), prog, 0, NULL), "attach");
 	test_log_begin();
-	TEST_ASSERT_EQUAL(start_port("iface=near", 1), -EBUSY, "started");
+	TEST_ASSERT_EQUAL(veth_port_start("iface=near", 1), -EBUSY, "started");
 	said = test_log_end();
 	TEST_ASSERT_NOT_NULL(
 		strstr(said, "near has an XDP program already, \"theirs\""), "%s", said);
 	TEST_ASSERT_NOT_NULL(strstr(said, "ip link set dev near xdp off"), "%s", said);
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs lost");
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q xdp"), "theirs is gone");
-	TEST_ASSERT_SUCCESS(sh("ip link set dev near xdp off"), "off");
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(veth.pool), VETH_N_MBUFS, "mbufs lost");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link show near | grep -q xdp"), "theirs is gone");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link set dev near xdp off"), "off");
 	close(prog);
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	return stop_whole();
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
+	return veth_stop_whole();
 }
 
 /* Run a thread without AF_XDP: a seccomp(2) filter makes its calls fail. */
@@ -912,7 +639,7 @@ without_af_xdp(void *result)
 
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0)
-		*(int *)result = rte_vdev_init(DEVICE, "iface=near");
+		*(int *)result = rte_vdev_init(VETH_DEVICE, "iface=near");
 	return NULL;
 }
 
@@ -931,7 +658,7 @@ a_kernel_without_af_xdp(void)
 	TEST_ASSERT_NOT_NULL(
 		strstr(test_log_end(), "this kernel has no AF_XDP: it needs CONFIG_XDP_SOCKETS"),
 		"message");
-	TEST_ASSERT(rte_eth_dev_get_port_by_name(DEVICE, &port) < 0, "a port is left");
+	TEST_ASSERT(rte_eth_dev_get_port_by_name(VETH_DEVICE, &veth.port) < 0, "a port is left");
 	TEST_ASSERT_NULL(peek(dmamap_container_by_name("af_xdp")), "a container is left");
 	return 0;
 }
@@ -968,10 +695,11 @@ wrong_parameters(void)
 
 	for (i = 0; i < RTE_DIM(bad); i++) {
 		test_log_begin();
-		TEST_ASSERT(rte_vdev_init(DEVICE, bad[i].args) < 0, "%s", bad[i].args);
+		TEST_ASSERT(rte_vdev_init(VETH_DEVICE, bad[i].args) < 0, "%s", bad[i].args);
 		said = test_log_end();
 		TEST_ASSERT_NOT_NULL(strstr(said, bad[i].said), "%s: %s", bad[i].args, said);
-		TEST_ASSERT(rte_eth_dev_get_port_by_name(DEVICE, &port) < 0, "a port is left");
+		TEST_ASSERT(rte_eth_dev_get_port_by_name(VETH_DEVICE, &veth.port) < 0,
+			"a port is left");
 		TEST_ASSERT_NULL(peek(dmamap_container_by_name("af_xdp")), "a container is left");
 	}
 	return 0;
@@ -983,19 +711,19 @@ zero_copy_that_is_not_there(void)
 	const char *said;
 
 	test_log_begin();
-	TEST_ASSERT_EQUAL(start_port("iface=near,zero_copy=1", 1), -EOPNOTSUPP, "started");
+	TEST_ASSERT_EQUAL(veth_port_start("iface=near,zero_copy=1", 1), -EOPNOTSUPP, "started");
 	said = test_log_end();
 	TEST_ASSERT_NOT_NULL(
 		strstr(said,
 			"the driver of near does not support zero-copy: leave zero_copy=1 out"),
 		"%s", said);
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs lost");
-	drop_port();
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(veth.pool), VETH_N_MBUFS, "mbufs lost");
+	veth_port_drop();
 	test_log_begin();
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
 	said = test_log_end();
 	TEST_ASSERT_NOT_NULL(strstr(said, "so the kernel copies each frame"), "%s", said);
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 static int
@@ -1005,13 +733,14 @@ wrong_configurations(void)
 	struct rte_eth_conf conf = {0};
 	struct rte_mempool *small;
 
-	TEST_ASSERT_SUCCESS(add_port("iface=near,queue_count=2", N_MBUFS), "port");
+	TEST_ASSERT_SUCCESS(veth_port_add("iface=near,queue_count=2", VETH_N_MBUFS), "port");
 	test_log_begin();
-	TEST_ASSERT(rte_eth_dev_configure(port, 2, 1, &conf) < 0, "2 and 1 queues");
+	TEST_ASSERT(rte_eth_dev_configure(veth.port, 2, 1, &conf) < 0, "2 and 1 queues");
 	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "a socket is one of each"), "message");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port, 1, 1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(veth.port, 1, 1, &conf), "configure");
 	test_log_begin();
-	TEST_ASSERT(rte_eth_rx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, &rxconf, pool) < 0,
+	TEST_ASSERT(rte_eth_rx_queue_setup(
+			    veth.port, 0, VETH_N_DESC, SOCKET_ID_ANY, &rxconf, veth.pool) < 0,
 		"deferred start");
 	/* From 25.03 on ethdev refuses before it asks the driver. */
 	TEST_ASSERT_NOT_NULL(strstr(test_log_end(),
@@ -1020,17 +749,19 @@ wrong_configurations(void)
 					     : "does not support Rx queue start"),
 		"message");
 	conf.rxmode.mtu = 1900;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port, 1, 1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(veth.port, 1, 1, &conf), "configure");
 	test_log_begin();
-	TEST_ASSERT(rte_eth_rx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, NULL, pool) < 0,
+	TEST_ASSERT(rte_eth_rx_queue_setup(
+			    veth.port, 0, VETH_N_DESC, SOCKET_ID_ANY, NULL, veth.pool) < 0,
 		"frames that do not fit");
 	TEST_ASSERT_NOT_NULL(
 		strstr(test_log_end(), "(MTU 1900) does not fit into a buffer"), "message");
 	small = rte_pktmbuf_pool_create("small", 63, 0, 0, 2040, SOCKET_ID_ANY);
 	conf.rxmode.mtu = 1400;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port, 1, 1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(veth.port, 1, 1, &conf), "configure");
 	TEST_ASSERT(
-		rte_eth_rx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, NULL, small) < 0, "small");
+		rte_eth_rx_queue_setup(veth.port, 0, VETH_N_DESC, SOCKET_ID_ANY, NULL, small) < 0,
+		"small");
 	rte_mempool_free(small);
 	return 0;
 }
@@ -1088,15 +819,16 @@ frames_are_steered(void)
 	ssize_t len;
 	bool mine;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near,steer=arp+udp:4789+icmp+0x88f7", 1), "start");
-	kernel = packet_socket("near", ETH_P_ALL);
+	TEST_ASSERT_SUCCESS(
+		veth_port_start("iface=near,steer=arp+udp:4789+icmp+0x88f7", 1), "start");
+	kernel = veth_packet_socket("near", ETH_P_ALL);
 	TEST_ASSERT(kernel >= 0, "packet socket");
 	for (i = 0; i < (int)RTE_DIM(steered); i++) {
-		TEST_ASSERT_EQUAL(send(peer, steered[i].head, steered[i].len, 0), steered[i].len,
-			"send %s", steered[i].name);
+		TEST_ASSERT_EQUAL(send(veth.peer, steered[i].head, steered[i].len, 0),
+			steered[i].len, "send %s", steered[i].name);
 		len = -1;
-		for (end = deadline(), mine = false; !mine && len < 0 && rte_rdtsc() < end;) {
-			mine = rte_eth_rx_burst(port, 0, &m, 1) == 1;
+		for (end = veth_deadline(), mine = false; !mine && len < 0 && rte_rdtsc() < end;) {
+			mine = rte_eth_rx_burst(veth.port, 0, &m, 1) == 1;
 			len = recv(kernel, got, sizeof(got), 0);
 		}
 		TEST_ASSERT(mine || len >= 0, "%s came nowhere", steered[i].name);
@@ -1110,7 +842,7 @@ frames_are_steered(void)
 		}
 	}
 	close(kernel);
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 static int
@@ -1120,41 +852,45 @@ the_netdev_follows_the_port(void)
 	struct rte_eth_link link;
 	uint16_t mtu;
 
-	TEST_ASSERT_SUCCESS(sh("ip link set near address 02:00:00:00:00:42"), "address");
-	TEST_ASSERT_EQUAL(sh("ip link show near | grep -q '[<,]UP[,>]'"), -1, "up before");
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q '[<,]UP[,>]'"), "not up");
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link set near address 02:00:00:00:00:42"), "address");
+	TEST_ASSERT_EQUAL(veth_sh("ip link show near | grep -q '[<,]UP[,>]'"), -1, "up before");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link show near | grep -q '[<,]UP[,>]'"), "not up");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(veth.port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "link");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mtu(port, 1400), "MTU");
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 'mtu 1400 '"), "MTU");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_get_mtu(port, &mtu), "MTU");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mtu(veth.port, 1400), "MTU");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link show near | grep -q 'mtu 1400 '"), "MTU");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_mtu(veth.port, &mtu), "MTU");
 	TEST_ASSERT_EQUAL(mtu, 1400, "MTU %u", mtu);
-	TEST_ASSERT(rte_eth_dev_set_mtu(port, 9000) < 0, "MTU 9000");
-	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(port), "promiscuous");
-	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'promiscuity 1'"), "promiscuous");
-	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_disable(port), "promiscuous");
-	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'promiscuity 0'"), "promiscuous");
-	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(port), "promiscuous");
-	TEST_ASSERT_SUCCESS(rte_eth_allmulticast_enable(port), "all multicast");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mc_addr_list(port, &group, 1), "multicast");
-	TEST_ASSERT_SUCCESS(sh("ip maddr show near | grep -q 01:00:5e:01:02:03"), "multicast");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mc_addr_list(port, NULL, 0), "multicast");
-	TEST_ASSERT_EQUAL(sh("ip maddr show near | grep -q 01:00:5e:01:02:03"), -1, "multicast");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_default_mac_addr_set(port, &mac), "address");
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 02:00:00:01:02:03"), "address");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_down(port), "down");
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
-	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "link is up");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(port), "up");
-	if (stop_whole() < 0)
-		return -1;
-	TEST_ASSERT_EQUAL(sh("ip link show near | grep -q '[<,]UP[,>]'"), -1, "up after");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_close(port), "close");
-	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'mtu 1500 .*'"), "MTU is left");
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 02:00:00:00:00:42"), "address is left");
+	TEST_ASSERT(rte_eth_dev_set_mtu(veth.port, 9000) < 0, "MTU 9000");
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(veth.port), "promiscuous");
 	TEST_ASSERT_SUCCESS(
-		sh("ip -d link show near | grep -q 'promiscuity 0'"), "promiscuous is left");
+		veth_sh("ip -d link show near | grep -q 'promiscuity 1'"), "promiscuous");
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_disable(veth.port), "promiscuous");
+	TEST_ASSERT_SUCCESS(
+		veth_sh("ip -d link show near | grep -q 'promiscuity 0'"), "promiscuous");
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(veth.port), "promiscuous");
+	TEST_ASSERT_SUCCESS(rte_eth_allmulticast_enable(veth.port), "all multicast");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mc_addr_list(veth.port, &group, 1), "multicast");
+	TEST_ASSERT_SUCCESS(veth_sh("ip maddr show near | grep -q 01:00:5e:01:02:03"), "multicast");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mc_addr_list(veth.port, NULL, 0), "multicast");
+	TEST_ASSERT_EQUAL(
+		veth_sh("ip maddr show near | grep -q 01:00:5e:01:02:03"), -1, "multicast");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_default_mac_addr_set(veth.port, &mac), "address");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link show near | grep -q 02:00:00:01:02:03"), "address");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_down(veth.port), "down");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(veth.port, &link), "link");
+	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "link is up");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(veth.port), "up");
+	if (veth_stop_whole() < 0)
+		return -1;
+	TEST_ASSERT_EQUAL(veth_sh("ip link show near | grep -q '[<,]UP[,>]'"), -1, "up after");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_close(veth.port), "close");
+	TEST_ASSERT_SUCCESS(veth_sh("ip -d link show near | grep -q 'mtu 1500 .*'"), "MTU is left");
+	TEST_ASSERT_SUCCESS(
+		veth_sh("ip link show near | grep -q 02:00:00:00:00:42"), "address is left");
+	TEST_ASSERT_SUCCESS(
+		veth_sh("ip -d link show near | grep -q 'promiscuity 0'"), "promiscuous is left");
 	return 0;
 }
 
@@ -1164,21 +900,21 @@ link_changes_are_told(void)
 	struct rte_eth_conf conf = {.intr_conf.lsc = 1};
 	struct rte_eth_link link;
 	unsigned int events = 0;
-	uint64_t end = deadline();
+	uint64_t end = veth_deadline();
 
-	TEST_ASSERT_SUCCESS(add_port("iface=near", N_MBUFS), "port");
-	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(veth_port_add("iface=near", VETH_N_MBUFS), "port");
+	TEST_ASSERT_SUCCESS(veth_port_configure(1, 1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
 	/* The kernel reports the link a moment after the start. */
 	do
-		TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+		TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(veth.port, &link), "link");
 	while (link.link_status == RTE_ETH_LINK_DOWN && rte_rdtsc() < end);
 	call_on(RTE_ETH_EVENT_INTR_LSC, on_event, &events);
-	TEST_ASSERT_SUCCESS(sh("ip link set far down"), "down");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link set far down"), "down");
 	TEST_ASSERT(comes_true(&events), "no event");
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(veth.port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "link is up");
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 static int
@@ -1189,24 +925,24 @@ a_queue_can_be_waited_for(void)
 	struct rte_mbuf *m;
 	uint16_t q;
 
-	TEST_ASSERT_SUCCESS(add_port("iface=near", N_MBUFS), "port");
-	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	TEST_ASSERT_SUCCESS(
-		rte_eth_dev_rx_intr_ctl_q(port, 0, RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_ADD, NULL),
+	TEST_ASSERT_SUCCESS(veth_port_add("iface=near", VETH_N_MBUFS), "port");
+	TEST_ASSERT_SUCCESS(veth_port_configure(1, 1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_ctl_q(
+				    veth.port, 0, RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_ADD, NULL),
 		"add");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_enable(port, 0), "enable");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_enable(veth.port, 0), "enable");
 	TEST_ASSERT_EQUAL(
 		rte_epoll_wait(RTE_EPOLL_PER_THREAD, &event, 1, 0), 0, "woken by nothing");
-	TEST_ASSERT_SUCCESS(peer_send(60, 1), "send");
-	TEST_ASSERT_EQUAL(
-		rte_epoll_wait(RTE_EPOLL_PER_THREAD, &event, 1, PATIENCE_S * 1000), 1, "not woken");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_disable(port, 0), "disable");
-	m = port_receive(&q);
+	TEST_ASSERT_SUCCESS(veth_peer_send(60, 1), "send");
+	TEST_ASSERT_EQUAL(rte_epoll_wait(RTE_EPOLL_PER_THREAD, &event, 1, VETH_PATIENCE_S * 1000),
+		1, "not woken");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_intr_disable(veth.port, 0), "disable");
+	m = veth_port_receive(&q);
 	TEST_ASSERT_NOT_NULL(m, "nothing there");
 	rte_pktmbuf_free(m);
-	rte_eth_dev_rx_intr_ctl_q(port, 0, RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_DEL, NULL);
-	return stop_whole();
+	rte_eth_dev_rx_intr_ctl_q(veth.port, 0, RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_DEL, NULL);
+	return veth_stop_whole();
 }
 
 static int
@@ -1217,18 +953,18 @@ all_counters_have_names(void)
 	uint64_t id, value;
 	int n, i;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near,queue_count=2", 2), "start");
-	n = rte_eth_xstats_get_names(port, names, RTE_DIM(names));
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near,queue_count=2", 2), "start");
+	n = rte_eth_xstats_get_names(veth.port, names, RTE_DIM(names));
 	TEST_ASSERT(n > 18 && n <= (int)RTE_DIM(names), "%d names", n);
-	TEST_ASSERT_EQUAL(rte_eth_xstats_get(port, values, RTE_DIM(values)), n, "values");
+	TEST_ASSERT_EQUAL(rte_eth_xstats_get(veth.port, values, RTE_DIM(values)), n, "values");
 	for (i = 0; i < n; i++)
 		TEST_ASSERT_EQUAL(values[i].id, (uint64_t)i, "number of %s", names[i].name);
-	if (both_ways(60, 60) < 0)
+	if (veth_both_ways(60, 60) < 0)
 		return -1;
-	TEST_ASSERT_SUCCESS(rte_eth_xstats_get_id_by_name(port, "tx_q1_copies", &id), "name");
-	TEST_ASSERT_EQUAL(rte_eth_xstats_get_by_id(port, &id, &value, 1), 1, "by id");
+	TEST_ASSERT_SUCCESS(rte_eth_xstats_get_id_by_name(veth.port, "tx_q1_copies", &id), "name");
+	TEST_ASSERT_EQUAL(rte_eth_xstats_get_by_id(veth.port, &id, &value, 1), 1, "by id");
 	TEST_ASSERT_EQUAL(value, 0, "copies");
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 /* The sum of a counter over both queues. */
@@ -1241,8 +977,8 @@ sum_of_queues(const char *pattern)
 
 	for (q = 0; q < 2; q++) {
 		snprintf(name, sizeof(name), pattern, q);
-		if (rte_eth_xstats_get_id_by_name(port, name, &id) == 0 &&
-			rte_eth_xstats_get_by_id(port, &id, &value, 1) == 1)
+		if (rte_eth_xstats_get_id_by_name(veth.port, name, &id) == 0 &&
+			rte_eth_xstats_get_by_id(veth.port, &id, &value, 1) == 1)
 			sum += value;
 	}
 	return sum;
@@ -1254,16 +990,16 @@ queues_add_up_to_the_port(void)
 {
 	struct rte_eth_stats stats;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near,queue_count=2", 2), "start");
-	if (both_ways(60, 70) < 0)
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near,queue_count=2", 2), "start");
+	if (veth_both_ways(60, 70) < 0)
 		return -1;
-	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(veth.port, &stats), "stats");
 	TEST_ASSERT(stats.ipackets > 0 && stats.opackets > 0, "nothing is counted");
 	TEST_ASSERT_EQUAL(sum_of_queues("rx_q%u_packets"), stats.ipackets, "received");
 	TEST_ASSERT_EQUAL(sum_of_queues("rx_q%u_bytes"), stats.ibytes, "bytes received");
 	TEST_ASSERT_EQUAL(sum_of_queues("tx_q%u_packets"), stats.opackets, "sent");
 	TEST_ASSERT_EQUAL(sum_of_queues("tx_q%u_bytes"), stats.obytes, "bytes sent");
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 /* Copy mode needs a system call to send, and none to receive. */
@@ -1275,23 +1011,23 @@ receiving_makes_no_system_calls(void)
 	unsigned int i;
 	uint16_t q;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	p = rte_eth_devices[port].data->dev_private;
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
+	p = rte_eth_devices[veth.port].data->dev_private;
 	for (i = 0; i < 1000; i++) {
-		TEST_ASSERT_SUCCESS(peer_send(60, i), "send");
-		m = port_receive(&q);
+		TEST_ASSERT_SUCCESS(veth_peer_send(60, i), "send");
+		m = veth_port_receive(&q);
 		TEST_ASSERT_NOT_NULL(m, "did not come");
 		rte_pktmbuf_free(m);
 	}
 	TEST_ASSERT_EQUAL(p->queue[0].rx.calls, 0, "%" PRIu64 " calls", p->queue[0].rx.calls);
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 static int
 restart(void)
 {
-	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(veth.port), "stop");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
 	return 0;
 }
 
@@ -1306,28 +1042,31 @@ memberships_end_after_restarts(void)
 	const char *fdb = "bridge fdb show dev near | grep -q 02:00:00:00:00:77";
 	unsigned int i;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(port), "promiscuous");
-	TEST_ASSERT_SUCCESS(rte_eth_allmulticast_enable(port), "all multicast");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_mac_addr_add(port, &mac, 0), "address");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(veth.port), "promiscuous");
+	TEST_ASSERT_SUCCESS(rte_eth_allmulticast_enable(veth.port), "all multicast");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_mac_addr_add(veth.port, &mac, 0), "address");
 	for (i = 0; i < 2; i++)
 		if (restart() < 0)
 			return -1;
-	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'allmulti 1'"), "not multicast");
-	TEST_ASSERT_SUCCESS(sh(fdb), "the address is lost");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_mac_addr_remove(port, &mac), "address");
-	TEST_ASSERT_EQUAL(sh(fdb), -1, "the address is left");
-	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'promiscuity 1'"), "it is off");
-	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_disable(port), "promiscuous");
-	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'promiscuity 0'"), "still on");
-	TEST_ASSERT_SUCCESS(rte_eth_allmulticast_disable(port), "all multicast");
-	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'allmulti 0'"), "still multicast");
+	TEST_ASSERT_SUCCESS(
+		veth_sh("ip -d link show near | grep -q 'allmulti 1'"), "not multicast");
+	TEST_ASSERT_SUCCESS(veth_sh(fdb), "the address is lost");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_mac_addr_remove(veth.port, &mac), "address");
+	TEST_ASSERT_EQUAL(veth_sh(fdb), -1, "the address is left");
+	TEST_ASSERT_SUCCESS(veth_sh("ip -d link show near | grep -q 'promiscuity 1'"), "it is off");
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_disable(veth.port), "promiscuous");
+	TEST_ASSERT_SUCCESS(veth_sh("ip -d link show near | grep -q 'promiscuity 0'"), "still on");
+	TEST_ASSERT_SUCCESS(rte_eth_allmulticast_disable(veth.port), "all multicast");
+	TEST_ASSERT_SUCCESS(
+		veth_sh("ip -d link show near | grep -q 'allmulti 0'"), "still multicast");
 	/* They can be joined again. */
-	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(port), "promiscuous");
-	TEST_ASSERT_SUCCESS(sh("ip -d link show near | grep -q 'promiscuity 1'"), "not on again");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_mac_addr_add(port, &mac, 0), "address");
-	TEST_ASSERT_SUCCESS(sh(fdb), "the address is not joined again");
-	return stop_whole();
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(veth.port), "promiscuous");
+	TEST_ASSERT_SUCCESS(
+		veth_sh("ip -d link show near | grep -q 'promiscuity 1'"), "not on again");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_mac_addr_add(veth.port, &mac, 0), "address");
+	TEST_ASSERT_SUCCESS(veth_sh(fdb), "the address is not joined again");
+	return veth_stop_whole();
 }
 
 /* The operator's settings made while the port exists are neither undone nor overwritten. */
@@ -1338,32 +1077,37 @@ settings_of_the_operator_stay(void)
 	struct rte_eth_conf conf = {0};
 
 	/* Changed between probe and start. */
-	TEST_ASSERT_SUCCESS(add_port("iface=near", N_MBUFS), "port");
-	TEST_ASSERT_SUCCESS(sh("ip link set near address 02:00:00:00:00:98"), "address");
-	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 02:00:00:00:00:98"), "undone by start");
-	TEST_ASSERT_SUCCESS(rte_eth_macaddr_get(port, &now), "address");
+	TEST_ASSERT_SUCCESS(veth_port_add("iface=near", VETH_N_MBUFS), "port");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link set near address 02:00:00:00:00:98"), "address");
+	TEST_ASSERT_SUCCESS(veth_port_configure(1, 1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
+	TEST_ASSERT_SUCCESS(
+		veth_sh("ip link show near | grep -q 02:00:00:00:00:98"), "undone by start");
+	TEST_ASSERT_SUCCESS(rte_eth_macaddr_get(veth.port, &now), "address");
 	TEST_ASSERT_EQUAL(now.addr_bytes[5], 0x98, "the port reports its former address");
 	/* Changed while it runs. */
-	TEST_ASSERT_SUCCESS(sh("ip link set near address 02:00:00:00:00:99"), "address");
-	if (stop_whole() < 0)
+	TEST_ASSERT_SUCCESS(veth_sh("ip link set near address 02:00:00:00:00:99"), "address");
+	if (veth_stop_whole() < 0)
 		return -1;
-	drop_port();
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 02:00:00:00:00:99"), "undone by close");
+	veth_port_drop();
+	TEST_ASSERT_SUCCESS(
+		veth_sh("ip link show near | grep -q 02:00:00:00:00:99"), "undone by close");
 	/* Changed after the port had changed it. */
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_default_mac_addr_set(port, &mac), "address");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mtu(port, 1400), "MTU");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_default_mac_addr_set(veth.port, &mac), "address");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mtu(veth.port, 1400), "MTU");
 	if (restart() < 0)
 		return -1;
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 02:00:00:01:02:03"), "address is lost");
-	TEST_ASSERT_SUCCESS(sh("ip link set near address 02:00:00:00:00:9a mtu 1450"), "settings");
-	if (stop_whole() < 0)
+	TEST_ASSERT_SUCCESS(
+		veth_sh("ip link show near | grep -q 02:00:00:01:02:03"), "address is lost");
+	TEST_ASSERT_SUCCESS(
+		veth_sh("ip link set near address 02:00:00:00:00:9a mtu 1450"), "settings");
+	if (veth_stop_whole() < 0)
 		return -1;
-	drop_port();
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 02:00:00:00:00:9a"), "address undone");
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 'mtu 1450 '"), "MTU undone");
+	veth_port_drop();
+	TEST_ASSERT_SUCCESS(
+		veth_sh("ip link show near | grep -q 02:00:00:00:00:9a"), "address undone");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link show near | grep -q 'mtu 1450 '"), "MTU undone");
 	return 0;
 }
 
@@ -1372,18 +1116,18 @@ an_mtu_beyond_the_buffers_is_refused(void)
 {
 	uint16_t mtu;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_set_mtu(port, 3000), -EINVAL, "MTU while it runs");
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_mtu(veth.port, 3000), -EINVAL, "MTU while it runs");
 	TEST_ASSERT(test_logged("(MTU 3000) does not fit into a buffer of pool"), "message");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_get_mtu(port, &mtu), "MTU");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_mtu(veth.port, &mtu), "MTU");
 	TEST_ASSERT_EQUAL(mtu, 1500, "MTU %u", mtu);
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 'mtu 1500 '"), "MTU");
-	if (stop_whole() < 0)
+	TEST_ASSERT_SUCCESS(veth_sh("ip link show near | grep -q 'mtu 1500 '"), "MTU");
+	if (veth_stop_whole() < 0)
 		return -1;
-	TEST_ASSERT_EQUAL(rte_eth_dev_set_mtu(port, 3000), -EINVAL, "MTU of a stopped port");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "it cannot be started again");
-	return stop_whole();
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_mtu(veth.port, 3000), -EINVAL, "MTU of a stopped port");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "it cannot be started again");
+	return veth_stop_whole();
 }
 
 /* ethdev's default MTU, on a netdev whose frames are larger than the buffers. */
@@ -1392,23 +1136,23 @@ the_default_mtu_is_set_if_the_buffers_need_it(void)
 {
 	uint16_t mtu;
 
-	TEST_ASSERT_SUCCESS(sh("ip link set near mtu 9000"), "MTU");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link set near mtu 9000"), "MTU");
 	test_log_begin();
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
 	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), "the MTU of near is set to 1500"), "message");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_get_mtu(port, &mtu), "MTU");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_mtu(veth.port, &mtu), "MTU");
 	TEST_ASSERT_EQUAL(mtu, 1500, "MTU %u", mtu);
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 'mtu 1500 '"), "MTU");
-	if (both_ways(1500, 1514) < 0 || stop_whole() < 0)
+	TEST_ASSERT_SUCCESS(veth_sh("ip link show near | grep -q 'mtu 1500 '"), "MTU");
+	if (veth_both_ways(1500, 1514) < 0 || veth_stop_whole() < 0)
 		return -1;
-	drop_port();
-	TEST_ASSERT_SUCCESS(sh("ip link show near | grep -q 'mtu 9000 '"), "not restored");
+	veth_port_drop();
+	TEST_ASSERT_SUCCESS(veth_sh("ip link show near | grep -q 'mtu 9000 '"), "not restored");
 	/* A netdev whose frames fit keeps its MTU. */
-	TEST_ASSERT_SUCCESS(sh("ip link set near mtu 1600"), "MTU");
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_get_mtu(port, &mtu), "MTU");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link set near mtu 1600"), "MTU");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_mtu(veth.port, &mtu), "MTU");
 	TEST_ASSERT_EQUAL(mtu, 1600, "MTU %u", mtu);
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 static int
@@ -1418,66 +1162,71 @@ a_start_without_queues_is_refused(void)
 	struct rte_eth_txconf late = {.tx_deferred_start = 1};
 	struct rte_eth_conf conf = {0};
 
-	TEST_ASSERT_SUCCESS(add_port("iface=near", N_MBUFS), "port");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port, 1, 1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(veth_port_add("iface=near", VETH_N_MBUFS), "port");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(veth.port, 1, 1, &conf), "configure");
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -EINVAL, "started without queues");
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(veth.port), -EINVAL, "started without queues");
 	TEST_ASSERT(test_logged("receive queue 0 is not set up: call rte_eth_rx_queue_setup()"),
 		"message");
 	TEST_ASSERT_SUCCESS(
-		rte_eth_rx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, NULL, pool), "queue");
+		rte_eth_rx_queue_setup(veth.port, 0, VETH_N_DESC, SOCKET_ID_ANY, NULL, veth.pool),
+		"queue");
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -EINVAL, "started without a transmit queue");
+	TEST_ASSERT_EQUAL(
+		rte_eth_dev_start(veth.port), -EINVAL, "started without a transmit queue");
 	TEST_ASSERT(test_logged("transmit queue 0 is not set up: call rte_eth_tx_queue_setup()"),
 		"message");
-	TEST_ASSERT_SUCCESS(rte_eth_tx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, NULL), "queue");
-	/* ethdev has released the former queue when the driver refuses a new one. */
-	TEST_ASSERT_EQUAL(rte_eth_rx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, &wrong, pool),
-		-EINVAL, "rx_free_thresh");
-	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -EINVAL, "started with a refused queue");
 	TEST_ASSERT_SUCCESS(
-		rte_eth_rx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, NULL, pool), "queue");
-	TEST_ASSERT_EQUAL(rte_eth_tx_queue_setup(port, 0, N_DESC, SOCKET_ID_ANY, &late), -EINVAL,
-		"deferred start");
-	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -EINVAL, "started with a refused queue");
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs lost");
-	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	return both_ways(60, 69) < 0 ? -1 : stop_whole();
+		rte_eth_tx_queue_setup(veth.port, 0, VETH_N_DESC, SOCKET_ID_ANY, NULL), "queue");
+	/* ethdev has released the former queue when the driver refuses a new one. */
+	TEST_ASSERT_EQUAL(
+		rte_eth_rx_queue_setup(veth.port, 0, VETH_N_DESC, SOCKET_ID_ANY, &wrong, veth.pool),
+		-EINVAL, "rx_free_thresh");
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(veth.port), -EINVAL, "started with a refused queue");
+	TEST_ASSERT_SUCCESS(
+		rte_eth_rx_queue_setup(veth.port, 0, VETH_N_DESC, SOCKET_ID_ANY, NULL, veth.pool),
+		"queue");
+	TEST_ASSERT_EQUAL(rte_eth_tx_queue_setup(veth.port, 0, VETH_N_DESC, SOCKET_ID_ANY, &late),
+		-EINVAL, "deferred start");
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(veth.port), -EINVAL, "started with a refused queue");
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(veth.pool), VETH_N_MBUFS, "mbufs lost");
+	TEST_ASSERT_SUCCESS(veth_port_configure(1, 1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
+	return veth_both_ways(60, 69) < 0 ? -1 : veth_stop_whole();
 }
 
 /* rx_nombuf counts buffers, not polls. */
 static int
 missing_buffers_are_counted_once(void)
 {
-	struct rte_mbuf *held[2 * N_DESC];
+	struct rte_mbuf *held[2 * VETH_N_DESC];
 	struct rte_eth_conf conf = {0};
 	struct rte_eth_stats stats;
 	unsigned int n = 0, i;
 
-	TEST_ASSERT_SUCCESS(add_port("iface=near", 511), "port");
-	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(veth_port_add("iface=near", 511), "port");
+	TEST_ASSERT_SUCCESS(veth_port_configure(1, 1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
 	TEST_ASSERT_SUCCESS(flood(held, &n), "flood");
 	for (i = 0; i < 10000; i++)
-		TEST_ASSERT_EQUAL(rte_eth_rx_burst(port, 0, held + n, 1), 0, "one more");
-	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
-	TEST_ASSERT(stats.rx_nombuf > 0 && stats.rx_nombuf <= N_DESC,
-		"%" PRIu64 " buffers of %u missing", stats.rx_nombuf, N_DESC);
+		TEST_ASSERT_EQUAL(rte_eth_rx_burst(veth.port, 0, held + n, 1), 0, "one more");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(veth.port, &stats), "stats");
+	TEST_ASSERT(stats.rx_nombuf > 0 && stats.rx_nombuf <= VETH_N_DESC,
+		"%" PRIu64 " buffers of %u missing", stats.rx_nombuf, VETH_N_DESC);
 	rte_pktmbuf_free_bulk(held, n);
 	/* A second famine is counted too. */
 	i = stats.rx_nombuf;
-	rte_eth_rx_burst(port, 0, held, 1);
+	rte_eth_rx_burst(veth.port, 0, held, 1);
 	n = 0;
 	TEST_ASSERT_SUCCESS(flood(held, &n), "flood");
-	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
-	TEST_ASSERT(stats.rx_nombuf > i && stats.rx_nombuf <= i + N_DESC, "%" PRIu64 " after %u",
-		stats.rx_nombuf, i);
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(veth.port, &stats), "stats");
+	TEST_ASSERT(stats.rx_nombuf > i && stats.rx_nombuf <= i + VETH_N_DESC,
+		"%" PRIu64 " after %u", stats.rx_nombuf, i);
 	rte_pktmbuf_free_bulk(held, n);
-	TEST_ASSERT_SUCCESS(rte_eth_stats_reset(port), "reset");
-	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_reset(veth.port), "reset");
+	TEST_ASSERT_SUCCESS(rte_eth_stats_get(veth.port, &stats), "stats");
 	TEST_ASSERT_EQUAL(stats.rx_nombuf, 0, "after the reset");
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 /*
@@ -1492,19 +1241,20 @@ an_empty_poll_calls_only_if_wanted(void)
 	uint8_t got[64];
 	unsigned int i;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	q = &((const struct af_xdp_port *)rte_eth_devices[port].data->dev_private)->queue[0];
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
+	q = &((const struct af_xdp_port *)rte_eth_devices[veth.port].data->dev_private)->queue[0];
 	*q->tx.tx.flags = 0;
-	m = make_mbuf(pool, 60, 1);
-	TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, 0, &m, 1), 1, "transmit");
+	m = veth_make_mbuf(veth.pool, 60, 1);
+	TEST_ASSERT_EQUAL(rte_eth_tx_burst(veth.port, 0, &m, 1), 1, "transmit");
 	for (i = 0; i < 100; i++)
-		TEST_ASSERT_EQUAL(rte_eth_rx_burst(port, 0, &m, 1), 0, "receives");
+		TEST_ASSERT_EQUAL(rte_eth_rx_burst(veth.port, 0, &m, 1), 0, "receives");
 	TEST_ASSERT_EQUAL(q->rx.calls, 0, "%" PRIu64 " calls", q->rx.calls);
 	*q->tx.tx.flags = XDP_RING_NEED_WAKEUP;
-	TEST_ASSERT_EQUAL(rte_eth_rx_burst(port, 0, &m, 1), 0, "receives");
+	TEST_ASSERT_EQUAL(rte_eth_rx_burst(veth.port, 0, &m, 1), 0, "receives");
 	TEST_ASSERT_EQUAL(q->rx.calls, 1, "%" PRIu64 " calls", q->rx.calls);
-	TEST_ASSERT(peer_receive(got, sizeof(got)) == 60 && is_frame(got, 60, 60, 1), "not sent");
-	return stop_whole();
+	TEST_ASSERT(veth_peer_receive(got, sizeof(got)) == 60 && veth_is_frame(got, 60, 60, 1),
+		"not sent");
+	return veth_stop_whole();
 }
 
 /* A queue discipline below a macvlan holds sent frames, as the queue of a slow NIC does. */
@@ -1515,19 +1265,19 @@ a_stop_waits_for_frames_on_their_way(void)
 	struct rte_mbuf *m[4];
 	unsigned int i;
 
-	TEST_ASSERT_SUCCESS(sh("ip link set near up"), "up");
-	if (sh("tc qdisc add dev near root tbf rate 16kbit burst 2000 latency 100s 2>/dev/null &&"
-	       " ip link add slow link near type macvlan 2>/dev/null") < 0)
+	TEST_ASSERT_SUCCESS(veth_sh("ip link set near up"), "up");
+	if (veth_sh("tc qdisc add dev near root tbf rate 16kbit burst 2000 latency 100s 2>/dev/null &&"
+		    " ip link add slow link near type macvlan 2>/dev/null") < 0)
 		return test_skip("this kernel has no macvlan or no tbf");
-	TEST_ASSERT_SUCCESS(start_port("iface=slow", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=slow", 1), "start");
 	for (i = 0; i < RTE_DIM(m); i++)
-		m[i] = make_mbuf(pool, sizeof(got), i);
-	TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, 0, m, RTE_DIM(m)), RTE_DIM(m), "transmit");
-	if (stop_whole() < 0)
+		m[i] = veth_make_mbuf(veth.pool, sizeof(got), i);
+	TEST_ASSERT_EQUAL(rte_eth_tx_burst(veth.port, 0, m, RTE_DIM(m)), RTE_DIM(m), "transmit");
+	if (veth_stop_whole() < 0)
 		return -1;
 	for (i = 0; i < RTE_DIM(m); i++)
-		TEST_ASSERT(recv(peer, got, sizeof(got), 0) == (ssize_t)sizeof(got) &&
-				is_frame(got, sizeof(got), sizeof(got), i),
+		TEST_ASSERT(recv(veth.peer, got, sizeof(got), 0) == (ssize_t)sizeof(got) &&
+				veth_is_frame(got, sizeof(got), sizeof(got), i),
 			"frame %u was on its way after the stop", i);
 	return 0;
 }
@@ -1552,8 +1302,8 @@ on_removal_remove(uint16_t id, enum rte_eth_event_type type, void *arg, void *re
 	if (rte_eth_dev_stop(id) < 0)
 		return 0;
 	/* Its memory goes with the container's last device. */
-	rte_mempool_free(pool);
-	pool = NULL;
+	rte_mempool_free(veth.pool);
+	veth.pool = NULL;
 	if (rte_dev_remove(rte_eth_devices[id].device) == 0)
 		__atomic_add_fetch((unsigned int *)arg, 1, __ATOMIC_RELEASE);
 	return 0;
@@ -1568,15 +1318,15 @@ goes_within_the_event(rte_eth_dev_cb_fn on_removal)
 	rte_eal_alarm_set(1, on_alarm, &alarms); /* the EAL opens its timer */
 	TEST_ASSERT(comes_true(&alarms), "no alarm");
 	files = test_open_files();
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
 	call_on(RTE_ETH_EVENT_INTR_RMV, on_removal, &gone);
-	TEST_ASSERT_SUCCESS(sh("ip link del far"), "delete");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link del far"), "delete");
 	TEST_ASSERT(comes_true(&gone), "the callback does not return");
-	TEST_ASSERT(rte_eth_dev_get_port_by_name(DEVICE, &port) < 0, "the port is left");
+	TEST_ASSERT(rte_eth_dev_get_port_by_name(VETH_DEVICE, &veth.port) < 0, "the port is left");
 	alarms = 0;
 	rte_eal_alarm_set(1, on_alarm, &alarms);
 	TEST_ASSERT(comes_true(&alarms), "the interrupt thread hangs");
-	drop_port();
+	veth_port_drop();
 	TEST_ASSERT_EQUAL(test_open_files(), files, "%u files open before, %u after", files,
 		test_open_files());
 	return 0;
@@ -1600,12 +1350,13 @@ a_port_closes_within_a_link_event(void)
 	struct rte_eth_conf conf = {.intr_conf.lsc = 1};
 	unsigned int gone = 0, alarms = 0;
 
-	TEST_ASSERT_SUCCESS(add_port("iface=near", N_MBUFS), "port");
-	TEST_ASSERT_SUCCESS(configure(1, &conf), "configure");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(veth_port_add("iface=near", VETH_N_MBUFS), "port");
+	TEST_ASSERT_SUCCESS(veth_port_configure(1, 1, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
 	call_on(RTE_ETH_EVENT_INTR_LSC, on_removal_close, &gone);
 	/* More messages follow the one whose event closes the port. */
-	TEST_ASSERT_SUCCESS(sh("ip link set far down; ip link set far up; ip link del far"), "far");
+	TEST_ASSERT_SUCCESS(
+		veth_sh("ip link set far down; ip link set far up; ip link del far"), "far");
 	TEST_ASSERT(comes_true(&gone), "the callback does not return");
 	rte_eal_alarm_set(1, on_alarm, &alarms);
 	TEST_ASSERT(comes_true(&alarms), "the interrupt thread hangs");
@@ -1619,7 +1370,7 @@ feature_is_on(const char *iface, const char *feature)
 	char command[128];
 
 	snprintf(command, sizeof(command), "ethtool -k %s | grep -q '^%s: on'", iface, feature);
-	return sh(command) == 0;
+	return veth_sh(command) == 0;
 }
 
 static int
@@ -1631,30 +1382,30 @@ tags_stay_in_frames(void)
 	int rc;
 
 	test_log_begin();
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
 	TEST_ASSERT_NOT_NULL(strstr(test_log_end(), lose), "no line says so");
 	TEST_ASSERT(!feature_is_on("near", "rx-vlan-offload"), "near takes tags off");
 	TEST_ASSERT(!feature_is_on("near", "rx-vlan-stag-hw-parse"), "near takes S-tags off");
 	/* With two ports the last one restores it. */
-	if (add_second("iface=near,start_queue=1", pool, &port2) != 0)
+	if (add_second("iface=near,start_queue=1", veth.pool, &port2) != 0)
 		return -1;
 	rc = rte_eth_dev_start(port2);
 	TEST_ASSERT_SUCCESS(rc, "second port: %d", rc);
-	if (rte_eth_dev_stop(port) < 0)
+	if (rte_eth_dev_stop(veth.port) < 0)
 		return -1;
 	TEST_ASSERT(!feature_is_on("near", "rx-vlan-offload"), "near takes tags off");
 	rte_eth_dev_stop(port2);
 	TEST_ASSERT(feature_is_on("near", "rx-vlan-offload"), "not restored");
 	TEST_ASSERT(feature_is_on("near", "rx-vlan-stag-hw-parse"), "not restored");
 	rte_eth_dev_close(port2);
-	TEST_ASSERT_SUCCESS(rte_vdev_uninit(DEVICE2), "second device");
-	TEST_ASSERT_SUCCESS(sh("ethtool -K near rxvlan off rx-vlan-stag-hw-parse off &&"
-			       " ethtool -K far txvlan off tx-vlan-stag-hw-insert off"),
+	TEST_ASSERT_SUCCESS(rte_vdev_uninit(VETH_DEVICE2), "second device");
+	TEST_ASSERT_SUCCESS(veth_sh("ethtool -K near rxvlan off rx-vlan-stag-hw-parse off &&"
+				    " ethtool -K far txvlan off tx-vlan-stag-hw-insert off"),
 		"ethtool");
 	test_log_begin();
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
 	TEST_ASSERT_NULL(strstr(test_log_end(), "VLAN"), "a line without a reason");
-	if (stop_whole() < 0)
+	if (veth_stop_whole() < 0)
 		return -1;
 	TEST_ASSERT(!feature_is_on("near", "rx-vlan-offload"), "on, as it was not before");
 	return 0;
@@ -1665,13 +1416,13 @@ a_peer_out_of_sight_is_told(void)
 {
 	const char *said;
 
-	if (sh("ip netns add gantry-test-tags") < 0)
+	if (veth_sh("ip netns add gantry-test-tags") < 0)
 		return test_skip("no named network namespaces");
-	sh("ip link set far netns gantry-test-tags");
+	veth_sh("ip link set far netns gantry-test-tags");
 	test_log_begin();
-	start_port("iface=near", 1);
+	veth_port_start("iface=near", 1);
 	said = test_log_end();
-	sh("ip netns del gantry-test-tags");
+	veth_sh("ip netns del gantry-test-tags");
 	TEST_ASSERT_NOT_NULL(
 		strstr(said, "the other end of near is in another network namespace"), "%s", said);
 	return 0;
@@ -1681,36 +1432,36 @@ a_peer_out_of_sight_is_told(void)
 static int
 tagged_frames_arrive_with_tags(void)
 {
-	static const uint8_t tag[] = {0x81, 0, 0, 100, TEST_TYPE >> 8, TEST_TYPE & 0xff};
+	static const uint8_t tag[] = {0x81, 0, 0, 100, VETH_TYPE >> 8, VETH_TYPE & 0xff};
 	uint8_t frame[60];
 	struct rte_mbuf *m;
 	uint16_t q;
 	int fd;
 
-	if (sh("ip link add link far name far.100 type vlan id 100 2>/dev/null") < 0)
+	if (veth_sh("ip link add link far name far.100 type vlan id 100 2>/dev/null") < 0)
 		return test_skip("this kernel has no VLAN netdevs");
-	TEST_ASSERT_SUCCESS(sh("ip link set far.100 up &&"
-			       " ethtool -K far txvlan off tx-vlan-stag-hw-insert off"),
+	TEST_ASSERT_SUCCESS(veth_sh("ip link set far.100 up &&"
+				    " ethtool -K far txvlan off tx-vlan-stag-hw-insert off"),
 		"VLAN");
 	/* The stack chooses the queue. */
-	TEST_ASSERT_SUCCESS(start_port("iface=near,queue_count=2", 2), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near,queue_count=2", 2), "start");
 	/* Its carrier follows a moment after that of the pair. */
-	TEST_ASSERT_SUCCESS(sh("for i in $(seq 100); do"
-			       " ip link show far.100 | grep -q '[<,]LOWER_UP[,>]' && exit;"
-			       " sleep 0.1; done; exit 1"),
+	TEST_ASSERT_SUCCESS(veth_sh("for i in $(seq 100); do"
+				    " ip link show far.100 | grep -q '[<,]LOWER_UP[,>]' && exit;"
+				    " sleep 0.1; done; exit 1"),
 		"carrier");
-	fd = packet_socket("far.100", TEST_TYPE);
+	fd = veth_packet_socket("far.100", VETH_TYPE);
 	TEST_ASSERT(fd >= 0, "packet socket");
-	make_frame(frame, sizeof(frame), 1);
+	veth_make_frame(frame, sizeof(frame), 1);
 	TEST_ASSERT_EQUAL(send(fd, frame, sizeof(frame), 0), (ssize_t)sizeof(frame), "send");
-	m = port_receive(&q);
+	m = veth_port_receive(&q);
 	close(fd);
 	TEST_ASSERT_NOT_NULL(m, "it does not come");
 	TEST_ASSERT_EQUAL(m->pkt_len, sizeof(frame) + 4, "%u bytes", m->pkt_len);
 	TEST_ASSERT_EQUAL(memcmp(rte_pktmbuf_mtod_offset(m, void *, 12), tag, sizeof(tag)), 0,
 		"the tag is lost");
 	rte_pktmbuf_free(m);
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 static int
@@ -1718,14 +1469,14 @@ tags_lost_below_are_told(void)
 {
 	const char *said;
 
-	TEST_ASSERT_SUCCESS(sh("ip link set near up"), "up");
-	if (sh("ip link add upper link near type macvlan 2>/dev/null") < 0)
+	TEST_ASSERT_SUCCESS(veth_sh("ip link set near up"), "up");
+	if (veth_sh("ip link add upper link near type macvlan 2>/dev/null") < 0)
 		return test_skip("this kernel has no macvlan");
 	test_log_begin();
-	TEST_ASSERT_SUCCESS(start_port("iface=upper", 1), "start");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=upper", 1), "start");
 	said = test_log_end();
 	TEST_ASSERT_NOT_NULL(strstr(said, "VLAN tags are lost on upper, a macvlan"), "%s", said);
-	return both_ways(60, 69) < 0 ? -1 : stop_whole();
+	return veth_both_ways(60, 69) < 0 ? -1 : veth_stop_whole();
 }
 
 /* Native XDP of a bond runs on its members, so no frame would reach a socket of the bond. */
@@ -1734,20 +1485,20 @@ frames_come_on_a_bond(void)
 {
 	int rc;
 
-	if (sh("ip link add bond7 type bond mode active-backup 2>/dev/null") < 0)
+	if (veth_sh("ip link add bond7 type bond mode active-backup 2>/dev/null") < 0)
 		return test_skip("this kernel has no bonding");
-	TEST_ASSERT_SUCCESS(sh("ip link set near master bond7"), "member");
+	TEST_ASSERT_SUCCESS(veth_sh("ip link set near master bond7"), "member");
 	test_log_begin();
-	rc = start_port("iface=bond7,native=1", 1);
+	rc = veth_port_start("iface=bond7,native=1", 1);
 	TEST_ASSERT_EQUAL(rc, -EOPNOTSUPP, "native: %d", rc);
 	TEST_ASSERT_NOT_NULL(strstr(test_log_end(),
 				     "does not support XDP sockets on a bond: leave native=1 out"),
 		"message");
-	drop_port();
-	TEST_ASSERT_SUCCESS(start_port("iface=bond7", 1), "start");
-	rc = both_ways(60, 69) < 0 ? -1 : stop_whole();
-	drop_port();
-	sh("ip link del bond7");
+	veth_port_drop();
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=bond7", 1), "start");
+	rc = veth_both_ways(60, 69) < 0 ? -1 : veth_stop_whole();
+	veth_port_drop();
+	veth_sh("ip link del bond7");
 	return rc;
 }
 
@@ -1755,10 +1506,10 @@ static int
 the_numa_node_is_that_of_the_device(void)
 {
 	TEST_ASSERT_SUCCESS(
-		sh("rm -rf /tmp/gantry-test-numa && mkdir -p /tmp/gantry-test-numa/bus/pci/devices/0000:01:00.0"
-		   " /tmp/gantry-test-numa/bus/pci/devices/0000:02:00.0 &&"
-		   " echo 3 >/tmp/gantry-test-numa/bus/pci/devices/0000:01:00.0/numa_node &&"
-		   " echo -1 >/tmp/gantry-test-numa/bus/pci/devices/0000:02:00.0/numa_node"),
+		veth_sh("rm -rf /tmp/gantry-test-numa && mkdir -p /tmp/gantry-test-numa/bus/pci/devices/0000:01:00.0"
+			" /tmp/gantry-test-numa/bus/pci/devices/0000:02:00.0 &&"
+			" echo 3 >/tmp/gantry-test-numa/bus/pci/devices/0000:01:00.0/numa_node &&"
+			" echo -1 >/tmp/gantry-test-numa/bus/pci/devices/0000:02:00.0/numa_node"),
 		"files");
 	TEST_ASSERT_EQUAL(af_xdp_pci_numa_node("/tmp/gantry-test-numa", "0000:01:00.0"), 3, "node");
 	TEST_ASSERT_EQUAL(af_xdp_pci_numa_node("/tmp/gantry-test-numa", "0000:02:00.0"),
@@ -1767,12 +1518,12 @@ the_numa_node_is_that_of_the_device(void)
 		SOCKET_ID_ANY, "no device");
 	TEST_ASSERT_EQUAL(
 		af_xdp_pci_numa_node("/tmp/gantry-test-numa", ""), SOCKET_ID_ANY, "no PCI device");
-	sh("rm -r /tmp/gantry-test-numa");
+	veth_sh("rm -r /tmp/gantry-test-numa");
 	/* A veth has no device. */
 	TEST_ASSERT_EQUAL(af_xdp_numa_node("near"), SOCKET_ID_ANY, "node of a veth");
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	TEST_ASSERT_EQUAL(rte_eth_dev_socket_id(port), SOCKET_ID_ANY, "node of the port");
-	return stop_whole();
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
+	TEST_ASSERT_EQUAL(rte_eth_dev_socket_id(veth.port), SOCKET_ID_ANY, "node of the port");
+	return veth_stop_whole();
 }
 
 /* A lcore may sleep until the kernel writes the monitored address (librte_power). */
@@ -1781,37 +1532,37 @@ a_queue_can_be_monitored(void)
 {
 	struct rte_power_monitor_cond cond = {0};
 	struct rte_eth_burst_mode mode;
-	uint64_t end = deadline();
+	uint64_t end = veth_deadline();
 	struct rte_mbuf *m;
 	uint32_t before;
 	uint16_t q;
 
-	TEST_ASSERT_SUCCESS(start_port("iface=near", 1), "start");
-	TEST_ASSERT_EQUAL(rte_eth_rx_burst(port, 0, &m, 1), 0, "receives");
-	TEST_ASSERT_SUCCESS(rte_eth_get_monitor_addr(port, 0, &cond), "no address");
+	TEST_ASSERT_SUCCESS(veth_port_start("iface=near", 1), "start");
+	TEST_ASSERT_EQUAL(rte_eth_rx_burst(veth.port, 0, &m, 1), 0, "receives");
+	TEST_ASSERT_SUCCESS(rte_eth_get_monitor_addr(veth.port, 0, &cond), "no address");
 	TEST_ASSERT_EQUAL(cond.size, 4, "%u bytes", cond.size);
 	before = *(volatile uint32_t *)cond.addr;
 	TEST_ASSERT_EQUAL(cond.fn(before, cond.opaque), 0, "must not sleep, though it is empty");
-	TEST_ASSERT_SUCCESS(peer_send(60, 1), "send");
+	TEST_ASSERT_SUCCESS(veth_peer_send(60, 1), "send");
 	while (*(volatile uint32_t *)cond.addr == before && rte_rdtsc() < end)
 		sched_yield();
 	TEST_ASSERT_EQUAL(
 		cond.fn(*(volatile uint32_t *)cond.addr, cond.opaque), -1, "sleeps on a frame");
-	m = port_receive(&q);
+	m = veth_port_receive(&q);
 	TEST_ASSERT_NOT_NULL(m, "did not come");
 	rte_pktmbuf_free(m);
 	/* A frame that came before the address was asked for. */
-	TEST_ASSERT_SUCCESS(peer_send(60, 1), "send");
-	while (rte_eth_rx_queue_count(port, 0) == 0 && rte_rdtsc() < end)
+	TEST_ASSERT_SUCCESS(veth_peer_send(60, 1), "send");
+	while (rte_eth_rx_queue_count(veth.port, 0) == 0 && rte_rdtsc() < end)
 		sched_yield();
-	TEST_ASSERT_SUCCESS(rte_eth_get_monitor_addr(port, 0, &cond), "no address");
+	TEST_ASSERT_SUCCESS(rte_eth_get_monitor_addr(veth.port, 0, &cond), "no address");
 	TEST_ASSERT_EQUAL(
 		cond.fn(*(volatile uint32_t *)cond.addr, cond.opaque), -1, "sleeps on a frame");
-	TEST_ASSERT_SUCCESS(rte_eth_rx_burst_mode_get(port, 0, &mode), "mode");
+	TEST_ASSERT_SUCCESS(rte_eth_rx_burst_mode_get(veth.port, 0, &mode), "mode");
 	TEST_ASSERT_EQUAL(strcmp(mode.info, "Scalar"), 0, "%s", mode.info);
-	TEST_ASSERT_SUCCESS(rte_eth_tx_burst_mode_get(port, 0, &mode), "mode");
+	TEST_ASSERT_SUCCESS(rte_eth_tx_burst_mode_get(veth.port, 0, &mode), "mode");
 	TEST_ASSERT_EQUAL(strcmp(mode.info, "Scalar"), 0, "%s", mode.info);
-	return stop_whole();
+	return veth_stop_whole();
 }
 
 static const struct test_case cases[] = {
@@ -1870,7 +1621,7 @@ REGISTER_TEST_SUITE(net_af_xdp) = {
 	.kind = TEST_FAST,
 	.cases = cases,
 	.n_cases = RTE_DIM(cases),
-	.setup = setup,
+	.setup = veth_setup,
 	.teardown = teardown,
 	.needs_eal = true,
 };
