@@ -149,7 +149,10 @@ struct af_xdp_txq {
 	struct rte_eth_txconf conf;
 } __rte_cache_aligned;
 
-/** A queue of the netdev: one socket, for both directions. */
+/**
+ * A queue of the netdev: one socket, for both directions or one of them. Without receiving it has
+ * the pool and the number of buffers of queue 0; without transmitting its completion ring is empty.
+ */
 struct af_xdp_queue {
 	struct af_xdp_rxq rx;
 	struct af_xdp_txq tx;
@@ -157,6 +160,8 @@ struct af_xdp_queue {
 	struct af_xdp_umem own; /**< the UMEM that this queue registered */
 	struct af_xdp_umem *umem; /**< the UMEM that it uses: its own or another queue's */
 	uint16_t id; /**< its number in the netdev */
+	bool has_rx; /**< the open socket receives */
+	bool has_tx; /**< the open socket transmits */
 	bool zero_copy;
 	/** When our last socket on it was closed, in cycles of the timer; 0: never. */
 	uint64_t closed_at;
@@ -202,6 +207,8 @@ struct af_xdp_port {
 	const char *name; /**< of the device, for messages */
 	struct rte_eth_dev *eth;
 	int ifindex;
+	uint16_t max_rx; /**< of args.n_queues: those with which the netdev receives */
+	uint16_t max_tx; /**< of args.n_queues: those with which the netdev transmits */
 	struct af_xdp_kind kind;
 	/** Packet socket for ioctls and memberships, which end with it (promiscuous mode,
 	 * addresses). */
@@ -218,10 +225,12 @@ struct af_xdp_port {
 	struct af_xdp_queue *queue; /**< args.n_queues */
 };
 
-/** @return frames that the kernel has not taken from the transmit ring. Any thread. */
+/** @return frames that the kernel has not taken from the transmit ring, if any. Any thread. */
 static inline uint32_t
 af_xdp_tx_unsent(const struct af_xdp_txq *txq)
 {
+	if (txq->tx.producer == NULL)
+		return 0;
 	return __atomic_load_n(txq->tx.producer, __ATOMIC_RELAXED) -
 		__atomic_load_n(txq->tx.consumer, __ATOMIC_RELAXED);
 }
@@ -272,8 +281,11 @@ int af_xdp_netdev_mtu_set(const struct af_xdp_port *port, uint16_t mtu);
 int af_xdp_netdev_up(const struct af_xdp_port *port, bool up);
 /** Get status, speed, duplex and autonegotiation. Down if the netdev does not answer. */
 void af_xdp_netdev_link(const struct af_xdp_port *port, struct rte_eth_link *link);
-/** @return the number of queues that receive and transmit; 0: its driver does not report it */
-unsigned int af_xdp_netdev_queues(const struct af_xdp_port *port);
+/**
+ * Get the numbers of queues that receive and that transmit. @return 0; an error: its driver does
+ * not report them
+ */
+int af_xdp_netdev_queues(const struct af_xdp_port *port, unsigned int *rx, unsigned int *tx);
 /** Join or leave what is sent to an address, or to all (type PACKET_MR_* of packet(7)). */
 int af_xdp_netdev_member(const struct af_xdp_port *port, bool join, unsigned short type,
 	const struct rte_ether_addr *mac);
@@ -361,7 +373,7 @@ int af_xdp_set_mc_addr_list(struct rte_eth_dev *eth, struct rte_ether_addr *list
 int af_xdp_prog_get(struct af_xdp_port *port);
 /** Undo af_xdp_prog_get(). The last port detaches the program. */
 void af_xdp_prog_put(struct af_xdp_port *port);
-/** Direct the frames of a queue to its socket. */
+/** Direct the frames of a queue to its socket, which receives. */
 int af_xdp_prog_add(const struct af_xdp_port *port, const struct af_xdp_queue *q);
 /** Undo af_xdp_prog_add(). */
 void af_xdp_prog_del(const struct af_xdp_port *port, const struct af_xdp_queue *q);
@@ -370,7 +382,8 @@ void af_xdp_prog_del(const struct af_xdp_port *port, const struct af_xdp_queue *
 /** @name af_xdp_queue.c: sockets and their UMEMs */
 /**@{*/
 /**
- * Open the sockets of all queues and fill them with buffers. All or nothing. Sleeps while the
+ * Open the sockets of all queues that receive or transmit, and fill those that receive with
+ * buffers. The port has at least one receive queue. All or nothing. Sleeps while the
  * kernel still releases a queue: 2 s, or until 15 s after our last socket on it was closed.
  *
  * @return 0, or a negative errno after one log line.

@@ -34,11 +34,10 @@ dev_configure(struct rte_eth_dev *eth)
 	struct af_xdp_port *port = eth->data->dev_private;
 	int rc = 0;
 
-	if (eth->data->nb_rx_queues != eth->data->nb_tx_queues)
+	if (eth->data->nb_rx_queues == 0)
 		return AF_XDP_FAIL(EINVAL, port->name,
-			"%u receive and %u transmit queues: a socket is one of each:"
-			" configure the same number of both",
-			eth->data->nb_rx_queues, eth->data->nb_tx_queues);
+			"no receive queue: transmit queues send from the pool of receive queue 0:"
+			" configure at least one");
 	if (conf->rxmode.mq_mode != RTE_ETH_MQ_RX_NONE && conf->rxmode.mq_mode != RTE_ETH_MQ_RX_RSS)
 		return AF_XDP_FAIL(EINVAL, port->name,
 			"unsupported mq_mode: use RTE_ETH_MQ_RX_NONE or RTE_ETH_MQ_RX_RSS;"
@@ -229,6 +228,18 @@ rx_queue_intr_enable(struct rte_eth_dev *eth, uint16_t id)
 	return port->rxq_intr == NULL ? -ENOTSUP : 0;
 }
 
+/* Undo queues_connect() for the first n queues. */
+static void
+queues_disconnect(struct af_xdp_port *port, uint16_t n)
+{
+	uint16_t i;
+
+	for (i = 0; i < n; i++)
+		if (port->queue[i].has_rx)
+			af_xdp_prog_del(port, &port->queue[i]);
+}
+
+/* The frames of queues that do not receive stay with the kernel. */
 static int
 queues_connect(struct af_xdp_port *port)
 {
@@ -236,10 +247,10 @@ queues_connect(struct af_xdp_port *port)
 	int rc = 0;
 
 	for (i = 0; i < port->n_started && rc == 0; i++)
-		rc = af_xdp_prog_add(port, &port->queue[i]);
+		if (port->queue[i].has_rx)
+			rc = af_xdp_prog_add(port, &port->queue[i]);
 	if (rc < 0)
-		while (--i > 0)
-			af_xdp_prog_del(port, &port->queue[i - 1]);
+		queues_disconnect(port, i - 1);
 	return rc;
 }
 
@@ -268,15 +279,16 @@ queues_check(struct rte_eth_dev *eth)
 		if (eth->data->rx_queues[i] == NULL)
 			return AF_XDP_FAIL(EINVAL, port->name,
 				"receive queue %u is not set up: call rte_eth_rx_queue_setup()", i);
-		if (eth->data->tx_queues[i] == NULL)
-			return AF_XDP_FAIL(EINVAL, port->name,
-				"transmit queue %u is not set up: call rte_eth_tx_queue_setup()",
-				i);
 		rc = af_xdp_pool_check(port, port->queue[i].rx.pool, eth->data->mtu);
 		if (rc < 0)
 			return rc;
 		port->queue[i].rx.rearm = rx_rearm_data(eth->data->port_id);
 	}
+	for (i = 0; i < eth->data->nb_tx_queues; i++)
+		if (eth->data->tx_queues[i] == NULL)
+			return AF_XDP_FAIL(EINVAL, port->name,
+				"transmit queue %u is not set up: call rte_eth_tx_queue_setup()",
+				i);
 	return 0;
 }
 
@@ -284,7 +296,6 @@ static int
 dev_start(struct rte_eth_dev *eth)
 {
 	struct af_xdp_port *port = eth->data->dev_private;
-	uint16_t i;
 	int rc;
 
 	if (af_xdp_gone(port))
@@ -319,8 +330,7 @@ dev_start(struct rte_eth_dev *eth)
 	return 0;
 
 disconnect:
-	for (i = 0; i < port->n_started; i++)
-		af_xdp_prog_del(port, &port->queue[i]);
+	queues_disconnect(port, port->n_started);
 put_prog:
 	af_xdp_prog_put(port);
 close_queues:
@@ -338,11 +348,9 @@ static int
 dev_stop(struct rte_eth_dev *eth)
 {
 	struct af_xdp_port *port = eth->data->dev_private;
-	uint16_t i;
 
 	intr_stop(eth);
-	for (i = 0; i < port->n_started; i++)
-		af_xdp_prog_del(port, &port->queue[i]);
+	queues_disconnect(port, port->n_started);
 	af_xdp_prog_put(port);
 	af_xdp_queues_close(port);
 	if (port->saved.up)
@@ -401,8 +409,8 @@ dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 	info->max_rx_pktlen = AF_XDP_MAX_FRAME;
 	info->min_mtu = RTE_ETHER_MIN_MTU;
 	info->max_mtu = AF_XDP_MAX_FRAME - AF_XDP_OVERHEAD;
-	info->max_rx_queues = port->args.n_queues;
-	info->max_tx_queues = port->args.n_queues;
+	info->max_rx_queues = port->max_rx;
+	info->max_tx_queues = port->max_tx;
 	info->max_mac_addrs = AF_XDP_MAX_MACS;
 	info->tx_offload_capa = TX_OFFLOADS;
 	info->rx_desc_lim = lim;
@@ -481,11 +489,35 @@ port_refresh(struct rte_eth_dev *eth)
 	return 0;
 }
 
+/*
+ * Check that the netdev has the queues that the parameters name. One of either direction suffices,
+ * as for bind(2) (xsk_reg_pool_at_qid(), net/xdp/xsk.c of Linux), but the first one must receive.
+ */
+static int
+netdev_check_queues(struct af_xdp_port *port)
+{
+	unsigned int first = port->args.start_queue, n = port->args.n_queues, rx, tx;
+
+	port->max_rx = port->max_tx = n;
+	if (af_xdp_netdev_queues(port, &rx, &tx) < 0)
+		return 0;
+	if (first >= rx)
+		return AF_XDP_FAIL(EINVAL, port->name,
+			"%s has no receive queue %u, only 0 to %u: see ethtool -l %s",
+			port->args.iface, first, rx - 1, port->args.iface);
+	if (first + n > RTE_MAX(rx, tx))
+		return AF_XDP_FAIL(EINVAL, port->name,
+			"%s has no queue %u, only 0 to %u: see ethtool -l %s", port->args.iface,
+			first + n - 1, RTE_MAX(rx, tx) - 1, port->args.iface);
+	port->max_rx = RTE_MIN(n, rx - first);
+	port->max_tx = RTE_MIN(n, tx - RTE_MIN(tx, first));
+	return 0;
+}
+
 /* Check that the netdev exists and has what the parameters name. */
 static int
 netdev_find(struct af_xdp_port *port)
 {
-	unsigned int n, last = port->args.start_queue + port->args.n_queues - 1;
 	struct rte_ether_addr mac;
 	int rc;
 
@@ -499,12 +531,7 @@ netdev_find(struct af_xdp_port *port)
 		AF_XDP_LOG(ERR, port->name, "%s is not an Ethernet device", port->args.iface);
 		return rc;
 	}
-	n = af_xdp_netdev_queues(port);
-	if (n > 0 && last >= n)
-		return AF_XDP_FAIL(EINVAL, port->name,
-			"%s has no queue %u, only 0 to %u: see ethtool -l %s", port->args.iface,
-			last, n - 1, port->args.iface);
-	return 0;
+	return netdev_check_queues(port);
 }
 
 /* Check at probe that the kernel has AF_XDP and permits its use, rather than at start. */

@@ -150,15 +150,18 @@ af_xdp_netdev_link(const struct af_xdp_port *port, struct rte_eth_link *link)
 		link->link_autoneg = RTE_ETH_LINK_FIXED;
 }
 
-unsigned int
-af_xdp_netdev_queues(const struct af_xdp_port *port)
+int
+af_xdp_netdev_queues(const struct af_xdp_port *port, unsigned int *rx, unsigned int *tx)
 {
 	struct ethtool_channels ch = {.cmd = ETHTOOL_GCHANNELS};
 	struct ifreq ifr = {.ifr_data = (char *)&ch};
+	int rc = netdev_ioctl(port, SIOCETHTOOL, &ifr);
 
-	if (netdev_ioctl(port, SIOCETHTOOL, &ifr) < 0)
-		return 0;
-	return ch.combined_count + RTE_MIN(ch.rx_count, ch.tx_count);
+	if (rc < 0)
+		return rc;
+	*rx = ch.combined_count + ch.rx_count;
+	*tx = ch.combined_count + ch.tx_count;
+	return 0;
 }
 
 int

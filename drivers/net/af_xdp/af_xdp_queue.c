@@ -140,7 +140,7 @@ ring_size(uint16_t n_desc)
 	return rte_align32pow2(n_desc);
 }
 
-/* Register the queue's own UMEM with the kernel, and fill the fill ring. */
+/* Register the queue's own UMEM with the kernel, and fill the fill ring if the queue receives. */
 static int
 queue_register_umem(struct af_xdp_queue *q)
 {
@@ -154,7 +154,7 @@ queue_register_umem(struct af_xdp_queue *q)
 
 	rc = xsk_umem__create(
 		&q->own.umem, q->own.base, q->own.len, &q->rx.fill, &q->tx.comp, &conf);
-	if (rc < 0)
+	if (rc < 0 || !q->has_rx)
 		return rc;
 	rc = af_xdp_fill(&q->rx, q->rx.n_desc);
 	if (rc < 0) {
@@ -163,6 +163,27 @@ queue_register_umem(struct af_xdp_queue *q)
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+static bool
+queue_is_zero_copy(const struct af_xdp_queue *q)
+{
+	struct xdp_options got = {0};
+	socklen_t len = sizeof(got);
+
+	return getsockopt(xsk_socket__fd(q->xsk), SOL_XDP, XDP_OPTIONS, &got, &len) == 0 &&
+		got.flags & XDP_OPTIONS_ZEROCOPY;
+}
+
+/*
+ * The fill ring is filled before bind(2) with the queue's own UMEM, after it with another's. A
+ * queue that only transmits needs buffers with zero-copy: its netdev then has no others for the
+ * frames that it passes to the kernel.
+ */
+static bool
+queue_fills_later(const struct af_xdp_queue *q)
+{
+	return q->has_rx ? q->umem != &q->own : queue_is_zero_copy(q);
 }
 
 /*
@@ -195,8 +216,9 @@ queue_try_open(struct af_xdp_port *port, struct af_xdp_queue *q)
 	if (rc < 0)
 		goto fail;
 	rc = xsk_socket__create_shared(&q->xsk, af_xdp_netdev_name(port, name), q->id,
-		q->umem->umem, &q->rx.rx, &q->tx.tx, &q->rx.fill, &q->tx.comp, &conf);
-	if (rc == 0 && !own && af_xdp_fill(&q->rx, q->rx.n_desc) < 0) {
+		q->umem->umem, q->has_rx ? &q->rx.rx : NULL, q->has_tx ? &q->tx.tx : NULL,
+		&q->rx.fill, &q->tx.comp, &conf);
+	if (rc == 0 && queue_fills_later(q) && af_xdp_fill(&q->rx, q->rx.n_desc) < 0) {
 		xsk_socket__delete(q->xsk);
 		rc = -ENOMEM;
 	}
@@ -290,16 +312,13 @@ static void
 queue_set_options(struct af_xdp_port *port, struct af_xdp_queue *q)
 {
 	int sndbuf = ring_size(q->tx.n_desc) * SKB_TRUESIZE, budget = ring_size(q->tx.n_desc);
-	struct xdp_options got = {0};
-	socklen_t len = sizeof(got);
 
 	q->rx.busy_poll = queue_set_busy_poll(port, q);
 	q->tx.need_wakeup = port->args.need_wakeup;
 	/* Let all frames of the ring be under way at once. */
 	setsockopt(q->tx.fd, SOL_SOCKET, SO_SNDBUFFORCE, &sndbuf, sizeof(sndbuf));
 	setsockopt(q->tx.fd, SOL_XDP, OPT_MAX_TX_SKB_BUDGET, &budget, sizeof(budget));
-	q->zero_copy = getsockopt(q->rx.fd, SOL_XDP, XDP_OPTIONS, &got, &len) == 0 &&
-		got.flags & XDP_OPTIONS_ZEROCOPY;
+	q->zero_copy = queue_is_zero_copy(q);
 	if (!q->zero_copy && port->args.zero_copy == AF_XDP_AUTO && q == port->queue)
 		AF_XDP_LOG(NOTICE, port->name,
 			"the driver of %s does not support zero-copy here, so the kernel"
@@ -332,12 +351,30 @@ queue_release_deadline(const struct af_xdp_queue *q)
 	return deadline;
 }
 
+/* Choose the directions of a queue, and describe what the one that is missing must have. */
+static void
+queue_set_directions(struct af_xdp_port *port, struct af_xdp_queue *q)
+{
+	const struct rte_eth_dev_data *data = port->eth->data;
+	uint16_t i = q - port->queue;
+
+	q->has_rx = i < data->nb_rx_queues;
+	q->has_tx = i < data->nb_tx_queues;
+	if (!q->has_rx) {
+		q->rx.pool = port->queue[0].rx.pool;
+		q->rx.n_desc = port->queue[0].rx.n_desc;
+	}
+	if (!q->has_tx)
+		q->tx.n_desc = AF_XDP_MIN_DESC;
+}
+
 static int
 queue_open(struct af_xdp_port *port, struct af_xdp_queue *q)
 {
 	uint64_t deadline = queue_release_deadline(q);
 	int rc;
 
+	queue_set_directions(port, q);
 	umem_describe(&q->own, q->rx.pool);
 	q->umem = queue_choose_umem(port, q);
 	queue_set_umem(q);
@@ -467,7 +504,7 @@ af_xdp_queues_close(struct af_xdp_port *port)
 int
 af_xdp_queues_open(struct af_xdp_port *port)
 {
-	uint16_t n = port->eth->data->nb_rx_queues;
+	uint16_t n = RTE_MAX(port->eth->data->nb_rx_queues, port->eth->data->nb_tx_queues);
 	int rc;
 
 	for (port->n_started = 0; port->n_started < n; port->n_started++) {
