@@ -64,16 +64,17 @@ class Veths:
             queues = f'numtxqueues {QUEUES} numrxqueues {QUEUES}'
             command(f'ip link add {near} address {mac} {queues} type veth peer name {far} {queues}')
             command(f'ip link set {near} up')
-        self.use_queues(1)
+        self.use_queues(1, QUEUES)
         self.ends = [base.End(far, 1500) for far in self.FAR]
 
-    def use_queues(self, count):
+    def use_queues(self, receive, transmit):
         """A receive queue of one end is a transmit queue of the other."""
-        for name in self.NEAR + self.FAR:
-            command(f'ethtool -L {name} rx {count} tx {count}')
+        for near, far in zip(self.NEAR, self.FAR):
+            command(f'ethtool -L {near} rx {receive} tx {transmit}')
+            command(f'ethtool -L {far} rx {transmit} tx {receive}')
 
-    def devargs(self, number, queues):
-        return f'net_gantry_af_xdp{number},iface={self.NEAR[number]},queue_count={queues}'
+    def devargs(self, number):
+        return f'net_gantry_af_xdp{number},iface={self.NEAR[number]},queue_count={QUEUES}'
 
     @staticmethod
     def link(name):
@@ -104,10 +105,10 @@ class Nics:
         command('sysctl -qw net.ipv6.conf.all.disable_ipv6=1')
         self.ends = [base.nic_end(device) for device in base.WIRES]
 
-    def use_queues(self, count):
+    def use_queues(self, receive, transmit):
         """The chip has both queues."""
 
-    def devargs(self, number, _queues):
+    def devargs(self, number):
         return f'class=eth,mac={MACS[number]}'
 
     def check_mtu(self, mtu):
@@ -132,9 +133,14 @@ class Test:
         self.switch = ovs.Switch(transcript, wires.EAL, ('env', f'LD_LIBRARY_PATH={BUILD}/drivers'), ('pmd-cpu-mask=2',))
 
     def add(self, number, queues=1):
-        """Open vSwitch has no more transmit queues than the port, so it has as many of both kinds."""
-        self.switch.add(f'dpdk{number}', self.wires.devargs(number, queues), f'options:n_rxq={queues}')
+        """Open vSwitch transmits on a queue for each of its threads that poll, here one, and one more."""
+        self.switch.add(f'dpdk{number}', self.wires.devargs(number), f'options:n_rxq={queues}')
         self.wires.check_in_use(number, True)
+        shown = self.switch.appctl('dpif/show')
+        ports = [line for line in shown.splitlines() if line.split()[:1] == [f'dpdk{number}']]
+        check(len(ports) == 1, shown)
+        for words in (f'configured_rx_queues={queues},', f'configured_tx_queues={QUEUES},'):
+            check(words in ports[0], f'{words} {ports[0]}')
 
     def starts(self):
         self.switch.start()
@@ -166,7 +172,7 @@ class Test:
     def has_queues(self):
         for number in (0, 1):
             self.switch.remove(f'dpdk{number}')
-        self.wires.use_queues(QUEUES)
+        self.wires.use_queues(QUEUES, QUEUES)
         for number in (0, 1):
             self.add(number, QUEUES)
         shown = self.switch.appctl('dpif-netdev/pmd-rxq-show')
