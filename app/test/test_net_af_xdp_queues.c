@@ -142,7 +142,7 @@ counters_are(uint16_t n_rx, uint16_t n_tx, uint64_t rounds)
 	TEST_ASSERT_EQUAL(stats.obytes, 200 * n_tx * rounds, "%" PRIu64 " bytes", stats.obytes);
 	TEST_ASSERT_EQUAL(stats.imissed + stats.ierrors + stats.oerrors + stats.rx_nombuf, 0,
 		"%" PRIu64 " missed", stats.imissed);
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < private_data()->args.n_queues; i++) {
 		q = &private_data()->queue[i];
 		TEST_ASSERT_EQUAL(q->rx.packets, i < n_rx ? rounds : 0, "queue %u: %" PRIu64 " in",
 			i, q->rx.packets);
