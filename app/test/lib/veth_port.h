@@ -27,7 +27,7 @@
 /** A lost packet never arrives; the long timeout is for a busy machine. */
 #define VETH_PATIENCE_S 20
 /** Largest frame that the functions below take, in bytes. */
-#define VETH_MAX_FRAME 4096
+#define VETH_MAX_FRAME 10240
 
 /** The port of VETH_DEVICE, and the other end. */
 struct veth_port {

@@ -49,6 +49,21 @@ _Static_assert(1 << AF_XDP_CHUNK_SHIFT == AF_XDP_MIN_CHUNK, "two chunks would sh
 /** Bytes of a frame beyond its MTU, without FCS: two VLAN tags are not part of the MTU. */
 #define AF_XDP_OVERHEAD (RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN)
 #define AF_XDP_MAX_FRAME (AF_XDP_MAX_CHUNK - AF_XDP_HEADROOM)
+/** Largest frame in several buffers: what NICs for jumbo frames take. */
+#define AF_XDP_MAX_FRAME_SG 9728
+/**
+ * Most buffers of a frame that is sent: drivers with zero-copy take 8 (xdp_zc_max_segs of i40e and
+ * ice), the kernel's copy mode takes 17 and more (Documentation/networking/af_xdp.rst).
+ */
+#define AF_XDP_MAX_TX_SEGS 8
+_Static_assert(AF_XDP_MAX_TX_SEGS *(AF_XDP_MIN_CHUNK - RTE_PKTMBUF_HEADROOM) >= AF_XDP_MAX_FRAME_SG,
+	"the largest frame cannot be sent");
+
+/* Linux 6.6, include/uapi/linux/if_xdp.h. */
+#ifndef XDP_USE_SG
+#define XDP_USE_SG (1 << 4) /* of bind(2): frames may lie in several buffers */
+#define XDP_PKT_CONTD (1 << 0) /* of a descriptor: the frame goes on in the next one */
+#endif
 
 /** A parameter that may be left to the driver. */
 enum af_xdp_choice {
@@ -126,11 +141,11 @@ struct af_xdp_txq {
 	struct xsk_ring_prod tx;
 	struct xsk_ring_cons comp;
 	char *base; /**< of the UMEM */
-	uint16_t *posted; /**< for each chunk: posted frames that are not completed */
+	uint16_t *posted; /**< for each chunk: how often it is posted and not completed */
 	struct rte_mempool *pool;
 	uint32_t mbuf_len;
 	uint32_t chunk_len;
-	uint32_t n_posted; /**< posted frames that the kernel has not completed */
+	uint32_t n_posted; /**< posted buffers that the kernel has not completed */
 	uint16_t free_thresh;
 	int fd;
 	bool fast_free; /**< all mbufs are of one pool, with a reference count of 1 */
@@ -209,6 +224,8 @@ struct af_xdp_port {
 	int ifindex;
 	uint16_t max_rx; /**< of args.n_queues: those with which the netdev receives */
 	uint16_t max_tx; /**< of args.n_queues: those with which the netdev transmits */
+	bool can_scatter; /**< the kernel has frames in several buffers */
+	bool scatter; /**< configured: RTE_ETH_RX_OFFLOAD_SCATTER */
 	struct af_xdp_kind kind;
 	/** Packet socket for ioctls and memberships, which end with it (promiscuous mode,
 	 * addresses). */
@@ -225,7 +242,7 @@ struct af_xdp_port {
 	struct af_xdp_queue *queue; /**< args.n_queues */
 };
 
-/** @return frames that the kernel has not taken from the transmit ring, if any. Any thread. */
+/** @return entries that the kernel has not taken from the transmit ring, if any. Any thread. */
 static inline uint32_t
 af_xdp_tx_unsent(const struct af_xdp_txq *txq)
 {
@@ -304,7 +321,8 @@ void af_xdp_netdev_unwatch(struct af_xdp_port *port);
 /** @name af_xdp_settings.c: settings that the port changes, and restores at close */
 /**@{*/
 /**
- * Check that the kernel takes a pool's buffers, and that a frame of this MTU fits into one.
+ * Check that the kernel takes a pool's buffers, and that a frame of this MTU fits into one, unless
+ * the port scatters frames.
  *
  * @return 0; -EINVAL, after one log line.
  */
@@ -368,7 +386,8 @@ int af_xdp_set_mc_addr_list(struct rte_eth_dev *eth, struct rte_ether_addr *list
 /**
  * Attach the program to the port's netdev, or share the one that another port attached.
  *
- * @return 0; -EBUSY: a foreign program, or another steer= or native=; the kernel's error. Logged.
+ * @return 0; -EBUSY: a foreign program, or a port with another steer=, native= or scatter; the
+ * kernel's error. Logged.
  */
 int af_xdp_prog_get(struct af_xdp_port *port);
 /** Undo af_xdp_prog_get(). The last port detaches the program. */
@@ -403,6 +422,10 @@ uint32_t af_xdp_pool_max_frame(struct rte_mempool *pool);
 /**@{*/
 uint16_t af_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
 uint16_t af_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
+/** As af_xdp_rx_burst(), of a port that scatters: a frame in several buffers is a chain. */
+uint16_t af_xdp_rx_burst_sg(void *queue, struct rte_mbuf **pkts, uint16_t n);
+/** As af_xdp_tx_burst(), of a port that scatters: a chain is sent as it is. */
+uint16_t af_xdp_tx_burst_sg(void *queue, struct rte_mbuf **pkts, uint16_t n);
 gantry_eth_count_t af_xdp_rx_queue_count(void *queue);
 int af_xdp_rx_descriptor_status(void *queue, uint16_t offset);
 int af_xdp_tx_descriptor_status(void *queue, uint16_t offset);
@@ -413,7 +436,7 @@ int af_xdp_get_monitor_addr(void *queue, struct rte_power_monitor_cond *cond);
  * the ring is full
  */
 int af_xdp_fill(struct af_xdp_rxq *rxq, uint16_t n);
-/** Free the mbufs of frames that the kernel has sent. @return how many frames */
+/** Free the mbufs that the kernel has sent. @return how many */
 uint32_t af_xdp_reap(struct af_xdp_txq *txq);
 /**@}*/
 

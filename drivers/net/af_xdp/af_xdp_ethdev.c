@@ -48,7 +48,11 @@ dev_configure(struct rte_eth_dev *eth)
 	 */
 	if (conf->rxmode.mtu != RTE_ETHER_MTU)
 		rc = af_xdp_mtu_change(eth, conf->rxmode.mtu);
-	return rc < 0 ? rc : af_xdp_netdev_mtu_get(port, &eth->data->mtu);
+	if (rc == 0)
+		rc = af_xdp_netdev_mtu_get(port, &eth->data->mtu);
+	if (rc == 0)
+		port->scatter = conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_SCATTER;
+	return rc;
 }
 
 static int
@@ -324,6 +328,8 @@ dev_start(struct rte_eth_dev *eth)
 	rc = intr_start(eth);
 	if (rc < 0)
 		goto disconnect;
+	eth->rx_pkt_burst = port->scatter ? af_xdp_rx_burst_sg : af_xdp_rx_burst;
+	eth->tx_pkt_burst = port->scatter ? af_xdp_tx_burst_sg : af_xdp_tx_burst;
 	queues_set_state(eth, RTE_ETH_QUEUE_STATE_STARTED);
 	eth->data->dev_started = 1; /* for link_update() */
 	link_update(eth, 0);
@@ -406,9 +412,10 @@ dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 
 	info->if_index = port->ifindex;
 	info->min_rx_bufsize = AF_XDP_MIN_CHUNK - RTE_PKTMBUF_HEADROOM;
-	info->max_rx_pktlen = AF_XDP_MAX_FRAME;
+	info->max_rx_pktlen = port->can_scatter ? AF_XDP_MAX_FRAME_SG : AF_XDP_MAX_FRAME;
 	info->min_mtu = RTE_ETHER_MIN_MTU;
-	info->max_mtu = AF_XDP_MAX_FRAME - AF_XDP_OVERHEAD;
+	info->max_mtu = info->max_rx_pktlen - AF_XDP_OVERHEAD;
+	info->rx_offload_capa = port->can_scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0;
 	info->max_rx_queues = port->max_rx;
 	info->max_tx_queues = port->max_tx;
 	info->max_mac_addrs = AF_XDP_MAX_MACS;
@@ -534,13 +541,21 @@ netdev_find(struct af_xdp_port *port)
 	return netdev_check_queues(port);
 }
 
-/* Check at probe that the kernel has AF_XDP and permits its use, rather than at start. */
+/*
+ * Check at probe that the kernel has AF_XDP and permits its use, rather than at start, and whether
+ * it has frames in several buffers.
+ */
 static int
-kernel_check(const struct af_xdp_port *port)
+kernel_check(struct af_xdp_port *port)
 {
+	/* Without a netdev: xsk_bind() checks the flags first (net/xdp/xsk.c of Linux). */
+	const struct sockaddr_xdp nowhere = {.sxdp_family = AF_XDP, .sxdp_flags = XDP_USE_SG};
 	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
 
 	if (fd >= 0) {
+		port->can_scatter =
+			bind(fd, (const struct sockaddr *)&nowhere, sizeof(nowhere)) < 0 &&
+			errno == ENODEV;
 		close(fd);
 		return 0;
 	}

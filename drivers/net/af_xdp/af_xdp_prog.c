@@ -31,6 +31,7 @@ struct af_xdp_prog {
 	uint8_t rx_vlan; /**< features that one of the ports switched off */
 	struct af_xdp_steer steer;
 	enum af_xdp_choice native;
+	bool scatter; /**< the program takes frames in several buffers */
 	struct bpf_object *obj;
 	int link_fd;
 	int xsks_fd; /**< map from queue to socket, obj's */
@@ -69,7 +70,11 @@ prog_load(struct af_xdp_port *port, struct af_xdp_prog *prog, int *prog_fd)
 		goto fail;
 	}
 	bpf_object__for_each_program(p, prog->obj)
+	{
 		bpf_program__set_autoload(p, strcmp(bpf_program__name(p), used) == 0);
+		if (port->scatter)
+			bpf_program__set_flags(p, bpf_program__flags(p) | BPF_F_XDP_HAS_FRAGS);
+	}
 	rc = prog_set_steer(prog->obj, &port->args.steer);
 	if (rc == 0)
 		rc = bpf_object__load(prog->obj);
@@ -181,6 +186,7 @@ prog_create(struct af_xdp_port *port, struct af_xdp_prog **made)
 	prog->ifindex = port->ifindex;
 	prog->steer = port->args.steer;
 	prog->native = port->args.native;
+	prog->scatter = port->scatter;
 	prog->link_fd = -1;
 	print = libbpf_set_print(libbpf_no_print);
 	rc = prog_load(port, prog, &prog_fd);
@@ -210,11 +216,12 @@ af_xdp_prog_get(struct af_xdp_port *port)
 		rc = prog_create(port, &prog);
 		if (rc < 0)
 			return rc;
-	} else if (prog->native != port->args.native ||
+	} else if (prog->native != port->args.native || prog->scatter != port->scatter ||
 		memcmp(&prog->steer, &port->args.steer, sizeof(prog->steer)) != 0) {
 		return AF_XDP_FAIL(EBUSY, port->name,
 			"another port has queues of %s with other values of steer= or"
-			" native=: give both the same, because a netdev has one XDP program",
+			" native=, or another RTE_ETH_RX_OFFLOAD_SCATTER: give both the same,"
+			" because a netdev has one XDP program",
 			port->args.iface);
 	}
 	prog->n_ports++;

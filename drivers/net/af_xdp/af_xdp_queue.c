@@ -203,6 +203,8 @@ queue_try_open(struct af_xdp_port *port, struct af_xdp_queue *q)
 	char name[IFNAMSIZ];
 	int rc;
 
+	if (port->scatter)
+		conf.bind_flags |= XDP_USE_SG;
 	if (port->args.zero_copy != AF_XDP_AUTO)
 		conf.bind_flags |= port->args.zero_copy == AF_XDP_YES ? XDP_ZEROCOPY : XDP_COPY;
 	/* libxdp sets only what it needs, but its inline functions keep state in other members. */
@@ -258,8 +260,8 @@ queue_log_open_error(const struct af_xdp_port *port, const struct af_xdp_queue *
 		break;
 	case EOPNOTSUPP:
 		AF_XDP_LOG(ERR, name,
-			"the driver of %s does not support zero-copy: leave zero_copy=1 out",
-			iface);
+			"the driver of %s does not support zero-copy%s: leave zero_copy=1 out",
+			iface, port->scatter ? " of frames in several buffers" : "");
 		break;
 	case EINVAL:
 		AF_XDP_LOG(ERR, name, "%s has no queue %u for this mode: see ethtool -l %s", iface,
@@ -321,9 +323,9 @@ queue_set_options(struct af_xdp_port *port, struct af_xdp_queue *q)
 	q->zero_copy = queue_is_zero_copy(q);
 	if (!q->zero_copy && port->args.zero_copy == AF_XDP_AUTO && q == port->queue)
 		AF_XDP_LOG(NOTICE, port->name,
-			"the driver of %s does not support zero-copy here, so the kernel"
+			"the driver of %s does not support zero-copy here%s, so the kernel"
 			" copies each frame",
-			port->args.iface);
+			port->args.iface, port->scatter ? ", with RTE_ETH_RX_OFFLOAD_SCATTER" : "");
 }
 
 /* @return the UMEM of an earlier queue with the same pool, or the queue's own */
@@ -451,7 +453,7 @@ queue_wait_released(const struct af_xdp_port *port, const struct af_xdp_queue *q
 	munmap(page, len);
 }
 
-/* @return frames that the kernel has taken, and whose buffers it has not given back */
+/* @return buffers of frames that the kernel has taken and not given back */
 static uint32_t
 queue_reap_in_flight(struct af_xdp_queue *q)
 {
@@ -472,8 +474,8 @@ queue_drain(const struct af_xdp_port *port, struct af_xdp_queue *q, uint64_t dea
 	while ((n = queue_reap_in_flight(q)) > 0 && !af_xdp_gone(port)) {
 		if (rte_get_timer_cycles() >= deadline) {
 			AF_XDP_LOG(WARNING, port->name,
-				"queue %u: %s has not sent %u frames within %u s: the port stops,"
-				" and they may leave damaged",
+				"queue %u: %s has not sent %u buffers within %u s: the port stops,"
+				" and their frames may leave damaged",
 				q->id, port->args.iface, n, DRAIN_WAIT_S);
 			return;
 		}

@@ -138,13 +138,45 @@ ring_peek(struct xsk_ring_cons *ring, uint32_t n, uint32_t *at)
 	return n;
 }
 
+/* Take the mbuf of an entry of the receive ring over from the kernel. */
+static inline struct rte_mbuf *
+rx_pop(struct af_xdp_rxq *rxq, uint32_t at)
+{
+	const struct xdp_desc *desc = xsk_ring_cons__rx_desc(&rxq->rx, at + AHEAD);
+	struct rte_mbuf *m;
+	uint64_t off;
+
+	rte_prefetch0(rxq->base + xsk_umem__extract_addr(desc->addr) - rxq->mbuf_len);
+	desc = xsk_ring_cons__rx_desc(&rxq->rx, at);
+	off = xsk_umem__extract_addr(desc->addr);
+	rxq->posted[off >> AF_XDP_CHUNK_SHIFT] = 0;
+	m = chunk_to_mbuf(rxq->base, off, rxq->mbuf_len);
+	*(uint64_t *)&m->rearm_data = rxq->rearm;
+	m->data_off = xsk_umem__extract_offset(desc->addr);
+	m->ol_flags = 0;
+	m->packet_type = 0;
+	m->pkt_len = desc->len;
+	m->data_len = desc->len;
+	m->vlan_tci = 0;
+	return m;
+}
+
+/* Give n_descs entries of the receive ring back, which held n frames. */
+static inline void
+rx_finish(struct af_xdp_rxq *rxq, uint32_t n_descs, uint16_t n, uint64_t bytes)
+{
+	xsk_ring_cons__release(&rxq->rx, n_descs);
+	rxq->packets += n;
+	rxq->bytes += bytes;
+	rxq->to_fill += n_descs;
+	rx_refill(rxq);
+}
+
 uint16_t
 af_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 {
 	struct af_xdp_rxq *rxq = queue;
-	const struct xdp_desc *desc;
-	uint64_t off, bytes = 0;
-	struct rte_mbuf *m;
+	uint64_t bytes = 0;
 	uint32_t at;
 	uint16_t i;
 
@@ -155,28 +187,67 @@ af_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 		return 0;
 	}
 	for (i = 0; i < n; i++) {
-		desc = xsk_ring_cons__rx_desc(&rxq->rx, at + i + AHEAD);
-		rte_prefetch0(rxq->base + xsk_umem__extract_addr(desc->addr) - rxq->mbuf_len);
-		desc = xsk_ring_cons__rx_desc(&rxq->rx, at + i);
-		off = xsk_umem__extract_addr(desc->addr);
-		rxq->posted[off >> AF_XDP_CHUNK_SHIFT] = 0;
-		m = chunk_to_mbuf(rxq->base, off, rxq->mbuf_len);
-		*(uint64_t *)&m->rearm_data = rxq->rearm;
-		m->data_off = xsk_umem__extract_offset(desc->addr);
-		m->ol_flags = 0;
-		m->packet_type = 0;
-		m->pkt_len = desc->len;
-		m->data_len = desc->len;
-		m->vlan_tci = 0;
-		bytes += desc->len;
-		pkts[i] = m;
+		pkts[i] = rx_pop(rxq, at + i);
+		bytes += pkts[i]->pkt_len;
 	}
-	xsk_ring_cons__release(&rxq->rx, n);
-	rxq->packets += n;
-	rxq->bytes += bytes;
-	rxq->to_fill += n;
-	rx_refill(rxq);
+	rx_finish(rxq, n, n, bytes);
 	return n;
+}
+
+/* @return how many of n entries are the first frame; 0: its last buffer is not among them */
+static inline uint32_t
+rx_frame_descs(const struct af_xdp_rxq *rxq, uint32_t at, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		if ((xsk_ring_cons__rx_desc(&rxq->rx, at + i)->options & XDP_PKT_CONTD) == 0)
+			return i + 1;
+	return 0;
+}
+
+/* Chain the n mbufs of a frame. */
+static inline struct rte_mbuf *
+rx_pop_chain(struct af_xdp_rxq *rxq, uint32_t at, uint32_t n)
+{
+	struct rte_mbuf *head = rx_pop(rxq, at), *last = head;
+	uint32_t i;
+
+	for (i = 1; i < n; i++) {
+		last->next = rx_pop(rxq, at + i);
+		last = last->next;
+		head->pkt_len += last->data_len;
+	}
+	head->nb_segs = n;
+	return head;
+}
+
+/* A frame whose last buffer is not in the ring stays there as a whole. */
+uint16_t
+af_xdp_rx_burst_sg(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct af_xdp_rxq *rxq = queue;
+	uint32_t at, there, len, used = 0;
+	uint64_t bytes = 0;
+	uint16_t i;
+
+	there = ring_peek(&rxq->rx, rxq->rx.size, &at);
+	for (i = 0; i < n; i++) {
+		len = rx_frame_descs(rxq, at + used, there - used);
+		if (len == 0)
+			break;
+		pkts[i] = rx_pop_chain(rxq, at + used, len);
+		bytes += pkts[i]->pkt_len;
+		used += len;
+	}
+	rxq->rx.cached_cons = at + used;
+	if (i == 0) {
+		rx_refill(rxq);
+		rx_idle(rxq);
+		return 0;
+	}
+	rx_finish(rxq, used, i, bytes);
+	return i;
 }
 
 uint32_t
@@ -268,8 +339,9 @@ tx_in_umem(const struct af_xdp_txq *txq, const struct rte_mbuf *m)
 	return likely(m->pool == txq->pool && m->nb_segs == 1 && RTE_MBUF_DIRECT(m));
 }
 
+/* options: XDP_PKT_CONTD, or 0 */
 static inline void
-tx_post(struct af_xdp_txq *txq, uint32_t at, const struct rte_mbuf *m)
+tx_post(struct af_xdp_txq *txq, uint32_t at, const struct rte_mbuf *m, uint32_t options)
 {
 	struct xdp_desc *desc = xsk_ring_prod__tx_desc(&txq->tx, at);
 	uint64_t off = (char *)m->buf_addr - txq->base;
@@ -277,12 +349,12 @@ tx_post(struct af_xdp_txq *txq, uint32_t at, const struct rte_mbuf *m)
 	txq->posted[off >> AF_XDP_CHUNK_SHIFT]++;
 	desc->addr = off | (uint64_t)m->data_off << XSK_UNALIGNED_BUF_OFFSET_SHIFT;
 	desc->len = m->data_len;
-	desc->options = 0;
+	desc->options = options;
 }
 
-/* @return how many of n frames fit into the ring */
+/* @return how many of n entries of the ring are free */
 static inline uint32_t
-tx_reserve(struct af_xdp_txq *txq, uint16_t n)
+tx_reserve(struct af_xdp_txq *txq, uint32_t n)
 {
 	uint32_t n_slots;
 
@@ -295,6 +367,18 @@ tx_reserve(struct af_xdp_txq *txq, uint16_t n)
 		n_slots = xsk_prod_nb_free(&txq->tx, n);
 	}
 	return RTE_MIN(n_slots, n);
+}
+
+/* Have the kernel send the next n_descs entries of the ring, which hold n frames. */
+static inline void
+tx_submit(struct af_xdp_txq *txq, uint32_t n_descs, uint32_t n, uint64_t bytes)
+{
+	txq->tx.cached_prod += n_descs;
+	xsk_ring_prod__submit(&txq->tx, n_descs);
+	txq->n_posted += n_descs;
+	txq->packets += n;
+	txq->bytes += bytes;
+	tx_kick(txq);
 }
 
 uint16_t
@@ -321,16 +405,141 @@ af_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 			m = c;
 		}
 		bytes += m->data_len;
-		tx_post(txq, at + posted++, m);
+		tx_post(txq, at + posted++, m, 0);
 	}
-	if (posted > 0) {
-		txq->tx.cached_prod += posted;
-		xsk_ring_prod__submit(&txq->tx, posted);
-		txq->n_posted += posted;
-		txq->packets += posted;
-		txq->bytes += bytes;
-		tx_kick(txq);
+	if (posted > 0)
+		tx_submit(txq, posted, posted, bytes);
+	return i;
+}
+
+/* @return true if the kernel takes the mbufs of a frame as they are */
+static inline bool
+tx_chain_in_umem(const struct af_xdp_txq *txq, const struct rte_mbuf *m)
+{
+	if (m->nb_segs > AF_XDP_MAX_TX_SEGS)
+		return false;
+	for (; m != NULL; m = m->next)
+		/* An empty buffer is an invalid descriptor (xp_unaligned_validate_desc()). */
+		if (m->pool != txq->pool || !RTE_MBUF_DIRECT(m) || m->data_len == 0 ||
+			m->data_len > txq->chunk_len)
+			return false;
+	return true;
+}
+
+/* @return bytes of a frame that a buffer takes in a copy */
+static inline uint32_t
+tx_copy_room(const struct af_xdp_txq *txq)
+{
+	return txq->chunk_len - RTE_PKTMBUF_HEADROOM;
+}
+
+/* @return entries of the ring that a frame needs, by itself or as a copy; 0: it cannot be sent */
+static inline uint32_t
+tx_chain_segs(const struct af_xdp_txq *txq, const struct rte_mbuf *m, bool in_umem)
+{
+	if (unlikely(m->pkt_len < RTE_ETHER_HDR_LEN ||
+		    m->pkt_len > tx_copy_room(txq) * AF_XDP_MAX_TX_SEGS))
+		return 0;
+	return in_umem ? m->nb_segs
+		       : RTE_ALIGN_MUL_CEIL(m->pkt_len, tx_copy_room(txq)) / tx_copy_room(txq);
+}
+
+/* Copy a frame into as few mbufs of the pool as hold it. @return NULL: they are not free */
+static __rte_noinline struct rte_mbuf *
+tx_copy_chain(struct af_xdp_txq *txq, const struct rte_mbuf *m)
+{
+	struct rte_mbuf *head = NULL, *c;
+	uint32_t len, done;
+	const void *data;
+	char *to;
+
+	for (done = 0; done < m->pkt_len; done += len) {
+		c = rte_pktmbuf_alloc(txq->pool);
+		if (c == NULL) {
+			rte_pktmbuf_free(head);
+			return NULL;
+		}
+		len = RTE_MIN(m->pkt_len - done, tx_copy_room(txq));
+		to = rte_pktmbuf_append(c, len);
+		data = rte_pktmbuf_read(m, done, len, to);
+		if (data != to)
+			rte_memcpy(to, data, len);
+		if (head == NULL)
+			head = c;
+		else
+			rte_pktmbuf_chain(head, c);
 	}
+	txq->copies++;
+	return head;
+}
+
+/* Post the mbufs of a frame. Each is completed, and freed, by itself. */
+static inline void
+tx_post_chain(struct af_xdp_txq *txq, uint32_t at, struct rte_mbuf *m)
+{
+	struct rte_mbuf *next;
+
+	for (; m != NULL; m = next) {
+		next = m->next;
+		tx_post(txq, at++, m, next != NULL ? XDP_PKT_CONTD : 0);
+		/* Unlike rte_pktmbuf_prefree_seg(), a fast free does not reset these. */
+		if (txq->fast_free) {
+			m->next = NULL;
+			m->nb_segs = 1;
+		}
+	}
+}
+
+/* @return entries of the ring for n frames, and for a copy of the first one */
+static inline uint32_t
+tx_count_segs(struct rte_mbuf **pkts, uint16_t n)
+{
+	uint32_t total = AF_XDP_MAX_TX_SEGS;
+	uint16_t i;
+
+	for (i = 0; i < n; i++)
+		total += pkts[i]->nb_segs;
+	return total;
+}
+
+/* A frame whose buffers do not all fit into the ring stays with the caller. */
+uint16_t
+af_xdp_tx_burst_sg(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct af_xdp_txq *txq = queue;
+	uint32_t left = tx_reserve(txq, tx_count_segs(pkts, n)), at = txq->tx.cached_prod;
+	uint32_t segs, frames = 0;
+	struct rte_mbuf *m, *c;
+	uint64_t bytes = 0;
+	bool in_umem;
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		m = pkts[i];
+		in_umem = tx_chain_in_umem(txq, m);
+		segs = tx_chain_segs(txq, m, in_umem);
+		if (unlikely(segs == 0)) {
+			txq->errors++;
+			rte_pktmbuf_free(m);
+			continue;
+		}
+		if (unlikely(segs > left))
+			break;
+		if (unlikely(!in_umem)) {
+			c = tx_copy_chain(txq, m);
+			if (c == NULL)
+				break;
+			rte_pktmbuf_free(m);
+			m = c;
+		}
+		bytes += m->pkt_len;
+		frames++;
+		tx_post_chain(txq, at, m);
+		at += segs;
+		left -= segs;
+	}
+	if (frames > 0)
+		tx_submit(txq, at - txq->tx.cached_prod, frames, bytes);
 	return i;
 }
 

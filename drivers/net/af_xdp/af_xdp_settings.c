@@ -20,11 +20,12 @@ af_xdp_pool_check(const struct af_xdp_port *port, struct rte_mempool *pool, uint
 		return AF_XDP_FAIL(EINVAL, port->name,
 			"the buffers of pool %s have %u bytes: the kernel needs at least %u",
 			pool->name, rte_pktmbuf_data_room_size(pool), AF_XDP_MIN_CHUNK);
-	if (need > af_xdp_pool_max_frame(pool))
+	if (need > af_xdp_pool_max_frame(pool) && !port->scatter)
 		return AF_XDP_FAIL(EINVAL, port->name,
 			"a frame of %u bytes (MTU %u) does not fit into a buffer of pool"
-			" %s, which holds %u: lower the MTU, or make buffers of %u bytes",
-			need, mtu, pool->name, af_xdp_pool_max_frame(pool), need + AF_XDP_HEADROOM);
+			" %s, which holds %u: lower the MTU, or make buffers of %u bytes%s",
+			need, mtu, pool->name, af_xdp_pool_max_frame(pool), need + AF_XDP_HEADROOM,
+			port->can_scatter ? ", or set RTE_ETH_RX_OFFLOAD_SCATTER" : "");
 	return 0;
 }
 
@@ -77,7 +78,8 @@ af_xdp_mtu_fit(struct rte_eth_dev *eth, struct rte_mempool *pool)
 	const struct af_xdp_port *port = eth->data->dev_private;
 	int rc;
 
-	if (eth->data->dev_conf.rxmode.mtu != RTE_ETHER_MTU || eth->data->mtu <= RTE_ETHER_MTU ||
+	if (port->scatter || eth->data->dev_conf.rxmode.mtu != RTE_ETHER_MTU ||
+		eth->data->mtu <= RTE_ETHER_MTU ||
 		eth->data->mtu + (uint32_t)AF_XDP_OVERHEAD <= af_xdp_pool_max_frame(pool))
 		return 0;
 	rc = af_xdp_mtu_change(eth, RTE_ETHER_MTU);
