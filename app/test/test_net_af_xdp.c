@@ -891,21 +891,33 @@ the_netdev_follows_the_port(void)
 	return 0;
 }
 
+/* The kernel reports the link a moment after the start. Until then it does not change for ethdev.
+ */
+static bool
+link_comes_up(void)
+{
+	uint64_t end = veth_deadline();
+	struct rte_eth_link link;
+
+	do
+		if (rte_eth_link_get_nowait(veth.port, &link) == 0 &&
+			link.link_status == RTE_ETH_LINK_UP)
+			return true;
+	while (rte_rdtsc() < end);
+	return false;
+}
+
 static int
 link_changes_are_told(void)
 {
 	struct rte_eth_conf conf = {.intr_conf.lsc = 1};
 	struct rte_eth_link link;
 	unsigned int events = 0;
-	uint64_t end = veth_deadline();
 
 	TEST_ASSERT_SUCCESS(veth_port_add("iface=near", VETH_N_MBUFS), "port");
 	TEST_ASSERT_SUCCESS(veth_port_configure(1, 1, &conf), "configure");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
-	/* The kernel reports the link a moment after the start. */
-	do
-		TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(veth.port, &link), "link");
-	while (link.link_status == RTE_ETH_LINK_DOWN && rte_rdtsc() < end);
+	TEST_ASSERT(link_comes_up(), "link");
 	call_on(RTE_ETH_EVENT_INTR_LSC, on_event, &events);
 	TEST_ASSERT_SUCCESS(veth_sh("ip link set far down"), "down");
 	TEST_ASSERT(comes_true(&events), "no event");
@@ -1350,6 +1362,7 @@ a_port_closes_within_a_link_event(void)
 	TEST_ASSERT_SUCCESS(veth_port_add("iface=near", VETH_N_MBUFS), "port");
 	TEST_ASSERT_SUCCESS(veth_port_configure(1, 1, &conf), "configure");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
+	TEST_ASSERT(link_comes_up(), "link");
 	call_on(RTE_ETH_EVENT_INTR_LSC, on_removal_close, &gone);
 	/* More messages follow the one whose event closes the port. */
 	TEST_ASSERT_SUCCESS(
