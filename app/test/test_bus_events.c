@@ -12,33 +12,22 @@
 
 #include <linux/pci_regs.h>
 
-#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_memzone.h>
 
-#include <vfio_mock.h>
-
-#include "e1000e_regs.h"
+#include "bus_machine.h"
 #include "e1000e_chip.h"
+#include "e1000e_regs.h"
 #include "test.h"
-#include "vfio_pci_private.h"
 
 #define TOY "0000:aa:00.0"
 #define NIC "0000:bb:00.0"
-#define BOX "box"
 #define KB4 ((size_t)4096)
-#define CAP_AT 0x40
-#define WAIT_MS 5000
 
-static struct vfio_mock *machine;
-static struct dmamap_container *box;
-static struct vfio_pci_sysfs real_sysfs;
-static struct vfio_pci_device *toy; /**< as its driver got it; NULL: it has none */
 static unsigned int n_errors, n_removals, n_resets;
 static char removed[RTE_DEV_NAME_MAX_LEN];
-static int remove_result;
 
 /* The machine */
 
@@ -58,91 +47,20 @@ static const struct vfio_mock_device_conf nic_conf = {
 	.msix_bar = 3,
 };
 
-static uint8_t *
-config_of(const char *name)
-{
-	return vfio_mock_region(machine, name, VFIO_PCI_CONFIG_REGION_INDEX);
-}
+/** Devices of the machine. TOY is the first. */
+static const struct bus_device devices[] = {
+	{TOY, &toy_conf, 0x1af4, 0x0008, false},
+	{NIC, &nic_conf, 0x8086, 0x10d3, false},
+	{0},
+};
 
 static bool
 masters_the_bus(const char *name)
 {
-	return (config_of(name)[PCI_COMMAND] & PCI_COMMAND_MASTER) != 0;
-}
-
-static void
-put16(uint8_t *at, uint16_t value)
-{
-	value = rte_cpu_to_le_16(value);
-	memcpy(at, &value, sizeof(value));
-}
-
-static void
-config_fill(void)
-{
-	uint8_t *toy_cfg = config_of(TOY), *nic_cfg = config_of(NIC);
-
-	put16(toy_cfg + PCI_VENDOR_ID, 0x1af4);
-	put16(toy_cfg + PCI_DEVICE_ID, 0x0008);
-	put16(nic_cfg + PCI_VENDOR_ID, 0x8086);
-	put16(nic_cfg + PCI_DEVICE_ID, 0x10d3);
-	put16(nic_cfg + PCI_STATUS, PCI_STATUS_CAP_LIST);
-	nic_cfg[PCI_CAPABILITY_LIST] = CAP_AT;
-	nic_cfg[CAP_AT] = PCI_CAP_ID_MSIX;
-	put16(nic_cfg + CAP_AT + PCI_MSIX_FLAGS, E1000E_MSIX_VECTORS - 1);
-	put16(nic_cfg + CAP_AT + PCI_MSIX_TABLE, 3);
-	chip_power_on(NIC, vfio_mock_region(machine, NIC, 0));
-}
-
-static int
-device_add(int iommu, const char *name, const struct vfio_mock_device_conf *conf)
-{
-	const struct vfio_mock_group_conf group = {.iommu = iommu};
-
-	TEST_ASSERT_SUCCESS(vfio_mock_add_device(machine, vfio_mock_add_group(machine, &group),
-				    name, 0, "vfio-pci"),
-		"%s", name);
-	return vfio_mock_describe_device(machine, name, conf);
-}
-
-static int
-machine_make(void)
-{
-	const struct vfio_mock_iommu_conf wide = {.aperture = {0, (UINT64_C(1) << 48) - 1}};
-	const struct vfio_mock_conf conf = {0};
-	struct dmamap_container_conf cconf = {.name = BOX, .backend = DMAMAP_BACKEND_TYPE1};
-	int iommu;
-
-	TEST_ASSERT_SUCCESS(vfio_mock_create(&conf, &machine), "machine");
-	iommu = vfio_mock_add_iommu(machine, &wide);
-	TEST_ASSERT_SUCCESS(device_add(iommu, TOY, &toy_conf), "toy");
-	TEST_ASSERT_SUCCESS(device_add(iommu, NIC, &nic_conf), "NIC");
-	config_fill();
-	cconf.kernel = vfio_mock_kernel(machine);
-	vfio_pci_sysfs = (struct vfio_pci_sysfs){.sysfs = cconf.kernel->sysfs,
-		.arg = cconf.kernel->arg,
-		.read_file = cconf.kernel->read_file};
-	return dmamap_container_create(&cconf, &box);
+	return (command_of(name) & PCI_COMMAND_MASTER) != 0;
 }
 
 /* A driver that records its calls */
-
-static int
-toy_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
-{
-	RTE_SET_USED(driver);
-	toy = dev;
-	return 0;
-}
-
-static int
-toy_remove(struct vfio_pci_device *dev)
-{
-	RTE_SET_USED(dev);
-	if (remove_result == 0)
-		toy = NULL;
-	return remove_result;
-}
 
 static void
 count(unsigned int *counter)
@@ -167,7 +85,7 @@ toy_remove_in_request(struct vfio_pci_device *dev)
 	char *other[32];
 	unsigned int i;
 
-	remove_result = rte_dev_remove(&dev->device);
+	toy_remove_result = rte_dev_remove(&dev->device);
 	for (i = 0; i < RTE_DIM(other); i++) {
 		other[i] = malloc(sizeof(struct vfio_pci_inner));
 		if (other[i] != NULL)
@@ -184,9 +102,8 @@ static struct vfio_pci_driver toy_driver;
 static int
 setup(void)
 {
-	real_sysfs = vfio_pci_sysfs;
-	toy = NULL;
-	remove_result = 0;
+	int rc;
+
 	n_errors = n_removals = n_resets = 0;
 	removed[0] = '\0';
 	toy_driver = (struct vfio_pci_driver){
@@ -195,66 +112,17 @@ setup(void)
 		.probe = toy_probe,
 		.remove = toy_remove,
 	};
-	vfio_pci_register(&toy_driver);
-	return machine_make();
+	rc = bus_machine_setup(&toy_driver, DMAMAP_BACKEND_TYPE1, devices);
+	if (rc == 0)
+		chip_power_on(NIC, vfio_mock_region(machine, NIC, 0));
+	return rc;
 }
 
 static void
 teardown(void)
 {
-	struct vfio_pci_device *dev, *tmp;
-
-	RTE_TAILQ_FOREACH_SAFE(dev, &vfio_pci_devices, next, tmp)
-		if (dev->driver == NULL)
-			vfio_pci_device_remove(dev);
-	vfio_pci_unregister(&toy_driver);
 	chip_power_off();
-	/* A failed case leaves a device on the bus, and the device needs the machine: keep both. */
-	if (TAILQ_EMPTY(&vfio_pci_devices)) {
-		dmamap_container_destroy(box);
-		vfio_mock_destroy(machine);
-	}
-	vfio_pci_sysfs = real_sysfs;
-}
-
-static struct vfio_pci_device *
-on_bus(const char *name)
-{
-	struct rte_pci_addr addr;
-
-	return rte_pci_addr_parse(name, &addr) == 0 ? vfio_pci_list_find(&addr) : NULL;
-}
-
-/** Probe a device by the bus, into the container. Its log is recorded. */
-static int
-plug(const char *name, const char *args)
-{
-	char text[128];
-	int rc;
-
-	snprintf(text, sizeof(text), "vfio_pci:%s,container=" BOX "%s", name, args);
-	test_log_begin();
-	rc = rte_dev_probe(text);
-	test_log_end();
-	return rc;
-}
-
-static int
-unplug(const char *name)
-{
-	struct vfio_pci_device *dev = on_bus(name);
-
-	return dev == NULL ? -ENODEV : rte_dev_remove(&dev->device);
-}
-
-static bool
-wait_for(const unsigned int *counter, unsigned int n)
-{
-	unsigned int ms;
-
-	for (ms = 0; ms < WAIT_MS && __atomic_load_n(counter, __ATOMIC_ACQUIRE) < n; ms++)
-		rte_delay_us_sleep(1000);
-	return __atomic_load_n(counter, __ATOMIC_ACQUIRE) == n;
+	bus_machine_teardown(&toy_driver);
 }
 
 static void
@@ -292,7 +160,7 @@ a_request_may_remove_the_device(void)
 	test_log_end();
 	removal_ignore();
 	TEST_ASSERT(told, "%u requests arrived", n_removals);
-	TEST_ASSERT_SUCCESS(remove_result, "remove: %d", remove_result);
+	TEST_ASSERT_SUCCESS(toy_remove_result, "remove: %d", toy_remove_result);
 	TEST_ASSERT_NULL(on_bus(TOY), "it is on the bus still");
 	TEST_ASSERT_SUCCESS(strcmp(removed, TOY), "the event is of \"%s\"", removed);
 	return TEST_SUCCESS;
@@ -343,7 +211,7 @@ a_device_without_error_reports_is_driven(void)
 
 	conf.irqs[VFIO_PCI_ERR_IRQ_INDEX] = 0;
 	TEST_ASSERT_SUCCESS(vfio_mock_describe_device(machine, TOY, &conf), "describe");
-	config_fill();
+	config_fill(&devices[0]);
 	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
 	TEST_ASSERT_NULL(vfio_pci_inner(toy)->event[VFIO_PCI_EVENT_ERROR], "it is listened to");
 	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
@@ -454,14 +322,14 @@ cleanup_cuts_off_what_a_driver_keeps(void)
 
 	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
 	TEST_ASSERT_SUCCESS(vfio_pci_bus_master(toy, true), "master");
-	remove_result = -EBUSY;
+	toy_remove_result = -EBUSY;
 	test_log_begin();
 	rc = vfio_pci_bus.bus.cleanup();
 	log = test_log_end();
 	TEST_ASSERT_EQUAL(rc, -1, "cleanup: %d", rc);
 	TEST_ASSERT(!masters_the_bus(TOY), "it masters the bus still");
 	TEST_ASSERT_NOT_NULL(strstr(log, TOY ": its driver keeps it"), "%s", log);
-	remove_result = 0;
+	toy_remove_result = 0;
 	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
 	return TEST_SUCCESS;
 }
@@ -517,19 +385,19 @@ a_device_sleeps_and_comes_back(void)
 	where = toy->bar[0].addr;
 	TEST_ASSERT_EQUAL(vfio_pci_power(toy, false), -ENOTSUP, "without the capability");
 	put16(cfg + PCI_STATUS, PCI_STATUS_CAP_LIST);
-	cfg[PCI_CAPABILITY_LIST] = CAP_AT;
-	cfg[CAP_AT] = PCI_CAP_ID_PM;
-	cfg[CAP_AT + PCI_PM_CTRL] = PCI_PM_CTRL_NO_SOFT_RESET;
+	cfg[PCI_CAPABILITY_LIST] = BUS_CAP_AT;
+	cfg[BUS_CAP_AT] = PCI_CAP_ID_PM;
+	cfg[BUS_CAP_AT + PCI_PM_CTRL] = PCI_PM_CTRL_NO_SOFT_RESET;
 
 	TEST_ASSERT_SUCCESS(vfio_pci_power(toy, false), "D3");
-	TEST_ASSERT_EQUAL(cfg[CAP_AT + PCI_PM_CTRL], PCI_PM_CTRL_NO_SOFT_RESET | 3, "state 0x%x",
-		cfg[CAP_AT + PCI_PM_CTRL]);
+	TEST_ASSERT_EQUAL(cfg[BUS_CAP_AT + PCI_PM_CTRL], PCI_PM_CTRL_NO_SOFT_RESET | 3,
+		"state 0x%x", cfg[BUS_CAP_AT + PCI_PM_CTRL]);
 	TEST_ASSERT_SUCCESS(toy_vanishes(), "SIGBUS");
 	/* What a function loses in D3hot. */
 	cfg[PCI_COMMAND] = 0;
 	TEST_ASSERT_SUCCESS(vfio_pci_power(toy, true), "D0");
-	TEST_ASSERT_EQUAL(cfg[CAP_AT + PCI_PM_CTRL], PCI_PM_CTRL_NO_SOFT_RESET, "state 0x%x",
-		cfg[CAP_AT + PCI_PM_CTRL]);
+	TEST_ASSERT_EQUAL(cfg[BUS_CAP_AT + PCI_PM_CTRL], PCI_PM_CTRL_NO_SOFT_RESET, "state 0x%x",
+		cfg[BUS_CAP_AT + PCI_PM_CTRL]);
 	TEST_ASSERT((cfg[PCI_COMMAND] & PCI_COMMAND_MEMORY) != 0, "memory is not decoded");
 	TEST_ASSERT_SUCCESS(toy_is_back(where), "in D0");
 	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
@@ -556,7 +424,7 @@ name_again(const char *args)
 {
 	static const char *const texts[] = {"vfio_pci:" TOY ",container=other",
 		"bus=vfio_pci,addr=" TOY ",container=other",
-		"vfio_pci:" TOY ",container=" BOX ",nonsense=1"};
+		"vfio_pci:" TOY ",container=" BUS_BOX ",nonsense=1"};
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(texts); i++) {
@@ -573,10 +441,11 @@ name_again(const char *args)
 static int
 a_plugged_device_keeps_its_arguments(void)
 {
-	static const char layered[] = "bus=vfio_pci,addr=" TOY ",container=" BOX ",eal_memory=0";
+	static const char layered[] =
+		"bus=vfio_pci,addr=" TOY ",container=" BUS_BOX ",eal_memory=0";
 
 	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
-	TEST_ASSERT_SUCCESS(name_again("container=" BOX ",eal_memory=0"), "legacy syntax");
+	TEST_ASSERT_SUCCESS(name_again("container=" BUS_BOX ",eal_memory=0"), "legacy syntax");
 	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
 	TEST_ASSERT_NULL(rte_devargs_next("vfio_pci", NULL), "devargs are left");
 
@@ -589,7 +458,8 @@ a_plugged_device_keeps_its_arguments(void)
 	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
 	/* After the removal, new arguments are used. */
 	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0,driver=test_events"), "probe");
-	TEST_ASSERT(args_are(TOY, "container=" BOX ",eal_memory=0,driver=test_events"), "new ones");
+	TEST_ASSERT(
+		args_are(TOY, "container=" BUS_BOX ",eal_memory=0,driver=test_events"), "new ones");
 	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
 	return TEST_SUCCESS;
 }

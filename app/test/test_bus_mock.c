@@ -18,38 +18,25 @@
 
 #include <linux/pci_regs.h>
 
-#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
-#include <vfio_mock.h>
-
+#include "bus_machine.h"
 #include "e1000e_chip.h"
 #include "e1000e_regs.h"
 #include "test.h"
-#include "vfio_pci_private.h"
 
 /* A device for the driver below, an 82574L, and an edu device. */
 #define TOY "0000:aa:00.0"
 #define NIC "0000:bb:00.0"
 #define EDU "0000:cc:00.0"
-#define BOX "box"
 #define KB4 ((size_t)4096)
 #define VECTORS 3
 #define TABLE_BAR 1
-#define TABLE_AT KB4
-#define CAP_AT 0x40
-#define WAIT_MS 5000
 
-static struct vfio_mock *machine;
-static struct dmamap_container *box;
-static struct vfio_pci_sysfs real_sysfs;
-static struct vfio_pci_device
-	*toy; /**< the device as its driver's probe() got it; NULL: it has none */
 static unsigned int n_interrupts, n_removals, n_link_changes;
-static int remove_result;
 
 /* The machine */
 
@@ -89,121 +76,19 @@ static const struct vfio_mock_device_conf edu_conf = {
 	.no_reset = true,
 };
 
-static uint8_t *
-config_of(const char *name)
-{
-	return vfio_mock_region(machine, name, VFIO_PCI_CONFIG_REGION_INDEX);
-}
-
-static uint16_t
-command_of(const char *name)
-{
-	uint16_t raw;
-
-	memcpy(&raw, config_of(name) + PCI_COMMAND, sizeof(raw));
-	return rte_le_to_cpu_16(raw);
-}
-
 static volatile uint32_t *
 nic_reg(unsigned int at)
 {
 	return (volatile uint32_t *)((uint8_t *)vfio_mock_region(machine, NIC, 0) + at);
 }
 
-static void
-put16(uint8_t *at, uint16_t value)
-{
-	value = rte_cpu_to_le_16(value);
-	memcpy(at, &value, sizeof(value));
-}
-
-/** Write a configuration space: ids, and an MSI-X capability with its table at 4 KiB of a BAR. */
-static void
-config_fill(const char *name, uint16_t vendor, uint16_t device, unsigned int vectors, uint8_t bar)
-{
-	uint8_t *cfg = config_of(name);
-
-	put16(cfg + PCI_VENDOR_ID, vendor);
-	put16(cfg + PCI_DEVICE_ID, device);
-	put16(cfg + PCI_SUBSYSTEM_VENDOR_ID, 0x1af4);
-	put16(cfg + PCI_SUBSYSTEM_ID, 0x1100);
-	put16(cfg + PCI_CLASS_DEVICE, 0x0200);
-	/* Bus mastering is on, as after a program that was killed. */
-	put16(cfg + PCI_COMMAND, PCI_COMMAND_MASTER);
-	if (vectors == 0)
-		return;
-	put16(cfg + PCI_STATUS, PCI_STATUS_CAP_LIST);
-	cfg[PCI_CAPABILITY_LIST] = CAP_AT;
-	cfg[CAP_AT] = PCI_CAP_ID_MSIX;
-	put16(cfg + CAP_AT + PCI_MSIX_FLAGS, vectors - 1);
-	put16(cfg + CAP_AT + PCI_MSIX_TABLE, TABLE_AT | bar);
-}
-
-static int
-add_device(int iommu, const char *name, const struct vfio_mock_device_conf *conf)
-{
-	const struct vfio_mock_group_conf group = {.iommu = iommu};
-
-	TEST_ASSERT_SUCCESS(vfio_mock_add_device(machine, vfio_mock_add_group(machine, &group),
-				    name, 0, "vfio-pci"),
-		"%s", name);
-	TEST_ASSERT_SUCCESS(vfio_mock_describe_device(machine, name, conf), "%s", name);
-	return 0;
-}
-
-static int
-make_machine(unsigned int linux_version, enum dmamap_backend backend)
-{
-	/* 48 bits, since the EAL's memory is mapped at IOVA = VA. */
-	const struct vfio_mock_iommu_conf wide = {.aperture = {0, (UINT64_C(1) << 48) - 1}};
-	const struct vfio_mock_conf conf = {.linux_version = linux_version};
-	struct dmamap_container_conf cconf = {.name = BOX, .backend = backend};
-	int iommu;
-
-	TEST_ASSERT_SUCCESS(vfio_mock_create(&conf, &machine), "machine");
-	iommu = vfio_mock_add_iommu(machine, &wide);
-	TEST_ASSERT_SUCCESS(add_device(iommu, TOY, &toy_conf), "toy");
-	TEST_ASSERT_SUCCESS(add_device(iommu, NIC, &nic_conf), "NIC");
-	TEST_ASSERT_SUCCESS(add_device(iommu, EDU, &edu_conf), "edu");
-	config_fill(TOY, 0x1af4, 0x0007, VECTORS, TABLE_BAR);
-	config_fill(NIC, 0x8086, 0x10d3, E1000E_MSIX_VECTORS, 3);
-	config_fill(EDU, 0x1234, 0x11e8, 0, 0);
-	chip_power_on(NIC, nic_reg(0));
-	cconf.kernel = vfio_mock_kernel(machine);
-	vfio_pci_sysfs = (struct vfio_pci_sysfs){.sysfs = cconf.kernel->sysfs,
-		.arg = cconf.kernel->arg,
-		.read_file = cconf.kernel->read_file};
-	return dmamap_container_create(&cconf, &box);
-}
-
-static void
-drop_machine(void)
-{
-	chip_power_off();
-	dmamap_container_destroy(box);
-	vfio_mock_destroy(machine);
-	box = NULL;
-	machine = NULL;
-}
-
-/* A driver that only records its calls */
-
-static int
-toy_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
-{
-	RTE_SET_USED(driver);
-	toy = dev;
-	return 0;
-}
-
-static int
-toy_remove(struct vfio_pci_device *dev)
-{
-	RTE_SET_USED(dev);
-	if (remove_result == 0)
-		toy = NULL;
-	return remove_result;
-}
+/** Devices of the machine. TOY is the first. */
+static const struct bus_device devices[] = {
+	{TOY, &toy_conf, 0x1af4, 0x0007, false},
+	{NIC, &nic_conf, 0x8086, 0x10d3, false},
+	{EDU, &edu_conf, 0x1234, 0x11e8, false},
+	{0},
+};
 
 static const struct rte_pci_id toy_ids[] = {VFIO_PCI_ID(0x1af4, 0x0007), {.vendor_id = 0}};
 
@@ -217,57 +102,19 @@ static struct vfio_pci_driver toy_driver = {
 static int
 setup(void)
 {
-	real_sysfs = vfio_pci_sysfs;
-	toy = NULL;
-	remove_result = 0;
+	int rc = bus_machine_setup(&toy_driver, DMAMAP_BACKEND_TYPE1, devices);
+
 	n_interrupts = n_removals = n_link_changes = 0;
-	vfio_pci_register(&toy_driver);
-	return make_machine(0, DMAMAP_BACKEND_TYPE1);
+	if (rc == 0)
+		chip_power_on(NIC, nic_reg(0));
+	return rc;
 }
 
 static void
 teardown(void)
 {
-	struct vfio_pci_device *dev, *tmp;
-
-	RTE_TAILQ_FOREACH_SAFE(dev, &vfio_pci_devices, next, tmp)
-		if (dev->driver == NULL)
-			vfio_pci_device_remove(dev);
-	vfio_pci_unregister(&toy_driver);
-	/* A failed case leaves a device on the bus, and the device needs the machine: keep both. */
-	if (TAILQ_EMPTY(&vfio_pci_devices))
-		drop_machine();
-	vfio_pci_sysfs = real_sysfs;
-}
-
-static struct vfio_pci_device *
-on_bus(const char *name)
-{
-	struct rte_pci_addr addr;
-
-	return rte_pci_addr_parse(name, &addr) == 0 ? vfio_pci_list_find(&addr) : NULL;
-}
-
-/** Probe a device by the bus, into the container. Its log is recorded. */
-static int
-plug(const char *name, const char *args)
-{
-	char text[128];
-	int rc;
-
-	snprintf(text, sizeof(text), "vfio_pci:%s,container=" BOX "%s", name, args);
-	test_log_begin();
-	rc = rte_dev_probe(text);
-	test_log_end();
-	return rc;
-}
-
-static int
-unplug(const char *name)
-{
-	struct vfio_pci_device *dev = on_bus(name);
-
-	return dev == NULL ? -ENODEV : rte_dev_remove(&dev->device);
+	chip_power_off();
+	bus_machine_teardown(&toy_driver);
 }
 
 /* State that must be unchanged */
@@ -341,17 +188,6 @@ state_is(struct state *before)
 	return same;
 }
 
-/** Wait until the EAL's interrupt thread has counted that many interrupts. */
-static bool
-wait_for(const unsigned int *counter, unsigned int n)
-{
-	unsigned int ms;
-
-	for (ms = 0; ms < WAIT_MS && __atomic_load_n(counter, __ATOMIC_ACQUIRE) < n; ms++)
-		rte_delay_us_sleep(1000);
-	return __atomic_load_n(counter, __ATOMIC_ACQUIRE) == n;
-}
-
 static void
 count_cb(void *counter)
 {
@@ -385,8 +221,8 @@ check_bars(void)
 	TEST_ASSERT_EQUAL(toy->bar[0].addr[1], 0xa5, "what the device writes is not seen");
 	/* A stray write to the table would redirect an interrupt. */
 	TEST_ASSERT(is_mapped(toy->bar[TABLE_BAR].addr), "before the table");
-	TEST_ASSERT(!is_mapped(toy->bar[TABLE_BAR].addr + TABLE_AT), "the table is mapped");
-	TEST_ASSERT(is_mapped(toy->bar[TABLE_BAR].addr + TABLE_AT + KB4), "after the table");
+	TEST_ASSERT(!is_mapped(toy->bar[TABLE_BAR].addr + BUS_TABLE_AT), "the table is mapped");
+	TEST_ASSERT(is_mapped(toy->bar[TABLE_BAR].addr + BUS_TABLE_AT + KB4), "after the table");
 	TEST_ASSERT_NULL((void *)(uintptr_t)toy->bar[2].addr, "ports are mapped");
 	word = 0x01020304;
 	TEST_ASSERT_SUCCESS(vfio_pci_bar_write(toy, 2, &word, sizeof(word), 28), "ports");
@@ -406,7 +242,7 @@ check_config(void)
 	TEST_ASSERT(vendor == 0x1af4 && toy->id.vendor_id == 0x1af4 && toy->id.device_id == 7 &&
 			toy->id.subsystem_device_id == 0x1100 && toy->id.class_id == 0x020000,
 		"ids");
-	TEST_ASSERT_EQUAL(vfio_pci_find_capability(toy, PCI_CAP_ID_MSIX), CAP_AT, "capability");
+	TEST_ASSERT_EQUAL(vfio_pci_find_capability(toy, PCI_CAP_ID_MSIX), BUS_CAP_AT, "capability");
 	TEST_ASSERT_EQUAL(vfio_pci_find_capability(toy, PCI_CAP_ID_MSI), 0, "an absent one");
 	/* Activity that an earlier user left running was stopped. */
 	TEST_ASSERT_EQUAL(command_of(TOY), PCI_COMMAND_MEMORY | PCI_COMMAND_IO, "command 0x%x",
@@ -433,7 +269,7 @@ open_and_remove(void)
 	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
 	before = state_now();
 	TEST_ASSERT_SUCCESS(vfio_mock_describe_device(machine, TOY, &toy_conf), "describe");
-	config_fill(TOY, 0x1af4, 0x0007, VECTORS, TABLE_BAR);
+	config_fill(&devices[0]);
 
 	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
 	TEST_ASSERT_NOT_NULL(toy, "the driver was not asked");
@@ -441,10 +277,10 @@ open_and_remove(void)
 	TEST_ASSERT_SUCCESS(check_bars(), "BARs");
 	TEST_ASSERT_SUCCESS(check_config(), "configuration space");
 	test_log_begin();
-	remove_result = -EBUSY;
+	toy_remove_result = -EBUSY;
 	TEST_ASSERT_EQUAL(unplug(TOY), -EBUSY, "the driver keeps it");
 	test_log_end();
-	remove_result = 0;
+	toy_remove_result = 0;
 	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
 	TEST_ASSERT(on_bus(TOY) == NULL && toy == NULL, "it is still there");
 	TEST_ASSERT((command_of(TOY) & PCI_COMMAND_MASTER) == 0, "it masters the bus still");
@@ -462,9 +298,10 @@ a_device_opens_and_closes(void)
 static int
 the_same_on_iommufd(void)
 {
-	drop_machine();
+	bus_machine_drop();
 	TEST_ASSERT_SUCCESS(
-		make_machine(VFIO_MOCK_LINUX(6, 12), DMAMAP_BACKEND_IOMMUFD), "machine");
+		bus_machine_make(VFIO_MOCK_LINUX(6, 12), DMAMAP_BACKEND_IOMMUFD, devices),
+		"machine");
 	return open_and_remove();
 }
 
