@@ -373,6 +373,6 @@ mock_cdev_ioctl(
 		rc = mock_call(m, VFIO_MOCK_DETACH_PT);
 		return rc < 0 ? rc : cdev_detach(m, file, (void *)arg);
 	default:
-		return file->bound ? mock_device_ioctl(m, file->device, request, arg) : -EINVAL;
+		return file->bound ? mock_device_ioctl(m, file, request, arg) : -EINVAL;
 	}
 }

@@ -78,13 +78,36 @@ vfio_mock_resets(struct vfio_mock *m, const char *name)
 	return n;
 }
 
-int
-mock_device_ioctl(struct vfio_mock *m, const struct mock_device *dev, unsigned long request,
-	unsigned long arg)
+unsigned int
+vfio_mock_hot_resets(struct vfio_mock *m, const char *name)
 {
+	const struct mock_device *dev;
+	unsigned int n = 0;
+
+	pthread_mutex_lock(&m->lock);
+	dev = mock_find_device(m, name);
+	if (dev != NULL && dev->vdev != NULL)
+		n = mock_vdev_hot_resets(dev->vdev);
+	pthread_mutex_unlock(&m->lock);
+	return n;
+}
+
+int
+mock_device_ioctl(
+	struct vfio_mock *m, const struct mock_file *file, unsigned long request, unsigned long arg)
+{
+	struct mock_vdev *vdev = file->device->vdev;
 	int rc = mock_call(m, VFIO_MOCK_DEVICE);
 
 	if (rc < 0)
 		return rc;
-	return dev->vdev == NULL ? -ENOTTY : mock_vdev_ioctl(dev->vdev, request, arg);
+	if (vdev == NULL)
+		return -ENOTTY;
+	switch (request) {
+	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
+	case VFIO_DEVICE_PCI_HOT_RESET:
+		return mock_hot_reset_ioctl(m, file, request, arg);
+	default:
+		return mock_vdev_ioctl(vdev, request, arg);
+	}
 }

@@ -167,7 +167,7 @@ kernel_file_ioctl(struct vfio_mock *m, int fd, unsigned long request, unsigned l
 	case MOCK_CDEV:
 		return mock_cdev_ioctl(m, file, request, arg);
 	case MOCK_DEVICE:
-		return mock_device_ioctl(m, file->device, request, arg);
+		return mock_device_ioctl(m, file, request, arg);
 	default:
 		return -ENOTTY;
 	}

@@ -460,6 +460,9 @@ int mock_vdev_open(const struct mock_vdev *vdev);
 void mock_vdev_disable_irqs(struct mock_vdev *vdev);
 void *mock_vdev_region(const struct mock_vdev *vdev, unsigned int index);
 unsigned int mock_vdev_resets(const struct mock_vdev *vdev);
+unsigned int mock_vdev_hot_resets(const struct mock_vdev *vdev);
+/** Count a reset of the device's bus. */
+void mock_vdev_hot_reset(struct mock_vdev *vdev);
 /** @see vfio_mock_interrupt() */
 int mock_vdev_fire(struct mock_vdev *vdev, unsigned int index, unsigned int vector);
 int mock_vdev_ioctl(struct mock_vdev *vdev, unsigned long request, unsigned long arg);
@@ -471,7 +474,10 @@ int mock_vdev_ioctl(struct mock_vdev *vdev, unsigned long request, unsigned long
  */
 int mock_token_check(struct vfio_mock *m, struct mock_device *dev, const char *token);
 /** ioctl on the file of a device. */
-int mock_device_ioctl(struct vfio_mock *m, const struct mock_device *dev, unsigned long request,
+int mock_device_ioctl(struct vfio_mock *m, const struct mock_file *file, unsigned long request,
+	unsigned long arg);
+/** VFIO_DEVICE_GET_PCI_HOT_RESET_INFO and VFIO_DEVICE_PCI_HOT_RESET on the file of a device. */
+int mock_hot_reset_ioctl(struct vfio_mock *m, const struct mock_file *file, unsigned long request,
 	unsigned long arg);
 
 /* VFIO's containers and groups */

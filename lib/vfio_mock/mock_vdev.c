@@ -33,6 +33,8 @@ struct irq {
 	unsigned int n; /**< vectors that the device has */
 	int *event; /**< eventfd of each vector, or -1 */
 	bool masked, pending; /**< INTx only */
+	/** MSI, MSI-X: vectors from 0 on that the host has allocated; 0: the index is disabled */
+	unsigned int allocated;
 };
 
 struct mock_vdev {
@@ -40,7 +42,7 @@ struct mock_vdev {
 	int memory; /**< memory file of all regions */
 	void *region[VFIO_MOCK_REGIONS]; /**< mappings for tests */
 	struct irq irq[VFIO_MOCK_IRQS];
-	unsigned int resets;
+	unsigned int resets, hot_resets;
 };
 
 /* Creation and destruction */
@@ -57,6 +59,7 @@ irq_disable(struct irq *irq)
 		irq->event[i] = -1;
 	}
 	irq->masked = irq->pending = false;
+	irq->allocated = 0;
 }
 
 void
@@ -163,6 +166,18 @@ mock_vdev_resets(const struct mock_vdev *vdev)
 	return vdev->resets;
 }
 
+unsigned int
+mock_vdev_hot_resets(const struct mock_vdev *vdev)
+{
+	return vdev->hot_resets;
+}
+
+void
+mock_vdev_hot_reset(struct mock_vdev *vdev)
+{
+	vdev->hot_resets++;
+}
+
 /* Interrupts */
 
 int
@@ -206,6 +221,31 @@ irq_other_enabled(const struct mock_vdev *vdev, unsigned int index)
 		if (i != index && index <= VFIO_PCI_MSIX_IRQ_INDEX && irq_enabled(&vdev->irq[i]))
 			return true;
 	return false;
+}
+
+/** Whether vectors can be allocated while others are (pci_msix_can_alloc_dyn()). */
+static bool
+irq_can_grow(const struct mock_vdev *vdev, unsigned int index)
+{
+	return index == VFIO_PCI_MSIX_IRQ_INDEX && vdev->conf.dynamic_msix;
+}
+
+/**
+ * Allocate the host's vectors below n. The first call decides how many there are, unless the device
+ * can have more later (drivers/vfio/pci/vfio_pci_intrs.c, vfio_pci_set_msi_trigger(),
+ * vfio_msi_alloc_irq()).
+ */
+static int
+irq_allocate(struct mock_vdev *vdev, unsigned int index, unsigned int n)
+{
+	struct irq *irq = &vdev->irq[index];
+
+	if (index != VFIO_PCI_MSI_IRQ_INDEX && index != VFIO_PCI_MSIX_IRQ_INDEX)
+		return 0;
+	if (irq->allocated != 0 && n > irq->allocated && !irq_can_grow(vdev, index))
+		return -EINVAL;
+	irq->allocated = DM_MAX(irq->allocated, n);
+	return 0;
 }
 
 /** Set the eventfds of vectors, all or none. */
@@ -265,8 +305,16 @@ irq_trigger(struct mock_vdev *vdev, const struct vfio_irq_set *set)
 	}
 	if (irq_other_enabled(vdev, set->index))
 		return -EINVAL;
-	if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD)
-		return irq_set_events(vdev, set);
+	if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD) {
+		const unsigned int was = irq->allocated;
+		int rc = irq_allocate(vdev, set->index, set->start + set->count);
+
+		if (rc == 0)
+			rc = irq_set_events(vdev, set);
+		if (rc < 0)
+			irq->allocated = was;
+		return rc;
+	}
 	return irq_enabled(irq) ? irq_loop_back(vdev, set) : -EINVAL;
 }
 
@@ -393,7 +441,7 @@ vdev_get_irq(const struct mock_vdev *vdev, struct vfio_irq_info *info)
 	info->flags = VFIO_IRQ_INFO_EVENTFD;
 	if (info->index == VFIO_PCI_INTX_IRQ_INDEX)
 		info->flags |= VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED;
-	else
+	else if (!irq_can_grow(vdev, info->index))
 		info->flags |= VFIO_IRQ_INFO_NORESIZE;
 	return 0;
 }

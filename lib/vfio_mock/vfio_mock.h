@@ -165,7 +165,10 @@ struct vfio_mock_device_conf {
 	struct vfio_mock_region_conf region[VFIO_MOCK_REGIONS]; /**< by VFIO_PCI_..._REGION_INDEX */
 	unsigned int irqs[VFIO_MOCK_IRQS]; /**< vectors, by VFIO_PCI_..._IRQ_INDEX */
 	unsigned int msix_bar; /**< BAR with the MSI-X table, if the device has MSI-X vectors */
-	bool no_reset;
+	bool no_reset; /**< VFIO_DEVICE_RESET does not work */
+	/** MSI-X vectors can be added while others are enabled, as with Linux 6.5 on most machines
+	 */
+	bool dynamic_msix;
 };
 
 /**
@@ -207,8 +210,13 @@ int vfio_mock_interrupt(
  */
 int vfio_mock_make_vf(struct vfio_mock *mock, const char *vf, const char *pf);
 
-/** Number of resets of a device so far. */
+/** Number of resets of a device by VFIO_DEVICE_RESET so far. */
 unsigned int vfio_mock_resets(struct vfio_mock *mock, const char *name);
+/**
+ * Number of resets of a device by VFIO_DEVICE_PCI_HOT_RESET so far, on its own file or on another
+ * device's. Such a reset affects all devices with one PCI bus number; devices on bus 0 have none.
+ */
+unsigned int vfio_mock_hot_resets(struct vfio_mock *mock, const char *name);
 
 /**@}*/
 

@@ -30,6 +30,18 @@
 #define ABI_VFIO_ATTACH_PT _IO(VFIO_TYPE, VFIO_BASE + 19)
 #define ABI_VFIO_DETACH_PT _IO(VFIO_TYPE, VFIO_BASE + 20)
 
+/**
+ * @name VFIO_DEVICE_GET_PCI_HOT_RESET_INFO on a character device
+ * The field group_id of struct vfio_pci_dependent_device has an object ID of the iommufd, or one of
+ * these values.
+ */
+/**@{*/
+#define ABI_VFIO_HOT_RESET_DEV_ID 1u /**< flag: the answer has IDs */
+#define ABI_VFIO_HOT_RESET_DEV_ID_OWNED 2u /**< flag: the caller owns all affected devices */
+#define ABI_VFIO_DEVID_OWNED 0u /**< in a group that the caller owns, but not open */
+#define ABI_VFIO_DEVID_NOT_OWNED UINT32_MAX
+/**@}*/
+
 /** Free an object: an IOAS or a page table. */
 struct abi_iommu_destroy {
 	uint32_t size;
