@@ -163,6 +163,7 @@ nothing_can_be_added(void)
 		REFUSED(dmamap_device_move(nic, other));
 		REFUSED(dmamap_device_dma_mask(nic, 32));
 		REFUSED(dmamap_device_ioctl(nic, VFIO_DEVICE_RESET, NULL));
+		REFUSED(dmamap_device_hot_reset(nic, 0));
 	}
 	if (zone != NULL)
 		REFUSED(dmamap_zone_resize(zone, dmamap_zone_len(zone) + MB2));

@@ -467,6 +467,42 @@ int dmamap_device_fd(const struct dmamap_device *d);
  *   - the kernel's error; -ENOTTY: the file does not support the request.
  */
 int dmamap_device_ioctl(const struct dmamap_device *d, unsigned long request, void *arg);
+
+/** @name Flags of dmamap_device_hot_reset() */
+/**@{*/
+/** Reset other devices of the container too. Whoever drives them sets their registers up again. */
+#define DMAMAP_HOT_RESET_OTHERS (UINT32_C(1) << 0)
+/** Log nothing: the caller continues without the reset. */
+#define DMAMAP_HOT_RESET_TRY (UINT32_C(1) << 1)
+/**@}*/
+
+/**
+ * Reset the whole slot or bus that a PCI device is on (VFIO_DEVICE_PCI_HOT_RESET), for a device
+ * that has no reset of its own. Registers are as after power-on. The kernel restores the
+ * configuration space of all devices there, so memory decoding, bus mastering and interrupts are as
+ * before.
+ *
+ * Each affected device must be attached to this container, or belong to a group of it; and all must
+ * be bound to vfio-pci. The kernel checks it, too (drivers/vfio/pci/vfio_pci_core.c).
+ *
+ * Any thread. Holds the container's topology as an attach does: maps, unmaps, attaches and starts
+ * of devices wait meanwhile. Takes as long as the bus needs, often more than a second.
+ *
+ * @param flags  DMAMAP_HOT_RESET_*, or 0.
+ * @return
+ *   - 0
+ *   - -EOPNOTSUPP, unlogged: nothing can reset it, as on the root bus; or it is no PCI device.
+ *   - -EBUSY: another affected device is running (dmamap_device_hold()), or is attached and
+ *     DMAMAP_HOT_RESET_OTHERS is not set. Nothing was reset.
+ *   - -EPERM: an affected device is not in this container, is not bound to vfio-pci, or the file of
+ *     its group was not passed in. The log names it. Nothing was reset.
+ *   - -EINVAL: no device; unknown flags; it was attached with group_only.
+ *   - -ENODEV, -ECHILD: as dmamap_device_ioctl().
+ *   - -EAGAIN, and -EBUSY too: a device was being accessed, try again. Nothing was reset.
+ *   - -ENOTTY: the bus was reset, but its link or a device did not come back in time.
+ *   - -ENOMEM, or another error of the kernel.
+ */
+int dmamap_device_hot_reset(struct dmamap_device *d, uint32_t flags);
 /** The device's NUMA node, or -1 where the platform does not report it. */
 int dmamap_device_node(const struct dmamap_device *d);
 /** The number of the device's IOMMU group. */

@@ -171,6 +171,13 @@ struct dm_iommu_ops {
 	int (*group_leave)(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev);
 
 	/**
+	 * The open file of the group of an attached device, which the backend keeps. Optional:
+	 * without it, devices are opened without their groups.
+	 * @return -1: it has none, since others have put the group into a container.
+	 */
+	int (*group_fd)(const struct dm_iommu_dev *dev);
+
+	/**
 	 * Read the properties of a domain from the kernel. At least one device must be attached.
 	 * @param info  out: the caller frees info->ranges.
 	 */

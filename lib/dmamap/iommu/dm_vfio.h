@@ -85,6 +85,8 @@ int dm_vfio_attach(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev);
 void dm_vfio_detach(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev);
 /** The operation group_leave(). */
 int dm_vfio_group_leave_first(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev);
+/** The operation group_fd(). */
+int dm_vfio_group_fd(const struct dm_iommu_dev *dev);
 /**@}*/
 
 #endif /* DM_VFIO_H */

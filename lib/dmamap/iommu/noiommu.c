@@ -144,6 +144,7 @@ const struct dm_iommu_ops dm_iommu_noiommu_ops = {
 	.attach = noiommu_attach,
 	.detach = dm_vfio_detach,
 	.group_leave = dm_vfio_group_leave_first,
+	.group_fd = dm_vfio_group_fd,
 	.info = noiommu_info,
 	.map = noiommu_map,
 	.unmap = noiommu_unmap,

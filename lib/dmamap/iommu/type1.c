@@ -108,6 +108,7 @@ const struct dm_iommu_ops dm_iommu_type1_ops = {
 	.attach = dm_vfio_attach,
 	.detach = dm_vfio_detach,
 	.group_leave = dm_vfio_group_leave_first,
+	.group_fd = dm_vfio_group_fd,
 	.info = type1_info,
 	.map = type1_map,
 	.unmap = type1_unmap,

@@ -456,3 +456,9 @@ dm_vfio_group_leave_first(struct dm_iommu_domain *dom, struct dm_iommu_dev *dev)
 {
 	return dm_vfio_group_try_leave(dm_vfio_group_find(&DM_VFIO(dom->iommu)->groups, dev));
 }
+
+int
+dm_vfio_group_fd(const struct dm_iommu_dev *dev)
+{
+	return dm_vfio_group_find(&DM_VFIO(dev->iommu)->groups, dev)->fd;
+}
