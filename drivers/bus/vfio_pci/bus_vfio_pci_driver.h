@@ -194,14 +194,26 @@ int vfio_pci_find_capability(const struct vfio_pci_device *dev, uint8_t cap);
 int vfio_pci_bus_master(struct vfio_pci_device *dev, bool on);
 
 /**
- * Reset the function (VFIO_DEVICE_RESET). Afterwards registers are as after power-on, memory
- * decoding is on, bus mastering is as before. Pages of BARs that read as ones since a SIGBUS are
- * mapped again, at the same addresses. Disable interrupts first. Sleeps while the kernel waits for
- * the device.
+ * Reset the function (VFIO_DEVICE_RESET); if it has no reset of its own, the slot or bus that it is
+ * on (VFIO_DEVICE_PCI_HOT_RESET), as long as no other function there is in use. Afterwards
+ * registers are as after power-on, memory decoding is on, bus mastering is as before. Pages of BARs
+ * that read as ones since a SIGBUS are mapped again, at the same addresses. Disable interrupts
+ * first. Sleeps while the kernel waits for the device.
  *
- * @return 0; -ENOTSUP: it has no reset; the kernel's error.
+ * @return 0; -ENOTSUP: it has no reset; -EBUSY, -EPERM: as dmamap_device_hot_reset(), another
+ *   function would be reset too; the kernel's error.
  */
 int vfio_pci_reset(struct vfio_pci_device *dev);
+
+/**
+ * Reset the slot or bus that the function is on, with all other functions there. For a driver of
+ * all these functions, or after an agreement with their drivers: each other function must be
+ * stopped (bus mastering off), no thread may use it meanwhile, and no device may be probed or
+ * removed. Afterwards its driver sets its registers up again. Otherwise as vfio_pci_reset().
+ *
+ * @return as dmamap_device_hot_reset() with DMAMAP_HOT_RESET_OTHERS; or the error of a map.
+ */
+int vfio_pci_hot_reset(struct vfio_pci_device *dev);
 
 /**
  * Put the function into D3hot, or back into D0 (PCI Bus Power Management 1.2). In D3hot it does no

@@ -41,13 +41,26 @@ device_info_read(struct vfio_pci_inner *inner, unsigned int *n_regions)
 	return 0;
 }
 
-/** VFIO_DEVICE_RESET; logs nothing. */
+/**
+ * Reset the function, or if it cannot be reset alone the slot or bus that it is on.
+ * @param optional  the caller can do without a reset of the slot or bus: a failure is -ENOTSUP.
+ * @return 0; -ENOTSUP: it has no reset; the kernel's error, which is logged unless can_reset is set
+ */
 static int
-device_reset(const struct vfio_pci_device *dev)
+device_reset(const struct vfio_pci_device *dev, bool optional)
 {
-	if (!vfio_pci_inner(dev)->can_reset)
-		return -ENOTSUP;
-	return dmamap_device_ioctl(dev->dma, VFIO_DEVICE_RESET, NULL);
+	int rc;
+
+	if (vfio_pci_inner(dev)->can_reset)
+		return dmamap_device_ioctl(dev->dma, VFIO_DEVICE_RESET, NULL);
+	rc = dmamap_device_hot_reset(dev->dma, optional ? DMAMAP_HOT_RESET_TRY : 0);
+	return rc < 0 && optional ? -ENOTSUP : rc;
+}
+
+static int
+device_fail_reset(const struct vfio_pci_device *dev, int rc)
+{
+	return VFIO_PCI_FAIL(-rc, "%s: cannot be reset: %s", dev->name, rte_strerror(-rc));
 }
 
 /** Stop DMA that an earlier user left running, reset, then turn memory decoding on. */
@@ -60,9 +73,9 @@ device_prepare(struct vfio_pci_inner *inner)
 	rc = vfio_pci_command(dev, PCI_COMMAND_MASTER, 0);
 	if (rc < 0)
 		return rc;
-	rc = vfio_pci_reset(dev);
+	rc = device_reset(dev, true);
 	if (rc < 0 && rc != -ENOTSUP)
-		return rc;
+		return device_fail_reset(dev, rc);
 	return vfio_pci_command(dev, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY | PCI_COMMAND_IO);
 }
 
@@ -115,10 +128,10 @@ vfio_pci_close(struct vfio_pci_inner *inner)
 	vfio_pci_events_ignore(inner);
 	vfio_pci_intr_close(inner);
 	vfio_pci_bus_master(dev, false);
-	rc = device_reset(dev);
+	rc = device_reset(dev, true);
 	/* -EAGAIN: the kernel is removing the device, has it locked, and resets it afterwards. */
 	if (rc < 0 && rc != -ENOTSUP && rc != -EAGAIN)
-		VFIO_PCI_LOG(ERR, "%s: cannot be reset: %s", dev->name, rte_strerror(-rc));
+		device_fail_reset(dev, rc);
 	vfio_pci_bars_unmap(inner);
 	vfio_pci_container_leave(inner);
 }
@@ -146,11 +159,30 @@ vfio_pci_bus_master(struct vfio_pci_device *dev, bool on)
 int
 vfio_pci_reset(struct vfio_pci_device *dev)
 {
-	int rc = device_reset(dev);
+	int rc = device_reset(dev, false);
 
-	if (rc < 0 && rc != -ENOTSUP)
-		VFIO_PCI_LOG(ERR, "%s: cannot be reset: %s", dev->name, rte_strerror(-rc));
+	if (rc < 0 && vfio_pci_inner(dev)->can_reset)
+		return device_fail_reset(dev, rc);
 	return rc < 0 ? rc : vfio_pci_bars_restore(vfio_pci_inner(dev));
+}
+
+int
+vfio_pci_hot_reset(struct vfio_pci_device *dev)
+{
+	struct vfio_pci_device *other;
+	int rc, result;
+
+	result = dmamap_device_hot_reset(dev->dma, DMAMAP_HOT_RESET_OTHERS);
+	if (result < 0)
+		return result;
+	/* All that were reset are in this container. */
+	TAILQ_FOREACH(other, &vfio_pci_devices, next) {
+		if (other->dma == NULL || other->container != dev->container)
+			continue;
+		rc = vfio_pci_bars_restore(vfio_pci_inner(other));
+		result = result < 0 ? result : rc;
+	}
+	return result;
 }
 
 int
