@@ -250,6 +250,23 @@ int vfio_pci_intr_vectors(const struct vfio_pci_device *dev, enum vfio_pci_intr 
  */
 int vfio_pci_intr_enable(struct vfio_pci_device *dev, enum vfio_pci_intr kind, unsigned int n);
 /**
+ * Enable further MSI-X vectors, so that there are n in all. Descriptors of the enabled ones stay.
+ *
+ * Where the kernel can add vectors (VFIO_IRQ_INFO_NORESIZE is not set; Linux 6.5 and a platform
+ * whose MSI domain can, pci_msix_can_alloc_dyn()), the enabled ones stay enabled throughout.
+ * Elsewhere all are disabled for a short time. An interrupt of that time is lost, so each of the
+ * old vectors is signalled once afterwards, as if it had fired.
+ *
+ * A single vector serves the queues too, see vfio_pci_intr_enable(). So none of its interrupts may
+ * be in use by rte_intr_rx_ctl() when others are added.
+ *
+ * @return 0, also if n are enabled already; -EINVAL: fewer than are enabled, or no MSI-X vector is
+ *   enabled; -ENOTSUP: the device has fewer; -ENOSPC: the host has fewer left; the kernel's error.
+ *   After an error all is as before; only if the old vectors cannot be enabled again (-EIO, logged)
+ *   none is enabled in the kernel, until vfio_pci_intr_disable().
+ */
+int vfio_pci_intr_grow(struct vfio_pci_device *dev, unsigned int n);
+/**
  * Undo vfio_pci_intr_enable(); does nothing if none is enabled. Unregister callbacks first: the
  * eventfds are closed, and the EAL's interrupt thread panics on a closed one.
  */

@@ -31,9 +31,10 @@ static const struct {
 	[VFIO_PCI_INTR_MSIX] = {VFIO_PCI_MSIX_IRQ_INDEX, RTE_INTR_HANDLE_VFIO_MSIX, "MSI-X"},
 };
 
-int
-vfio_pci_irqs_set(
-	const struct vfio_pci_device *dev, uint32_t index, const int *event_fds, unsigned int n)
+/** vfio_pci_irqs_set() for vectors from `first` on. */
+static int
+irqs_set_from(const struct vfio_pci_device *dev, uint32_t index, unsigned int first,
+	const int *event_fds, unsigned int n)
 {
 	const size_t len = sizeof(struct vfio_irq_set) + n * sizeof(int);
 	struct vfio_irq_set *set;
@@ -46,6 +47,7 @@ vfio_pci_irqs_set(
 	set->flags = VFIO_IRQ_SET_ACTION_TRIGGER |
 		(n > 0 ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE);
 	set->index = index;
+	set->start = first;
 	set->count = n;
 	if (n > 0)
 		memcpy(set->data, event_fds, n * sizeof(int));
@@ -54,6 +56,13 @@ vfio_pci_irqs_set(
 		rc = -ENOSPC; /* the host has only rc vectors left */
 	free(set);
 	return rc;
+}
+
+int
+vfio_pci_irqs_set(
+	const struct vfio_pci_device *dev, uint32_t index, const int *event_fds, unsigned int n)
+{
+	return irqs_set_from(dev, index, 0, event_fds, n);
 }
 
 static int
@@ -81,19 +90,29 @@ eventfds_close(const int *fds, unsigned int n)
 		close(fds[n]);
 }
 
+/**
+ * Get the number of vectors of a kind.
+ * @param can_add  out: vectors can be added while others are enabled.
+ */
+static int
+vectors_ask(const struct vfio_pci_device *dev, enum vfio_pci_intr kind, bool *can_add)
+{
+	struct vfio_irq_info info = {.argsz = sizeof(info), .index = intr_kinds[kind].index};
+	int rc = dmamap_device_ioctl(dev->dma, VFIO_DEVICE_GET_IRQ_INFO, &info);
+
+	if (rc < 0)
+		return rc;
+	*can_add = (info.flags & VFIO_IRQ_INFO_NORESIZE) == 0;
+	return (info.flags & VFIO_IRQ_INFO_EVENTFD) != 0 ? (int)info.count : 0;
+}
+
 int
 vfio_pci_intr_vectors(const struct vfio_pci_device *dev, enum vfio_pci_intr kind)
 {
-	struct vfio_irq_info info = {.argsz = sizeof(info)};
-	int rc;
+	bool can_add;
 
-	if ((unsigned int)kind >= RTE_DIM(intr_kinds))
-		return -EINVAL;
-	info.index = intr_kinds[kind].index;
-	rc = dmamap_device_ioctl(dev->dma, VFIO_DEVICE_GET_IRQ_INFO, &info);
-	if (rc < 0)
-		return rc;
-	return (info.flags & VFIO_IRQ_INFO_EVENTFD) != 0 ? (int)info.count : 0;
+	return (unsigned int)kind >= RTE_DIM(intr_kinds) ? -EINVAL
+							 : vectors_ask(dev, kind, &can_add);
 }
 
 /**
@@ -108,9 +127,6 @@ handle_fill(struct vfio_pci_device *dev, enum vfio_pci_intr kind, const int *fds
 	unsigned int i, n_efd = n > 1 ? n - 1 : 1;
 	const int *efd = n > 1 ? fds + 1 : fds;
 
-	if ((unsigned int)rte_intr_nb_intr_get(handle) < n_efd &&
-		rte_intr_event_list_update(handle, n_efd) != 0)
-		return -ENOMEM;
 	for (i = 0; i < n_efd; i++)
 		if (rte_intr_efds_index_set(handle, i, efd[i]) != 0)
 			return -rte_errno;
@@ -118,6 +134,21 @@ handle_fill(struct vfio_pci_device *dev, enum vfio_pci_intr kind, const int *fds
 		rte_intr_fd_set(handle, fds[0]) != 0 ||
 		rte_intr_type_set(handle, intr_kinds[kind].type) != 0)
 		return -rte_errno;
+	return 0;
+}
+
+/**
+ * Reserve the handle's lists for all vectors that can follow. They cannot grow later: Rx interrupts
+ * that are in use point into them (rte_intr_rx_ctl()).
+ */
+static int
+handle_reserve(struct vfio_pci_device *dev, unsigned int n)
+{
+	struct rte_intr_handle *handle = dev->intr_handle;
+
+	if ((unsigned int)rte_intr_nb_intr_get(handle) < n &&
+		rte_intr_event_list_update(handle, n) != 0)
+		return -ENOMEM;
 	return 0;
 }
 
@@ -155,7 +186,9 @@ vfio_pci_intr_enable(struct vfio_pci_device *dev, enum vfio_pci_intr kind, unsig
 	rc = eventfds_make(fds, n);
 	if (rc < 0)
 		goto free_fds;
-	rc = handle_fill(dev, kind, fds, n);
+	rc = handle_reserve(dev, kind == VFIO_PCI_INTR_MSIX ? (unsigned int)have : n);
+	if (rc == 0)
+		rc = handle_fill(dev, kind, fds, n);
 	if (rc < 0)
 		goto clear;
 	rc = vfio_pci_irqs_set(dev, intr_kinds[kind].index, fds, n);
@@ -173,6 +206,73 @@ free_fds:
 	free(fds);
 	return VFIO_PCI_FAIL(-rc, "%s: %u %s vectors cannot be enabled: %s", dev->name, n,
 		intr_kinds[kind].name, rte_strerror(-rc));
+}
+
+/**
+ * Disable the first `was` MSI-X vectors, and enable n. An interrupt in between is lost, so signal
+ * the old ones. If the host has too few, enable the old ones again.
+ */
+static int
+vectors_replace(const struct vfio_pci_device *dev, const int *fds, unsigned int was, unsigned int n)
+{
+	unsigned int i;
+	int rc;
+
+	rc = vfio_pci_irqs_set(dev, VFIO_PCI_MSIX_IRQ_INDEX, NULL, 0);
+	if (rc < 0)
+		return rc;
+	rc = vfio_pci_irqs_set(dev, VFIO_PCI_MSIX_IRQ_INDEX, fds, n);
+	if (rc < 0 && vfio_pci_irqs_set(dev, VFIO_PCI_MSIX_IRQ_INDEX, fds, was) < 0)
+		rc = -EIO;
+	for (i = 0; i < was; i++)
+		eventfd_write(fds[i], 1);
+	return rc;
+}
+
+int
+vfio_pci_intr_grow(struct vfio_pci_device *dev, unsigned int n)
+{
+	struct vfio_pci_inner *inner = vfio_pci_inner(dev);
+	const unsigned int was = inner->n_vectors;
+	int have, rc, *fds;
+	bool can_add;
+
+	if (was == 0 || inner->intr_kind != VFIO_PCI_INTR_MSIX || n < was)
+		return -EINVAL;
+	if (n == was)
+		return 0;
+	have = vectors_ask(dev, VFIO_PCI_INTR_MSIX, &can_add);
+	if (have < 0)
+		return have;
+	if (n > (unsigned int)have)
+		return -ENOTSUP;
+
+	fds = malloc(n * sizeof(*fds));
+	if (fds == NULL)
+		return -ENOMEM;
+	memcpy(fds, inner->vector_fd, was * sizeof(*fds));
+	rc = eventfds_make(fds + was, n - was);
+	if (rc < 0)
+		goto free_fds;
+	rc = handle_fill(dev, VFIO_PCI_INTR_MSIX, fds, n);
+	if (rc < 0)
+		goto close_fds;
+	rc = can_add ? irqs_set_from(dev, VFIO_PCI_MSIX_IRQ_INDEX, was, fds + was, n - was)
+		     : vectors_replace(dev, fds, was, n);
+	if (rc < 0)
+		goto close_fds;
+	free(inner->vector_fd);
+	inner->vector_fd = fds;
+	inner->n_vectors = n;
+	return 0;
+
+close_fds:
+	handle_fill(dev, VFIO_PCI_INTR_MSIX, fds, was);
+	eventfds_close(fds + was, n - was);
+free_fds:
+	free(fds);
+	return VFIO_PCI_FAIL(-rc, "%s: %u MSI-X vectors cannot become %u: %s", dev->name, was, n,
+		rte_strerror(-rc));
 }
 
 void
