@@ -41,6 +41,7 @@
 #define REG_ICS 0x00c8
 #define REG_IMS 0x00d0
 #define REG_IMC 0x00d8
+#define REG_FCTTV 0x0170
 #define CAUSE_LSC UINT32_C(0x00000004)
 #define CAUSE_RXQ0 UINT32_C(0x00100000)
 #define CAUSE_RXQ1 UINT32_C(0x00200000)
@@ -53,6 +54,7 @@
 
 static char device[2][32];
 static char resettable[32]; /* a device whose reset can be observed, or "" */
+static char on_root[32]; /* an edu device, which is on the root bus, or "" */
 static unsigned int n_devices;
 static unsigned int n_probes, n_removes, n_requests;
 static int remove_result;
@@ -120,6 +122,8 @@ setup(void)
 			snprintf(device[n_devices++], sizeof(device[0]), "%s", name);
 		else if (has_id(name, "0x1044\n"))
 			snprintf(resettable, sizeof(resettable), "%s", name);
+		else if (has_id(name, "0x11e8\n"))
+			snprintf(on_root, sizeof(on_root), "%s", name);
 	free(copy);
 	if (n_devices < RTE_DIM(device))
 		return test_skip("two 82574L, bound to vfio-pci, are wanted in $GANTRY_DEVICES");
@@ -507,6 +511,113 @@ msix_vectors_fire_apart(void)
 	vfio_pci_intr_disable(dev);
 	TEST_ASSERT_EQUAL(vfio_pci_intr_fd(dev, 0), -1, "an eventfd afterwards");
 	TEST_ASSERT_SUCCESS(vfio_pci_intr_enable(dev, VFIO_PCI_INTR_MSIX, 5), "enable again");
+	return TEST_SUCCESS;
+}
+
+/** The root bus has no bridge that could reset it. */
+static int
+check_root_bus(enum dmamap_backend backend)
+{
+	const struct dmamap_container_conf conf = {.backend = backend};
+	struct dmamap_container *c;
+	struct dmamap_device *d;
+
+	if (on_root[0] == '\0')
+		return 0;
+	TEST_ASSERT_SUCCESS(dmamap_container_create(&conf, &c), "container");
+	TEST_ASSERT_SUCCESS(dmamap_container_attach(c, on_root, &d), "attach");
+	TEST_ASSERT_EQUAL(dmamap_device_hot_reset(d, 0), -EOPNOTSUPP, "%s", on_root);
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(d), "detach");
+	TEST_ASSERT_SUCCESS(dmamap_container_destroy(c), "destroy");
+	return 0;
+}
+
+/** @return 1: Linux waits in vain for the root port's link */
+static int
+check_hot_reset(const char *args)
+{
+	struct vfio_pci_device *dev;
+	int rc;
+
+	TEST_ASSERT_SUCCESS(probe(0, args), "probe");
+	TEST_ASSERT_SUCCESS(probe(1, args), "probe");
+	dev = find(0);
+	TEST_ASSERT_SUCCESS(vfio_pci_bus_master(dev, true), "bus master");
+	TEST_ASSERT_SUCCESS(vfio_pci_intr_enable(dev, VFIO_PCI_INTR_MSIX, 3), "enable");
+	reg_write(dev, REG_FCTTV, 0x5a5a);
+	reg_write(find(1), REG_FCTTV, 0xa5a5);
+	TEST_ASSERT_EQUAL(reg_read(dev, REG_FCTTV), 0x5a5au, "the register does not keep a value");
+
+	rc = dmamap_device_hot_reset(dev->dma, 0);
+	if (rc == -ENOTTY)
+		return 1;
+	TEST_ASSERT_SUCCESS(rc, "hot reset: %d", rc);
+	TEST_ASSERT_EQUAL(reg_read(dev, REG_FCTTV), 0u, "0x%x after it", reg_read(dev, REG_FCTTV));
+	TEST_ASSERT_EQUAL(reg_read(find(1), REG_FCTTV), 0xa5a5u, "another bus was reset");
+	TEST_ASSERT_EQUAL(command(dev) & (PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER),
+		PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, "command is 0x%x", command(dev));
+	reg_write(dev, REG_IVAR, IVAR_ROUTES);
+	TEST_ASSERT(fires_alone(dev, CAUSE_RXQ1, 2), "vectors are not as before");
+	clear_cause(dev);
+	TEST_ASSERT_SUCCESS(rte_dev_remove(&find(1)->device), "remove");
+	TEST_ASSERT_SUCCESS(rte_dev_remove(&dev->device), "remove");
+	return 0;
+}
+
+static int
+a_hot_reset_clears_registers_only(void)
+{
+	static const struct {
+		enum dmamap_backend backend;
+		const char *args, *file;
+	} all[] = {
+		{DMAMAP_BACKEND_TYPE1, "container=c,backend=type1", "/dev/vfio/vfio"},
+		{DMAMAP_BACKEND_IOMMUFD, "container=c,backend=iommufd", "/dev/vfio/devices"},
+	};
+	unsigned int i, n = 0;
+	int rc;
+
+	for (i = 0; i < RTE_DIM(all); i++) {
+		if (access(all[i].file, F_OK) != 0)
+			continue;
+		rc = check_hot_reset(all[i].args);
+		if (rc > 0)
+			return test_skip("the root port does not report its link: x-speed=5");
+		TEST_ASSERT_SUCCESS(rc, "%s", all[i].args);
+		TEST_ASSERT_SUCCESS(check_root_bus(all[i].backend), "%s", all[i].args);
+		printf("  with %s\n", all[i].args);
+		n++;
+	}
+	TEST_ASSERT(n > 0, "no backend");
+	return TEST_SUCCESS;
+}
+
+static int
+vectors_are_added_while_others_are_enabled(void)
+{
+	struct vfio_irq_info info = {.argsz = sizeof(info), .index = VFIO_PCI_MSIX_IRQ_INDEX};
+	struct vfio_pci_device *dev;
+
+	TEST_ASSERT_SUCCESS(probe(0, ""), "probe");
+	dev = find(0);
+	TEST_ASSERT_SUCCESS(vfio_pci_bus_master(dev, true), "bus master");
+	TEST_ASSERT_SUCCESS(vfio_pci_intr_enable(dev, VFIO_PCI_INTR_MSIX, 2), "enable");
+	reg_write(dev, REG_IVAR, IVAR_ROUTES);
+	raise_cause(dev, CAUSE_RXQ0);
+	TEST_ASSERT(wait_event(vfio_pci_intr_fd(dev, 1)) > 0, "vector 1");
+	clear_cause(dev);
+	read_count(vfio_pci_intr_fd(dev, 1));
+	TEST_ASSERT_SUCCESS(
+		dmamap_device_ioctl(dev->dma, VFIO_DEVICE_GET_IRQ_INFO, &info), "information");
+	TEST_ASSERT_SUCCESS(vfio_pci_intr_grow(dev, 5), "grow");
+	/* Where all were disabled meanwhile, each was signalled. */
+	TEST_ASSERT_EQUAL(read_count(vfio_pci_intr_fd(dev, 0)),
+		(info.flags & VFIO_IRQ_INFO_NORESIZE) != 0 ? 1u : 0u, "signals of vector 0");
+	printf("  vectors are %s\n",
+		(info.flags & VFIO_IRQ_INFO_NORESIZE) != 0 ? "replaced" : "added one by one");
+	TEST_ASSERT(fires_alone(dev, CAUSE_RXQ1, 2), "vector 2");
+	TEST_ASSERT(fires_alone(dev, CAUSE_RXQ0, 1), "vector 1");
+	clear_cause(dev);
 	return TEST_SUCCESS;
 }
 
@@ -974,9 +1085,11 @@ static const struct test_case cases[] = {
 	{"capabilities are there", capabilities_are_there},
 	{"bus mastering holds the device", bus_mastering_holds_the_device},
 	{"a reset clears registers, opening resets", a_reset_clears_registers},
+	{"a hot reset clears registers, and only those", a_hot_reset_clears_registers_only},
 	{"removal leaves nothing", removal_leaves_nothing},
 	{"a driver may keep its device", a_driver_may_keep_its_device},
 	{"MSI-X vectors fire apart", msix_vectors_fire_apart},
+	{"vectors are added while others are enabled", vectors_are_added_while_others_are_enabled},
 	{"vector 0 reaches the interrupt thread", vector_0_reaches_the_interrupt_thread},
 	{"queue vectors reach an epoll", queue_vectors_reach_an_epoll},
 	{"devices share containers by name", devices_share_containers_by_name},
