@@ -12,6 +12,7 @@
 #include <rte_common.h>
 #include <rte_cycles.h>
 
+#include <dmamap.h>
 #include <e1000e.h>
 
 #include "e1000e_chip.h"
@@ -31,7 +32,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char chip_name[32];
 static volatile uint32_t *regs;
 static uint16_t phy[32], nvm[CHIP_NVM_WORDS], partner;
-static bool cable, gigabit, held, mute, broken, unplugged, stuck;
+static struct dmamap_container *dma;
+static bool cable, gigabit, held, mute, broken, unplugged, stuck, stalled;
 static unsigned int auto_rd_reads, bmcr_reads;
 static bool mdic_busy, masked, recording;
 static uint64_t quiet_until;
@@ -258,6 +260,78 @@ eec_read(void)
 	return REG(E1000E_EEC);
 }
 
+static void *
+ring_at(uint32_t low, uint32_t high, uint32_t index)
+{
+	return dmamap_iova2va(
+		dma, ((uint64_t)REG(high) << 32 | REG(low)) + (uint64_t)index * E1000E_DESC_LEN);
+}
+
+/* Send what lies in a ring, and report where it is asked for. @return the head */
+static uint32_t
+tdh_read(unsigned int q)
+{
+	union e1000e_tx_desc *desc;
+	uint32_t head = REG(E1000E_TDH(q));
+
+	if (dma == NULL || stalled || !(REG(E1000E_TCTL) & E1000E_TCTL_EN))
+		return head;
+	for (; head != REG(E1000E_TDT(q));
+		head = (head + 1) % (REG(E1000E_TDLEN(q)) / E1000E_DESC_LEN)) {
+		desc = ring_at(E1000E_TDBAL(q), E1000E_TDBAH(q), head);
+		if (rte_le_to_cpu_32(desc->data.cmd) & E1000E_TXD_RS)
+			desc->data.status |= rte_cpu_to_le_32(E1000E_TXD_DD);
+	}
+	return REG(E1000E_TDH(q)) = head;
+}
+
+int
+chip_receive(uint32_t hash, uint16_t len, uint8_t value)
+{
+	union e1000e_rx_desc *desc;
+	unsigned int q = 0;
+	int rc = -1;
+
+	pthread_mutex_lock(&lock);
+	if (!(REG(E1000E_RCTL) & E1000E_RCTL_EN))
+		goto out;
+	if (REG(E1000E_MRQC) != 0)
+		q = REG(E1000E_RETA(hash % E1000E_RETA_ENTRIES / 4)) >>
+				(8 * (hash % 4) + E1000E_RETA_QUEUE_SHIFT) &
+			1;
+	rc = -2;
+	if (REG(E1000E_RDH(q)) == REG(E1000E_RDT(q)))
+		goto out;
+	desc = ring_at(E1000E_RDBAL(q), E1000E_RDBAH(q), REG(E1000E_RDH(q)));
+	memset(dmamap_iova2va(dma, rte_le_to_cpu_64(desc->read.addr)), value, len);
+	*desc = (union e1000e_rx_desc){
+		.wb = {
+			.len = rte_cpu_to_le_16(len),
+			.status = rte_cpu_to_le_32(E1000E_RXD_DD | E1000E_RXD_EOP),
+		}};
+	REG(E1000E_RDH(q)) = (REG(E1000E_RDH(q)) + 1) % (REG(E1000E_RDLEN(q)) / E1000E_DESC_LEN);
+	rc = (int)q;
+out:
+	pthread_mutex_unlock(&lock);
+	return rc;
+}
+
+/* Registers of a ring, but the tail, while its direction is enabled. */
+static void
+check_ring_write(uint32_t at)
+{
+	unsigned int q;
+
+	for (q = 0; q < E1000E_QUEUES; q++) {
+		if (at >= E1000E_RDBAL(q) && at <= E1000E_RDH(q) &&
+			(REG(E1000E_RCTL) & E1000E_RCTL_EN))
+			broke("10.2.5: a receive ring is changed while RCTL.EN is set");
+		if (at >= E1000E_TDBAL(q) && at <= E1000E_TDH(q) &&
+			(REG(E1000E_TCTL) & E1000E_TCTL_EN))
+			broke("10.2.6: a transmit ring is changed while TCTL.EN is set");
+	}
+}
+
 static uint32_t
 chip_read(uint32_t at)
 {
@@ -271,6 +345,9 @@ chip_read(uint32_t at)
 		return mdic_read();
 	case E1000E_EEC:
 		return eec_read();
+	case E1000E_TDH(0):
+	case E1000E_TDH(1):
+		return tdh_read(at == E1000E_TDH(1));
 	default:
 		return REG(at);
 	}
@@ -282,6 +359,7 @@ chip_write(uint32_t at, uint32_t value)
 	if (unplugged)
 		return;
 	record(at, value);
+	check_ring_write(at);
 	switch (at) {
 	case E1000E_CTRL:
 		if (value & E1000E_CTRL_RST)
@@ -370,7 +448,8 @@ chip_power_on(const char *name, volatile uint32_t *memory)
 	nvm[E1000E_NVM_INIT2] = 0x8058;
 	partner = CHIP_PARTNER;
 	cable = gigabit = true;
-	held = mute = broken = unplugged = stuck = mdic_busy = recording = false;
+	held = mute = broken = unplugged = stuck = stalled = mdic_busy = recording = false;
+	dma = NULL;
 	fault[0] = '\0';
 	n_events = 0;
 	pthread_mutex_unlock(&lock);
@@ -381,6 +460,7 @@ chip_power_off(void)
 {
 	pthread_mutex_lock(&lock);
 	regs = NULL;
+	dma = NULL;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -397,6 +477,15 @@ SETTER(chip_hold_mdio, held)
 SETTER(chip_break_nvm, broken)
 SETTER(chip_unplug, unplugged)
 SETTER(chip_stick_link, stuck)
+SETTER(chip_stall, stalled)
+
+void
+chip_memory(struct dmamap_container *value)
+{
+	pthread_mutex_lock(&lock);
+	dma = value;
+	pthread_mutex_unlock(&lock);
+}
 
 void
 chip_mute_phy(bool value)

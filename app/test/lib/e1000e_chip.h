@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct dmamap_container;
+
 /** In the record: a write to register r of the PHY. */
 #define CHIP_PHY(r) (UINT32_C(0x80000000) | (r))
 
@@ -53,7 +55,24 @@ void chip_break_nvm(bool broken);
 void chip_stick_link(bool stuck);
 /** Every read gives all ones, as after an unplug. */
 void chip_unplug(bool unplugged);
+/** Nothing is sent, as without a link. */
+void chip_stall(bool stalled);
 /**@}*/
+
+/**
+ * The memory that the chip's DMA reaches. With it, a read of TDH sends what lies in that ring.
+ *
+ * @param memory  valid until chip_power_off() or another call; NULL: none.
+ */
+void chip_memory(struct dmamap_container *memory);
+/**
+ * Receive a frame.
+ *
+ * @param hash  its RSS hash.
+ * @param len  bytes, each of them `value`; they fit into one buffer.
+ * @return the queue that has it; -1: reception is off; -2: that queue has no descriptor.
+ */
+int chip_receive(uint32_t hash, uint16_t len, uint8_t value);
 
 /** Begin a new record. Nothing is recorded before the first one. */
 void chip_record(void);

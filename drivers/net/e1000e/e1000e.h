@@ -131,7 +131,7 @@ struct e1000e_txq {
 	uint16_t tail;
 	uint16_t clean;
 	uint16_t batch;
-	uint16_t n_free; /**< free descriptors, less one that is always empty */
+	uint16_t n_free; /**< free descriptors, less one that is always empty; 0: stopped, too */
 	/**
 	 * Its place keeps the compiler from vectorizing accesses to its neighbours, which is
 	 * slower.
@@ -157,6 +157,7 @@ struct e1000e_txq {
 	rte_iova_t zeros; /**< of E1000E_MIN_TX_LEN zeros, to pad packets with */
 	/* control path only */
 	uint16_t id;
+	bool programmed; /**< the chip has its ring, and its head is where `tail` is if stopped */
 	rte_iova_t iova; /**< of the ring */
 	struct rte_eth_txconf conf;
 } __rte_cache_aligned;
@@ -178,7 +179,8 @@ struct e1000e_port {
 	struct e1000e_stats stats;
 	rte_spinlock_t stats_lock; /**< reading a counter clears it: held until it is added up */
 	uint32_t tx_split; /**< bytes, from the argument tx_split; 0: none */
-	uint32_t rctl; /**< RCTL as written at start, without the bits of the filters */
+	uint32_t rctl; /**< RCTL as it is while receiving, without the bits of the filters */
+	uint32_t rx_buf_len; /**< bytes that hardware writes into a buffer, of either queue */
 	uint32_t n_mc;
 	struct rte_ether_addr *mc; /**< multicast list, n_mc entries */
 	uint32_t vfta[E1000E_VFTA_WORDS];
@@ -338,12 +340,27 @@ void e1000e_txq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_tx
 /** @return 0; -EINVAL: a queue is not set up, or its new set-up was refused. Logged. */
 int e1000e_queues_check(const struct rte_eth_dev *eth);
 /**
- * Fill the receive rings and program all queues (4.6.5, 4.6.6). @return 0; -ENOMEM: a pool has too
- * few mbufs
+ * Fill the receive rings and program all queues but those that are deferred (4.6.5, 4.6.6), and set
+ * their states. @return 0; -ENOMEM: a pool has too few mbufs
  */
 int e1000e_queues_start(struct rte_eth_dev *eth);
 /** Free the mbufs in the rings, after hardware has been stopped. */
 void e1000e_queues_stop(struct rte_eth_dev *eth);
+/**
+ * Allocate buffers for all descriptors of a queue; the tail hands all but one to hardware later.
+ * @return 0; -ENOMEM: the pool has too few mbufs, after a line; the queue has none
+ */
+int e1000e_rxq_fill(const struct e1000e_port *port, struct e1000e_rxq *q);
+/** Give hardware an empty ring (4.6.5). Reception is off, or hardware does not use the queue. */
+void e1000e_rxq_program(const struct e1000e_hw *hw, const struct e1000e_rxq *q);
+/** Free the mbufs of a queue that hardware does not use. */
+void e1000e_rxq_close(struct e1000e_rxq *q);
+/** Set what the scattered receive function does to frames, as the port is configured. */
+void e1000e_rxq_edits_set(const struct rte_eth_dev *eth, struct e1000e_rxq *q);
+/** Give hardware an empty ring (4.6.6). Transmission is off. */
+void e1000e_txq_program(const struct e1000e_hw *hw, struct e1000e_txq *q);
+/** Let a queue that is programmed and empty take packets. */
+void e1000e_txq_open(const struct rte_eth_dev *eth, struct e1000e_txq *q);
 /**
  * Choose the receive buffer size.
  *
@@ -352,6 +369,32 @@ void e1000e_queues_stop(struct rte_eth_dev *eth);
  * @return bits of RCTL.
  */
 uint32_t e1000e_rctl_bufsize(uint32_t buf_len, uint32_t *len);
+/**@}*/
+
+/** @name e1000e_queue_run.c: single queues of a running port. Operations of ethdev. */
+/**@{*/
+/**
+ * Fill the ring, hand it to hardware, and let RSS use the queue. Reception of all queues pauses for
+ * microseconds. @return 0; -ENOMEM: the pool has too few mbufs; -EBUSY: queue 0 is stopped. Logged.
+ */
+int e1000e_rx_queue_start(struct rte_eth_dev *eth, uint16_t id);
+/**
+ * Have RSS use queue 0 instead, drop the frames that nobody polled, and free the buffers. For queue
+ * 0, reception ends. Waits 1 ms, and pauses the other queue for microseconds. @return 0; -EBUSY: it
+ * is queue 0, and another one receives. Logged.
+ */
+int e1000e_rx_queue_stop(struct rte_eth_dev *eth, uint16_t id);
+/**
+ * Let the queue take packets. Transmission pauses for microseconds if the queue was set up again.
+ * @return 0
+ */
+int e1000e_tx_queue_start(struct rte_eth_dev *eth, uint16_t id);
+/**
+ * Wait until all packets of the queue have been sent, then free them. The queue takes no more.
+ * Sleeps as long as hardware makes progress. @return 0; -EBUSY: it made none for 100 ms, for
+ * example without a link, and the queue goes on. Logged.
+ */
+int e1000e_tx_queue_stop(struct rte_eth_dev *eth, uint16_t id);
 /**@}*/
 
 /** @name e1000e_rx.c: reception. Operations of ethdev; one thread a queue. */
@@ -405,8 +448,10 @@ int e1000e_vlan_filter_set(struct rte_eth_dev *eth, uint16_t vlan, int on);
 int e1000e_vlan_offload_set(struct rte_eth_dev *eth, int mask);
 /**@}*/
 
-/** @name e1000e_rss.c: receive-side scaling. Operations of ethdev, but the first two. */
+/** @name e1000e_rss.c: receive-side scaling. Operations of ethdev, but the first three. */
 /**@{*/
+/** Write types, key and table. Entries of receive queues that are not started go to queue 0. */
+void e1000e_rss_apply(const struct rte_eth_dev *eth);
 /** Set the default key. */
 void e1000e_rss_init(struct e1000e_port *port);
 /** Take over what the port's configuration asks for. @return 0; -EINVAL, after one log line */

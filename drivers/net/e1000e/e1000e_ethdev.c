@@ -53,6 +53,7 @@ static uint32_t
 rx_choose_mode(struct rte_eth_dev *eth)
 {
 	bool keep_crc = eth->data->dev_conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_KEEP_CRC;
+	struct e1000e_port *port = eth->data->dev_private;
 	uint32_t min_len = UINT32_MAX, hw_len, rctl = keep_crc ? 0 : E1000E_RCTL_SECRC, max_frame;
 	bool edit = keep_crc;
 	uint16_t i;
@@ -60,11 +61,12 @@ rx_choose_mode(struct rte_eth_dev *eth)
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
 		struct e1000e_rxq *q = eth->data->rx_queues[i];
 
-		q->crc_len = keep_crc ? RTE_ETHER_CRC_LEN : 0;
+		e1000e_rxq_edits_set(eth, q);
 		edit = edit || q->put_tag;
 		min_len = RTE_MIN(min_len, (uint32_t)q->buf_len);
 	}
 	rctl |= e1000e_rctl_bufsize(min_len, &hw_len);
+	port->rx_buf_len = hw_len;
 	if (eth->data->mtu + E1000E_OVERHEAD > E1000E_MAX_FRAME_NO_LPE) {
 		/* With LPE the chip accepts frames of any length. */
 		rctl |= E1000E_RCTL_LPE;
@@ -98,7 +100,7 @@ rx_regs_init(struct rte_eth_dev *eth)
 		e1000e_write(&port->hw, E1000E_VFTA(i), port->vfta[i]);
 	e1000e_vlan_apply(eth);
 
-	/* 7.1.4, 7.1.10, 7.1.11 */
+	/* 7.1.4, 7.1.10 */
 	e1000e_write(&port->hw, E1000E_RFCTL,
 		E1000E_RFCTL_EXSTEN | E1000E_RFCTL_ISCSI_DIS | E1000E_RFCTL_NFSW_DIS |
 			E1000E_RFCTL_NFSR_DIS | E1000E_RFCTL_ACK_DIS);
@@ -107,7 +109,6 @@ rx_regs_init(struct rte_eth_dev *eth)
 	if (offloads & (RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM))
 		rxcsum |= E1000E_RXCSUM_TUOFLD;
 	e1000e_write(&port->hw, E1000E_RXCSUM, rxcsum | E1000E_RXCSUM_PCSD);
-	e1000e_hw_rss_write(&port->hw, port->rss_key, port->reta, port->rss_hf);
 }
 
 /* 4.6.6: inter-packet gap and collision distances, the data sheet's values for copper. */
@@ -233,6 +234,7 @@ dev_start(struct rte_eth_dev *eth)
 	rc = e1000e_queues_start(eth); /* 4.6.5, 4.6.6: the rings */
 	if (rc < 0)
 		goto stop_link;
+	e1000e_rss_apply(eth); /* 7.1.11: knows which queues start */
 	e1000e_hw_tx_arbitrate(&port->hw, eth->data->nb_tx_queues);
 	rc = intr_start(eth);
 	if (rc < 0)
@@ -242,12 +244,16 @@ dev_start(struct rte_eth_dev *eth)
 		goto stop_intr;
 
 	tx_regs_init(&port->hw); /* 4.6.6 */
-	port->rctl = rctl | E1000E_RCTL_EN;
+	port->rctl = rctl;
+	if (eth->data->nb_rx_queues == 0 ||
+		eth->data->rx_queue_state[0] == RTE_ETH_QUEUE_STATE_STARTED)
+		port->rctl |= E1000E_RCTL_EN;
 	e1000e_filters_apply(eth);
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
 		const struct e1000e_rxq *q = eth->data->rx_queues[i];
 
-		e1000e_write(&port->hw, E1000E_RDT(i), q->n_desc - 1);
+		if (eth->data->rx_queue_state[i] == RTE_ETH_QUEUE_STATE_STARTED)
+			e1000e_write(&port->hw, E1000E_RDT(i), q->n_desc - 1);
 	}
 	e1000e_link_update(eth, 0);
 	return 0;
@@ -418,10 +424,14 @@ const struct eth_dev_ops e1000e_ops = {
 	.vlan_offload_set = e1000e_vlan_offload_set,
 	.rx_queue_setup = e1000e_rx_queue_setup,
 	.rx_queue_release = e1000e_rx_queue_release,
+	.rx_queue_start = e1000e_rx_queue_start,
+	.rx_queue_stop = e1000e_rx_queue_stop,
 	.rx_queue_intr_enable = rx_queue_intr_enable,
 	.rx_queue_intr_disable = rx_queue_intr_disable,
 	.tx_queue_setup = e1000e_tx_queue_setup,
 	.tx_queue_release = e1000e_tx_queue_release,
+	.tx_queue_start = e1000e_tx_queue_start,
+	.tx_queue_stop = e1000e_tx_queue_stop,
 	.tx_done_cleanup = e1000e_tx_done_cleanup,
 	.rss_hash_update = e1000e_rss_hash_update,
 	.rss_hash_conf_get = e1000e_rss_hash_conf_get,

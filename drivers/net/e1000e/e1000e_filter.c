@@ -58,7 +58,7 @@ e1000e_vlan_apply(struct rte_eth_dev *eth)
 		struct e1000e_rxq *q = eth->data->rx_queues[i];
 
 		if (q != NULL)
-			q->put_tag = insert && !strip;
+			e1000e_rxq_edits_set(eth, q);
 	}
 	e1000e_hw_vlan_strip(&port->hw, strip || insert);
 }

@@ -89,6 +89,8 @@ e1000e_dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 	info->tx_desc_lim = lim;
 	info->tx_desc_lim.nb_seg_max = info->tx_desc_lim.nb_mtu_seg_max = e1000e_tx_max_segs(eth);
 	info->speed_capa = E1000E_SPEEDS;
+	info->dev_capa |=
+		RTE_ETH_DEV_CAPA_RUNTIME_RX_QUEUE_SETUP | RTE_ETH_DEV_CAPA_RUNTIME_TX_QUEUE_SETUP;
 	info->default_rxconf = (struct rte_eth_rxconf){
 		.rx_thresh = {.pthresh = 8, .hthresh = 8, .wthresh = 0},
 	};

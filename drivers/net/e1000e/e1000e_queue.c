@@ -4,8 +4,9 @@
  * Queues: their memory, and the registers that describe them to hardware.
  *
  * All rings of a port lie in one zone of the device's container. A pool is accepted only if all its
- * buffers are mapped there at the IOVA that they carry. Called by ethdev's queue operations, and by
- * e1000e_ethdev.c at start and stop, while no thread polls the queue.
+ * buffers are mapped there at the IOVA that they carry. Called by ethdev's queue operations, by
+ * e1000e_ethdev.c at start and stop, and by e1000e_queue_run.c for single queues, while no thread
+ * polls the queue.
  */
 
 #include <errno.h>
@@ -178,21 +179,42 @@ rx_enabled_flags(uint64_t offloads)
 	return flags | RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
 }
 
-static int
-rx_check_conf(const struct e1000e_port *port, uint16_t n_desc, uint16_t free_thresh,
-	const struct rte_eth_rxconf *conf, struct rte_mempool *pool)
+static uint16_t
+pool_buf_len(struct rte_mempool *pool)
 {
+	return rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
+}
+
+static int
+rx_check_conf(const struct rte_eth_dev *eth, uint16_t n_desc, uint16_t free_thresh,
+	struct rte_mempool *pool)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
 	int rc = ring_check_n_desc(port, "receive ring", n_desc);
 
 	if (rc < 0)
 		return rc;
-	if (conf->rx_deferred_start)
-		return E1000E_FAIL(EINVAL, port->hw.name,
-			"the chip starts all receive queues at once: leave rx_deferred_start out");
 	if (free_thresh >= n_desc / 2)
 		return E1000E_FAIL(EINVAL, port->hw.name,
 			"invalid rx_free_thresh %u: expected 1 to %u", free_thresh, n_desc / 2 - 1);
+	/* RCTL has one buffer size for both queues, which is chosen at the start (10.2.5). */
+	if (eth->data->dev_started && pool_buf_len(pool) < port->rx_buf_len)
+		return E1000E_FAIL(EINVAL, port->hw.name,
+			"pool %s has buffers of %u bytes, and the running port writes %u: use "
+			"larger ones, or stop the port first",
+			pool->name, pool_buf_len(pool), port->rx_buf_len);
 	return pool_check_mapped(port, pool);
+}
+
+void
+e1000e_rxq_edits_set(const struct rte_eth_dev *eth, struct e1000e_rxq *q)
+{
+	uint64_t rx = eth->data->dev_conf.rxmode.offloads;
+
+	q->crc_len = rx & RTE_ETH_RX_OFFLOAD_KEEP_CRC ? RTE_ETHER_CRC_LEN : 0;
+	/* With insertion alone CTRL.VME strips tags too (7.5): put them back. */
+	q->put_tag = (eth->data->dev_conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) &&
+		!(rx & RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
 }
 
 int
@@ -203,7 +225,7 @@ e1000e_rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	uint16_t free_thresh =
 		conf->rx_free_thresh != 0 ? conf->rx_free_thresh : RTE_MIN(n_desc / 4, RX_HOLD_MAX);
 	struct e1000e_rxq *q;
-	int rc = rx_check_conf(port, n_desc, free_thresh, conf, pool);
+	int rc = rx_check_conf(eth, n_desc, free_thresh, pool);
 
 	if (rc == 0)
 		rc = rings_alloc(port);
@@ -230,18 +252,22 @@ e1000e_rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	q->pool = pool;
 	q->data = eth->data;
 	q->id = id;
-	q->buf_len = rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM;
+	q->buf_len = pool_buf_len(pool);
+	e1000e_rxq_edits_set(eth, q);
 	q->conf = *conf;
 	q->conf.rx_free_thresh = free_thresh;
 	eth->data->rx_queues[id] = q;
 	return 0;
 }
 
-static void
-rx_drop_buffers(struct e1000e_rxq *q)
+void
+e1000e_rxq_close(struct e1000e_rxq *q)
 {
 	uint16_t i;
 
+	/* A burst on the stopped queue finds no descriptor that is done. */
+	for (i = 0; i < q->n_desc; i++)
+		q->ring[i].read.addr = q->ring[i].read.zero = 0;
 	for (i = 0; i < q->n_desc; i++) {
 		if (q->sw[i] == NULL)
 			continue;
@@ -268,7 +294,7 @@ e1000e_rx_queue_release(struct rte_eth_dev *eth, uint16_t id)
 
 	if (q == NULL)
 		return;
-	rx_drop_buffers(q);
+	e1000e_rxq_close(q);
 	rte_free(q->sw);
 	rte_free(q);
 	eth->data->rx_queues[id] = NULL;
@@ -292,9 +318,6 @@ tx_check_conf(const struct e1000e_port *port, uint16_t n_desc, uint16_t rs, uint
 
 	if (rc < 0)
 		return rc;
-	if (conf->tx_deferred_start)
-		return E1000E_FAIL(EINVAL, port->hw.name,
-			"the chip starts all transmit queues at once: leave tx_deferred_start out");
 	/*
 	 * A batch must end before the ring is full, with descriptors left for the largest packet.
 	 */
@@ -345,7 +368,6 @@ e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	q->ring = ring_get(port, TX_RING, id, &q->iova);
 	q->tail_reg = port->hw.regs + E1000E_TDT(id);
 	q->n_desc = n_desc;
-	q->n_free = n_desc - 1;
 	q->rs_thresh = rs;
 	q->split = port->tx_split;
 	q->free_thresh = free_thresh;
@@ -371,8 +393,7 @@ tx_drop_buffers(struct e1000e_txq *q)
 			rte_pktmbuf_free_seg(q->sw[i]);
 		q->sw[i] = NULL;
 	}
-	q->tail = q->clean = q->batch = q->in_batch = 0;
-	q->n_free = q->n_desc - 1;
+	q->tail = q->clean = q->batch = q->in_batch = q->n_free = 0;
 	q->ctx_key = 0;
 }
 
@@ -428,9 +449,8 @@ e1000e_txq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_txq_inf
 	info->nb_desc = q->n_desc;
 }
 
-/* Allocate buffers for all descriptors; the tail hands all but one to hardware later. */
-static int
-rx_fill(struct e1000e_port *port, struct e1000e_rxq *q)
+int
+e1000e_rxq_fill(const struct e1000e_port *port, struct e1000e_rxq *q)
 {
 	uint16_t i;
 
@@ -450,9 +470,9 @@ rx_fill(struct e1000e_port *port, struct e1000e_rxq *q)
 	return 0;
 }
 
-/* 4.6.5, for one queue: base, length, head. The tail is written when reception is enabled. */
-static void
-rx_program(const struct e1000e_hw *hw, const struct e1000e_rxq *q)
+/* 4.6.5, for one queue. The tail is written when reception is enabled. */
+void
+e1000e_rxq_program(const struct e1000e_hw *hw, const struct e1000e_rxq *q)
 {
 	e1000e_write(hw, E1000E_RDBAL(q->id), (uint32_t)q->iova);
 	e1000e_write(hw, E1000E_RDBAH(q->id), q->iova >> 32);
@@ -463,8 +483,8 @@ rx_program(const struct e1000e_hw *hw, const struct e1000e_rxq *q)
 }
 
 /* 4.6.6, for one queue. */
-static void
-tx_program(const struct e1000e_hw *hw, const struct e1000e_txq *q)
+void
+e1000e_txq_program(const struct e1000e_hw *hw, struct e1000e_txq *q)
 {
 	e1000e_write(hw, E1000E_TDBAL(q->id), (uint32_t)q->iova);
 	e1000e_write(hw, E1000E_TDBAH(q->id), q->iova >> 32);
@@ -473,6 +493,22 @@ tx_program(const struct e1000e_hw *hw, const struct e1000e_txq *q)
 	e1000e_write(hw, E1000E_TDT(q->id), 0);
 	e1000e_write(
 		hw, E1000E_TXDCTL(q->id), dctl_thresholds(&q->conf.tx_thresh) | E1000E_TXDCTL_ONE);
+	q->programmed = true;
+}
+
+void
+e1000e_txq_open(const struct rte_eth_dev *eth, struct e1000e_txq *q)
+{
+	q->n_free = q->n_desc - 1;
+	q->ctx_reuse = eth->data->nb_tx_queues == 1;
+}
+
+static bool
+rx_is_deferred(const struct rte_eth_dev *eth, uint16_t id)
+{
+	const struct e1000e_rxq *q = eth->data->rx_queues[id];
+
+	return q->conf.rx_deferred_start;
 }
 
 int
@@ -493,6 +529,12 @@ e1000e_queues_check(const struct rte_eth_dev *eth)
 				"transmit queue %u is not set up: call rte_eth_tx_queue_setup()"
 				" before the start",
 				i);
+	for (i = 1; i < eth->data->nb_rx_queues; i++)
+		if (rx_is_deferred(eth, 0) && !rx_is_deferred(eth, i))
+			return E1000E_FAIL(EINVAL, port->hw.name,
+				"receive queue 0 is deferred, and gets the frames without an RSS "
+				"hash: defer receive queue %u too",
+				i);
 	return 0;
 }
 
@@ -504,21 +546,27 @@ e1000e_queues_start(struct rte_eth_dev *eth)
 	int rc;
 
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
-		rc = rx_fill(port, eth->data->rx_queues[i]);
+		if (rx_is_deferred(eth, i))
+			continue;
+		rc = e1000e_rxq_fill(port, eth->data->rx_queues[i]);
 		if (rc < 0) {
 			e1000e_queues_stop(eth);
 			return rc;
 		}
 	}
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
-		rx_program(&port->hw, eth->data->rx_queues[i]);
+		if (rx_is_deferred(eth, i))
+			continue;
+		e1000e_rxq_program(&port->hw, eth->data->rx_queues[i]);
 		eth->data->rx_queue_state[i] = RTE_ETH_QUEUE_STATE_STARTED;
 	}
 	for (i = 0; i < eth->data->nb_tx_queues; i++) {
 		struct e1000e_txq *q = eth->data->tx_queues[i];
 
-		q->ctx_reuse = eth->data->nb_tx_queues == 1;
-		tx_program(&port->hw, q);
+		e1000e_txq_program(&port->hw, q);
+		if (q->conf.tx_deferred_start)
+			continue;
+		e1000e_txq_open(eth, q);
 		eth->data->tx_queue_state[i] = RTE_ETH_QUEUE_STATE_STARTED;
 	}
 	return 0;
@@ -530,11 +578,13 @@ e1000e_queues_stop(struct rte_eth_dev *eth)
 	uint16_t i;
 
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
-		rx_drop_buffers(eth->data->rx_queues[i]);
+		if (eth->data->rx_queues[i] != NULL)
+			e1000e_rxq_close(eth->data->rx_queues[i]);
 		eth->data->rx_queue_state[i] = RTE_ETH_QUEUE_STATE_STOPPED;
 	}
 	for (i = 0; i < eth->data->nb_tx_queues; i++) {
-		tx_drop_buffers(eth->data->tx_queues[i]);
+		if (eth->data->tx_queues[i] != NULL)
+			tx_drop_buffers(eth->data->tx_queues[i]);
 		eth->data->tx_queue_state[i] = RTE_ETH_QUEUE_STATE_STOPPED;
 	}
 }

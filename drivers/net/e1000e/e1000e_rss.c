@@ -68,6 +68,20 @@ e1000e_rss_init(struct e1000e_port *port)
 	memcpy(port->rss_key, rss_default_key, sizeof(port->rss_key));
 }
 
+void
+e1000e_rss_apply(const struct rte_eth_dev *eth)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+	uint8_t reta[E1000E_RETA_ENTRIES];
+	unsigned int i;
+
+	for (i = 0; i < E1000E_RETA_ENTRIES; i++)
+		reta[i] = eth->data->rx_queue_state[port->reta[i]] == RTE_ETH_QUEUE_STATE_STARTED
+			? port->reta[i]
+			: 0;
+	e1000e_hw_rss_write(&port->hw, port->rss_key, reta, port->rss_hf);
+}
+
 int
 e1000e_rss_configure(struct rte_eth_dev *eth)
 {
@@ -108,7 +122,7 @@ e1000e_rss_hash_update(struct rte_eth_dev *eth, struct rte_eth_rss_conf *conf)
 	port->rss_hf = conf->rss_hf & E1000E_RSS_TYPES;
 	if (conf->rss_key != NULL)
 		memcpy(port->rss_key, conf->rss_key, sizeof(port->rss_key));
-	e1000e_hw_rss_write(&port->hw, port->rss_key, port->reta, port->rss_hf);
+	e1000e_rss_apply(eth);
 	return 0;
 }
 
@@ -140,7 +154,7 @@ e1000e_reta_update(struct rte_eth_dev *eth, struct rte_eth_rss_reta_entry64 *ret
 		if (reta[i / RTE_ETH_RETA_GROUP_SIZE].mask & RTE_BIT64(i % RTE_ETH_RETA_GROUP_SIZE))
 			port->reta[i] =
 				reta[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE];
-	e1000e_hw_rss_write(&port->hw, port->rss_key, port->reta, port->rss_hf);
+	e1000e_rss_apply(eth);
 	return 0;
 }
 

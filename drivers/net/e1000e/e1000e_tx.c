@@ -455,8 +455,11 @@ e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 		while (unlikely(need > q->n_free) && tx_clean_batch(q) > 0)
 			;
 		if (unlikely(need > q->n_free)) {
-			/* Without a batch under way, no report would ever free a descriptor. */
-			if (q->clean == q->batch)
+			/*
+			 * Without a batch under way, no report would ever free a descriptor. A
+			 * stopped queue has no packets.
+			 */
+			if (q->clean == q->batch && q->in_batch > 0)
 				tx_put_report(q);
 			break;
 		}
