@@ -924,6 +924,150 @@ the_nvm_is_read_byte_by_byte(void)
 	return no_fault();
 }
 
+/* The sum of the words up to the checksum, which the chip expects to be 0xBABA (6.1). */
+static uint16_t
+nvm_sum(void)
+{
+	uint16_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i <= 0x3F; i++)
+		sum += *chip_nvm(i);
+	return sum;
+}
+
+static int
+the_nvm_is_written_with_its_checksum(void)
+{
+	uint8_t data[4] = {0xA1, 0xA2, 0xA3, 0xA4};
+	struct rte_dev_eeprom_info info = {.data = data, .length = 4, .magic = 0x10d38086};
+
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	*chip_nvm(0x10) = 0x1111;
+	*chip_nvm(0x12) = 0x2222;
+	chip_record();
+	info.offset = 0x21; /* odd, so it has halves of two words */
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "write");
+	TEST_ASSERT_EQUAL(*chip_nvm(0x10), 0xA111, "0x%x", *chip_nvm(0x10));
+	TEST_ASSERT_EQUAL(*chip_nvm(0x11), 0xA3A2, "0x%x", *chip_nvm(0x11));
+	TEST_ASSERT_EQUAL(*chip_nvm(0x12), 0x22A4, "0x%x", *chip_nvm(0x12));
+	TEST_ASSERT_EQUAL(nvm_sum(), 0xBABA, "sum 0x%x", nvm_sum());
+	TEST_ASSERT_EQUAL(chip_count(E1000E_EEWR, 0, 0), 4u, "words were written that are equal");
+	memset(data, 0, sizeof(data));
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_eeprom(port, &info), "read");
+	TEST_ASSERT(memcmp(data, "\xA1\xA2\xA3\xA4", 4) == 0, "it reads otherwise");
+
+	/* Words behind the checksum are not in it; a checksum of the application is set right. */
+	chip_record();
+	info.offset = 0x80;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "write");
+	TEST_ASSERT(*chip_nvm(0x40) == 0xA2A1 && *chip_nvm(0x41) == 0xA4A3, "words");
+	TEST_ASSERT_EQUAL(chip_count(E1000E_EEWR, 0, 0), 2u, "the checksum was written");
+	info.offset = 0x7C;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "write");
+	TEST_ASSERT_EQUAL(nvm_sum(), 0xBABA, "sum 0x%x", nvm_sum());
+	info.offset = 252;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "the last words");
+	TEST_ASSERT_EQUAL(*chip_nvm(CHIP_NVM_WORDS - 1), 0xA4A3, "the last word");
+	return no_fault();
+}
+
+static int
+an_nvm_in_a_flash_is_copied_to_it(void)
+{
+	uint8_t data[2] = {0x34, 0x12};
+	struct rte_dev_eeprom_info info = {
+		.data = data, .length = 2, .offset = 0x20, .magic = 0x10d38086};
+
+	chip_use_flash();
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	chip_record();
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "write");
+	TEST_ASSERT_EQUAL(chip_flash(0x10), 0x1234, "0x%x", chip_flash(0x10));
+	TEST_ASSERT_EQUAL(chip_flash(0x3F), *chip_nvm(0x3F), "checksum");
+	TEST_ASSERT_EQUAL(nvm_sum(), 0xBABA, "sum 0x%x", nvm_sum());
+	TEST_ASSERT_EQUAL(chip_find(0, E1000E_HICR, 0, 0), -1, "firmware was reset");
+	/* A flash whose opcode for erasure is STM's needs a reset of the firmware. */
+	regs()[E1000E_FLOP / 4] = 0xDB00;
+	data[0] = 0x35;
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "write");
+	TEST_ASSERT(chip_find(chip_find(0, E1000E_HICR, UINT32_MAX, 0x40), E1000E_HICR, UINT32_MAX,
+			    0x80) > 0,
+		"firmware was not reset");
+	TEST_ASSERT_EQUAL(chip_flash(0x10), 0x1235, "0x%x", chip_flash(0x10));
+
+	/* What fails in the RAM does not reach the flash. */
+	chip_protect_nvm(0x3F);
+	data[0] = 0x36;
+	test_log_begin();
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(port, &info), -EIO, "written");
+	TEST_ASSERT(test_logged("word 63 of the NVM was not written"), "line");
+	TEST_ASSERT(chip_flash(0x10) == 0x1235 && *chip_nvm(0x10) == 0x1235, "it changed");
+	return no_fault();
+}
+
+static int
+a_bad_write_of_the_nvm_is_refused(void)
+{
+	static const struct {
+		uint32_t offset, length, magic;
+		const char *line;
+	} refused[] = {{256, 1, 0x10d38086, "it has 256 bytes"},
+		{255, 2, 0x10d38086, "it has 256 bytes"}, {0, 0, 0x10d38086, "it has 256 bytes"},
+		{UINT32_MAX, 2, 0x10d38086, "it has 256 bytes"},
+		{0, 2, 0, "does not fit this NVM: pass 0x10d38086"},
+		{0, 2, 0x10d38087, "does not fit this NVM"}};
+	uint8_t data[4] = {1, 2, 3, 4};
+	struct rte_dev_eeprom_info info = {.data = data};
+	unsigned int i;
+
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	chip_record();
+	for (i = 0; i < RTE_DIM(refused); i++) {
+		info.offset = refused[i].offset;
+		info.length = refused[i].length;
+		info.magic = refused[i].magic;
+		test_log_begin();
+		TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(port, &info), -EINVAL, "%u", i);
+		TEST_ASSERT(test_logged(refused[i].line), "%u: line", i);
+	}
+	info = (struct rte_dev_eeprom_info){.data = data, .length = 4, .magic = 0x10d38086};
+	chip_hold_mdio(true);
+	test_log_begin();
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(port, &info), -EBUSY, "the firmware has it");
+	chip_hold_mdio(false);
+	test_log_end();
+	chip_mute_eewr(true);
+	test_log_begin();
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(port, &info), -EIO, "no report");
+	TEST_ASSERT(test_logged("emulated chips cannot write theirs"), "line");
+	TEST_ASSERT_EQUAL(chip_find(0, E1000E_EEWR, 0, 0), -1, "it was written");
+	return no_fault();
+}
+
+static int
+a_write_of_the_nvm_that_fails_is_undone(void)
+{
+	uint8_t data[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+	struct rte_dev_eeprom_info info = {
+		.data = data, .length = 8, .offset = 0x20, .magic = 0x10d38086};
+	unsigned int i;
+
+	TEST_ASSERT_SUCCESS(probe(), "probe");
+	chip_protect_nvm(0x12);
+	test_log_begin();
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(port, &info), -EIO, "written");
+	TEST_ASSERT(test_logged("word 18 of the NVM was not written, and the former words are "
+				"back: check that it is not write-protected"),
+		"line");
+	for (i = 0x10; i < 0x14; i++)
+		TEST_ASSERT_EQUAL(*chip_nvm(i), 0xFFFF, "word 0x%x: 0x%x", i, *chip_nvm(i));
+	chip_protect_nvm(CHIP_NVM_WORDS);
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "write");
+	TEST_ASSERT_EQUAL(*chip_nvm(0x13), 0x0807, "word");
+	return no_fault();
+}
+
 /* Single queues. A queue is told by the byte that its frames consist of. */
 
 #define FRAME_LEN 60
@@ -1495,6 +1639,10 @@ static const struct test_case cases[] = {
 	{"the LED is switched as the NVM says", the_led_is_switched_as_the_nvm_says},
 	{"registers are dumped without a change", registers_are_dumped_without_a_change},
 	{"the NVM is read byte by byte", the_nvm_is_read_byte_by_byte},
+	{"the NVM is written with its checksum", the_nvm_is_written_with_its_checksum},
+	{"an NVM in a flash is copied to it", an_nvm_in_a_flash_is_copied_to_it},
+	{"a bad write of the NVM is refused", a_bad_write_of_the_nvm_is_refused},
+	{"a write of the NVM that fails is undone", a_write_of_the_nvm_that_fails_is_undone},
 	{"a receive queue stops beside another", a_receive_queue_stops_beside_another},
 	{"receive queue 0 stops last and starts first",
 		receive_queue_0_stops_last_and_starts_first},

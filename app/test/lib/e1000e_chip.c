@@ -31,7 +31,9 @@ void __wrap_e1000e_write(const struct e1000e_hw *hw, uint32_t reg, uint32_t valu
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char chip_name[32];
 static volatile uint32_t *regs;
-static uint16_t phy[32], nvm[CHIP_NVM_WORDS], partner;
+static uint16_t phy[32], nvm[CHIP_NVM_WORDS], flash[CHIP_NVM_WORDS], partner;
+static unsigned int protected_from, flupd_reads;
+static bool is_flash, eewr_mute, eewr_busy;
 static struct dmamap_container *dma;
 static bool cable, gigabit, held, mute, broken, unplugged, stuck, stalled;
 static unsigned int auto_rd_reads, bmcr_reads;
@@ -96,7 +98,8 @@ regs_reset(void)
 	REG(E1000E_RAL(0)) = 0x12005452;
 	REG(E1000E_RAH(0)) = 0x5634 | E1000E_RAH_AV;
 	/* 1 KiB: size 1 of 2^(6 + size) words. */
-	REG(E1000E_EEC) = 1 << 11;
+	REG(E1000E_EEC) = 1 << 11 | (is_flash ? 3 << 15 | E1000E_EEC_AUPDEN : 0);
+	REG(E1000E_EEWR) = E1000E_EERD_DONE;
 	auto_rd_reads = 0;
 	quiet_until = UINT64_MAX;
 	masked = false;
@@ -250,9 +253,55 @@ eerd_write(uint32_t value)
 	REG(E1000E_EERD) = E1000E_EERD_DONE | E1000E_FIELD(nvm[word % CHIP_NVM_WORDS], 16);
 }
 
+static void
+eewr_write(uint32_t value)
+{
+	const unsigned int word = value >> 2 & 0x3FFF;
+
+	if (!owned())
+		broke("DPDK base driver: EEWR without ownership");
+	if (eewr_busy)
+		broke("10.2.2: EEWR while a write is under way");
+	if (is_flash && (REG(E1000E_EEC) & E1000E_EEC_AUPDEN))
+		broke("Linux: EEWR with EEC.AUPDEN set");
+	if (word >= CHIP_NVM_WORDS)
+		broke("a word beyond the NVM");
+	else if (word < protected_from)
+		nvm[word] = value >> 16;
+	REG(E1000E_EEWR) = 0;
+	eewr_busy = true;
+}
+
+static uint32_t
+eewr_read(void)
+{
+	const uint32_t value = REG(E1000E_EEWR);
+
+	if (eewr_mute)
+		return 0;
+	/* The first read finds it busy. */
+	REG(E1000E_EEWR) |= E1000E_EERD_DONE;
+	eewr_busy = false;
+	return value;
+}
+
+static void
+eec_write(uint32_t value)
+{
+	if ((value & E1000E_EEC_FLUPD) && !is_flash)
+		broke("10.2.2: EEC.FLUPD without a flash");
+	if (value & E1000E_EEC_FLUPD) {
+		memcpy(flash, nvm, sizeof(flash));
+		flupd_reads = 0;
+	}
+	REG(E1000E_EEC) = value;
+}
+
 static uint32_t
 eec_read(void)
 {
+	if ((REG(E1000E_EEC) & E1000E_EEC_FLUPD) && ++flupd_reads > 2)
+		REG(E1000E_EEC) &= ~E1000E_EEC_FLUPD;
 	if (!broken && ++auto_rd_reads == AUTO_RD_READS) {
 		REG(E1000E_EEC) |= E1000E_EEC_AUTO_RD;
 		quiet_until = rte_get_timer_cycles() + PHY_QUIET_MS * rte_get_timer_hz() / 1000;
@@ -345,6 +394,8 @@ chip_read(uint32_t at)
 		return mdic_read();
 	case E1000E_EEC:
 		return eec_read();
+	case E1000E_EEWR:
+		return eewr_read();
 	case E1000E_TDH(0):
 	case E1000E_TDH(1):
 		return tdh_read(at == E1000E_TDH(1));
@@ -372,6 +423,12 @@ chip_write(uint32_t at, uint32_t value)
 		break;
 	case E1000E_EERD:
 		eerd_write(value);
+		break;
+	case E1000E_EEWR:
+		eewr_write(value);
+		break;
+	case E1000E_EEC:
+		eec_write(value);
 		break;
 	case E1000E_EXTCNF_CTRL:
 		REG(at) = held ? value & ~E1000E_EXTCNF_CTRL_MDIO_SW : value;
@@ -426,6 +483,8 @@ chip_power_on(const char *name, volatile uint32_t *memory)
 	regs = memory;
 	for (i = 0; i < N_REGS; i++)
 		regs[i] = 0;
+	is_flash = eewr_mute = eewr_busy = false;
+	protected_from = CHIP_NVM_WORDS;
 	regs_reset();
 	/* What the kernel's driver leaves: the PHY without power, another page selected. */
 	memset(phy, 0, sizeof(phy));
@@ -478,6 +537,31 @@ SETTER(chip_break_nvm, broken)
 SETTER(chip_unplug, unplugged)
 SETTER(chip_stick_link, stuck)
 SETTER(chip_stall, stalled)
+SETTER(chip_mute_eewr, eewr_mute)
+
+void
+chip_protect_nvm(unsigned int word)
+{
+	pthread_mutex_lock(&lock);
+	protected_from = word;
+	pthread_mutex_unlock(&lock);
+}
+
+void
+chip_use_flash(void)
+{
+	pthread_mutex_lock(&lock);
+	is_flash = true;
+	memcpy(flash, nvm, sizeof(flash));
+	regs_reset();
+	pthread_mutex_unlock(&lock);
+}
+
+uint16_t
+chip_flash(unsigned int word)
+{
+	return flash[word];
+}
 
 void
 chip_memory(struct dmamap_container *value)

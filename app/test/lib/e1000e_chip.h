@@ -51,6 +51,17 @@ void chip_hold_mdio(bool hold);
 void chip_mute_phy(bool mute);
 /** The NVM is never read after a reset. */
 void chip_break_nvm(bool broken);
+/**
+ * Words from this one on are not written: the chip reports a write, and the word stays.
+ * CHIP_NVM_WORDS: all are.
+ */
+void chip_protect_nvm(unsigned int word);
+/** EEWR never reports a write, as in QEMU 7.2. */
+void chip_mute_eewr(bool mute);
+/** The NVM is a flash, with a copy in RAM that chip_nvm() gives. Before the probe. */
+void chip_use_flash(void);
+/** A word of the flash. */
+uint16_t chip_flash(unsigned int word);
 /** The link does not depend on the PHY's power, as in QEMU. */
 void chip_stick_link(bool stuck);
 /** Every read gives all ones, as after an unplug. */

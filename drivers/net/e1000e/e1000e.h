@@ -213,6 +213,17 @@ int e1000e_phy_read(struct e1000e_hw *hw, unsigned int reg, uint16_t *value);
 int e1000e_phy_write(struct e1000e_hw *hw, unsigned int reg, uint16_t value);
 /** Read n words of the NVM. Waits up to 10 ms for each. @return 0; -EBUSY; -EIO */
 int e1000e_nvm_read(struct e1000e_hw *hw, uint16_t word, unsigned int n, uint16_t *value);
+/**
+ * Write those of the first n words of the NVM that differ, and read them back. If one fails, write
+ * the former words again. With a flash, then copy the words to it. Waits up to 0.5 s for each word
+ * and 4 s for a flash.
+ *
+ * @param before  the words as they are.
+ * @return 0; -EBUSY: nothing was changed; -EIO: the NVM does not follow. After a line, which says
+ * whether it is as it was.
+ */
+int e1000e_nvm_update(
+	struct e1000e_hw *hw, unsigned int n, const uint16_t *before, const uint16_t *after);
 /** @return the number of words of the NVM */
 unsigned int e1000e_nvm_words(const struct e1000e_hw *hw);
 /**@}*/
@@ -311,11 +322,17 @@ int e1000e_intr_register(struct rte_eth_dev *eth);
 void e1000e_intr_unregister(struct rte_eth_dev *eth);
 /**@}*/
 
-/** @name e1000e_dump.c: registers and NVM. Operations of ethdev. */
+/** @name e1000e_dump.c: registers. An operation of ethdev. */
 /**@{*/
 int e1000e_get_reg(struct rte_eth_dev *eth, struct rte_dev_reg_info *info);
+/**@}*/
+
+/** @name e1000e_nvm.c: contents of the NVM. Operations of ethdev. */
+/**@{*/
 int e1000e_get_eeprom_length(struct rte_eth_dev *eth);
 int e1000e_get_eeprom(struct rte_eth_dev *eth, struct rte_dev_eeprom_info *info);
+/** Write bytes, and the checksum if it covers them. @return 0; -EINVAL; -ENOMEM; -EBUSY; -EIO */
+int e1000e_set_eeprom(struct rte_eth_dev *eth, struct rte_dev_eeprom_info *info);
 /**@}*/
 
 /** @name e1000e_queue.c: queues, their memory and their registers */

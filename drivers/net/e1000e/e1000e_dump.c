@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * What a person who debugs a port reads: the registers and the contents of the NVM.
+ * What a person who debugs a port reads: the registers.
  *
- * Registers that a read changes are left out: ICR, and the counters. Operations of ethdev, on the
- * control path.
+ * Registers that a read changes are left out: ICR, and the counters. An operation of ethdev, on
+ * the control path.
  */
 
 #include <errno.h>
-#include <inttypes.h>
 
 #include "e1000e.h"
 
@@ -97,47 +96,5 @@ e1000e_get_reg(struct rte_eth_dev *eth, struct rte_dev_reg_info *info)
 	for (i = 0; i < RTE_DIM(reg_runs); i++)
 		for (j = 0; j < reg_runs[i].n; j++)
 			*out++ = e1000e_read(&port->hw, reg_runs[i].first + 4 * j);
-	return 0;
-}
-
-int
-e1000e_get_eeprom_length(struct rte_eth_dev *eth)
-{
-	const struct e1000e_port *port = eth->data->dev_private;
-
-	if (e1000e_hw_gone(&port->hw))
-		return -EIO;
-	return (int)e1000e_nvm_words(&port->hw) * 2;
-}
-
-int
-e1000e_get_eeprom(struct rte_eth_dev *eth, struct rte_dev_eeprom_info *info)
-{
-	struct e1000e_port *port = eth->data->dev_private;
-	const uint32_t size = e1000e_nvm_words(&port->hw) * 2;
-	uint8_t *out = info->data;
-	uint32_t at = info->offset, n;
-	uint16_t word;
-	uint8_t bytes[2];
-	int rc;
-
-	if (out == NULL || info->length == 0 || at >= size || info->length > size - at)
-		return E1000E_FAIL(EINVAL, port->hw.name,
-			"bytes %u to %" PRIu64 " of the NVM: it has %u bytes", at,
-			(uint64_t)at + info->length, size);
-	info->magic = 0x8086 | 0x10d3U << 16;
-	/* Words are little-endian. */
-	for (n = info->length; n > 0; n--, at++) {
-		if (at == info->offset || at % 2 == 0) {
-			rc = e1000e_nvm_read(&port->hw, at / 2, 1, &word);
-			if (rc < 0)
-				return E1000E_FAIL(-rc, port->hw.name,
-					"word %u of the NVM cannot be read: reset the device",
-					at / 2);
-			bytes[0] = word & 0xFF;
-			bytes[1] = word >> 8;
-		}
-		*out++ = bytes[at % 2];
-	}
 	return 0;
 }

@@ -399,6 +399,7 @@ const struct eth_dev_ops e1000e_ops = {
 	.get_reg = e1000e_get_reg,
 	.get_eeprom_length = e1000e_get_eeprom_length,
 	.get_eeprom = e1000e_get_eeprom,
+	.set_eeprom = e1000e_set_eeprom,
 	.promiscuous_enable = e1000e_promiscuous_enable,
 	.promiscuous_disable = e1000e_promiscuous_disable,
 	.allmulticast_enable = e1000e_allmulticast_enable,

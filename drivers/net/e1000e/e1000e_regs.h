@@ -44,6 +44,8 @@
 #define E1000E_EEC_AUTO_RD RTE_BIT32(9)
 #define E1000E_EEC_SIZE(eec) (((eec) >> 11) & 0xF) /* the NVM has 2^(6 + size) words */
 #define E1000E_EEC_IS_FLASH(eec) ((((eec) >> 15) & 3) == 3)
+#define E1000E_EEC_FLUPD RTE_BIT32(19) /* copies the words to the flash; set while it does */
+#define E1000E_EEC_AUPDEN RTE_BIT32(20) /* the chip does so by itself */
 
 #define E1000E_EERD 0x00014
 #define E1000E_EERD_START RTE_BIT32(0)
@@ -74,6 +76,12 @@
 #define E1000E_FCT 0x00030
 #define E1000E_FCTTV 0x00170 /* units of 512 bit times */
 
+/* Writes a word of the NVM; fields as in EERD. */
+#define E1000E_EEWR 0x0102C
+#define E1000E_EEWR_DATA(value) E1000E_FIELD(value, 16)
+#define E1000E_FLOP 0x0103C /* opcodes of the flash: bits 15:8, erase */
+#define E1000E_FLOP_STM 0xDB00
+
 #define E1000E_LEDCTL 0x00E00 /* a byte for each of three LEDs */
 #define E1000E_LEDCTL_LEDS 3
 #define E1000E_LEDCTL_MODE_ON 0xE
@@ -92,6 +100,9 @@
 #define E1000E_WUC 0x05800
 #define E1000E_MANC 0x05820
 #define E1000E_MANC_BLOCK_PHY_RESET RTE_BIT32(18)
+#define E1000E_HICR 0x08F00
+#define E1000E_HICR_FW_RESET_ENABLE RTE_BIT32(6)
+#define E1000E_HICR_FW_RESET RTE_BIT32(7)
 #define E1000E_GCR 0x05B00
 #define E1000E_GCR_ERRATUM_ON RTE_BIT32(22)
 #define E1000E_GCR_L1_WITHOUT_L0S RTE_BIT32(27)
@@ -106,6 +117,8 @@
 #define E1000E_NVM_VERSION 0x05
 #define E1000E_NVM_INIT2 0x0F
 #define E1000E_NVM_INIT2_MANAGED 0x6000 /* firmware uses the link */
+#define E1000E_NVM_CHECKSUM 0x3F
+#define E1000E_NVM_SUM 0xBABA /* of the words up to the checksum */
 /**@}*/
 
 /** @name Registers of the PHY, at MDIO address 1 (10.3; IEEE 802.3, 22.2.4 and 40.5.1) */
