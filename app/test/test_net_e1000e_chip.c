@@ -23,206 +23,10 @@
 #include <vfio_mock.h>
 
 #include "e1000e_chip.h"
+#include "e1000e_nic.h"
 #include "e1000e_regs.h"
 #include "test.h"
 #include "vfio_pci_private.h"
-
-#define NIC "0000:bb:00.0"
-#define BOX "box"
-#define KB4 ((size_t)4096)
-#define CAP_AT 0x40
-#define N_MBUFS 511
-#define N_DESC 64
-
-static struct vfio_mock *machine;
-static struct dmamap_container *box;
-static struct vfio_pci_sysfs real_sysfs;
-static struct rte_mempool *pool;
-static uint16_t port;
-static struct rte_eth_conf conf; /* for the next start() */
-static uint16_t n_queues;
-
-static const struct vfio_mock_device_conf nic_conf = {
-	.region =
-		{
-			[0] = {.size = 32 * KB4, .mappable = true},
-			[3] = {.size = 4 * KB4, .mappable = true},
-			[VFIO_PCI_CONFIG_REGION_INDEX] = {.size = KB4},
-		},
-	.irqs = {[VFIO_PCI_MSIX_IRQ_INDEX] = E1000E_MSIX_VECTORS, [VFIO_PCI_REQ_IRQ_INDEX] = 1},
-	.msix_bar = 3,
-};
-
-static uint8_t *
-config_space(void)
-{
-	return vfio_mock_region(machine, NIC, VFIO_PCI_CONFIG_REGION_INDEX);
-}
-
-static volatile uint32_t *
-regs(void)
-{
-	return (volatile uint32_t *)vfio_mock_region(machine, NIC, 0);
-}
-
-static uint32_t
-reg(uint32_t at)
-{
-	return regs()[at / 4];
-}
-
-static void
-put16(unsigned int at, uint16_t value)
-{
-	value = rte_cpu_to_le_16(value);
-	memcpy(config_space() + at, &value, sizeof(value));
-}
-
-static int
-make_machine(void)
-{
-	/* 48 bits, since the EAL's memory is mapped at IOVA = VA. */
-	const struct vfio_mock_iommu_conf iommu = {.aperture = {0, (UINT64_C(1) << 48) - 1}};
-	const struct vfio_mock_conf mock = {.linux_version = 0};
-	struct dmamap_container_conf cconf = {.name = BOX, .backend = DMAMAP_BACKEND_TYPE1};
-	struct vfio_mock_group_conf group = {0};
-
-	TEST_ASSERT_SUCCESS(vfio_mock_create(&mock, &machine), "machine");
-	group.iommu = vfio_mock_add_iommu(machine, &iommu);
-	TEST_ASSERT_SUCCESS(vfio_mock_add_device(machine, vfio_mock_add_group(machine, &group), NIC,
-				    0, "vfio-pci"),
-		"device");
-	TEST_ASSERT_SUCCESS(vfio_mock_describe_device(machine, NIC, &nic_conf), "device");
-	put16(PCI_VENDOR_ID, 0x8086);
-	put16(PCI_DEVICE_ID, 0x10d3);
-	put16(PCI_CLASS_DEVICE, 0x0200);
-	put16(PCI_STATUS, PCI_STATUS_CAP_LIST);
-	config_space()[PCI_CAPABILITY_LIST] = CAP_AT;
-	config_space()[CAP_AT] = PCI_CAP_ID_MSIX;
-	put16(CAP_AT + PCI_MSIX_FLAGS, E1000E_MSIX_VECTORS - 1);
-	put16(CAP_AT + PCI_MSIX_TABLE, 3);
-	cconf.kernel = vfio_mock_kernel(machine);
-	vfio_pci_sysfs = (struct vfio_pci_sysfs){.sysfs = cconf.kernel->sysfs,
-		.arg = cconf.kernel->arg,
-		.read_file = cconf.kernel->read_file};
-	return dmamap_container_create(&cconf, &box);
-}
-
-static bool
-has_hugepage(void)
-{
-	const struct dmamap_zone_conf zconf = {.len = KB4};
-	struct dmamap_zone *zone;
-	int rc;
-
-	test_log_begin();
-	rc = dmamap_zone_alloc(box, &zconf, &zone);
-	test_log_end();
-	return rc == 0 && dmamap_zone_free(zone) == 0;
-}
-
-static int
-setup(void)
-{
-	real_sysfs = vfio_pci_sysfs;
-	memset(&conf, 0, sizeof(conf));
-	n_queues = 1;
-	if (make_machine() != 0)
-		return TEST_FAILED;
-	chip_power_on(NIC, regs());
-	chip_memory(box);
-	if (!has_hugepage())
-		return test_skip("no free hugepage, where the rings lie");
-	pool = rte_pktmbuf_pool_create("chip", N_MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
-	TEST_ASSERT_NOT_NULL(pool, "pool: %s", rte_strerror(rte_errno));
-	return 0;
-}
-
-static struct vfio_pci_device *
-on_bus(void)
-{
-	struct rte_pci_addr addr;
-
-	return rte_pci_addr_parse(NIC, &addr) == 0 ? vfio_pci_list_find(&addr) : NULL;
-}
-
-static void
-teardown(void)
-{
-	struct vfio_pci_device *dev = on_bus();
-
-	test_log_begin();
-	chip_mute_phy(false);
-	chip_hold_mdio(false);
-	chip_unplug(false);
-	chip_stall(false);
-	if (rte_eth_dev_get_port_by_name(NIC, &port) == 0)
-		rte_eth_dev_stop(port);
-	if (dev != NULL && dev->driver != NULL)
-		rte_dev_remove(&dev->device);
-	else if (dev != NULL)
-		vfio_pci_device_remove(dev);
-	test_log_end();
-	chip_power_off();
-	rte_mempool_free(pool);
-	pool = NULL;
-	dmamap_container_destroy(box);
-	vfio_mock_destroy(machine);
-	vfio_pci_sysfs = real_sysfs;
-}
-
-/* Probe the NIC. Its log is recorded. */
-static int
-probe(void)
-{
-	int rc;
-
-	test_log_begin();
-	rc = rte_dev_probe("vfio_pci:" NIC ",container=" BOX);
-	test_log_end();
-	if (rc == 0)
-		rc = rte_eth_dev_get_port_by_name(NIC, &port);
-	return rc;
-}
-
-static int
-configure(void)
-{
-	uint16_t q;
-
-	TEST_ASSERT_SUCCESS(rte_eth_dev_configure(port, n_queues, n_queues, &conf), "configure");
-	for (q = 0; q < n_queues; q++) {
-		TEST_ASSERT_SUCCESS(rte_eth_rx_queue_setup(port, q, N_DESC, 0, NULL, pool), "Rx");
-		TEST_ASSERT_SUCCESS(rte_eth_tx_queue_setup(port, q, 256, 0, NULL), "Tx");
-	}
-	return 0;
-}
-
-static int
-start(void)
-{
-	if (configure() != 0)
-		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	return 0;
-}
-
-static int
-probe_and_start(void)
-{
-	TEST_ASSERT_SUCCESS(probe(), "probe");
-	return start();
-}
-
-/* The end of each case. */
-static int
-no_fault(void)
-{
-	const char *rule = chip_fault();
-
-	TEST_ASSERT_NULL(rule, "%s", rule);
-	return TEST_SUCCESS;
-}
 
 /* A step of a sequence: a write of these bits. */
 struct step {
@@ -273,13 +77,13 @@ a_reset_goes_by_its_steps(void)
 	};
 
 	chip_record();
-	TEST_ASSERT_SUCCESS(probe(), "probe");
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
 	TEST_ASSERT_EQUAL(chip_count(E1000E_CTRL, E1000E_CTRL_RST, E1000E_CTRL_RST), 1u, "resets");
 	if (in_order(steps, RTE_DIM(steps)) != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_EQUAL(reg(E1000E_EXTCNF_CTRL) & E1000E_EXTCNF_CTRL_MDIO_SW, 0u,
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_EXTCNF_CTRL) & E1000E_EXTCNF_CTRL_MDIO_SW, 0u,
 		"the firmware cannot use the MDIO");
-	return no_fault();
+	return nic_no_fault();
 }
 
 /* A dead NVM leaves the chip without addresses and settings. */
@@ -288,11 +92,11 @@ a_chip_that_does_not_read_its_nvm_is_refused(void)
 {
 	chip_break_nvm(true);
 	test_log_begin();
-	TEST_ASSERT(rte_dev_probe("vfio_pci:" NIC ",container=" BOX) != 0, "accepted");
+	TEST_ASSERT(rte_dev_probe("vfio_pci:" NIC ",container=" NIC_CONTAINER) != 0, "accepted");
 	TEST_ASSERT(strstr(test_log_end(), "did not read its NVM") != NULL, "no line");
 	chip_break_nvm(false);
-	TEST_ASSERT_SUCCESS(probe(), "probe");
-	return no_fault();
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
+	return nic_no_fault();
 }
 
 static int
@@ -300,24 +104,25 @@ the_errata_bits_hold_in_a_running_port(void)
 {
 	const uint32_t arbiter = RTE_BIT32(26) | RTE_BIT32(10) | 3;
 
-	if (probe_and_start() != 0)
+	if (nic_probe_and_start() != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_EQUAL(reg(E1000E_CTRL) & RTE_BIT32(29), 0u, "CTRL");
-	TEST_ASSERT_EQUAL(reg(E1000E_CTRL_EXT) & 0xC00000, 0x400000u, "CTRL_EXT");
-	TEST_ASSERT_EQUAL(reg(E1000E_GCR), 0x08400000u, "GCR 0x%x", reg(E1000E_GCR));
-	TEST_ASSERT_EQUAL(reg(E1000E_GCR2), 1u, "GCR2");
-	TEST_ASSERT_EQUAL(reg(E1000E_WUC), 0u, "WUC");
-	TEST_ASSERT_EQUAL(reg(E1000E_TARC(0)), arbiter, "TARC0 0x%x", reg(E1000E_TARC(0)));
-	TEST_ASSERT((reg(E1000E_TXDCTL(0)) & reg(E1000E_TXDCTL(1)) & RTE_BIT32(22)) != 0, "TXDCTL");
-	rte_eth_dev_stop(port);
-	n_queues = 2;
-	if (start() != 0)
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_CTRL) & RTE_BIT32(29), 0u, "CTRL");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_CTRL_EXT) & 0xC00000, 0x400000u, "CTRL_EXT");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_GCR), 0x08400000u, "GCR 0x%x", nic_reg(E1000E_GCR));
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_GCR2), 1u, "GCR2");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_WUC), 0u, "WUC");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_TARC(0)), arbiter, "TARC0 0x%x", nic_reg(E1000E_TARC(0)));
+	TEST_ASSERT((nic_reg(E1000E_TXDCTL(0)) & nic_reg(E1000E_TXDCTL(1)) & RTE_BIT32(22)) != 0,
+		"TXDCTL");
+	rte_eth_dev_stop(nic_port);
+	nic_n_queues = 2;
+	if (nic_start() != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_EQUAL(
-		reg(E1000E_TARC(0)), arbiter | 0x03800080, "TARC0 0x%x", reg(E1000E_TARC(0)));
-	TEST_ASSERT_EQUAL(
-		reg(E1000E_TARC(1)), arbiter | 0x03800080, "TARC1 0x%x", reg(E1000E_TARC(1)));
-	return no_fault();
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_TARC(0)), arbiter | 0x03800080, "TARC0 0x%x",
+		nic_reg(E1000E_TARC(0)));
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_TARC(1)), arbiter | 0x03800080, "TARC1 0x%x",
+		nic_reg(E1000E_TARC(1)));
+	return nic_no_fault();
 }
 
 /* PHY */
@@ -350,21 +155,21 @@ a_start_sets_the_phy_up_before_it_receives(void)
 	};
 	struct rte_eth_link link;
 
-	TEST_ASSERT_SUCCESS(probe(), "probe");
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(nic_port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "a link without power");
-	if (configure() != 0)
+	if (nic_configure() != 0)
 		return TEST_FAILED;
 	chip_record();
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(nic_port), "start");
 	if (in_order(steps, RTE_DIM(steps)) != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(nic_port, &link), "link");
 	TEST_ASSERT(link.link_status == RTE_ETH_LINK_UP && link.link_speed == 1000 &&
 			link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX &&
 			link.link_autoneg == RTE_ETH_LINK_AUTONEG,
 		"status %u, speed %u", link.link_status, link.link_speed);
-	return no_fault();
+	return nic_no_fault();
 }
 
 static int
@@ -372,53 +177,53 @@ a_stop_powers_the_phy_down_and_a_restart_only_up(void)
 {
 	struct rte_eth_link link;
 
-	if (probe_and_start() != 0)
+	if (nic_probe_and_start() != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(nic_port), "stop");
 	TEST_ASSERT((*chip_phy(E1000E_PHY_BMCR) & E1000E_BMCR_PDOWN) != 0, "the peer sees a link");
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(nic_port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "it is up");
 	chip_record();
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(nic_port), "start");
 	TEST_ASSERT_EQUAL(
 		*chip_phy(E1000E_PHY_BMCR), 0x1140, "BMCR 0x%x", *chip_phy(E1000E_PHY_BMCR));
 	/* It keeps its settings, and negotiates by itself when it gets power. */
 	TEST_ASSERT_EQUAL(chip_count(CHIP_PHY(E1000E_PHY_BMCR), 0, 0), 1u, "writes");
 	TEST_ASSERT_EQUAL(chip_count(CHIP_PHY(E1000E_PHY_ANAR), 0, 0), 0u, "writes");
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(nic_port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
-	return no_fault();
+	return nic_no_fault();
 }
 
 static int
 firmware_that_uses_the_link_keeps_it(void)
 {
 	*chip_nvm(E1000E_NVM_INIT2) |= 0x2000;
-	if (probe_and_start() != 0)
+	if (nic_probe_and_start() != 0)
 		return TEST_FAILED;
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_set_link_down(port), -EBUSY, "it lost its link");
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_link_down(nic_port), -EBUSY, "it lost its link");
 	TEST_ASSERT(test_logged("the chip's firmware uses the PHY"), "line");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(nic_port), "stop");
 	TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_BMCR) & E1000E_BMCR_PDOWN, 0, "it lost its link");
-	return no_fault();
+	return nic_no_fault();
 }
 
 /* MANC says that the firmware has set the PHY up. */
 static int
 firmware_that_reserves_the_phy_keeps_its_settings(void)
 {
-	TEST_ASSERT_SUCCESS(probe(), "probe");
-	regs()[E1000E_MANC / 4] = E1000E_MANC_BLOCK_PHY_RESET;
-	if (configure() != 0)
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
+	nic_regs()[E1000E_MANC / 4] = E1000E_MANC_BLOCK_PHY_RESET;
+	if (nic_configure() != 0)
 		return TEST_FAILED;
 	chip_record();
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(nic_port), "start");
 	TEST_ASSERT_EQUAL(
 		chip_count(CHIP_PHY(E1000E_PHY_BMCR), E1000E_BMCR_RESET, E1000E_BMCR_RESET), 0u,
 		"the PHY was reset");
 	TEST_ASSERT_EQUAL(chip_count(CHIP_PHY(E1000E_PHY_ANAR), 0, 0), 0u, "advertisement");
-	return no_fault();
+	return nic_no_fault();
 }
 
 static int
@@ -426,35 +231,35 @@ set_link_down_and_up_switch_the_phy(void)
 {
 	struct rte_eth_link link;
 
-	if (probe_and_start() != 0)
+	if (nic_probe_and_start() != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_down(port), "down");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_down(nic_port), "down");
 	TEST_ASSERT((*chip_phy(E1000E_PHY_BMCR) & E1000E_BMCR_PDOWN) != 0, "it has power");
-	TEST_ASSERT_SUCCESS(rte_eth_link_get(port, &link), "link");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get(nic_port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "it is up");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(port), "up");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(nic_port), "up");
 	TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_BMCR), 0x1140, "BMCR");
-	TEST_ASSERT_SUCCESS(rte_eth_link_get(port, &link), "link");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get(nic_port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
 	chip_stick_link(true);
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_down(port), "down");
-	TEST_ASSERT_SUCCESS(rte_eth_link_get(port, &link), "link");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_down(nic_port), "down");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get(nic_port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "it is up in an emulator");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(port), "up");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_link_up(nic_port), "up");
 	chip_stick_link(false);
 	chip_mute_phy(true);
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_set_link_down(port), -EIO, "a PHY that is not there");
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_link_down(nic_port), -EIO, "a PHY that is not there");
 	TEST_ASSERT(test_logged("the PHY does not answer"), "line");
 	chip_mute_phy(false);
-	TEST_ASSERT_SUCCESS(rte_eth_link_get(port, &link), "link");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get(nic_port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
 	/* A start brings the link up, whatever was before. */
-	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(nic_port), "stop");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(nic_port), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(nic_port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
-	return no_fault();
+	return nic_no_fault();
 }
 
 static int
@@ -462,53 +267,53 @@ a_start_without_an_answer_of_the_phy_is_refused(void)
 {
 	uint16_t command;
 
-	TEST_ASSERT_SUCCESS(probe(), "probe");
-	if (configure() != 0)
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
+	if (nic_configure() != 0)
 		return TEST_FAILED;
 	chip_mute_phy(true);
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -EIO, "started");
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(nic_port), -EIO, "started");
 	TEST_ASSERT(test_logged("the PHY does not answer"), "line");
 	chip_mute_phy(false);
-	memcpy(&command, config_space() + PCI_COMMAND, sizeof(command));
+	memcpy(&command, nic_config_space() + PCI_COMMAND, sizeof(command));
 	TEST_ASSERT_EQUAL(rte_le_to_cpu_16(command) & PCI_COMMAND_MASTER, 0, "it masters the bus");
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs are lost");
-	TEST_ASSERT_EQUAL(reg(E1000E_EXTCNF_CTRL) & E1000E_EXTCNF_CTRL_MDIO_SW, 0u, "MDIO");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	return no_fault();
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(nic_pool), NIC_MBUFS, "mbufs are lost");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_EXTCNF_CTRL) & E1000E_EXTCNF_CTRL_MDIO_SW, 0u, "MDIO");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(nic_port), "start");
+	return nic_no_fault();
 }
 
 static int
 a_start_that_fails_leaves_the_phy_off(void)
 {
-	struct rte_mbuf *all[N_MBUFS];
+	struct rte_mbuf *all[NIC_MBUFS];
 
-	TEST_ASSERT_SUCCESS(probe(), "probe");
-	if (configure() != 0)
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
+	if (nic_configure() != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_pktmbuf_alloc_bulk(pool, all, N_MBUFS), "take all");
+	TEST_ASSERT_SUCCESS(rte_pktmbuf_alloc_bulk(nic_pool, all, NIC_MBUFS), "take all");
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -ENOMEM, "started");
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(nic_port), -ENOMEM, "started");
 	test_log_end();
-	rte_pktmbuf_free_bulk(all, N_MBUFS);
+	rte_pktmbuf_free_bulk(all, NIC_MBUFS);
 	TEST_ASSERT((*chip_phy(E1000E_PHY_BMCR) & E1000E_BMCR_PDOWN) != 0, "the peer sees a link");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	return no_fault();
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(nic_port), "start");
+	return nic_no_fault();
 }
 
 static int
 firmware_that_never_releases_the_mdio_is_told(void)
 {
-	TEST_ASSERT_SUCCESS(probe(), "probe");
-	if (configure() != 0)
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
+	if (nic_configure() != 0)
 		return TEST_FAILED;
 	chip_hold_mdio(true);
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -EBUSY, "started");
+	TEST_ASSERT_EQUAL(rte_eth_dev_start(nic_port), -EBUSY, "started");
 	TEST_ASSERT(strstr(test_log_end(), "the firmware holds the PHY") != NULL, "line");
 	chip_hold_mdio(false);
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	return no_fault();
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(nic_port), "start");
+	return nic_no_fault();
 }
 
 /* Speeds */
@@ -538,23 +343,23 @@ link_speeds_are_advertised(void)
 	struct rte_eth_link link;
 	unsigned int i;
 
-	TEST_ASSERT_SUCCESS(probe(), "probe");
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
 	for (i = 0; i < RTE_DIM(table); i++) {
-		conf.link_speeds = table[i].speeds;
-		if (start() != 0)
+		nic_conf.link_speeds = table[i].speeds;
+		if (nic_start() != 0)
 			return TEST_FAILED;
 		TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_ANAR) & 0x1E0, table[i].anar, "%u: 0x%x", i,
 			*chip_phy(E1000E_PHY_ANAR));
 		TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_CTRL1000) & 0x300, table[i].ctrl1000,
 			"%u: 0x%x", i, *chip_phy(E1000E_PHY_CTRL1000));
-		TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+		TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(nic_port, &link), "link");
 		TEST_ASSERT(link.link_speed == table[i].speed &&
 				link.link_duplex == table[i].duplex &&
 				link.link_autoneg == RTE_ETH_LINK_AUTONEG,
 			"%u: speed %u", i, link.link_speed);
-		rte_eth_dev_stop(port);
+		rte_eth_dev_stop(nic_port);
 	}
-	return no_fault();
+	return nic_no_fault();
 }
 
 static int
@@ -573,41 +378,41 @@ a_fixed_speed_is_forced_on_phy_and_mac(void)
 	struct rte_eth_link link;
 	unsigned int i;
 
-	TEST_ASSERT_SUCCESS(probe(), "probe");
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
 	for (i = 0; i < RTE_DIM(table); i++) {
-		conf.link_speeds = table[i].speeds | RTE_ETH_LINK_SPEED_FIXED;
-		if (configure() != 0)
+		nic_conf.link_speeds = table[i].speeds | RTE_ETH_LINK_SPEED_FIXED;
+		if (nic_configure() != 0)
 			return TEST_FAILED;
 		chip_record();
-		TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+		TEST_ASSERT_SUCCESS(rte_eth_dev_start(nic_port), "start");
 		TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_BMCR), table[i].bmcr, "%u: BMCR 0x%x", i,
 			*chip_phy(E1000E_PHY_BMCR));
-		TEST_ASSERT_EQUAL(reg(E1000E_CTRL) & 0x1B21, table[i].ctrl, "%u: CTRL 0x%x", i,
-			reg(E1000E_CTRL));
+		TEST_ASSERT_EQUAL(nic_reg(E1000E_CTRL) & 0x1B21, table[i].ctrl, "%u: CTRL 0x%x", i,
+			nic_reg(E1000E_CTRL));
 		/* The PHY uses what is forced only after a reset. */
 		TEST_ASSERT(
 			chip_find(chip_find(0, CHIP_PHY(E1000E_PHY_BMCR), 0x3940, table[i].bmcr),
 				CHIP_PHY(E1000E_PHY_BMCR), E1000E_BMCR_RESET,
 				E1000E_BMCR_RESET) >= 0,
 			"%u: no reset after it", i);
-		TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+		TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(nic_port, &link), "link");
 		TEST_ASSERT(link.link_status == RTE_ETH_LINK_UP &&
 				link.link_speed == table[i].speed &&
 				link.link_duplex == table[i].duplex &&
 				link.link_autoneg == RTE_ETH_LINK_FIXED,
 			"%u: status %u, speed %u", i, link.link_status, link.link_speed);
 		/* There is nobody to agree with on pause frames. */
-		TEST_ASSERT_EQUAL(reg(E1000E_CTRL) & (E1000E_CTRL_RFCE | E1000E_CTRL_TFCE), 0u,
+		TEST_ASSERT_EQUAL(nic_reg(E1000E_CTRL) & (E1000E_CTRL_RFCE | E1000E_CTRL_TFCE), 0u,
 			"%u: flow control", i);
-		rte_eth_dev_stop(port);
+		rte_eth_dev_stop(nic_port);
 	}
-	conf.link_speeds = 0;
-	if (start() != 0)
+	nic_conf.link_speeds = 0;
+	if (nic_start() != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(nic_port, &link), "link");
 	TEST_ASSERT(link.link_speed == 1000 && link.link_autoneg == RTE_ETH_LINK_AUTONEG,
 		"back to %u", link.link_speed);
-	return no_fault();
+	return nic_no_fault();
 }
 
 static int
@@ -622,18 +427,19 @@ impossible_speeds_are_refused(void)
 	};
 	unsigned int i;
 
-	TEST_ASSERT_SUCCESS(probe(), "probe");
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
 	for (i = 0; i < RTE_DIM(refused); i++) {
-		conf.link_speeds = refused[i];
+		nic_conf.link_speeds = refused[i];
 		test_log_begin();
-		TEST_ASSERT_EQUAL(rte_eth_dev_configure(port, 1, 1, &conf), -EINVAL, "%u", i);
+		TEST_ASSERT_EQUAL(
+			rte_eth_dev_configure(nic_port, 1, 1, &nic_conf), -EINVAL, "%u", i);
 		TEST_ASSERT(strstr(test_log_end(), "link_speeds 0x") != NULL, "%u: no line", i);
 	}
-	conf.link_speeds = 0;
-	if (start() != 0)
+	nic_conf.link_speeds = 0;
+	if (nic_start() != 0)
 		return TEST_FAILED;
 	TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_ANAR) & 0x1E0, 0x1E0, "a refused one was kept");
-	return no_fault();
+	return nic_no_fault();
 }
 
 /* Flow control */
@@ -641,7 +447,7 @@ impossible_speeds_are_refused(void)
 static uint32_t
 pause_bits(void)
 {
-	return reg(E1000E_CTRL) & (E1000E_CTRL_RFCE | E1000E_CTRL_TFCE);
+	return nic_reg(E1000E_CTRL) & (E1000E_CTRL_RFCE | E1000E_CTRL_TFCE);
 }
 
 /* IEEE 802.3, table 28B-3; the partner's bits are PAUSE 0x400 and ASM_DIR 0x800. */
@@ -670,21 +476,21 @@ flow_control_is_what_both_ends_agree_on(void)
 	struct rte_eth_fc_conf fc;
 	unsigned int i;
 
-	if (probe_and_start() != 0)
+	if (nic_probe_and_start() != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(port, &fc), "get");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(nic_port, &fc), "get");
 	TEST_ASSERT(fc.mode == RTE_ETH_FC_FULL && fc.autoneg && fc.send_xon, "defaults");
 	for (i = 0; i < RTE_DIM(table); i++) {
 		chip_partner(0x1E1 | table[i].peer, true);
 		fc.mode = table[i].want;
-		TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(port, &fc), "%u: set", i);
+		TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(nic_port, &fc), "%u: set", i);
 		TEST_ASSERT_EQUAL(*chip_phy(E1000E_PHY_ANAR) & 0xC00, table[i].own, "%u: 0x%x", i,
 			*chip_phy(E1000E_PHY_ANAR));
 		TEST_ASSERT_EQUAL(pause_bits(), table[i].ctrl, "%u: CTRL 0x%x", i, pause_bits());
-		TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(port, &fc), "get");
+		TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(nic_port, &fc), "get");
 		TEST_ASSERT_EQUAL(fc.mode, table[i].mode, "%u: mode %d", i, (int)fc.mode);
 	}
-	return no_fault();
+	return nic_no_fault();
 }
 
 static int
@@ -693,19 +499,19 @@ flow_control_follows_the_link(void)
 	struct rte_eth_link link;
 
 	chip_cable(false);
-	if (probe_and_start() != 0)
+	if (nic_probe_and_start() != 0)
 		return TEST_FAILED;
 	TEST_ASSERT_EQUAL(pause_bits(), 0u, "without a link");
 	chip_cable(true);
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(nic_port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
 	TEST_ASSERT_EQUAL(pause_bits(), E1000E_CTRL_RFCE | E1000E_CTRL_TFCE, "0x%x", pause_bits());
 	/* Half duplex has collisions, and no pause frames. */
 	chip_partner(0x0C81, false);
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(nic_port, &link), "link");
 	TEST_ASSERT(link.link_speed == 100 && link.link_duplex == RTE_ETH_LINK_HALF_DUPLEX, "link");
 	TEST_ASSERT_EQUAL(pause_bits(), 0u, "0x%x", pause_bits());
-	return no_fault();
+	return nic_no_fault();
 }
 
 /* The link can come back with another partner before anybody has looked. */
@@ -717,20 +523,21 @@ flow_control_follows_an_interrupt(void)
 
 	/* A link that was seen before the start has no flow control either. */
 	*chip_phy(E1000E_PHY_BMCR) &= ~E1000E_BMCR_PDOWN;
-	conf.intr_conf.lsc = 1;
-	TEST_ASSERT_SUCCESS(probe(), "probe");
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(port, &link), "link");
+	nic_conf.intr_conf.lsc = 1;
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
+	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(nic_port, &link), "link");
 	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_UP, "it is down");
-	if (start() != 0)
+	if (nic_start() != 0)
 		return TEST_FAILED;
 	TEST_ASSERT_EQUAL(pause_bits(), E1000E_CTRL_RFCE | E1000E_CTRL_TFCE, "0x%x", pause_bits());
 	chip_partner(0x01E1, true);
-	regs()[E1000E_ICR / 4] = E1000E_INTR_LSC;
-	TEST_ASSERT_SUCCESS(vfio_mock_interrupt(machine, NIC, VFIO_PCI_MSIX_IRQ_INDEX, 0), "raise");
+	nic_regs()[E1000E_ICR / 4] = E1000E_INTR_LSC;
+	TEST_ASSERT_SUCCESS(
+		vfio_mock_interrupt(nic_machine, NIC, VFIO_PCI_MSIX_IRQ_INDEX, 0), "raise");
 	for (ms = 0; ms < 5000 && pause_bits() != 0; ms++)
 		rte_delay_us_sleep(1000);
 	TEST_ASSERT_EQUAL(pause_bits(), 0u, "0x%x", pause_bits());
-	return no_fault();
+	return nic_no_fault();
 }
 
 static int
@@ -738,39 +545,40 @@ flow_control_has_thresholds(void)
 {
 	struct rte_eth_fc_conf fc;
 
-	if (probe_and_start() != 0)
+	if (nic_probe_and_start() != 0)
 		return TEST_FAILED;
-	TEST_ASSERT(reg(E1000E_FCAL) == 0x00C28001 && reg(E1000E_FCAH) == 0x100 &&
-			reg(E1000E_FCT) == 0x8808 && reg(E1000E_FCTTV) == 0x680,
+	TEST_ASSERT(nic_reg(E1000E_FCAL) == 0x00C28001 && nic_reg(E1000E_FCAH) == 0x100 &&
+			nic_reg(E1000E_FCT) == 0x8808 && nic_reg(E1000E_FCTTV) == 0x680,
 		"pause frames");
-	TEST_ASSERT_EQUAL(reg(E1000E_FCRTH), 18432u, "%u", reg(E1000E_FCRTH));
-	TEST_ASSERT_EQUAL(reg(E1000E_FCRTL), 18424u | E1000E_FCRTL_XONE, "%x", reg(E1000E_FCRTL));
-	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(port, &fc), "get");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_FCRTH), 18432u, "%u", nic_reg(E1000E_FCRTH));
+	TEST_ASSERT_EQUAL(
+		nic_reg(E1000E_FCRTL), 18424u | E1000E_FCRTL_XONE, "%x", nic_reg(E1000E_FCRTL));
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(nic_port, &fc), "get");
 	TEST_ASSERT(fc.high_water == 18432 && fc.low_water == 18424, "%u", fc.high_water);
 	fc.high_water = 16000;
 	fc.low_water = 8005;
 	fc.pause_time = 0x1234;
 	fc.send_xon = 0;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(port, &fc), "set");
-	TEST_ASSERT_EQUAL(reg(E1000E_FCRTH), 16000u, "%u", reg(E1000E_FCRTH));
-	TEST_ASSERT_EQUAL(reg(E1000E_FCRTL), 8000u, "%x", reg(E1000E_FCRTL));
-	TEST_ASSERT_EQUAL(reg(E1000E_FCTTV), 0x1234u, "%x", reg(E1000E_FCTTV));
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(nic_port, &fc), "set");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_FCRTH), 16000u, "%u", nic_reg(E1000E_FCRTH));
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_FCRTL), 8000u, "%x", nic_reg(E1000E_FCRTL));
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_FCTTV), 0x1234u, "%x", nic_reg(E1000E_FCTTV));
 	/* Who sends no pause frames has no thresholds. */
 	fc.mode = RTE_ETH_FC_RX_PAUSE;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(port, &fc), "set");
-	TEST_ASSERT(reg(E1000E_FCRTH) == 0 && reg(E1000E_FCRTL) == 0, "thresholds");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(nic_port, &fc), "set");
+	TEST_ASSERT(nic_reg(E1000E_FCRTH) == 0 && nic_reg(E1000E_FCRTL) == 0, "thresholds");
 	/* A restart keeps it. */
 	fc.mode = RTE_ETH_FC_FULL;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(port, &fc), "set");
-	rte_eth_dev_stop(port);
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(nic_port, &fc), "set");
+	rte_eth_dev_stop(nic_port);
 	/* A large frame must fit above the threshold. */
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mtu(port, 9000), "MTU");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	TEST_ASSERT_EQUAL(reg(E1000E_FCRTH), 11456u, "%u", reg(E1000E_FCRTH));
-	TEST_ASSERT_EQUAL(reg(E1000E_FCTTV), 0x1234u, "%x", reg(E1000E_FCTTV));
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mtu(port, 1500), "MTU");
-	TEST_ASSERT_EQUAL(reg(E1000E_FCRTH), 16000u, "%u", reg(E1000E_FCRTH));
-	return no_fault();
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mtu(nic_port, 9000), "MTU");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(nic_port), "start");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_FCRTH), 11456u, "%u", nic_reg(E1000E_FCRTH));
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_FCTTV), 0x1234u, "%x", nic_reg(E1000E_FCTTV));
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_mtu(nic_port, 1500), "MTU");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_FCRTH), 16000u, "%u", nic_reg(E1000E_FCRTH));
+	return nic_no_fault();
 }
 
 static int
@@ -778,19 +586,19 @@ flow_control_can_be_forced(void)
 {
 	struct rte_eth_fc_conf fc = {.mode = RTE_ETH_FC_TX_PAUSE, .mac_ctrl_frame_fwd = 1};
 
-	TEST_ASSERT_SUCCESS(probe(), "probe");
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
 	chip_partner(0x01E1, true);
-	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(port, &fc), "set before the start");
-	if (start() != 0)
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(nic_port, &fc), "set before the start");
+	if (nic_start() != 0)
 		return TEST_FAILED;
 	TEST_ASSERT_EQUAL(pause_bits(), E1000E_CTRL_TFCE, "0x%x", pause_bits());
-	TEST_ASSERT((reg(E1000E_RCTL) & E1000E_RCTL_PMCF) != 0, "MAC control frames");
-	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(port), "promiscuous");
-	TEST_ASSERT((reg(E1000E_RCTL) & E1000E_RCTL_PMCF) != 0, "MAC control frames");
+	TEST_ASSERT((nic_reg(E1000E_RCTL) & E1000E_RCTL_PMCF) != 0, "MAC control frames");
+	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(nic_port), "promiscuous");
+	TEST_ASSERT((nic_reg(E1000E_RCTL) & E1000E_RCTL_PMCF) != 0, "MAC control frames");
 	fc.mac_ctrl_frame_fwd = 0;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(port, &fc), "set");
-	TEST_ASSERT_EQUAL(reg(E1000E_RCTL) & E1000E_RCTL_PMCF, 0u, "MAC control frames");
-	return no_fault();
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_set(nic_port, &fc), "set");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_RCTL) & E1000E_RCTL_PMCF, 0u, "MAC control frames");
+	return nic_no_fault();
 }
 
 static int
@@ -805,7 +613,7 @@ bad_flow_control_is_refused(void)
 	struct rte_eth_fc_conf fc;
 	unsigned int i;
 
-	if (probe_and_start() != 0)
+	if (nic_probe_and_start() != 0)
 		return TEST_FAILED;
 	chip_record();
 	for (i = 0; i < RTE_DIM(table); i++) {
@@ -813,22 +621,23 @@ bad_flow_control_is_refused(void)
 			.low_water = table[i].low,
 			.mode = (enum rte_eth_fc_mode)table[i].mode};
 		test_log_begin();
-		TEST_ASSERT_EQUAL(rte_eth_dev_flow_ctrl_set(port, &fc), -EINVAL, "%u", i);
+		TEST_ASSERT_EQUAL(rte_eth_dev_flow_ctrl_set(nic_port, &fc), -EINVAL, "%u", i);
 		TEST_ASSERT(test_logged("flow control: "), "%u: line", i);
 	}
-	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(port, &fc), "get");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(nic_port, &fc), "get");
 	TEST_ASSERT(fc.mode == RTE_ETH_FC_FULL && fc.high_water == 18432, "it changed");
 	TEST_ASSERT_EQUAL(chip_find(0, E1000E_FCRTH, 0, 0), -1, "it was written");
 	fc.mode = RTE_ETH_FC_NONE;
 	chip_mute_phy(true);
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_flow_ctrl_set(port, &fc), -EIO, "a PHY that is not there");
+	TEST_ASSERT_EQUAL(
+		rte_eth_dev_flow_ctrl_set(nic_port, &fc), -EIO, "a PHY that is not there");
 	TEST_ASSERT(test_logged("the PHY does not answer"), "line");
 	chip_mute_phy(false);
-	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(port, &fc), "get");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(nic_port), "stop");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_flow_ctrl_get(nic_port, &fc), "get");
 	TEST_ASSERT_EQUAL(fc.mode, RTE_ETH_FC_FULL, "what was refused holds for the next start");
-	return no_fault();
+	return nic_no_fault();
 }
 
 /* LED, registers, NVM */
@@ -836,26 +645,26 @@ bad_flow_control_is_refused(void)
 static int
 the_led_is_switched_as_the_nvm_says(void)
 {
-	if (probe_and_start() != 0)
+	if (nic_probe_and_start() != 0)
 		return TEST_FAILED;
 	/* 0xF746 stands for 0x1811: the third LED, on in one state, off in the other. */
-	TEST_ASSERT_SUCCESS(rte_eth_led_on(port), "on");
-	TEST_ASSERT_EQUAL(reg(E1000E_LEDCTL), 0x000E8302u, "0x%x", reg(E1000E_LEDCTL));
-	TEST_ASSERT_SUCCESS(rte_eth_led_off(port), "off");
-	TEST_ASSERT_EQUAL(reg(E1000E_LEDCTL), 0x000F8302u, "0x%x", reg(E1000E_LEDCTL));
+	TEST_ASSERT_SUCCESS(rte_eth_led_on(nic_port), "on");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_LEDCTL), 0x000E8302u, "0x%x", nic_reg(E1000E_LEDCTL));
+	TEST_ASSERT_SUCCESS(rte_eth_led_off(nic_port), "off");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_LEDCTL), 0x000F8302u, "0x%x", nic_reg(E1000E_LEDCTL));
 	*chip_nvm(E1000E_NVM_ID_LED) = 0x0492;
-	TEST_ASSERT_SUCCESS(rte_eth_led_on(port), "on");
-	TEST_ASSERT_EQUAL(reg(E1000E_LEDCTL), 0x00060F0Eu, "0x%x", reg(E1000E_LEDCTL));
-	TEST_ASSERT_SUCCESS(rte_eth_led_off(port), "off");
-	TEST_ASSERT_EQUAL(reg(E1000E_LEDCTL), 0x000E0F02u, "0x%x", reg(E1000E_LEDCTL));
+	TEST_ASSERT_SUCCESS(rte_eth_led_on(nic_port), "on");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_LEDCTL), 0x00060F0Eu, "0x%x", nic_reg(E1000E_LEDCTL));
+	TEST_ASSERT_SUCCESS(rte_eth_led_off(nic_port), "off");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_LEDCTL), 0x000E0F02u, "0x%x", nic_reg(E1000E_LEDCTL));
 	/* Without a link "on" has to be inverted. */
 	chip_cable(false);
-	TEST_ASSERT_SUCCESS(rte_eth_led_on(port), "on");
-	TEST_ASSERT_EQUAL(reg(E1000E_LEDCTL), 0x00060F4Eu, "0x%x", reg(E1000E_LEDCTL));
-	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_close(port), "close");
-	TEST_ASSERT_EQUAL(reg(E1000E_LEDCTL), 0x00068302u, "0x%x", reg(E1000E_LEDCTL));
-	return no_fault();
+	TEST_ASSERT_SUCCESS(rte_eth_led_on(nic_port), "on");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_LEDCTL), 0x00060F4Eu, "0x%x", nic_reg(E1000E_LEDCTL));
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(nic_port), "stop");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_close(nic_port), "close");
+	TEST_ASSERT_EQUAL(nic_reg(E1000E_LEDCTL), 0x00068302u, "0x%x", nic_reg(E1000E_LEDCTL));
+	return nic_no_fault();
 }
 
 static int
@@ -865,18 +674,19 @@ registers_are_dumped_without_a_change(void)
 	uint32_t data[256];
 	unsigned int at;
 
-	if (probe_and_start() != 0)
+	if (nic_probe_and_start() != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_get_reg_info(port, &info), "size");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_reg_info(nic_port, &info), "size");
 	TEST_ASSERT(info.width == 4 && info.length > 100 && info.length < RTE_DIM(data), "%u of %u",
 		info.length, info.width);
 	memset(data, 0xEE, sizeof(data));
 	info.data = data;
 	chip_record();
-	TEST_ASSERT_SUCCESS(rte_eth_dev_get_reg_info(port, &info), "dump");
-	TEST_ASSERT(data[0] == reg(E1000E_CTRL) && (data[1] & E1000E_STATUS_LU) != 0, "the first");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_reg_info(nic_port, &info), "dump");
 	TEST_ASSERT(
-		data[info.length - 1] == reg(E1000E_RETA(31)) && data[info.length] == 0xEEEEEEEE,
+		data[0] == nic_reg(E1000E_CTRL) && (data[1] & E1000E_STATUS_LU) != 0, "the first");
+	TEST_ASSERT(data[info.length - 1] == nic_reg(E1000E_RETA(31)) &&
+			data[info.length] == 0xEEEEEEEE,
 		"the last");
 	TEST_ASSERT_EQUAL(chip_reads(E1000E_ICR), 0u, "it clears causes");
 	for (at = 0x4000; at < 0x4200; at += 4)
@@ -884,9 +694,9 @@ registers_are_dumped_without_a_change(void)
 	TEST_ASSERT_EQUAL(chip_find(0, E1000E_CTRL, 0, 0), -1, "it writes");
 	test_log_begin();
 	info.length = 1;
-	TEST_ASSERT_EQUAL(rte_eth_dev_get_reg_info(port, &info), -ENOTSUP, "a part");
+	TEST_ASSERT_EQUAL(rte_eth_dev_get_reg_info(nic_port, &info), -ENOTSUP, "a part");
 	TEST_ASSERT(test_logged("the register dump is read as a whole"), "line");
-	return no_fault();
+	return nic_no_fault();
 }
 
 static int
@@ -899,12 +709,12 @@ the_nvm_is_read_byte_by_byte(void)
 	uint8_t data[257];
 	unsigned int i;
 
-	TEST_ASSERT_SUCCESS(probe(), "probe");
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
 	*chip_nvm(CHIP_NVM_WORDS - 1) = 0xBEEF;
-	TEST_ASSERT_EQUAL(rte_eth_dev_get_eeprom_length(port), 256, "length");
+	TEST_ASSERT_EQUAL(rte_eth_dev_get_eeprom_length(nic_port), 256, "length");
 	info.data = data;
 	info.length = 256;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_get_eeprom(port, &info), "read");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_eeprom(nic_port, &info), "read");
 	TEST_ASSERT_EQUAL(info.magic, 0x10d38086u, "magic");
 	TEST_ASSERT(memcmp(data, "\x52\x54\x00\x12\x34\x56", 6) == 0 && data[254] == 0xEF &&
 			data[255] == 0xBE,
@@ -912,16 +722,16 @@ the_nvm_is_read_byte_by_byte(void)
 	memset(data, 0, sizeof(data));
 	info.offset = 3;
 	info.length = 2;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_get_eeprom(port, &info), "read");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_eeprom(nic_port, &info), "read");
 	TEST_ASSERT(data[0] == 0x12 && data[1] == 0x34 && data[2] == 0, "odd bytes");
 	for (i = 0; i < RTE_DIM(refused); i++) {
 		info.offset = refused[i].offset;
 		info.length = refused[i].length;
 		test_log_begin();
-		TEST_ASSERT_EQUAL(rte_eth_dev_get_eeprom(port, &info), -EINVAL, "%u", i);
+		TEST_ASSERT_EQUAL(rte_eth_dev_get_eeprom(nic_port, &info), -EINVAL, "%u", i);
 		TEST_ASSERT(test_logged("of the NVM: it has 256 bytes"), "%u: line", i);
 	}
-	return no_fault();
+	return nic_no_fault();
 }
 
 /* The sum of the words up to the checksum, which the chip expects to be 0xBABA (6.1). */
@@ -942,34 +752,34 @@ the_nvm_is_written_with_its_checksum(void)
 	uint8_t data[4] = {0xA1, 0xA2, 0xA3, 0xA4};
 	struct rte_dev_eeprom_info info = {.data = data, .length = 4, .magic = 0x10d38086};
 
-	TEST_ASSERT_SUCCESS(probe(), "probe");
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
 	*chip_nvm(0x10) = 0x1111;
 	*chip_nvm(0x12) = 0x2222;
 	chip_record();
 	info.offset = 0x21; /* odd, so it has halves of two words */
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "write");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(nic_port, &info), "write");
 	TEST_ASSERT_EQUAL(*chip_nvm(0x10), 0xA111, "0x%x", *chip_nvm(0x10));
 	TEST_ASSERT_EQUAL(*chip_nvm(0x11), 0xA3A2, "0x%x", *chip_nvm(0x11));
 	TEST_ASSERT_EQUAL(*chip_nvm(0x12), 0x22A4, "0x%x", *chip_nvm(0x12));
 	TEST_ASSERT_EQUAL(nvm_sum(), 0xBABA, "sum 0x%x", nvm_sum());
 	TEST_ASSERT_EQUAL(chip_count(E1000E_EEWR, 0, 0), 4u, "words were written that are equal");
 	memset(data, 0, sizeof(data));
-	TEST_ASSERT_SUCCESS(rte_eth_dev_get_eeprom(port, &info), "read");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_get_eeprom(nic_port, &info), "read");
 	TEST_ASSERT(memcmp(data, "\xA1\xA2\xA3\xA4", 4) == 0, "it reads otherwise");
 
 	/* Words behind the checksum are not in it; a checksum of the application is set right. */
 	chip_record();
 	info.offset = 0x80;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "write");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(nic_port, &info), "write");
 	TEST_ASSERT(*chip_nvm(0x40) == 0xA2A1 && *chip_nvm(0x41) == 0xA4A3, "words");
 	TEST_ASSERT_EQUAL(chip_count(E1000E_EEWR, 0, 0), 2u, "the checksum was written");
 	info.offset = 0x7C;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "write");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(nic_port, &info), "write");
 	TEST_ASSERT_EQUAL(nvm_sum(), 0xBABA, "sum 0x%x", nvm_sum());
 	info.offset = 252;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "the last words");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(nic_port, &info), "the last words");
 	TEST_ASSERT_EQUAL(*chip_nvm(CHIP_NVM_WORDS - 1), 0xA4A3, "the last word");
-	return no_fault();
+	return nic_no_fault();
 }
 
 static int
@@ -980,17 +790,17 @@ an_nvm_in_a_flash_is_copied_to_it(void)
 		.data = data, .length = 2, .offset = 0x20, .magic = 0x10d38086};
 
 	chip_use_flash();
-	TEST_ASSERT_SUCCESS(probe(), "probe");
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
 	chip_record();
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "write");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(nic_port, &info), "write");
 	TEST_ASSERT_EQUAL(chip_flash(0x10), 0x1234, "0x%x", chip_flash(0x10));
 	TEST_ASSERT_EQUAL(chip_flash(0x3F), *chip_nvm(0x3F), "checksum");
 	TEST_ASSERT_EQUAL(nvm_sum(), 0xBABA, "sum 0x%x", nvm_sum());
 	TEST_ASSERT_EQUAL(chip_find(0, E1000E_HICR, 0, 0), -1, "firmware was reset");
 	/* A flash whose opcode for erasure is STM's needs a reset of the firmware. */
-	regs()[E1000E_FLOP / 4] = 0xDB00;
+	nic_regs()[E1000E_FLOP / 4] = 0xDB00;
 	data[0] = 0x35;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "write");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(nic_port, &info), "write");
 	TEST_ASSERT(chip_find(chip_find(0, E1000E_HICR, UINT32_MAX, 0x40), E1000E_HICR, UINT32_MAX,
 			    0x80) > 0,
 		"firmware was not reset");
@@ -1000,10 +810,10 @@ an_nvm_in_a_flash_is_copied_to_it(void)
 	chip_protect_nvm(0x3F);
 	data[0] = 0x36;
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(port, &info), -EIO, "written");
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(nic_port, &info), -EIO, "written");
 	TEST_ASSERT(test_logged("word 63 of the NVM was not written"), "line");
 	TEST_ASSERT(chip_flash(0x10) == 0x1235 && *chip_nvm(0x10) == 0x1235, "it changed");
-	return no_fault();
+	return nic_no_fault();
 }
 
 static int
@@ -1021,28 +831,28 @@ a_bad_write_of_the_nvm_is_refused(void)
 	struct rte_dev_eeprom_info info = {.data = data};
 	unsigned int i;
 
-	TEST_ASSERT_SUCCESS(probe(), "probe");
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
 	chip_record();
 	for (i = 0; i < RTE_DIM(refused); i++) {
 		info.offset = refused[i].offset;
 		info.length = refused[i].length;
 		info.magic = refused[i].magic;
 		test_log_begin();
-		TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(port, &info), -EINVAL, "%u", i);
+		TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(nic_port, &info), -EINVAL, "%u", i);
 		TEST_ASSERT(test_logged(refused[i].line), "%u: line", i);
 	}
 	info = (struct rte_dev_eeprom_info){.data = data, .length = 4, .magic = 0x10d38086};
 	chip_hold_mdio(true);
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(port, &info), -EBUSY, "the firmware has it");
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(nic_port, &info), -EBUSY, "the firmware has it");
 	chip_hold_mdio(false);
 	test_log_end();
 	chip_mute_eewr(true);
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(port, &info), -EIO, "no report");
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(nic_port, &info), -EIO, "no report");
 	TEST_ASSERT(test_logged("emulated chips cannot write theirs"), "line");
 	TEST_ASSERT_EQUAL(chip_find(0, E1000E_EEWR, 0, 0), -1, "it was written");
-	return no_fault();
+	return nic_no_fault();
 }
 
 static int
@@ -1053,366 +863,19 @@ a_write_of_the_nvm_that_fails_is_undone(void)
 		.data = data, .length = 8, .offset = 0x20, .magic = 0x10d38086};
 	unsigned int i;
 
-	TEST_ASSERT_SUCCESS(probe(), "probe");
+	TEST_ASSERT_SUCCESS(nic_probe(), "probe");
 	chip_protect_nvm(0x12);
 	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(port, &info), -EIO, "written");
+	TEST_ASSERT_EQUAL(rte_eth_dev_set_eeprom(nic_port, &info), -EIO, "written");
 	TEST_ASSERT(test_logged("word 18 of the NVM was not written, and the former words are "
 				"back: check that it is not write-protected"),
 		"line");
 	for (i = 0x10; i < 0x14; i++)
 		TEST_ASSERT_EQUAL(*chip_nvm(i), 0xFFFF, "word 0x%x: 0x%x", i, *chip_nvm(i));
 	chip_protect_nvm(CHIP_NVM_WORDS);
-	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(port, &info), "write");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_set_eeprom(nic_port, &info), "write");
 	TEST_ASSERT_EQUAL(*chip_nvm(0x13), 0x0807, "word");
-	return no_fault();
-}
-
-/* Single queues. A queue is told by the byte that its frames consist of. */
-
-#define FRAME_LEN 60
-
-/* Two queues of which RSS uses entry 0 for queue 0, entry 1 for queue 1. */
-static int
-start_two(void)
-{
-	conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-	conf.rx_adv_conf.rss_conf.rss_hf = RTE_ETH_RSS_IPV4;
-	n_queues = 2;
-	return probe_and_start();
-}
-
-/* Receive n frames of one value, all of them from one queue. */
-static int
-poll_frames(uint16_t q, unsigned int n, uint8_t value)
-{
-	struct rte_mbuf *m[8];
-	unsigned int i, got = rte_eth_rx_burst(port, q, m, RTE_DIM(m));
-
-	TEST_ASSERT_EQUAL(got, n, "queue %u: %u frames, not %u", q, got, n);
-	for (i = 0; i < got; i++) {
-		TEST_ASSERT_EQUAL(m[i]->pkt_len, FRAME_LEN, "%u bytes", m[i]->pkt_len);
-		TEST_ASSERT_EQUAL(*rte_pktmbuf_mtod(m[i], uint8_t *), value, "another frame");
-		rte_pktmbuf_free(m[i]);
-	}
-	return 0;
-}
-
-/* Send n frames on a queue. */
-static int
-send_frames(uint16_t q, unsigned int n)
-{
-	struct rte_mbuf *m;
-	uint16_t sent;
-
-	for (; n > 0; n--) {
-		m = rte_pktmbuf_alloc(pool);
-		TEST_ASSERT_NOT_NULL(m, "no mbuf");
-		memset(rte_pktmbuf_append(m, FRAME_LEN), 0x5A, FRAME_LEN);
-		sent = rte_eth_tx_burst(port, q, &m, 1);
-		if (sent == 0)
-			rte_pktmbuf_free(m);
-		TEST_ASSERT_EQUAL(sent, 1, "queue %u takes nothing", q);
-	}
-	return 0;
-}
-
-static int
-is_queue_state(bool rx, uint16_t q, uint8_t state)
-{
-	struct rte_eth_rxq_info rx_info;
-	struct rte_eth_txq_info tx_info;
-
-	if (rx) {
-		TEST_ASSERT_SUCCESS(rte_eth_rx_queue_info_get(port, q, &rx_info), "info");
-		TEST_ASSERT_EQUAL(rx_info.queue_state, state, "Rx %u: %u", q, rx_info.queue_state);
-	} else {
-		TEST_ASSERT_SUCCESS(rte_eth_tx_queue_info_get(port, q, &tx_info), "info");
-		TEST_ASSERT_EQUAL(tx_info.queue_state, state, "Tx %u: %u", q, tx_info.queue_state);
-	}
-	return 0;
-}
-
-static int
-a_receive_queue_stops_beside_another(void)
-{
-	struct rte_eth_rss_reta_entry64 reta[2] = {{.mask = UINT64_MAX}, {.mask = UINT64_MAX}};
-	struct rte_eth_stats stats;
-	unsigned int before;
-
-	if (start_two() != 0)
-		return TEST_FAILED;
-	TEST_ASSERT_EQUAL(chip_receive(0, FRAME_LEN, 10), 0, "queue");
-	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 11), 1, "queue");
-	before = rte_mempool_avail_count(pool);
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_stop(port, 1), "stop");
-	if (is_queue_state(true, 1, RTE_ETH_QUEUE_STATE_STOPPED) != 0 ||
-		is_queue_state(true, 0, RTE_ETH_QUEUE_STATE_STARTED) != 0)
-		return TEST_FAILED;
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), before + N_DESC, "%u came back",
-		rte_mempool_avail_count(pool) - before);
-	TEST_ASSERT_EQUAL(reg(E1000E_RDLEN(1)), 0u, "the chip has its ring");
-	/* The frame that nobody polled is gone; queue 0 has its own, and those for queue 1. */
-	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 10), 0, "not redirected");
-	if (poll_frames(0, 2, 10) != 0 || poll_frames(1, 0, 0) != 0)
-		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rss_reta_query(port, reta, 128), "query");
-	TEST_ASSERT_EQUAL(reta[0].reta[1], 1u, "the table of the application changed");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rss_reta_update(port, reta, 128), "update");
-	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 10), 0, "an update undoes it");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_start(port, 1), "start");
-	if (is_queue_state(true, 1, RTE_ETH_QUEUE_STATE_STARTED) != 0)
-		return TEST_FAILED;
-	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 11), 1, "queue");
-	TEST_ASSERT_EQUAL(chip_receive(0, FRAME_LEN, 10), 0, "queue");
-	if (poll_frames(0, 2, 10) != 0 || poll_frames(1, 1, 11) != 0)
-		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_stats_get(port, &stats), "stats");
-	TEST_ASSERT_EQUAL(stats.ipackets, 5u, "a frame that was dropped is counted");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs are lost");
-	return no_fault();
-}
-
-static int
-receive_queue_0_stops_last_and_starts_first(void)
-{
-	if (start_two() != 0)
-		return TEST_FAILED;
-	chip_record();
-	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_rx_queue_stop(port, 0), -EBUSY, "stopped first");
-	TEST_ASSERT(test_logged("stop receive queue 1 before it"), "line");
-	TEST_ASSERT_EQUAL(chip_find(0, E1000E_RCTL, 0, 0), -1, "it changed the chip");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_stop(port, 1), "stop 1");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_stop(port, 0), "stop 0");
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs are left in the rings");
-	TEST_ASSERT_EQUAL(chip_receive(0, FRAME_LEN, 10), -1, "it still receives");
-	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(port), "promiscuous");
-	TEST_ASSERT_EQUAL(chip_receive(0, FRAME_LEN, 10), -1, "a filter starts reception");
-	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_rx_queue_start(port, 1), -EBUSY, "started first");
-	TEST_ASSERT(test_logged("start it before receive queue 1"), "line");
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "it has mbufs");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_start(port, 0), "start 0");
-	TEST_ASSERT((reg(E1000E_RCTL) & E1000E_RCTL_UPE) != 0, "the filter is lost");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_start(port, 1), "start 1");
-	TEST_ASSERT_EQUAL(chip_receive(0, FRAME_LEN, 10), 0, "queue");
-	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 11), 1, "queue");
-	if (poll_frames(0, 1, 10) != 0 || poll_frames(1, 1, 11) != 0)
-		return TEST_FAILED;
-	return no_fault();
-}
-
-static int
-a_start_without_mbufs_changes_nothing(void)
-{
-	struct rte_mbuf *all[N_MBUFS];
-	unsigned int n;
-
-	if (start_two() != 0)
-		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_stop(port, 1), "stop");
-	n = rte_mempool_avail_count(pool);
-	TEST_ASSERT_SUCCESS(rte_pktmbuf_alloc_bulk(pool, all, n), "take all");
-	chip_record();
-	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_rx_queue_start(port, 1), -ENOMEM, "started");
-	TEST_ASSERT(test_logged("make it larger"), "line");
-	TEST_ASSERT_EQUAL(chip_find(0, E1000E_RCTL, 0, 0), -1, "it changed the chip");
-	rte_pktmbuf_free_bulk(all, n);
-	if (is_queue_state(true, 1, RTE_ETH_QUEUE_STATE_STOPPED) != 0)
-		return TEST_FAILED;
-	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 10), 0, "queue");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_start(port, 1), "start");
-	return poll_frames(0, 1, 10) != 0 ? TEST_FAILED : no_fault();
-}
-
-static int
-deferred_queues_wait_for_their_start(void)
-{
-	const struct rte_eth_rxconf rx = {.rx_deferred_start = 1};
-	const struct rte_eth_txconf tx = {.tx_deferred_start = 1};
-	struct rte_mbuf *m;
-
-	conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-	conf.rx_adv_conf.rss_conf.rss_hf = RTE_ETH_RSS_IPV4;
-	n_queues = 2;
-	TEST_ASSERT_SUCCESS(probe(), "probe");
-	if (configure() != 0)
-		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_rx_queue_setup(port, 0, N_DESC, 0, &rx, pool), "Rx");
-	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -EINVAL, "queue 0 alone");
-	TEST_ASSERT(test_logged("defer receive queue 1 too"), "line");
-	TEST_ASSERT_SUCCESS(rte_eth_rx_queue_setup(port, 1, N_DESC, 0, &rx, pool), "Rx");
-	TEST_ASSERT_SUCCESS(rte_eth_tx_queue_setup(port, 1, 64, 0, &tx), "Tx");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	if (is_queue_state(true, 0, RTE_ETH_QUEUE_STATE_STOPPED) != 0 ||
-		is_queue_state(true, 1, RTE_ETH_QUEUE_STATE_STOPPED) != 0 ||
-		is_queue_state(false, 0, RTE_ETH_QUEUE_STATE_STARTED) != 0 ||
-		is_queue_state(false, 1, RTE_ETH_QUEUE_STATE_STOPPED) != 0)
-		return TEST_FAILED;
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "a deferred queue has mbufs");
-	TEST_ASSERT_EQUAL(chip_receive(0, FRAME_LEN, 10), -1, "it receives");
-	m = rte_pktmbuf_alloc(pool);
-	TEST_ASSERT(m != NULL && rte_pktmbuf_append(m, FRAME_LEN) != NULL, "no mbuf");
-	TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, 1, &m, 1), 0, "a deferred queue sends");
-	rte_pktmbuf_free(m);
-	TEST_ASSERT_SUCCESS(rte_eth_dev_tx_queue_start(port, 1), "start");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_start(port, 0), "start");
-	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 10), 0, "queue");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_start(port, 1), "start");
-	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 11), 1, "queue");
-	if (poll_frames(0, 1, 10) != 0 || poll_frames(1, 1, 11) != 0 || send_frames(0, 2) != 0 ||
-		send_frames(1, 2) != 0)
-		return TEST_FAILED;
-	/* A restart defers them again. */
-	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
-	if (is_queue_state(true, 0, RTE_ETH_QUEUE_STATE_STOPPED) != 0 ||
-		is_queue_state(false, 1, RTE_ETH_QUEUE_STATE_STOPPED) != 0)
-		return TEST_FAILED;
-	return no_fault();
-}
-
-static int
-a_transmit_queue_sends_what_it_has_before_it_stops(void)
-{
-	struct rte_mbuf *m;
-	unsigned int round, before;
-
-	n_queues = 2;
-	if (probe_and_start() != 0)
-		return TEST_FAILED;
-	before = rte_mempool_avail_count(pool);
-	chip_record();
-	for (round = 0; round < 60; round++) {
-		/* Few enough that no report was asked for, then more. */
-		if (send_frames(1, round % 2 == 0 ? 5 : 40) != 0)
-			return TEST_FAILED;
-		TEST_ASSERT_SUCCESS(rte_eth_dev_tx_queue_stop(port, 1), "stop");
-		if (is_queue_state(false, 1, RTE_ETH_QUEUE_STATE_STOPPED) != 0)
-			return TEST_FAILED;
-		TEST_ASSERT_EQUAL(reg(E1000E_TDH(1)), reg(E1000E_TDT(1)), "not sent");
-		TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), before, "round %u: %u mbufs",
-			round, before - rte_mempool_avail_count(pool));
-		m = rte_pktmbuf_alloc(pool);
-		TEST_ASSERT(m != NULL && rte_pktmbuf_append(m, FRAME_LEN) != NULL, "no mbuf");
-		TEST_ASSERT_EQUAL(rte_eth_tx_burst(port, 1, &m, 1), 0, "a stopped queue sends");
-		rte_pktmbuf_free(m);
-		TEST_ASSERT_EQUAL(reg(E1000E_TDH(1)), reg(E1000E_TDT(1)), "the tail moved");
-		if (send_frames(0, 1) != 0)
-			return TEST_FAILED;
-		before--;
-		if (round % 20 == 19)
-			before += (unsigned int)rte_eth_tx_done_cleanup(port, 0, 0);
-		TEST_ASSERT_SUCCESS(rte_eth_dev_tx_queue_start(port, 1), "start");
-	}
-	TEST_ASSERT_EQUAL(chip_find(0, E1000E_TDH(1), 0, 0), -1, "its head was written");
-	return no_fault();
-}
-
-static int
-a_transmit_queue_that_cannot_send_goes_on(void)
-{
-	unsigned int before;
-
-	if (probe_and_start() != 0 || send_frames(0, 3) != 0)
-		return TEST_FAILED;
-	before = rte_mempool_avail_count(pool);
-	chip_stall(true);
-	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_dev_tx_queue_stop(port, 0), -EBUSY, "stopped");
-	TEST_ASSERT(test_logged("check the link, or stop the port"), "line");
-	if (is_queue_state(false, 0, RTE_ETH_QUEUE_STATE_STARTED) != 0 || send_frames(0, 1) != 0)
-		return TEST_FAILED;
-	chip_stall(false);
-	TEST_ASSERT_SUCCESS(rte_eth_dev_tx_queue_stop(port, 0), "stop");
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), before + 3, "mbufs are left");
-	return no_fault();
-}
-
-static int
-a_stopped_queue_is_set_up_again(void)
-{
-	struct rte_mempool *other = rte_pktmbuf_pool_create("other", 255, 0, 0, 4096, 0);
-	const struct rte_eth_txconf one = {.tx_rs_thresh = 1};
-	struct rte_eth_rxq_info info;
-	struct rte_eth_dev_info dev;
-	int rc = TEST_FAILED;
-
-	TEST_ASSERT_NOT_NULL(other, "pool");
-	if (start_two() != 0 || send_frames(0, 3) != 0 || send_frames(1, 3) != 0)
-		goto out;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_info_get(port, &dev), "info");
-	TEST_ASSERT((dev.dev_capa & RTE_ETH_DEV_CAPA_RUNTIME_RX_QUEUE_SETUP) &&
-			(dev.dev_capa & RTE_ETH_DEV_CAPA_RUNTIME_TX_QUEUE_SETUP),
-		"capabilities");
-	TEST_ASSERT_EQUAL(rte_eth_rx_queue_setup(port, 1, 32, 0, NULL, other), -EBUSY, "running");
-	TEST_ASSERT_EQUAL(rte_eth_tx_queue_setup(port, 1, 32, 0, NULL), -EBUSY, "running");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_stop(port, 1), "stop");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_tx_queue_stop(port, 1), "stop");
-	TEST_ASSERT_SUCCESS(rte_eth_rx_queue_setup(port, 1, 128, 0, NULL, other), "Rx");
-	TEST_ASSERT_SUCCESS(rte_eth_tx_queue_setup(port, 1, 32, 0, &one), "Tx");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_start(port, 1), "start");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_tx_queue_start(port, 1), "start");
-	TEST_ASSERT_EQUAL(reg(E1000E_RDLEN(1)), 128u * 16, "Rx ring");
-	TEST_ASSERT_EQUAL(reg(E1000E_TDLEN(1)), 32u * 16, "Tx ring");
-	TEST_ASSERT((reg(E1000E_TCTL) & E1000E_TCTL_EN) != 0, "transmission is off");
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(other), 255u - 128, "mbufs of the other pool");
-	TEST_ASSERT_SUCCESS(rte_eth_rx_queue_info_get(port, 1, &info), "info");
-	TEST_ASSERT(info.nb_desc == 128 && info.mp == other, "info");
-	TEST_ASSERT_EQUAL(chip_receive(0, FRAME_LEN, 10), 0, "queue");
-	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 11), 1, "queue");
-	if (poll_frames(0, 1, 10) != 0 || poll_frames(1, 1, 11) != 0 || send_frames(0, 3) != 0 ||
-		send_frames(1, 20) != 0)
-		goto out;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_tx_queue_stop(port, 1), "stop");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_stop(port, 1), "stop");
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(other), 255u, "mbufs of the other pool");
-	rc = no_fault();
-out:
-	rte_eth_dev_stop(port);
-	rte_eth_dev_close(port);
-	rte_mempool_free(other);
-	return rc;
-}
-
-/* ethdev releases a queue before the driver looks at its new settings. */
-static int
-a_queue_whose_new_set_up_is_refused_is_left_out(void)
-{
-	struct rte_mempool *small = rte_pktmbuf_pool_create("small", 255, 0, 0, 1024 + 128, 0);
-
-	TEST_ASSERT_NOT_NULL(small, "pool");
-	if (start_two() != 0)
-		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_stop(port, 1), "stop");
-	test_log_begin();
-	TEST_ASSERT_EQUAL(rte_eth_rx_queue_setup(port, 1, 64, 0, NULL, small), -EINVAL, "small");
-	TEST_ASSERT(test_logged("the running port writes 2048: use larger ones"), "line");
-	rte_mempool_free(small);
-	TEST_ASSERT_EQUAL(rte_eth_dev_rx_queue_start(port, 1), -EINVAL, "started");
-	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 10), 0, "queue");
-	TEST_ASSERT_SUCCESS(rte_eth_promiscuous_enable(port), "promiscuous");
-	TEST_ASSERT_SUCCESS(
-		rte_eth_dev_set_vlan_offload(port, RTE_ETH_VLAN_STRIP_OFFLOAD), "strip");
-	if (poll_frames(0, 1, 10) != 0)
-		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_rx_queue_setup(port, 1, N_DESC, 0, NULL, pool), "set up");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_start(port, 1), "start");
-	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 11), 1, "queue");
-	if (poll_frames(1, 1, 11) != 0)
-		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_tx_queue_stop(port, 0), "stop");
-	TEST_ASSERT_EQUAL(rte_eth_tx_queue_setup(
-				  port, 0, 32, 0, &(struct rte_eth_txconf){.tx_free_thresh = 32}),
-		-EINVAL, "threshold");
-	TEST_ASSERT_EQUAL(rte_eth_dev_tx_queue_start(port, 0), -EINVAL, "started");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
-	TEST_ASSERT_EQUAL(rte_eth_dev_start(port), -EINVAL, "a port without a queue");
-	return no_fault();
+	return nic_no_fault();
 }
 
 /* Interrupts. A case that fails may leave the EAL's interrupt thread stuck. */
@@ -1456,7 +919,7 @@ event_cb(uint16_t id, enum rte_eth_event_type event, void *arg, void *ret)
 	case CB_REMOVE:
 		cb.rc |= rte_eth_dev_stop(id);
 		cb.rc |= rte_eth_dev_close(id);
-		cb.rc |= rte_dev_remove(&on_bus()->device);
+		cb.rc |= rte_dev_remove(&nic_on_bus()->device);
 		break;
 	case CB_LOCK:
 		pthread_mutex_lock(cb.mutex);
@@ -1474,8 +937,8 @@ static int
 link_changes(bool up)
 {
 	chip_cable(up);
-	regs()[E1000E_ICR / 4] = E1000E_INTR_LSC | E1000E_INTR_OTHER;
-	return vfio_mock_interrupt(machine, NIC, VFIO_PCI_MSIX_IRQ_INDEX, 0);
+	nic_regs()[E1000E_ICR / 4] = E1000E_INTR_LSC | E1000E_INTR_OTHER;
+	return vfio_mock_interrupt(nic_machine, NIC, VFIO_PCI_MSIX_IRQ_INDEX, 0);
 }
 
 /* Start with link interrupts, and with this callback. */
@@ -1484,10 +947,11 @@ start_with(enum rte_eth_event_type event, int what)
 {
 	memset(&cb, 0, sizeof(cb));
 	cb.what = what;
-	conf.intr_conf.lsc = 1;
-	if (probe_and_start() != 0)
+	nic_conf.intr_conf.lsc = 1;
+	if (nic_probe_and_start() != 0)
 		return TEST_FAILED;
-	TEST_ASSERT_SUCCESS(rte_eth_dev_callback_register(port, event, event_cb, NULL), "register");
+	TEST_ASSERT_SUCCESS(
+		rte_eth_dev_callback_register(nic_port, event, event_cb, NULL), "register");
 	return 0;
 }
 
@@ -1519,11 +983,11 @@ a_link_callback_may_stop_the_port(void)
 	/* The port works again, with one callback. */
 	cb.what = CB_ONLY_COUNT;
 	chip_cable(true);
-	TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "start");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(nic_port), "start");
 	TEST_ASSERT_SUCCESS(link_changes(false), "raise");
 	TEST_ASSERT(wait_for(&cb.left, 2), "no event after the restart");
-	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_LSC, event_cb, NULL);
-	return no_fault();
+	rte_eth_dev_callback_unregister(nic_port, RTE_ETH_EVENT_INTR_LSC, event_cb, NULL);
+	return nic_no_fault();
 }
 
 static int
@@ -1539,8 +1003,8 @@ a_link_callback_may_restart_the_port(void)
 		TEST_ASSERT_SUCCESS(cb.rc, "%u: restart", i);
 		TEST_ASSERT(interrupt_thread_lives(), "%u: the interrupt thread hangs", i);
 	}
-	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_LSC, event_cb, NULL);
-	return no_fault();
+	rte_eth_dev_callback_unregister(nic_port, RTE_ETH_EVENT_INTR_LSC, event_cb, NULL);
+	return nic_no_fault();
 }
 
 /* The chip is gone: its registers read all ones. */
@@ -1551,14 +1015,15 @@ a_removal_callback_may_remove_the_device(void)
 		return TEST_FAILED;
 	chip_unplug(true);
 	test_log_begin();
-	TEST_ASSERT_SUCCESS(vfio_mock_interrupt(machine, NIC, VFIO_PCI_MSIX_IRQ_INDEX, 0), "raise");
+	TEST_ASSERT_SUCCESS(
+		vfio_mock_interrupt(nic_machine, NIC, VFIO_PCI_MSIX_IRQ_INDEX, 0), "raise");
 	TEST_ASSERT(wait_for(&cb.left, 1), "it does not return");
 	test_log_end();
 	TEST_ASSERT_SUCCESS(cb.rc, "stop, close, remove");
-	TEST_ASSERT_NULL(on_bus(), "it is still there");
+	TEST_ASSERT_NULL(nic_on_bus(), "it is still there");
 	TEST_ASSERT(interrupt_thread_lives(), "the interrupt thread hangs");
-	TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), N_MBUFS, "mbufs are lost");
-	return no_fault();
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(nic_pool), NIC_MBUFS, "mbufs are lost");
+	return nic_no_fault();
 }
 
 /* An application stops the port under a lock that its callback takes too. */
@@ -1575,10 +1040,10 @@ a_stop_does_not_wait_for_a_callback(void)
 		pthread_mutex_lock(&mutex);
 		TEST_ASSERT_SUCCESS(link_changes(false), "raise");
 		TEST_ASSERT(wait_for(&cb.entered, i + 1), "%u: no event", i);
-		TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "%u: stop", i);
+		TEST_ASSERT_SUCCESS(rte_eth_dev_stop(nic_port), "%u: stop", i);
 		/* The next start can get an eventfd of the same number. */
 		chip_cable(true);
-		TEST_ASSERT_SUCCESS(rte_eth_dev_start(port), "%u: start", i);
+		TEST_ASSERT_SUCCESS(rte_eth_dev_start(nic_port), "%u: start", i);
 		TEST_ASSERT_EQUAL(__atomic_load_n(&cb.left, __ATOMIC_ACQUIRE), i, "it left");
 		pthread_mutex_unlock(&mutex);
 		TEST_ASSERT(wait_for(&cb.left, i + 1), "%u: it does not return", i);
@@ -1586,8 +1051,8 @@ a_stop_does_not_wait_for_a_callback(void)
 	TEST_ASSERT(interrupt_thread_lives(), "the interrupt thread hangs");
 	TEST_ASSERT_SUCCESS(link_changes(false), "raise");
 	TEST_ASSERT(wait_for(&cb.left, i + 1), "no event after the restart");
-	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_LSC, event_cb, NULL);
-	return no_fault();
+	rte_eth_dev_callback_unregister(nic_port, RTE_ETH_EVENT_INTR_LSC, event_cb, NULL);
+	return nic_no_fault();
 }
 
 /* The same to the end: the port is closed and removed while the callback runs. */
@@ -1602,12 +1067,12 @@ a_removal_does_not_wait_for_a_callback(void)
 	pthread_mutex_lock(&mutex);
 	TEST_ASSERT_SUCCESS(link_changes(false), "raise");
 	TEST_ASSERT(wait_for(&cb.entered, 1), "no event");
-	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port), "stop");
-	TEST_ASSERT_SUCCESS(rte_dev_remove(&on_bus()->device), "remove");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(nic_port), "stop");
+	TEST_ASSERT_SUCCESS(rte_dev_remove(&nic_on_bus()->device), "remove");
 	pthread_mutex_unlock(&mutex);
 	TEST_ASSERT(wait_for(&cb.left, 1), "it does not return");
 	TEST_ASSERT(interrupt_thread_lives(), "the interrupt thread hangs");
-	return no_fault();
+	return nic_no_fault();
 }
 
 static const struct test_case cases[] = {
@@ -1643,17 +1108,6 @@ static const struct test_case cases[] = {
 	{"an NVM in a flash is copied to it", an_nvm_in_a_flash_is_copied_to_it},
 	{"a bad write of the NVM is refused", a_bad_write_of_the_nvm_is_refused},
 	{"a write of the NVM that fails is undone", a_write_of_the_nvm_that_fails_is_undone},
-	{"a receive queue stops beside another", a_receive_queue_stops_beside_another},
-	{"receive queue 0 stops last and starts first",
-		receive_queue_0_stops_last_and_starts_first},
-	{"a start without mbufs changes nothing", a_start_without_mbufs_changes_nothing},
-	{"deferred queues wait for their start", deferred_queues_wait_for_their_start},
-	{"a transmit queue sends what it has before it stops",
-		a_transmit_queue_sends_what_it_has_before_it_stops},
-	{"a transmit queue that cannot send goes on", a_transmit_queue_that_cannot_send_goes_on},
-	{"a stopped queue is set up again", a_stopped_queue_is_set_up_again},
-	{"a queue whose new set-up is refused is left out",
-		a_queue_whose_new_set_up_is_refused_is_left_out},
 	{"a link callback may stop the port", a_link_callback_may_stop_the_port},
 	{"a link callback may restart the port", a_link_callback_may_restart_the_port},
 	{"a removal callback may remove the device", a_removal_callback_may_remove_the_device},
@@ -1666,7 +1120,7 @@ REGISTER_TEST_SUITE(net_e1000e_chip) = {
 	.kind = TEST_FAST,
 	.cases = cases,
 	.n_cases = RTE_DIM(cases),
-	.setup = setup,
-	.teardown = teardown,
+	.setup = nic_setup,
+	.teardown = nic_teardown,
 	.needs_eal = true,
 };
