@@ -56,7 +56,7 @@ void chip_break_nvm(bool broken);
  * CHIP_NVM_WORDS: all are.
  */
 void chip_protect_nvm(unsigned int word);
-/** EEWR never reports a write, as in QEMU 7.2. */
+/** EEWR never reports a write. */
 void chip_mute_eewr(bool mute);
 /** The NVM is a flash, with a copy in RAM that chip_nvm() gives. Before the probe. */
 void chip_use_flash(void);

@@ -250,7 +250,7 @@ e1000e_nvm_update(
 	if (eewr_wait(hw) < 0)
 		rc = E1000E_FAIL(EIO, hw->name,
 			"the chip does not report that its NVM can be written (EEWR), so it was "
-			"left alone: emulated chips cannot write theirs");
+			"left alone: reset the device");
 	else
 		rc = nvm_write_words(hw, n, before, after);
 	e1000e_mdio_release(hw);
