@@ -23,6 +23,7 @@
 #include <dmamap.h>
 
 #include "gantry_ethdev.h"
+#include "gantry_secondary.h"
 #include "af_xdp_log.h"
 #include "af_xdp_steer.h"
 
@@ -440,32 +441,10 @@ int af_xdp_fill(struct af_xdp_rxq *rxq, uint16_t n);
 uint32_t af_xdp_reap(struct af_xdp_txq *txq);
 /**@}*/
 
-/** @name af_xdp_secondary.c: secondary processes */
-/**@{*/
-/** Refresh the kernel's counters of a port. @return 0; -ENODEV: another driver's port */
-typedef int (*af_xdp_refresh_t)(struct rte_eth_dev *eth);
-/**
- * Answer secondary processes until af_xdp_secondary_done() was called as often. Primary process
- * only.
- *
- * @param name  device, for messages
- */
-void af_xdp_secondary_serve(const char *name, af_xdp_refresh_t refresh);
-/** @see af_xdp_secondary_serve() */
-void af_xdp_secondary_done(void);
-/**
- * In a secondary process: have the primary refresh the kernel's counters of a port. Waits 5 s at
- * the most.
- *
- * @return 0; -ENODEV: the primary has closed the port; -ETIMEDOUT: it did not answer. Logged.
- */
-int af_xdp_secondary_ask(const struct rte_eth_dev *eth);
-/**@}*/
-
 /** @name af_xdp_stats.c: counters. Operations of ethdev, in secondary processes too. */
 /**@{*/
-/** Publish the kernel's counters for secondary processes. Primary process only. */
-void af_xdp_stats_publish(struct af_xdp_port *port);
+/** Refreshes counters for secondary processes. */
+extern struct gantry_secondary af_xdp_secondary;
 int af_xdp_stats_get(
 	struct rte_eth_dev *eth, struct rte_eth_stats *stats, struct eth_queue_stats *queues);
 int af_xdp_stats_reset(struct rte_eth_dev *eth);

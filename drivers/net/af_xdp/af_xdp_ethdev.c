@@ -376,6 +376,7 @@ dev_close(struct rte_eth_dev *eth)
 
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return 0;
+	gantry_secondary_withdraw(&af_xdp_secondary, eth);
 	if (eth->data->dev_started)
 		dev_stop(eth);
 	af_xdp_netdev_unwatch(port);
@@ -485,16 +486,6 @@ static const struct eth_dev_ops secondary_ops = {
 	.rxq_info_get = rxq_info_get,
 	.txq_info_get = txq_info_get,
 };
-
-/* Publish counters for a secondary process, which may name a port of another driver. */
-static int
-port_refresh(struct rte_eth_dev *eth)
-{
-	if (eth->dev_ops != &ops)
-		return -ENODEV;
-	af_xdp_stats_publish(eth->data->dev_private);
-	return 0;
-}
 
 /*
  * Check that the netdev has the queues that the parameters name. One of either direction suffices,
@@ -676,7 +667,7 @@ af_xdp_probe(struct rte_vdev_device *dev)
 		return rc;
 	}
 	rte_eth_dev_probing_finish(eth);
-	af_xdp_secondary_serve(name, port_refresh);
+	gantry_secondary_serve(&af_xdp_secondary, eth);
 	return 0;
 }
 
@@ -693,7 +684,6 @@ af_xdp_remove(struct rte_vdev_device *dev)
 		dev_close(eth);
 		rc = rte_eth_dev_release_port(eth);
 	}
-	af_xdp_secondary_done();
 	af_xdp_container_leave(rte_vdev_device_name(dev));
 	return rc;
 }

@@ -87,20 +87,31 @@ af_xdp_stats_save(struct af_xdp_queue *q)
 	q->past = k;
 }
 
-void
-af_xdp_stats_publish(struct af_xdp_port *port)
+/* Publish the kernel's counters for secondary processes. Primary process only. */
+static int
+kstats_publish(struct rte_eth_dev *eth)
 {
+	struct af_xdp_port *port = eth->data->dev_private;
 	unsigned int i;
 
 	for (i = 0; i < port->args.n_queues; i++)
 		kstats_read(&port->queue[i], &port->queue[i].now);
+	return 0;
 }
+
+struct gantry_secondary af_xdp_secondary = {
+	.name = "net_gantry_af_xdp",
+	.logtype = &af_xdp_logtype,
+	.refresh = kstats_publish,
+};
 
 /* In a secondary process: have the primary publish the kernel's counters. */
 static int
 kstats_refresh(const struct rte_eth_dev *eth)
 {
-	return rte_eal_process_type() == RTE_PROC_PRIMARY ? 0 : af_xdp_secondary_ask(eth);
+	return rte_eal_process_type() == RTE_PROC_PRIMARY
+		? 0
+		: gantry_secondary_refresh(&af_xdp_secondary, eth);
 }
 
 int

@@ -25,6 +25,7 @@
 #include <dmamap.h>
 
 #include "gantry_ethdev.h"
+#include "gantry_secondary.h"
 #include "e1000e_log.h"
 #include "e1000e_regs.h"
 
@@ -491,27 +492,6 @@ int e1000e_fw_version_get(struct rte_eth_dev *eth, char *text, size_t len);
 int e1000e_dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info);
 /**@}*/
 
-/** @name e1000e_secondary.c: secondary processes */
-/**@{*/
-/** Refreshes a port's counters. @return 0; -ENODEV: not a port of this driver; negative errno. */
-typedef int (*e1000e_refresh_t)(struct rte_eth_dev *eth);
-/**
- * Answer secondary processes until e1000e_secondary_done() was called as often. Primary process
- * only.
- *
- * @param refresh  called on a thread of the EAL for a port of any driver; the same in all calls.
- */
-void e1000e_secondary_serve(const char *name, e1000e_refresh_t refresh);
-/** @see e1000e_secondary_serve() */
-void e1000e_secondary_done(void);
-/**
- * Have the primary process refresh a port's counters. Sleeps up to 5 s.
- *
- * @return 0; the primary's negative errno; -ETIMEDOUT: no answer. Logged.
- */
-int e1000e_secondary_ask(const struct rte_eth_dev *eth);
-/**@}*/
-
 /** @name e1000e_stats.c: counters. Operations of ethdev. */
 /**@{*/
 int e1000e_stats_get(
@@ -521,6 +501,8 @@ int e1000e_stats_reset(struct rte_eth_dev *eth);
 int e1000e_xstats_get_names(
 	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int n);
 int e1000e_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int n);
+/** Refreshes counters for secondary processes. */
+extern struct gantry_secondary e1000e_secondary;
 /**
  * Read all counters, which clears them, and add them up. In a secondary process the primary does
  * it.

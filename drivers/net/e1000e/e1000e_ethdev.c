@@ -298,6 +298,7 @@ dev_close(struct rte_eth_dev *eth)
 
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return 0;
+	gantry_secondary_withdraw(&e1000e_secondary, eth);
 	if (eth->data->dev_started)
 		dev_stop(eth);
 	for (i = 0; i < eth->data->nb_rx_queues; i++)
@@ -464,13 +465,6 @@ static const struct eth_dev_ops secondary_ops = {
 	.reta_query = e1000e_reta_query,
 };
 
-/* Refresh a port for a secondary process, which may name a port of another driver. */
-static int
-port_refresh(struct rte_eth_dev *eth)
-{
-	return eth->dev_ops == &e1000e_ops ? e1000e_stats_refresh(eth) : -ENODEV;
-}
-
 static int
 args_parse_split(const char *key, const char *value, void *arg)
 {
@@ -567,7 +561,7 @@ e1000e_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
 		&dev->device, dev->name, sizeof(struct e1000e_port), NULL, NULL, port_init, dev);
 
 	if (rc == 0)
-		e1000e_secondary_serve(dev->name, port_refresh);
+		gantry_secondary_serve(&e1000e_secondary, rte_eth_dev_allocated(dev->name));
 	return rc;
 }
 
@@ -601,16 +595,13 @@ e1000e_remove(struct vfio_pci_device *dev)
 	struct rte_eth_dev *eth = rte_eth_dev_allocated(dev->name);
 
 	/* The application may have closed the port. */
-	if (eth == NULL) {
-		e1000e_secondary_done();
+	if (eth == NULL)
 		return 0;
-	}
 	if (eth->data->dev_started && !is_removed(eth))
 		return E1000E_FAIL(EBUSY, dev->name,
 			"port %u is running: stop it before its device is removed",
 			eth->data->port_id);
 	dev_close(eth);
-	e1000e_secondary_done();
 	return rte_eth_dev_release_port(eth);
 }
 

@@ -95,13 +95,19 @@ counters_read(const struct e1000e_hw *hw, struct e1000e_stats *stats)
 	}
 }
 
+struct gantry_secondary e1000e_secondary = {
+	.name = "net_gantry_e1000e",
+	.logtype = &e1000e_logtype,
+	.refresh = e1000e_stats_refresh,
+};
+
 int
 e1000e_stats_refresh(struct rte_eth_dev *eth)
 {
 	struct e1000e_port *port = eth->data->dev_private;
 
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
-		return e1000e_secondary_ask(eth);
+		return gantry_secondary_refresh(&e1000e_secondary, eth);
 	/* The EAL's thread that answers secondary processes may read at the same time. */
 	rte_spinlock_lock(&port->stats_lock);
 	counters_read(&port->hw, &port->stats);
