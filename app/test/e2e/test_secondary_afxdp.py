@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 The Gantry authors
 """Tests secondary processes of a program with a port of net_gantry_af_xdp: dpdk-proc-info sees the
-ports and counters of dpdk-testpmd, also counters that only the primary process can read.
+ports and counters of dpdk-testpmd, also counters that only the primary process can read. Then two
+processes of testpmd forward on one queue each, and either of them is killed.
 
 Run by Meson with the build folder as its argument; needs root and 40 free hugepages of 2 MiB, which
 secondary processes share with the primary. Works in private network and mount namespaces, which end
@@ -13,6 +14,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,11 +38,19 @@ def equal(now, wanted):
     check(now == wanted, f'{now} instead of {wanted}')
 
 
+# Numbers of lcores differ between the processes, because each has its caches in the pool.
+FIRST, SECOND = '--lcores=0@0,1@1', '--lcores=2@0,3@1'
+TWO_QUEUES = ('--total-num-mbufs=4096', f'--rxd={N_DESC}', '--rxq=2', '--txq=2', '--num-procs=2')
+N_FRAMES = 64
+N_RINGS = 4     # of a socket
+NOTICED = 'net_gantry_af_xdp1: the primary process has ended: port 0 sends and receives nothing any more'
+
+
 class Suite:
     """A testpmd that does not forward, so frames beyond its receive ring are missed."""
 
     def __init__(self, transcript):
-        self.transcript, self.pmd = transcript, None
+        self.transcript, self.pmd, self.other = transcript, None, None
         self.sent = 0
 
     def starts(self):
@@ -102,6 +112,108 @@ class Suite:
     def the_primary_ends_well(self):
         check(self.pmd.quit() == 0, 'testpmd ends with an error')
 
+    def two_processes_start(self, before=()):
+        device = '--vdev=net_gantry_af_xdp1,iface=near1,queue_count=2'
+        self.pmd = base.Testpmd(self.transcript, (*TWO_QUEUES, '--proc-id=0'),
+                                (*SHARED, *PRIMARY[:-1], device, f'--huge-dir={os.environ["HUGE_DIR"]}'), before, FIRST)
+        self.start_other(before)
+
+    def start_other(self, before=()):
+        self.other = base.Testpmd(self.transcript, (*TWO_QUEUES, '--proc-id=1'),
+                                  (*SHARED, '--proc-type=secondary', '--no-telemetry'), before, SECOND)
+        check('does not hand over' not in self.other.text, self.other.text)
+
+    def crosses(self, queue, wanted=N_FRAMES):
+        """Sends frames to a queue of near1, which is the queue of far1 that sends them. Checks how many come back. If
+        none shall, waits for a second."""
+        end = base.End('far1', 1500)
+        # Each processor sends on this queue (XPS).
+        for i in (1 - queue, queue):
+            with open(f'/sys/class/net/far1/queues/tx-{i}/xps_cpus', 'w', encoding='ascii') as file:
+                file.write(f'{(1 << os.cpu_count()) - 1:x}' if i == queue else '0')
+        first, self.sent, came = self.sent, self.sent + N_FRAMES, set()
+        for i in range(first, self.sent):
+            end.send(base.frame('02:00:00:00:00:99', i))
+        end.socket.settimeout(base.GIVE_UP if wanted else 1)
+        try:
+            while len(came) < N_FRAMES:
+                found = base.number_of(end.socket.recv(65536))
+                if found is not None and found >= first:
+                    came.add(found)
+        except TimeoutError:
+            pass
+        finally:
+            end.socket.close()
+        equal(len(came), wanted)
+
+    def each_process_forwards_on_its_queue(self):
+        self.crosses(1, 0)
+        self.other.ask_all('set fwd io', 'start')
+        # What was in the ring before it forwarded comes first.
+        self.crosses(1)
+        self.crosses(0, 0)
+        self.pmd.ask_all('set fwd io', 'start')
+        self.crosses(0)
+        self.crosses(1)
+        counts = base.xstats(self.pmd, 0)
+        check(min(counts['rx_q0_packets'], counts['rx_q1_packets']) >= 2 * N_FRAMES, str(counts))
+
+    def a_stopped_port_starts_again(self):
+        """While the secondary process polls."""
+        self.pmd.ask('stop')
+        text = ''.join(self.pmd.ask(command) for command in ('port stop 0', 'port start 0'))
+        check('does not answer' not in text and 'Fail' not in text, text)
+        self.pmd.ask('start')
+        self.crosses(1)
+        self.crosses(0)
+
+    def a_secondary_process_is_killed(self):
+        self.other.process.send_signal(signal.SIGKILL)
+        self.other.process.wait(base.GIVE_UP)
+        self.crosses(0)
+        self.pmd.ask('stop')
+        text = ''.join(self.pmd.ask(command) for command in ('port stop 0', 'port start 0'))
+        check('does not answer' not in text and 'held by another' not in text, text)
+        self.pmd.ask('start')
+        self.crosses(0)
+        self.start_other()
+        self.other.ask_all('set fwd io', 'start')
+        self.crosses(1)
+
+    def the_primary_process_is_killed(self):
+        """Testpmd looks twice a second whether its primary process lives, and ends if not. If that comes first, this
+        shows nothing, so it is tried again."""
+        for _ in range(5):
+            equal(rings_of(self.other.process), 2 * N_RINGS)
+            self.pmd.process.send_signal(signal.SIGKILL)
+            self.pmd.process.wait(base.GIVE_UP)
+            while not self.other.has_ended() and NOTICED not in self.other.text:
+                time.sleep(0.001)
+            if NOTICED in self.other.text:
+                equal(rings_of(self.other.process), 0)
+                break
+            self.two_processes_start()
+        check(NOTICED in self.other.text, 'the death of the primary process is not noticed')
+        self.other.process.wait(base.GIVE_UP)
+        check('Port 0: device removal event' in self.other.text, self.other.text)
+
+    def addresses_that_are_taken(self):
+        """Without random addresses both processes have mapped much the same ones."""
+        self.two_processes_start(before=('setarch', '--addr-no-randomize'))
+        check('are taken in this process' in self.other.text, self.other.text)
+        check('cannot use the queues' not in self.pmd.text, self.pmd.text)
+        equal(rings_of(self.other.process), 0)
+        self.other.ask_all('set fwd io', 'start')
+        self.crosses(1, 0)
+        equal(self.other.quit(), 0)
+        equal(self.pmd.quit(), 0)
+
+
+def rings_of(process):
+    """Returns how many rings of sockets a process has mapped."""
+    with open(f'/proc/{process.pid}/maps', encoding='ascii') as file:
+        return sum('socket:[' in line for line in file)
+
 
 CASES = (
     ('testpmd starts', Suite.starts),
@@ -111,6 +223,12 @@ CASES = (
     ('counters are reset', Suite.counters_are_reset),
     ('a closed port is gone', Suite.a_closed_port_is_gone),
     ('testpmd ends well', Suite.the_primary_ends_well),
+    ('two processes start', Suite.two_processes_start),
+    ('each process forwards on its queue', Suite.each_process_forwards_on_its_queue),
+    ('a stopped port starts again under a polling process', Suite.a_stopped_port_starts_again),
+    ('a secondary process is killed', Suite.a_secondary_process_is_killed),
+    ('the primary process is killed', Suite.the_primary_process_is_killed),
+    ('addresses that are taken', Suite.addresses_that_are_taken),
 )
 
 
@@ -147,7 +265,9 @@ def main():
         finally:
             os.rmdir(os.environ['HUGE_DIR'])
     for command in (f'mount -t hugetlbfs none {os.environ["HUGE_DIR"]}', 'sysctl -qw net.ipv6.conf.default.disable_ipv6=1',
-                    'ip link add near0 type veth peer name far0', 'ip link set near0 up', 'ip link set far0 up'):
+                    'ip link add near0 type veth peer name far0', 'ip link set near0 up', 'ip link set far0 up',
+                    'ip link add near1 numrxqueues 2 numtxqueues 2 type veth peer name far1 numrxqueues 2 numtxqueues 2',
+                    'ip link set near1 up', 'ip link set far1 up', 'mount -t sysfs none /sys'):
         subprocess.run(command.split(), check=True)
     try:
         return base.run_cases('secondary_afxdp', Suite, CASES, args.transcript)

@@ -205,9 +205,9 @@ def has_prompt(text):
 class Testpmd:
     """A dpdk-testpmd process, and its output so far."""
 
-    def __init__(self, transcript, arguments=(), options=(), before=()):
+    def __init__(self, transcript, arguments=(), options=(), before=(), lcores='-l0,1'):
         self.text, self.news, self.transcript = '', threading.Condition(), transcript
-        command = [*before, 'dpdk-testpmd', '-l', '0,1', *(options or eal()), '--', '-i', *(arguments or ARGUMENTS)]
+        command = [*before, 'dpdk-testpmd', lcores, *(options or eal()), '--', '-i', *(arguments or ARGUMENTS)]
         self.transcript.write('\n$ ' + ' '.join(command) + '\n')
         self.process = subprocess.Popen(['stdbuf', '-oL', *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, cwd='/tmp')

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <net/if.h>
+#include <sys/queue.h>
 
 #include <rte_ether.h>
 #include <rte_mbuf.h>
@@ -165,6 +166,15 @@ struct af_xdp_txq {
 	struct rte_eth_txconf conf;
 } __rte_cache_aligned;
 
+/** A mapped ring of a socket: at the same addresses in every process. */
+struct af_xdp_map {
+	void *addr;
+	size_t len; /**< 0: the socket does not have this ring */
+	uint64_t offset; /**< in the socket: XDP_PGOFF_* and XDP_UMEM_PGOFF_* */
+};
+/** Rings of a socket: receive, transmit, fill, completion. */
+#define AF_XDP_N_RINGS 4
+
 /**
  * A queue of the netdev: one socket, for both directions or one of them. Without receiving it has
  * the pool and the number of buffers of queue 0; without transmitting its completion ring is empty.
@@ -183,10 +193,23 @@ struct af_xdp_queue {
 	uint64_t closed_at;
 	struct af_xdp_kstats past; /**< counts of closed sockets, less what was reset */
 	struct af_xdp_kstats now; /**< counts of the open one, for secondary processes */
+	struct af_xdp_map map[AF_XDP_N_RINGS]; /**< of the open one, for secondary processes */
 };
+
+/** A queue as a secondary process has it, private to that process. */
+struct af_xdp_view_queue {
+	struct af_xdp_queue *q; /**< shared with the primary */
+	int fd; /**< the socket's, in this process */
+	bool scatter; /**< the port's */
+	uint32_t open; /**< the rings are mapped, and belong to this process's bursts; atomic */
+	uint32_t in_rx; /**< a burst runs; atomic */
+	uint32_t in_tx; /**< @see in_rx */
+	struct af_xdp_map map[AF_XDP_N_RINGS]; /**< as mapped */
+} __rte_cache_aligned;
 
 struct af_xdp_prog;
 struct af_xdp_watch;
+struct af_xdp_peer;
 
 /** Settings of the netdev that the port changed, to be restored. */
 struct af_xdp_saved {
@@ -216,7 +239,7 @@ struct af_xdp_joined {
 
 /**
  * A port: its private data. Secondary processes read it too, but follow none of its pointers except
- * queue.
+ * queue, and of a queue those to its pools, tables and rings.
  */
 struct af_xdp_port {
 	struct af_xdp_args args;
@@ -241,6 +264,9 @@ struct af_xdp_port {
 	uint32_t n_mc;
 	uint16_t n_started; /**< queues whose socket is open */
 	struct af_xdp_queue *queue; /**< args.n_queues */
+	LIST_HEAD(, af_xdp_peer) peers; /**< secondary processes, see af_xdp_share.c */
+	uint32_t share_seq; /**< number of the last state that they were told */
+	bool shared; /**< they have the queues */
 };
 
 /** @return entries that the kernel has not taken from the transmit ring, if any. Any thread. */
@@ -432,6 +458,9 @@ int af_xdp_rx_descriptor_status(void *queue, uint16_t offset);
 int af_xdp_tx_descriptor_status(void *queue, uint16_t offset);
 int af_xdp_tx_done_cleanup(void *queue, uint32_t n);
 int af_xdp_get_monitor_addr(void *queue, struct rte_power_monitor_cond *cond);
+/** Bursts of a secondary process, on a struct af_xdp_view_queue. Nothing while it is not open. */
+uint16_t af_xdp_view_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
+uint16_t af_xdp_view_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
 /**
  * Put n buffers of the pool into the fill ring. @return 0; -ENOENT: the pool has too few; -ENOSPC:
  * the ring is full
@@ -441,9 +470,59 @@ int af_xdp_fill(struct af_xdp_rxq *rxq, uint16_t n);
 uint32_t af_xdp_reap(struct af_xdp_txq *txq);
 /**@}*/
 
+/** @name af_xdp_share.c: the primary process hands its queues to secondary ones */
+/**@{*/
+/**
+ * A message over the connection of two processes: a socket of type SOCK_SEQPACKET, which keeps
+ * messages whole and in order.
+ */
+struct af_xdp_share_msg {
+	enum {
+		AF_XDP_SHARE_QUEUE, /**< to a secondary: queue `value`, with its socket */
+		AF_XDP_SHARE_START, /**< to a secondary: these were all: poll them */
+		AF_XDP_SHARE_STOP, /**< to a secondary: close all queues */
+		AF_XDP_SHARE_CLOSE, /**< to a secondary: the port is closed */
+		AF_XDP_SHARE_DONE, /**< to the primary: START or STOP was done; `value` is 0 or an
+				      errno */
+	} type;
+	uint32_t seq; /**< of START and STOP, and of the answer to it */
+	int32_t value;
+};
+/**
+ * Connect a port with a secondary process, which is told its state. Does not wait. Any thread.
+ * @param fd  owned by the port if it returns 0. @return 0; -ENOMEM; -EPIPE
+ */
+int af_xdp_share_attach(struct rte_eth_dev *eth, int fd);
+/**
+ * Hand the open queues to all secondary processes. Waits until they have mapped them, 2 s a process
+ * at the most. One that cannot does without; logged.
+ */
+void af_xdp_share_start(struct af_xdp_port *port);
+/** Take the queues back: afterwards no other process holds a socket. Waits as above. */
+void af_xdp_share_stop(struct af_xdp_port *port);
+/** Tell all secondary processes that the port is closed, and disconnect them. */
+void af_xdp_share_close(struct af_xdp_port *port);
+/**@}*/
+
+/** @name af_xdp_view.c: a port in a secondary process */
+/**@{*/
+/**
+ * Have the primary process hand over the queues of a port, now and whenever it is started. Sets the
+ * bursts of the port, and those of ethdev's table. After rte_eth_dev_probing_finish(). Waits twice
+ * GANTRY_SECONDARY_TIMEOUT_S at the most.
+ *
+ * @return 0; negative errno after a line: the port has counters, and bursts that do nothing.
+ */
+int af_xdp_view_attach(struct rte_eth_dev *eth);
+/** Undo af_xdp_view_attach(), if it was called. No thread may poll. */
+void af_xdp_view_detach(struct rte_eth_dev *eth);
+/** @return true if the primary process has ended or closed the port. Any thread. */
+bool af_xdp_view_gone(const struct rte_eth_dev *eth);
+/**@}*/
+
 /** @name af_xdp_stats.c: counters. Operations of ethdev, in secondary processes too. */
 /**@{*/
-/** Refreshes counters for secondary processes. */
+/** Serves secondary processes: counters and connections. */
 extern struct gantry_secondary af_xdp_secondary;
 int af_xdp_stats_get(
 	struct rte_eth_dev *eth, struct rte_eth_stats *stats, struct eth_queue_stats *queues);

@@ -333,6 +333,7 @@ dev_start(struct rte_eth_dev *eth)
 	queues_set_state(eth, RTE_ETH_QUEUE_STATE_STARTED);
 	eth->data->dev_started = 1; /* for link_update() */
 	link_update(eth, 0);
+	af_xdp_share_start(port);
 	return 0;
 
 disconnect:
@@ -355,6 +356,7 @@ dev_stop(struct rte_eth_dev *eth)
 {
 	struct af_xdp_port *port = eth->data->dev_private;
 
+	af_xdp_share_stop(port);
 	intr_stop(eth);
 	queues_disconnect(port, port->n_started);
 	af_xdp_prog_put(port);
@@ -379,6 +381,7 @@ dev_close(struct rte_eth_dev *eth)
 	gantry_secondary_withdraw(&af_xdp_secondary, eth);
 	if (eth->data->dev_started)
 		dev_stop(eth);
+	af_xdp_share_close(port);
 	af_xdp_netdev_unwatch(port);
 	af_xdp_settings_restore(port);
 	if (port->control_fd >= 0)
@@ -468,7 +471,20 @@ static const struct eth_dev_ops ops = {
 	.tx_done_cleanup = af_xdp_tx_done_cleanup,
 };
 
-/* Operations of a secondary process: those that need neither the netdev nor the rings. */
+/* Operations of a secondary process: those that do not need the netdev. */
+static int
+secondary_close(struct rte_eth_dev *eth)
+{
+	af_xdp_view_detach(eth);
+	return 0;
+}
+
+static int
+secondary_is_removed(struct rte_eth_dev *eth)
+{
+	return af_xdp_view_gone(eth);
+}
+
 static int
 secondary_link_update(struct rte_eth_dev *eth, int wait)
 {
@@ -476,6 +492,8 @@ secondary_link_update(struct rte_eth_dev *eth, int wait)
 }
 
 static const struct eth_dev_ops secondary_ops = {
+	.dev_close = secondary_close,
+	.is_removed = secondary_is_removed,
 	.link_update = secondary_link_update,
 	.stats_get = stats_get,
 	.stats_reset = af_xdp_stats_reset,
@@ -626,6 +644,8 @@ secondary_probe(struct rte_vdev_device *dev)
 	eth->rx_pkt_burst = rte_eth_pkt_burst_dummy;
 	eth->tx_pkt_burst = rte_eth_pkt_burst_dummy;
 	rte_eth_dev_probing_finish(eth);
+	/* Counters can be read without a connection. */
+	af_xdp_view_attach(eth);
 	return 0;
 }
 
@@ -677,8 +697,12 @@ af_xdp_remove(struct rte_vdev_device *dev)
 	struct rte_eth_dev *eth = rte_eth_dev_allocated(rte_vdev_device_name(dev));
 	int rc = 0;
 
-	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
-		return eth != NULL ? rte_eth_dev_release_port(eth) : 0;
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
+		if (eth == NULL)
+			return 0;
+		af_xdp_view_detach(eth);
+		return rte_eth_dev_release_port(eth);
+	}
 	/* An application may have closed the port already. */
 	if (eth != NULL) {
 		dev_close(eth);

@@ -101,12 +101,12 @@ tx_wants_call(const struct af_xdp_txq *txq)
 
 /* On an empty receive ring: have the kernel process the rings, if it needs a call for that. */
 static __rte_noinline void
-rx_idle(struct af_xdp_rxq *rxq)
+rx_idle(struct af_xdp_rxq *rxq, int fd)
 {
 	struct af_xdp_txq *txq = &rxq->q->tx;
 
 	if (rxq->busy_poll || xsk_ring_prod__needs_wakeup(&rxq->fill)) {
-		recv(rxq->fd, NULL, 0, MSG_DONTWAIT);
+		recv(fd, NULL, 0, MSG_DONTWAIT);
 		rxq->calls++;
 	}
 	/*
@@ -114,7 +114,7 @@ rx_idle(struct af_xdp_rxq *rxq)
 	 * more. With zero-copy the kernel takes them without a call, and clears the ring's flag.
 	 */
 	if (unlikely(af_xdp_tx_unsent(txq) > 0) && tx_wants_call(txq)) {
-		send(txq->fd, NULL, 0, MSG_DONTWAIT);
+		send(fd, NULL, 0, MSG_DONTWAIT);
 		rxq->calls++;
 	}
 }
@@ -172,10 +172,10 @@ rx_finish(struct af_xdp_rxq *rxq, uint32_t n_descs, uint16_t n, uint64_t bytes)
 	rx_refill(rxq);
 }
 
-uint16_t
-af_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+/* A burst, with the calling process's descriptor of the socket. */
+static __rte_always_inline uint16_t
+rx_burst(struct af_xdp_rxq *rxq, int fd, struct rte_mbuf **pkts, uint16_t n)
 {
-	struct af_xdp_rxq *rxq = queue;
 	uint64_t bytes = 0;
 	uint32_t at;
 	uint16_t i;
@@ -183,7 +183,7 @@ af_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	n = ring_peek(&rxq->rx, n, &at);
 	if (n == 0) {
 		rx_refill(rxq);
-		rx_idle(rxq);
+		rx_idle(rxq, fd);
 		return 0;
 	}
 	for (i = 0; i < n; i++) {
@@ -223,10 +223,9 @@ rx_pop_chain(struct af_xdp_rxq *rxq, uint32_t at, uint32_t n)
 }
 
 /* A frame whose last buffer is not in the ring stays there as a whole. */
-uint16_t
-af_xdp_rx_burst_sg(void *queue, struct rte_mbuf **pkts, uint16_t n)
+static inline uint16_t
+rx_burst_sg(struct af_xdp_rxq *rxq, int fd, struct rte_mbuf **pkts, uint16_t n)
 {
-	struct af_xdp_rxq *rxq = queue;
 	uint32_t at, there, len, used = 0;
 	uint64_t bytes = 0;
 	uint16_t i;
@@ -243,11 +242,27 @@ af_xdp_rx_burst_sg(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	rxq->rx.cached_cons = at + used;
 	if (i == 0) {
 		rx_refill(rxq);
-		rx_idle(rxq);
+		rx_idle(rxq, fd);
 		return 0;
 	}
 	rx_finish(rxq, used, i, bytes);
 	return i;
+}
+
+uint16_t
+af_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct af_xdp_rxq *rxq = queue;
+
+	return rx_burst(rxq, rxq->fd, pkts, n);
+}
+
+uint16_t
+af_xdp_rx_burst_sg(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct af_xdp_rxq *rxq = queue;
+
+	return rx_burst_sg(rxq, rxq->fd, pkts, n);
 }
 
 uint32_t
@@ -281,7 +296,7 @@ af_xdp_reap(struct af_xdp_txq *txq)
  * or the queue of the netdev is full.
  */
 static inline void
-tx_kick(struct af_xdp_txq *txq)
+tx_kick(struct af_xdp_txq *txq, int fd)
 {
 	uint32_t left, before = UINT32_MAX;
 	unsigned int i;
@@ -290,7 +305,7 @@ tx_kick(struct af_xdp_txq *txq)
 		if (!tx_wants_call(txq))
 			return;
 		txq->calls++;
-		if (likely(send(txq->fd, NULL, 0, MSG_DONTWAIT) >= 0))
+		if (likely(send(fd, NULL, 0, MSG_DONTWAIT) >= 0))
 			return;
 		if (errno != EAGAIN && errno != EBUSY && errno != EINTR && errno != ENOBUFS)
 			return;
@@ -354,7 +369,7 @@ tx_post(struct af_xdp_txq *txq, uint32_t at, const struct rte_mbuf *m, uint32_t 
 
 /* @return how many of n entries of the ring are free */
 static inline uint32_t
-tx_reserve(struct af_xdp_txq *txq, uint32_t n)
+tx_reserve(struct af_xdp_txq *txq, int fd, uint32_t n)
 {
 	uint32_t n_slots;
 
@@ -362,7 +377,7 @@ tx_reserve(struct af_xdp_txq *txq, uint32_t n)
 		af_xdp_reap(txq);
 	n_slots = xsk_prod_nb_free(&txq->tx, n);
 	if (unlikely(n_slots < n)) {
-		tx_kick(txq);
+		tx_kick(txq, fd);
 		af_xdp_reap(txq);
 		n_slots = xsk_prod_nb_free(&txq->tx, n);
 	}
@@ -371,21 +386,21 @@ tx_reserve(struct af_xdp_txq *txq, uint32_t n)
 
 /* Have the kernel send the next n_descs entries of the ring, which hold n frames. */
 static inline void
-tx_submit(struct af_xdp_txq *txq, uint32_t n_descs, uint32_t n, uint64_t bytes)
+tx_submit(struct af_xdp_txq *txq, int fd, uint32_t n_descs, uint32_t n, uint64_t bytes)
 {
 	txq->tx.cached_prod += n_descs;
 	xsk_ring_prod__submit(&txq->tx, n_descs);
 	txq->n_posted += n_descs;
 	txq->packets += n;
 	txq->bytes += bytes;
-	tx_kick(txq);
+	tx_kick(txq, fd);
 }
 
-uint16_t
-af_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+/* @see rx_burst() */
+static __rte_always_inline uint16_t
+tx_burst(struct af_xdp_txq *txq, int fd, struct rte_mbuf **pkts, uint16_t n)
 {
-	struct af_xdp_txq *txq = queue;
-	uint32_t n_slots = tx_reserve(txq, n), at = txq->tx.cached_prod, posted = 0;
+	uint32_t n_slots = tx_reserve(txq, fd, n), at = txq->tx.cached_prod, posted = 0;
 	struct rte_mbuf *m, *c;
 	uint64_t bytes = 0;
 	uint16_t i;
@@ -408,7 +423,7 @@ af_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 		tx_post(txq, at + posted++, m, 0);
 	}
 	if (posted > 0)
-		tx_submit(txq, posted, posted, bytes);
+		tx_submit(txq, fd, posted, posted, bytes);
 	return i;
 }
 
@@ -503,11 +518,10 @@ tx_count_segs(struct rte_mbuf **pkts, uint16_t n)
 }
 
 /* A frame whose buffers do not all fit into the ring stays with the caller. */
-uint16_t
-af_xdp_tx_burst_sg(void *queue, struct rte_mbuf **pkts, uint16_t n)
+static inline uint16_t
+tx_burst_sg(struct af_xdp_txq *txq, int fd, struct rte_mbuf **pkts, uint16_t n)
 {
-	struct af_xdp_txq *txq = queue;
-	uint32_t left = tx_reserve(txq, tx_count_segs(pkts, n)), at = txq->tx.cached_prod;
+	uint32_t left = tx_reserve(txq, fd, tx_count_segs(pkts, n)), at = txq->tx.cached_prod;
 	uint32_t segs, frames = 0;
 	struct rte_mbuf *m, *c;
 	uint64_t bytes = 0;
@@ -539,8 +553,76 @@ af_xdp_tx_burst_sg(void *queue, struct rte_mbuf **pkts, uint16_t n)
 		left -= segs;
 	}
 	if (frames > 0)
-		tx_submit(txq, at - txq->tx.cached_prod, frames, bytes);
+		tx_submit(txq, fd, at - txq->tx.cached_prod, frames, bytes);
 	return i;
+}
+
+uint16_t
+af_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct af_xdp_txq *txq = queue;
+
+	return tx_burst(txq, txq->fd, pkts, n);
+}
+
+uint16_t
+af_xdp_tx_burst_sg(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct af_xdp_txq *txq = queue;
+
+	return tx_burst_sg(txq, txq->fd, pkts, n);
+}
+
+/*
+ * Bursts of a secondary process. `busy` is set before `open` is read. The compiler keeps this
+ * order; the thread that closes the queue makes the processor keep it, by membarrier(2).
+ */
+static inline bool
+view_enter(const struct af_xdp_view_queue *v, uint32_t *busy)
+{
+	__atomic_store_n(busy, 1, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return likely(__atomic_load_n(&v->open, __ATOMIC_ACQUIRE));
+}
+
+static inline void
+view_leave(uint32_t *busy)
+{
+	__atomic_store_n(busy, 0, __ATOMIC_RELEASE);
+}
+
+static inline uint16_t
+view_rx(const struct af_xdp_view_queue *v, struct rte_mbuf **pkts, uint16_t n)
+{
+	return v->scatter ? rx_burst_sg(&v->q->rx, v->fd, pkts, n)
+			  : rx_burst(&v->q->rx, v->fd, pkts, n);
+}
+
+uint16_t
+af_xdp_view_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct af_xdp_view_queue *v = queue;
+
+	n = view_enter(v, &v->in_rx) ? view_rx(v, pkts, n) : 0;
+	view_leave(&v->in_rx);
+	return n;
+}
+
+static inline uint16_t
+view_tx(const struct af_xdp_view_queue *v, struct rte_mbuf **pkts, uint16_t n)
+{
+	return v->scatter ? tx_burst_sg(&v->q->tx, v->fd, pkts, n)
+			  : tx_burst(&v->q->tx, v->fd, pkts, n);
+}
+
+uint16_t
+af_xdp_view_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct af_xdp_view_queue *v = queue;
+
+	n = view_enter(v, &v->in_tx) ? view_tx(v, pkts, n) : 0;
+	view_leave(&v->in_tx);
+	return n;
 }
 
 gantry_eth_count_t

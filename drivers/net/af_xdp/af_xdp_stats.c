@@ -103,6 +103,7 @@ struct gantry_secondary af_xdp_secondary = {
 	.name = "net_gantry_af_xdp",
 	.logtype = &af_xdp_logtype,
 	.refresh = kstats_publish,
+	.attach = af_xdp_share_attach,
 };
 
 /* In a secondary process: have the primary publish the kernel's counters. */
