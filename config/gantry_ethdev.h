@@ -76,6 +76,27 @@ typedef uint32_t gantry_eth_count_t;
 typedef int gantry_eth_count_t;
 #endif
 
+/**
+ * Give the port of a secondary process operations of the fast path that do nothing. Since
+ * DPDK 25.11 ethdev calls all of them without checking whether the driver has them, and provides
+ * such ones in the primary process only (rte_eth_dev_allocate()).
+ */
+static inline void
+gantry_eth_secondary_init(struct rte_eth_dev *eth)
+{
+	eth->rx_pkt_burst = rte_eth_pkt_burst_dummy;
+	eth->tx_pkt_burst = rte_eth_pkt_burst_dummy;
+#if RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0)
+	eth->tx_pkt_prepare = rte_eth_tx_pkt_prepare_dummy;
+	eth->rx_queue_count = rte_eth_queue_count_dummy;
+	eth->tx_queue_count = rte_eth_queue_count_dummy;
+	eth->rx_descriptor_status = rte_eth_descriptor_status_dummy;
+	eth->tx_descriptor_status = rte_eth_descriptor_status_dummy;
+	eth->recycle_tx_mbufs_reuse = rte_eth_recycle_tx_mbufs_reuse_dummy;
+	eth->recycle_rx_descriptors_refill = rte_eth_recycle_rx_descriptors_refill_dummy;
+#endif
+}
+
 /*
  * DPDK 24.03: dev_supported_ptypes_get() also stores the number of types. The list ends with
  * RTE_PTYPE_UNKNOWN in all versions; the number does not include that.

@@ -641,8 +641,7 @@ secondary_probe(struct rte_vdev_device *dev)
 		return AF_XDP_FAIL(ENODEV, name, "the primary process has no such port");
 	eth->device = &dev->device;
 	eth->dev_ops = &secondary_ops;
-	eth->rx_pkt_burst = rte_eth_pkt_burst_dummy;
-	eth->tx_pkt_burst = rte_eth_pkt_burst_dummy;
+	gantry_eth_secondary_init(eth);
 	rte_eth_dev_probing_finish(eth);
 	/* Counters can be read without a connection. */
 	af_xdp_view_attach(eth);

@@ -570,8 +570,7 @@ secondary_init(struct rte_eth_dev *eth, void *arg)
 {
 	RTE_SET_USED(arg);
 	eth->dev_ops = &secondary_ops;
-	eth->rx_pkt_burst = rte_eth_pkt_burst_dummy;
-	eth->tx_pkt_burst = rte_eth_pkt_burst_dummy;
+	gantry_eth_secondary_init(eth);
 	return 0;
 }
 
