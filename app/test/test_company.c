@@ -1023,15 +1023,18 @@ static unsigned int hooks_run;
 int
 munmap(void *va, size_t len)
 {
-	static int (*real)(void *va, size_t len);
+	static int (*found)(void *va, size_t len);
+	int (*real)(void *va, size_t len) = __atomic_load_n(&found, __ATOMIC_RELAXED);
 	struct dmamap_container *told = __atomic_load_n(&hooked, __ATOMIC_ACQUIRE);
 
 	if (told != NULL) {
 		__atomic_add_fetch(&hooks_run, 1, __ATOMIC_RELAXED);
 		dmamap_invalidate(told, va, len);
 	}
-	if (real == NULL)
+	if (real == NULL) {
 		real = (int (*)(void *, size_t))dlsym(RTLD_NEXT, "munmap");
+		__atomic_store_n(&found, real, __ATOMIC_RELAXED);
+	}
 	return real(va, len);
 }
 

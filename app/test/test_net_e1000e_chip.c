@@ -955,6 +955,13 @@ start_with(enum rte_eth_event_type event, int what)
 	return 0;
 }
 
+/* Undo start_with(). ethdev keeps the callbacks of a removed port for the next one of its number. */
+static void
+forget_callback(enum rte_eth_event_type event)
+{
+	rte_eth_dev_callback_unregister(RTE_ETH_ALL, event, event_cb, NULL);
+}
+
 static void
 alarm_cb(void *counter)
 {
@@ -986,7 +993,7 @@ a_link_callback_may_stop_the_port(void)
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(nic_port), "start");
 	TEST_ASSERT_SUCCESS(link_changes(false), "raise");
 	TEST_ASSERT(wait_for(&cb.left, 2), "no event after the restart");
-	rte_eth_dev_callback_unregister(nic_port, RTE_ETH_EVENT_INTR_LSC, event_cb, NULL);
+	forget_callback(RTE_ETH_EVENT_INTR_LSC);
 	return nic_no_fault();
 }
 
@@ -1003,7 +1010,7 @@ a_link_callback_may_restart_the_port(void)
 		TEST_ASSERT_SUCCESS(cb.rc, "%u: restart", i);
 		TEST_ASSERT(interrupt_thread_lives(), "%u: the interrupt thread hangs", i);
 	}
-	rte_eth_dev_callback_unregister(nic_port, RTE_ETH_EVENT_INTR_LSC, event_cb, NULL);
+	forget_callback(RTE_ETH_EVENT_INTR_LSC);
 	return nic_no_fault();
 }
 
@@ -1021,6 +1028,7 @@ a_removal_callback_may_remove_the_device(void)
 	test_log_end();
 	TEST_ASSERT_SUCCESS(cb.rc, "stop, close, remove");
 	TEST_ASSERT_NULL(nic_on_bus(), "it is still there");
+	forget_callback(RTE_ETH_EVENT_INTR_RMV);
 	TEST_ASSERT(interrupt_thread_lives(), "the interrupt thread hangs");
 	TEST_ASSERT_EQUAL(rte_mempool_avail_count(nic_pool), NIC_MBUFS, "mbufs are lost");
 	return nic_no_fault();
@@ -1051,7 +1059,7 @@ a_stop_does_not_wait_for_a_callback(void)
 	TEST_ASSERT(interrupt_thread_lives(), "the interrupt thread hangs");
 	TEST_ASSERT_SUCCESS(link_changes(false), "raise");
 	TEST_ASSERT(wait_for(&cb.left, i + 1), "no event after the restart");
-	rte_eth_dev_callback_unregister(nic_port, RTE_ETH_EVENT_INTR_LSC, event_cb, NULL);
+	forget_callback(RTE_ETH_EVENT_INTR_LSC);
 	return nic_no_fault();
 }
 
@@ -1071,6 +1079,7 @@ a_removal_does_not_wait_for_a_callback(void)
 	TEST_ASSERT_SUCCESS(rte_dev_remove(&nic_on_bus()->device), "remove");
 	pthread_mutex_unlock(&mutex);
 	TEST_ASSERT(wait_for(&cb.left, 1), "it does not return");
+	forget_callback(RTE_ETH_EVENT_INTR_LSC);
 	TEST_ASSERT(interrupt_thread_lives(), "the interrupt thread hangs");
 	return nic_no_fault();
 }
