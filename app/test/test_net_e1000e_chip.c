@@ -955,7 +955,7 @@ start_with(enum rte_eth_event_type event, int what)
 	return 0;
 }
 
-/* Undo start_with(). ethdev keeps the callbacks of a removed port for the next one of its number. */
+/* Undo start_with(). ethdev keeps callbacks of a removed port for the next one of its number. */
 static void
 forget_callback(enum rte_eth_event_type event)
 {
