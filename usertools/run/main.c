@@ -10,10 +10,12 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <libgen.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "hand_in.h"
@@ -162,6 +164,29 @@ options_to_text(const struct run_options *o, char *text, size_t size)
 	return rc != 0 ? rc : text_append(text, size, o->log, "");
 }
 
+/** Check that the log can be written, before the program starts. Does not create it. */
+static int
+log_check(const char *path)
+{
+	char dir[PATH_MAX];
+	struct stat st;
+	int err = 0;
+
+	if (stat(path, &st) == 0) {
+		err = S_ISDIR(st.st_mode) ? EISDIR : access(path, W_OK) < 0 ? errno : 0;
+	} else if (errno == ENOENT && snprintf(dir, sizeof(dir), "%s", path) < (int)sizeof(dir)) {
+		err = access(dirname(dir), W_OK | X_OK) < 0 ? errno : 0;
+	} else {
+		err = errno;
+	}
+	return err == 0
+		? 0
+		: run_fail(RUN_FAILED,
+			  "--log=%s: cannot be written: %s: choose a file in a folder that exists"
+			  " and can be written to",
+			  path, strerror(err));
+}
+
 static int
 options_set(const struct run_options *o)
 {
@@ -171,6 +196,9 @@ options_set(const struct run_options *o)
 
 	if (o->log != NULL && o->log[0] == '\0')
 		return run_fail(RUN_FAILED, "--log: empty file name");
+	rc = o->log != NULL ? log_check(o->log) : 0;
+	if (rc != 0)
+		return rc;
 	rc = options_to_text(o, text, sizeof(text));
 	/* Parse what was formatted, so that the library cannot refuse it. */
 	if (rc == 0)
