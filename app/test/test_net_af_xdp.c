@@ -13,11 +13,8 @@
 #include <unistd.h>
 #include <pthread.h>
 #include <arpa/inet.h>
-#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -34,6 +31,7 @@
 #include <dmamap.h>
 
 #include "af_xdp.h"
+#include "child.h"
 #include "peek.h"
 #include "test.h"
 #include "veth_port.h"
@@ -627,18 +625,7 @@ a_program_of_another(void)
 static void *
 without_af_xdp(void *result)
 {
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socket, 0, 3),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_XDP, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = {.len = RTE_DIM(filter), .filter = filter};
-
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0)
+	if (test_refuse_call_with(__NR_socket, 0, AF_XDP, EAFNOSUPPORT) == 0)
 		*(int *)result = rte_vdev_init(VETH_DEVICE, "iface=near");
 	return NULL;
 }

@@ -11,10 +11,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <string.h>
-#include <linux/filter.h>
 #include <linux/if_xdp.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include <ethdev_driver.h>
@@ -24,6 +21,7 @@
 #include <rte_mbuf.h>
 
 #include "af_xdp.h"
+#include "child.h"
 #include "test.h"
 #include "veth_port.h"
 
@@ -492,18 +490,7 @@ configured_without(void)
 static void *
 probe_without_sg(void *result)
 {
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_bind, 0, 3),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, sizeof(struct sockaddr_xdp), 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = {.len = RTE_DIM(filter), .filter = filter};
-
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0)
+	if (test_refuse_call_with(__NR_bind, 2, sizeof(struct sockaddr_xdp), EINVAL) == 0)
 		*(int *)result = veth_port_add("iface=near", VETH_N_MBUFS);
 	return NULL;
 }

@@ -22,6 +22,7 @@
 
 #include <vfio_mock.h>
 
+#include "bus_machine.h"
 #include "e1000e_chip.h"
 #include "e1000e_nic.h"
 #include "e1000e_regs.h"
@@ -880,8 +881,6 @@ a_write_of_the_nvm_that_fails_is_undone(void)
 
 /* Interrupts. A case that fails may leave the EAL's interrupt thread stuck. */
 
-#define WAIT_MS 5000
-
 static struct {
 	int what; /* what the callback does */
 	int rc; /* what its calls returned, or'ed */
@@ -890,16 +889,6 @@ static struct {
 } cb;
 
 enum { CB_STOP = 1, CB_RESTART, CB_REMOVE, CB_LOCK, CB_ONLY_COUNT };
-
-static bool
-wait_for(const unsigned int *counter, unsigned int n)
-{
-	unsigned int ms;
-
-	for (ms = 0; ms < WAIT_MS && __atomic_load_n(counter, __ATOMIC_ACQUIRE) < n; ms++)
-		rte_delay_us_sleep(1000);
-	return __atomic_load_n(counter, __ATOMIC_ACQUIRE) == n;
-}
 
 static int
 event_cb(uint16_t id, enum rte_eth_event_type event, void *arg, void *ret)

@@ -10,6 +10,7 @@
 #define GANTRY_TEST_CHILD_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /**
  * Run a function in a forked child, and wait for it. Its memory is a copy.
@@ -29,6 +30,8 @@ void test_child_exit(int status) __attribute__((noreturn));
  */
 int test_refuse_calls(const int *calls, unsigned int n, int err);
 
+/** As test_refuse_calls(), for one call with this value in the low half of an argument, from 0. */
+int test_refuse_call_with(int call, unsigned int arg, uint32_t value, int err);
 /**
  * As test_refuse_calls(), for mmap(2) with this protection and with flags that contain all of
  * these.
