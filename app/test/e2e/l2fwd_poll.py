@@ -10,6 +10,9 @@ own and asks for statistics and state of ports 0 and 1. Meanwhile the telemetry 
 out one after the other; without any, the pollers go on until the program ends. Exit status: 0 if
 each command succeeded, each poller got answers with contents, and none lost its connection while a
 command was carried out.
+
+The telemetry of DPDK 22.11 splits a command by strtok(3), which is not safe among threads: at times
+a command comes without its parameters. So what fails is asked once more.
 """
 import itertools
 import json
@@ -29,6 +32,11 @@ class Client:
         self.socket.connect(TELEMETRY % sys.argv[1])
         self.length = json.loads(self.socket.recv(1024))['max_output_len']
 
+    def ask_again(self, command, failed):
+        """As ask(); asks a second time if failed(answer)."""
+        answer = self.ask(command)
+        return self.ask(command) if failed(answer) else answer
+
     def ask(self, command):
         """Returns the answer as text; '' if the program has closed the connection."""
         self.socket.send(command.encode())
@@ -46,18 +54,27 @@ class Count:
         return f'{self.answers} and {self.empty} empty'
 
 
+def is_empty(answer):
+    """Whether an answer has no contents, as of a port that is half removed."""
+    return answer.endswith(':null}')
+
+
+def lost_parameters(answer):
+    """Whether a command came without its parameters."""
+    return 'invalid parameters' in answer
+
+
 def poll(client, stop, count):
     """Asks until `stop` is set or the program has gone."""
     try:
         for read in itertools.cycle(READS):
             if stop.is_set():
                 return
-            answer = client.ask(read)
+            answer = client.ask_again(read, is_empty)
             if not answer:
                 break
             count.answers += 1
-            # A port that is half removed has an answer without contents.
-            count.empty += answer.endswith(':null}')
+            count.empty += is_empty(answer)
     except OSError:
         pass
     count.gone = True
@@ -73,7 +90,7 @@ def main():
     print('polling', flush=True)
     try:
         for command in commands:
-            answer = client.ask(command)
+            answer = client.ask_again(command, lost_parameters)
             if not answer or 'error' in answer:
                 print(f'{command}: {answer!r}')
                 failed += 1

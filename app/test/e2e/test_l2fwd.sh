@@ -79,6 +79,7 @@ polled_on_host()
 
     judge "ethdev's telemetry takes the ports' lock" ethdev_is_guarded
     for round in 1 2 3; do
+        : >"$out" # before the program starts: wait_for shall not find a line of the last one
         "$PROGRAM" $null --file-prefix=$prefix -- -p 3 -q 2 -T 0 >"$out" 2>&1 &
         pid=$!
         wait_for grep -q "forwarding; stop" "$out"
@@ -111,6 +112,7 @@ on_host()
 
 start() # device arguments for each port, the program's options
 {
+    : >"$out"
     LD_LIBRARY_PATH=$PLUGINS "$PROGRAM" -d libgantry_bus_vfio_pci.so -d libgantry_net_e1000e.so --no-pci -l 0-1 \
         -a "vfio_pci:0000:01:00.0$1" -a "vfio_pci:0000:02:00.0$2" -- -p 3 -T 0 -P ${3:---no-mac-updating} >"$out" 2>&1 &
     pid=$!
