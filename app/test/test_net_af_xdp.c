@@ -941,6 +941,24 @@ a_queue_can_be_waited_for(void)
 	return veth_stop_whole();
 }
 
+/* eventdev's adapter reads this of the handle; where it is false, one queue has to wake all. */
+static int
+each_queue_has_an_interrupt_of_its_own(void)
+{
+	struct rte_eth_conf conf = {.intr_conf.rxq = 1};
+	int fd[2];
+
+	TEST_ASSERT_SUCCESS(veth_port_add("iface=near,queue_count=2", VETH_N_MBUFS), "port");
+	TEST_ASSERT_SUCCESS(veth_port_configure(2, 2, &conf), "configure");
+	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
+	TEST_ASSERT(rte_intr_cap_multiple(rte_eth_devices[veth.port].intr_handle),
+		"the handle tells of one interrupt for all queues");
+	fd[0] = rte_eth_dev_rx_intr_ctl_q_get_fd(veth.port, 0);
+	fd[1] = rte_eth_dev_rx_intr_ctl_q_get_fd(veth.port, 1);
+	TEST_ASSERT(fd[0] >= 0 && fd[1] >= 0 && fd[0] != fd[1], "%d and %d", fd[0], fd[1]);
+	return veth_stop_whole();
+}
+
 static int
 all_counters_have_names(void)
 {
@@ -1581,6 +1599,7 @@ static const struct test_case cases[] = {
 	{"the netdev follows the port, and is put back", the_netdev_follows_the_port},
 	{"link changes are told", link_changes_are_told},
 	{"a queue can be waited for", a_queue_can_be_waited_for},
+	{"each queue has an interrupt of its own", each_queue_has_an_interrupt_of_its_own},
 	{"a queue can be monitored", a_queue_can_be_monitored},
 	{"all counters have names", all_counters_have_names},
 	{"the counters of the queues add up to those of the port", queues_add_up_to_the_port},

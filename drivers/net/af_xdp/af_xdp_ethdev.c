@@ -174,7 +174,9 @@ rx_rearm_data(uint16_t port_id)
 	return *(uint64_t *)&m.rearm_data;
 }
 
-/* Use the sockets as receive interrupts: epoll can wait for them. */
+/* Use the sockets as receive interrupts: epoll can wait for them. The type tells that each queue
+ * has one (rte_intr_cap_multiple()). With an efd_counter_size of 0 the EAL reads nothing from them.
+ */
 static int
 intr_start(struct rte_eth_dev *eth)
 {
@@ -187,7 +189,8 @@ intr_start(struct rte_eth_dev *eth)
 	intr = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
 	if (intr == NULL)
 		return -ENOMEM;
-	if (rte_intr_type_set(intr, RTE_INTR_HANDLE_EXT) < 0 ||
+	if (rte_intr_type_set(intr, RTE_INTR_HANDLE_VDEV) < 0 ||
+		rte_intr_efd_counter_size_set(intr, 0) < 0 ||
 		rte_intr_vec_list_alloc(intr, "af_xdp", n) < 0 ||
 		rte_intr_nb_efd_set(intr, n) < 0 || rte_intr_max_intr_set(intr, n + 1) < 0)
 		goto fail;
