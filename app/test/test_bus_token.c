@@ -12,13 +12,10 @@
 
 #include "bus_machine.h"
 #include "test.h"
+#include "vf_tokens.h"
 
 #define PF "0000:aa:00.0"
 #define VF "0000:aa:10.0"
-#define TOKEN_A ",vf_token=11111111-2222-3333-4444-5555555555aa"
-/* The same, as another operator writes it. */
-#define TOKEN_A_CAPITALS ",vf_token=11111111-2222-3333-4444-5555555555AA"
-#define TOKEN_B ",vf_token=11111111-2222-3333-4444-5555555555bb"
 
 static const struct vfio_mock_device_conf function_conf = {
 	.region = {[VFIO_PCI_CONFIG_REGION_INDEX] = {.size = 4096}},
@@ -54,42 +51,43 @@ teardown(void)
 	bus_machine_teardown(&function_driver);
 }
 
-static int
-check_tokens(void)
-{
-	TEST_ASSERT_SUCCESS(plug(PF, TOKEN_A), "the PF sets a token");
-	TEST_ASSERT_EQUAL(plug(VF, ""), -EACCES, "a VF without the token");
-	TEST_ASSERT_NOT_NULL(strstr(plug_log, "VF token"), "%s", plug_log);
-	TEST_ASSERT_EQUAL(plug(VF, TOKEN_B), -EACCES, "a VF with another token");
-	TEST_ASSERT_SUCCESS(plug(VF, TOKEN_A_CAPITALS), "a VF with the token");
-
-	/* While the VF is in use, only who knows the token opens the PF. */
-	TEST_ASSERT_SUCCESS(unplug(PF), "remove the PF");
-	TEST_ASSERT_EQUAL(plug(PF, ""), -EACCES, "the PF without the token");
-	TEST_ASSERT_EQUAL(plug(PF, TOKEN_B), -EACCES, "the PF with another token");
-	TEST_ASSERT_SUCCESS(plug(PF, TOKEN_A), "the PF with the token");
-
-	/* Afterwards the PF sets another. */
-	TEST_ASSERT_SUCCESS(unplug(VF), "remove the VF");
-	TEST_ASSERT_SUCCESS(unplug(PF), "remove the PF");
-	TEST_ASSERT_SUCCESS(plug(PF, TOKEN_B), "the PF with another token");
-	TEST_ASSERT_EQUAL(plug(VF, TOKEN_A), -EACCES, "a VF with the former token");
-	TEST_ASSERT_SUCCESS(plug(VF, TOKEN_B), "a VF with the new token");
-	TEST_ASSERT_SUCCESS(unplug(VF), "remove the VF");
-	TEST_ASSERT_SUCCESS(unplug(PF), "remove the PF");
-	return 0;
-}
+static const struct vf_token_plugs plugs = {.plug = plug, .unplug = unplug};
 
 static int
 a_pf_sets_the_token_and_its_vfs_need_it(void)
 {
-	TEST_ASSERT_SUCCESS(check_tokens(), "type1");
+	TEST_ASSERT_SUCCESS(vf_tokens_check(&plugs, PF, VF), "type1");
 	bus_machine_drop();
 	TEST_ASSERT_SUCCESS(
 		bus_machine_make(VFIO_MOCK_LINUX(6, 18), DMAMAP_BACKEND_IOMMUFD, devices),
 		"machine of 6.18");
 	TEST_ASSERT_SUCCESS(vfio_mock_make_vf(machine, VF, PF), "VF of the PF");
-	TEST_ASSERT_SUCCESS(check_tokens(), "iommufd");
+	TEST_ASSERT_SUCCESS(vf_tokens_check(&plugs, PF, VF), "iommufd");
+	return TEST_SUCCESS;
+}
+
+static int
+device_files_of_older_kernels_know_no_token(void)
+{
+	bus_machine_drop();
+	TEST_ASSERT_SUCCESS(
+		bus_machine_make(VFIO_MOCK_LINUX(6, 16), DMAMAP_BACKEND_IOMMUFD, devices),
+		"machine of 6.16");
+	TEST_ASSERT_SUCCESS(vfio_mock_make_vf(machine, VF, PF), "VF of the PF");
+	TEST_ASSERT_SUCCESS(vf_tokens_check_none(&plugs, PF, VF), "tokens");
+	TEST_ASSERT_SUCCESS(plug(PF, TOKEN_A), "a token for the PF");
+	TEST_ASSERT_NOT_NULL(strstr(plug_log, "does not check VF tokens"), "%s", plug_log);
+	TEST_ASSERT_SUCCESS(unplug(PF), "remove the PF");
+	return TEST_SUCCESS;
+}
+
+static int
+a_refusal_names_the_token(void)
+{
+	TEST_ASSERT_SUCCESS(plug(PF, TOKEN_A), "PF");
+	TEST_ASSERT_EQUAL(plug(VF, ""), -EACCES, "a VF without the token");
+	TEST_ASSERT_NOT_NULL(strstr(plug_log, "VF token"), "%s", plug_log);
+	TEST_ASSERT_SUCCESS(unplug(PF), "remove");
 	return TEST_SUCCESS;
 }
 
@@ -105,6 +103,9 @@ a_vf_of_a_kernel_driver_needs_no_token(void)
 
 static const struct test_case cases[] = {
 	{"a PF sets the token, and its VFs need it", a_pf_sets_the_token_and_its_vfs_need_it},
+	{"device files of older kernels know no token",
+		device_files_of_older_kernels_know_no_token},
+	{"a refusal names the token", a_refusal_names_the_token},
 	{"a VF of a kernel driver's PF needs no token", a_vf_of_a_kernel_driver_needs_no_token},
 };
 

@@ -325,10 +325,13 @@ cdev_bind(struct vfio_mock *m, struct mock_file *file, struct abi_vfio_bind_iomm
 		return -EBADFD;
 	if (dev->granted != 0)
 		return -EINVAL;
-	bind_token(cmd, token);
-	rc = mock_token_check(m, dev, token);
-	if (rc < 0)
-		return rc;
+	/* An older kernel checks tokens of groups only (vfio_group_ioctl_get_device_fd()). */
+	if (knows_token) {
+		bind_token(cmd, token);
+		rc = mock_token_check(m, dev, token);
+		if (rc < 0)
+			return rc;
+	}
 	rc = mock_device_bind(m, dev, iommufd->ctx);
 	if (rc < 0)
 		return rc;

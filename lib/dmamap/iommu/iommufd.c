@@ -343,6 +343,11 @@ cdev_bind(const struct iommufd_dev *d, int cdev, int iommufd)
 		/* Before Linux 6.17 flags are rejected, and no token is needed. */
 		bind.flags = 0;
 		rc = dm_kernel_ioctl(d->dev.iommu, cdev, ABI_VFIO_BIND_IOMMUFD, &bind);
+		if (rc == 0)
+			DM_LOG(WARNING,
+				"%s: vf_token has no effect: with iommufd the kernel does not check"
+				" VF tokens before Linux 6.17; type1 does",
+				d->dev.name);
 	}
 	if (rc < 0)
 		return cdev_explain_bind(d, rc);
