@@ -65,7 +65,7 @@ rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned i
 	int rc;
 
 	if (conf->rx_deferred_start)
-		return AF_XDP_FAIL(EINVAL, port->name,
+		return AF_XDP_FAIL(ENOTSUP, port->name,
 			"queues start with the port: leave rx_deferred_start out");
 	if (thresh > RTE_MIN(DEFAULT_THRESH * 2, n_desc / 2))
 		return AF_XDP_FAIL(EINVAL, port->name,
@@ -93,7 +93,7 @@ tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, unsigned i
 	uint64_t offloads = conf->offloads | eth->data->dev_conf.txmode.offloads;
 
 	if (conf->tx_deferred_start)
-		return AF_XDP_FAIL(EINVAL, port->name,
+		return AF_XDP_FAIL(ENOTSUP, port->name,
 			"queues start with the port: leave tx_deferred_start out");
 	q->tx.n_desc = n_desc;
 	q->tx.conf = *conf;
