@@ -232,7 +232,10 @@ class Shell:
         self.build = build
         folders = [f'{build}/usertools/run', f'{build}/usertools/broker', f'{build}/examples/l2fwd',
                    f'{TREE}/usertools', os.environ['PATH'], '/usr/local/bin', '/usr/sbin', '/sbin']
-        self.environment = {**os.environ, 'PATH': ':'.join(folders), 'HOME': scratch, 'LC_ALL': 'C.UTF-8'}
+        # Kernels that set-up has made are not made again.
+        cache = subprocess.run([f'{TREE}/devtools/cache-dir'], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        self.environment = {**os.environ, 'PATH': ':'.join(folders), 'HOME': scratch, 'LC_ALL': 'C.UTF-8',
+                            'GANTRY_CACHE': cache}
 
     def run_entry(self, command, entry):
         """Runs a command, with what comes before and after it. Documents call the build folder build."""
