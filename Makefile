@@ -23,7 +23,7 @@ help:
 	@echo 'make soak     l2fwd forwards for $(SECONDS) seconds and starts 100 times: is all as before?'
 	@echo 'make conformance  facts by kernel by IOMMU, on the mock and in every machine that can be had'
 	@echo 'make sweep    fail every call in turn, plain and under sanitizers'
-	@echo 'make matrix   the host tests with the DPDKs and compilers of newer Debians, in chroots'
+	@echo 'make matrix   tests with the DPDKs and compilers of newer Debians, in chroots'
 	@echo 'make packages the Debian packages of Debian 12 and 13, into build-packages/: built, checked, installed, purged'
 	@echo 'make bench    all benchmarks, on this host: table of targets, build/bench.json, build/plots'
 	@echo 'make check-style  format, spelling, names, commit messages; clang-tidy on changed files'
