@@ -61,6 +61,18 @@ struct e1000e_link_conf {
 /** Packet buffer for reception, in KiB; transmission has the rest of the 40 (10.2.2). */
 #define E1000E_PBA_RX_KIB 20
 
+/**
+ * Bytes of a descriptor of a packet that is segmented: those of the packet buffer for transmission,
+ * less 96 (Linux, e1000e_reset()).
+ */
+#define E1000E_MAX_TXD_LEN ((40 - E1000E_PBA_RX_KIB) * 1024 - 96)
+
+/**
+ * Bytes of driver memory for the headers of a packet that is segmented. Such a packet has at least
+ * two descriptors, so every second descriptor has such a slot.
+ */
+#define E1000E_TSO_SLOT 256
+
 /** Bytes of a frame beyond its MTU. */
 #define E1000E_OVERHEAD (RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN + RTE_VLAN_HLEN)
 #define E1000E_MAX_MTU (E1000E_MAX_FRAME - E1000E_OVERHEAD)
@@ -71,8 +83,9 @@ struct e1000e_link_conf {
 		RTE_ETH_RX_OFFLOAD_RSS_HASH | RTE_ETH_RX_OFFLOAD_KEEP_CRC)
 #define E1000E_TX_OFFLOADS                                                                         \
 	(RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |                            \
-		RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_VLAN_INSERT |                    \
-		RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
+		RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO |                        \
+		RTE_ETH_TX_OFFLOAD_VLAN_INSERT | RTE_ETH_TX_OFFLOAD_MULTI_SEGS |                   \
+		RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
 #define E1000E_RSS_TYPES                                                                           \
 	(RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_IPV6 |                      \
 		RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_IPV6_EX)
@@ -156,6 +169,8 @@ struct e1000e_txq {
 	uint64_t errors;
 
 	rte_iova_t zeros; /**< of E1000E_MIN_TX_LEN zeros, to pad packets with */
+	uint8_t *headers; /**< n_desc / 2 slots of E1000E_TSO_SLOT bytes */
+	rte_iova_t headers_iova;
 	/* control path only */
 	uint16_t id;
 	bool programmed; /**< the chip has its ring, and its head is where `tail` is if stopped */
@@ -165,7 +180,7 @@ struct e1000e_txq {
 
 /** @name Statistics */
 /**@{*/
-#define E1000E_N_COUNTERS 48
+#define E1000E_N_COUNTERS 50
 struct e1000e_stats {
 	uint64_t count[E1000E_N_COUNTERS]; /**< in the order of the table in e1000e_stats.c */
 };
@@ -292,8 +307,13 @@ unsigned int e1000e_mta_bit(const struct rte_ether_addr *mac);
 /**@{*/
 /** Set the defaults, and have the MAC follow the PHY. After a reset. */
 void e1000e_link_init(struct e1000e_port *port);
-/** Accept link_speeds of rte_eth_conf for the next start. @return 0; -EINVAL, after a line */
-int e1000e_link_configure(struct e1000e_port *port, uint32_t speeds);
+/**
+ * Accept link_speeds of rte_eth_conf for the next start.
+ *
+ * @param tx_offloads  of rte_eth_conf: TCP segmentation needs 1000 Mb/s.
+ * @return 0; -EINVAL, after a line.
+ */
+int e1000e_link_configure(struct e1000e_port *port, uint32_t speeds, uint64_t tx_offloads);
 /** Set up MAC, PHY and flow control. @return 0; negative errno, after a line */
 int e1000e_link_start(struct e1000e_port *port);
 /** Power the PHY down, unless the firmware uses it. */
@@ -348,7 +368,7 @@ int e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc,
 void e1000e_tx_queue_release(struct rte_eth_dev *eth, uint16_t id);
 /**
  * @return the most segments of a packet: the chip's, or what the smallest transmit ring that is set
- * up holds beside a context descriptor
+ * up holds beside a context descriptor and, with TCP segmentation, one for the headers
  */
 uint16_t e1000e_tx_max_segs(const struct rte_eth_dev *eth);
 /** Free the rings' memory, after the queues have been released. */
@@ -445,6 +465,24 @@ int e1000e_tx_done_cleanup(void *queue, uint32_t n);
 uint32_t e1000e_tx_ctx_key(const struct rte_mbuf *m);
 /** Fill in the context descriptor for a key. */
 void e1000e_tx_ctx_fill(uint32_t key, union e1000e_tx_desc *desc);
+/**@}*/
+
+/** @name e1000e_tso.c: TCP segmentation, for e1000e_tx.c */
+/**@{*/
+/**
+ * Check a packet that the chip has to segment, without reading or writing its bytes.
+ *
+ * @return the number of its descriptors, with its context; E1000E_NEED_NEVER: the chip cannot
+ * segment it
+ */
+uint32_t e1000e_tso_need(const struct e1000e_txq *q, const struct rte_mbuf *m);
+/**
+ * Write the descriptors of such a packet, but EOP, after their number was checked. Does not write
+ * to the packet's bytes.
+ *
+ * @return the last descriptor.
+ */
+uint16_t e1000e_tso_put(struct e1000e_txq *q, struct rte_mbuf *m);
 /**@}*/
 
 /** @name e1000e_filter.c: which frames are received. Operations of ethdev, but the first two. */

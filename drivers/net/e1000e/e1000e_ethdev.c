@@ -44,7 +44,8 @@ dev_configure(struct rte_eth_dev *eth)
 	struct e1000e_port *port = eth->data->dev_private;
 	int rc;
 
-	rc = e1000e_link_configure(port, eth->data->dev_conf.link_speeds);
+	rc = e1000e_link_configure(
+		port, eth->data->dev_conf.link_speeds, eth->data->dev_conf.txmode.offloads);
 	return rc < 0 ? rc : e1000e_rss_configure(eth);
 }
 

@@ -49,7 +49,7 @@ e1000e_link_init(struct e1000e_port *port)
 }
 
 int
-e1000e_link_configure(struct e1000e_port *port, uint32_t speeds)
+e1000e_link_configure(struct e1000e_port *port, uint32_t speeds, uint64_t tx_offloads)
 {
 	const uint32_t wanted = speeds & ~RTE_ETH_LINK_SPEED_FIXED;
 	const bool fixed = speeds & RTE_ETH_LINK_SPEED_FIXED;
@@ -63,6 +63,12 @@ e1000e_link_configure(struct e1000e_port *port, uint32_t speeds)
 		return E1000E_FAIL(EINVAL, port->hw.name,
 			"link_speeds 0x%x: a fixed link has one speed: set one bit beside"
 			" RTE_ETH_LINK_SPEED_FIXED, or clear that",
+			speeds);
+	if (wanted != 0 && !(wanted & RTE_ETH_LINK_SPEED_1G) &&
+		(tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO))
+		return E1000E_FAIL(EINVAL, port->hw.name,
+			"link_speeds 0x%x: no TCP segmentation below 1000 Mb/s, where the chip"
+			" has errors: clear RTE_ETH_TX_OFFLOAD_TCP_TSO, or add RTE_ETH_LINK_SPEED_1G",
 			speeds);
 	/*
 	 * IEEE 802.3, 40.5.1: 1000BASE-T always negotiates. A fixed 1000 Mb/s advertises nothing
@@ -214,6 +220,21 @@ e1000e_link_changed(struct e1000e_port *port)
 	__atomic_store_n(&port->fc_stale, true, __ATOMIC_RELEASE);
 }
 
+/* Linux, e1000_probe(): no segmentation below 1000 Mb/s, "to avoid some hardware issues". */
+static void
+warn_slow_tso(const struct rte_eth_dev *eth, const struct rte_eth_link *link)
+{
+	const struct e1000e_port *port = eth->data->dev_private;
+
+	if (link->link_status == RTE_ETH_LINK_UP && link->link_speed < RTE_ETH_SPEED_NUM_1G &&
+		(eth->data->dev_conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO))
+		E1000E_LOG(WARNING, port->hw.name,
+			"link at %u Mb/s: TCP segmentation below 1000 Mb/s, where the chip has"
+			" errors: configure the port without RTE_ETH_TX_OFFLOAD_TCP_TSO if"
+			" transmission stalls",
+			link->link_speed);
+}
+
 int
 e1000e_link_update(struct rte_eth_dev *eth, int wait)
 {
@@ -229,6 +250,8 @@ e1000e_link_update(struct rte_eth_dev *eth, int wait)
 		link_get(port, &link);
 	}
 	rte_eth_linkstatus_get(eth, &old);
+	if (link.link_speed != old.link_speed)
+		warn_slow_tso(eth, &link);
 	if (old.link_speed != link.link_speed || old.link_duplex != link.link_duplex)
 		e1000e_link_changed(port);
 	/* Cleared first: a change during fc_apply() makes the next call apply it again. */

@@ -48,12 +48,20 @@ enum ring { RX_RING, TX_RING, RINGS };
 /* Behind the rings: zeros, which hardware reads to pad short packets. */
 #define ZEROS_AT (RINGS * E1000E_QUEUES * RING_LEN_MAX)
 
+/*
+ * Then the headers of packets that are segmented, for each transmit queue. No slot crosses a page.
+ */
+#define HEADERS_AT (ZEROS_AT + E1000E_TSO_SLOT)
+#define HEADERS_LEN_MAX (E1000E_MAX_DESC / 2 * E1000E_TSO_SLOT)
+_Static_assert(E1000E_MIN_TX_LEN <= E1000E_TSO_SLOT, "the zeros lie before the headers");
+_Static_assert(E1000E_TSO_SLOT % E1000E_RING_ALIGN == 0, "the zone is aligned for both");
+
 static int
 rings_alloc(struct e1000e_port *port)
 {
 	const struct dmamap_zone_conf conf = {
-		.len = ZEROS_AT + E1000E_MIN_TX_LEN,
-		.align = E1000E_RING_ALIGN,
+		.len = HEADERS_AT + E1000E_QUEUES * HEADERS_LEN_MAX,
+		.align = E1000E_TSO_SLOT,
 		.dev = port->dev->dma,
 		.name = "e1000e rings",
 	};
@@ -373,6 +381,8 @@ e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 	q->free_thresh = free_thresh;
 	q->max_need = RTE_MIN(n_desc - 1, E1000E_MAX_TX_SEGS + 1);
 	q->zeros = dmamap_zone_iova(port->rings) + ZEROS_AT;
+	q->headers = RTE_PTR_ADD(dmamap_zone_va(port->rings), HEADERS_AT + id * HEADERS_LEN_MAX);
+	q->headers_iova = dmamap_zone_iova(port->rings) + HEADERS_AT + id * HEADERS_LEN_MAX;
 	q->fast_free = (conf->offloads | eth->data->dev_conf.txmode.offloads) &
 		RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 	q->id = id;
@@ -414,14 +424,15 @@ e1000e_tx_queue_release(struct rte_eth_dev *eth, uint16_t id)
 uint16_t
 e1000e_tx_max_segs(const struct rte_eth_dev *eth)
 {
-	uint16_t segs = E1000E_MAX_TX_SEGS, i;
+	uint16_t segs = E1000E_MAX_TX_SEGS, others, i;
 
+	/* A descriptor is always empty, one is for the context, and one for copied headers. */
+	others = eth->data->dev_conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO ? 3 : 2;
 	for (i = 0; i < eth->data->nb_tx_queues; i++) {
 		const struct e1000e_txq *q = eth->data->tx_queues[i];
 
-		/* A descriptor is always empty, and one is for the context. */
 		if (q != NULL)
-			segs = RTE_MIN(segs, q->n_desc - 2);
+			segs = RTE_MIN(segs, q->n_desc - others);
 	}
 	return segs;
 }

@@ -282,6 +282,14 @@
 #define E1000E_MAX_FRAME_NO_LPE 1522 /* with RCTL.LPE clear, with FCS (10.2.5) */
 #define E1000E_MAX_TX_SEGS 60
 #define E1000E_MIN_TX_LEN 17 /* bytes of a packet that TCTL.PSP can pad (10.2.6) */
+/*
+ * Limits of TCP segmentation. The data sheet of the 82583V, which has the same transmitter, gives
+ * them: MSS "more than 0x10" (7.2.9.3.1), a header buffer of 240 bytes (7.3.6.2), PAYLEN of 20
+ * bits.
+ */
+#define E1000E_TSO_MIN_MSS 17
+#define E1000E_TSO_MAX_HDR 240
+#define E1000E_TSO_MAX_PAYLEN 0xFFFFF
 /**@}*/
 
 /** An extended receive descriptor (7.1.4): written by software, then written back by hardware. */
@@ -322,7 +330,7 @@ _Static_assert(offsetof(union e1000e_rx_desc, wb.len) == 12, "7.1.4: length at b
 #define E1000E_RXD_RSS_TYPE 0xF /* of wb.mrq */
 /**@}*/
 
-/** A transmit descriptor: extended data, or context for the checksums (7.2). */
+/** A transmit descriptor: extended data, or context for checksums and segmentation (7.2). */
 union e1000e_tx_desc {
 	struct {
 		rte_le64_t addr;
@@ -336,19 +344,24 @@ union e1000e_tx_desc {
 		uint8_t tucss; /**< where the TCP or UDP header starts */
 		uint8_t tucso; /**< where its checksum goes */
 		rte_le16_t tucse; /**< the last byte covered; 0: the end of the packet */
-		rte_le32_t cmd;
-		rte_le32_t seg; /**< segmentation: not used */
+		rte_le32_t cmd; /**< bytes behind the headers (TSE), type and commands */
+		uint8_t status;
+		uint8_t hdr_len; /**< TSE: bytes of the headers */
+		rte_le16_t mss; /**< TSE: bytes of a segment behind its headers */
 	} ctx;
 };
 _Static_assert(sizeof(union e1000e_tx_desc) == E1000E_DESC_LEN, "7.2: 16 bytes");
 _Static_assert(offsetof(union e1000e_tx_desc, data.cmd) == 8, "7.2: command at byte 8");
 _Static_assert(offsetof(union e1000e_tx_desc, ctx.tucse) == 6, "7.2: TUCSE at byte 6");
+_Static_assert(offsetof(union e1000e_tx_desc, ctx.hdr_len) == 13, "7.2: HDRLEN at byte 13");
+_Static_assert(offsetof(union e1000e_tx_desc, ctx.mss) == 14, "7.2: MSS at byte 14");
 
 /** @name Commands, status and options of a transmit descriptor (7.2) */
 /**@{*/
 #define E1000E_TXD_DTYP_DATA E1000E_FIELD(1, 20)
 #define E1000E_TXD_EOP RTE_BIT32(24)
 #define E1000E_TXD_IFCS RTE_BIT32(25)
+#define E1000E_TXD_TSE RTE_BIT32(26) /* segmentation: in the context and in all its data */
 #define E1000E_TXD_RS RTE_BIT32(27)
 #define E1000E_TXD_DEXT RTE_BIT32(29)
 #define E1000E_TXD_VLE RTE_BIT32(30)

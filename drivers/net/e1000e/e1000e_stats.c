@@ -75,6 +75,9 @@ static const struct counter counters[] = {
 	{"tx_size_1024_to_max_packets", 0x40EC, false, COUNT_ONLY},
 	{"tx_multicast_packets", 0x40F0, false, COUNT_ONLY},
 	{"tx_broadcast_packets", 0x40F4, false, COUNT_ONLY},
+	/* packets that were segmented, and those whose segmentation failed */
+	{"tx_tso_packets", 0x40F8, false, COUNT_ONLY},
+	{"tx_tso_errors", 0x40FC, false, COUNT_ONLY},
 	{"interrupts", 0x4100, false, COUNT_ONLY},
 };
 _Static_assert(RTE_DIM(counters) == E1000E_N_COUNTERS, "one sum for each counter");

@@ -22,6 +22,7 @@
 #include <rte_udp.h>
 
 #include "e1000e.h"
+#include "e1000e_tx.h"
 
 /* mbufs that are freed to their pool in one go */
 #define FREE_BULK 64
@@ -32,13 +33,8 @@
 #define KEY_TCP RTE_BIT32(17)
 #define KEY_UDP RTE_BIT32(18)
 #define KEY_IPV4 RTE_BIT32(19)
-
-/* Descriptors of a packet that the chip cannot send. */
-#define NEED_NEVER RTE_BIT32(20)
-
-/* Bytes of the longest packet; the chip adds the FCS, and the tag if it inserts one. */
-#define MAX_LEN (E1000E_MAX_FRAME - RTE_ETHER_CRC_LEN)
-#define MAX_LEN_TAGGED (MAX_LEN - RTE_VLAN_HLEN)
+/* The key of all packets that are segmented; e1000e_tso.c writes their contexts. */
+#define KEY_TSO RTE_BIT32(20)
 
 /* A cleanup waits so long for the report that it requested, in steps of 1 us. */
 #define REPORT_WAIT_US 10
@@ -46,7 +42,7 @@
 #define TX_UNSUPPORTED                                                                             \
 	(RTE_MBUF_F_TX_OFFLOAD_MASK &                                                              \
 		~(RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IPV4 |            \
-			RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_VLAN))
+			RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_VLAN | RTE_MBUF_F_TX_TCP_SEG))
 
 static __rte_always_inline uint32_t
 tx_ctx_key(const struct rte_mbuf *m)
@@ -54,9 +50,11 @@ tx_ctx_key(const struct rte_mbuf *m)
 	uint64_t flags = m->ol_flags, l4 = flags & RTE_MBUF_F_TX_L4_MASK;
 	uint32_t key;
 
-	if (!(flags & RTE_MBUF_F_TX_IP_CKSUM) && l4 != RTE_MBUF_F_TX_TCP_CKSUM &&
-		l4 != RTE_MBUF_F_TX_UDP_CKSUM)
+	if (!(flags & (RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_SEG)) &&
+		l4 != RTE_MBUF_F_TX_TCP_CKSUM && l4 != RTE_MBUF_F_TX_UDP_CKSUM)
 		return 0;
+	if (flags & RTE_MBUF_F_TX_TCP_SEG)
+		return KEY_TSO;
 	key = m->l2_len | (uint32_t)m->l3_len << KEY_L3_SHIFT;
 	if (flags & RTE_MBUF_F_TX_IP_CKSUM)
 		key |= KEY_IP;
@@ -75,12 +73,17 @@ e1000e_tx_ctx_key(const struct rte_mbuf *m)
 	return tx_ctx_key(m);
 }
 
-/* @return true if the offsets of a context descriptor, of eight bits, reach the L4 checksum */
+/*
+ * @return true if the offsets of a context descriptor, of eight bits, reach the L4 checksum; false
+ * if the packet is segmented, too
+ */
 static inline bool
 tx_key_fits(uint32_t key)
 {
 	uint32_t l4 = (key & 0x7F) + ((key >> KEY_L3_SHIFT) & 0x1FF);
 
+	if (key & KEY_TSO)
+		return false;
 	if (key & KEY_TCP)
 		return l4 + offsetof(struct rte_tcp_hdr, cksum) <= UINT8_MAX;
 	return !(key & KEY_UDP) || l4 + offsetof(struct rte_udp_hdr, dgram_cksum) <= UINT8_MAX;
@@ -201,12 +204,6 @@ tx_clean_batch(struct e1000e_txq *q)
 	return n;
 }
 
-static inline uint16_t
-tx_next(const struct e1000e_txq *q, uint16_t at)
-{
-	return ++at == q->n_desc ? 0 : at;
-}
-
 /* End the batch with descriptor `at`: hardware reports this one. */
 static inline void
 tx_close_batch(struct e1000e_txq *q, uint16_t at)
@@ -226,23 +223,8 @@ tx_put_context(struct e1000e_txq *q, uint32_t key)
 	if (key == q->ctx_key)
 		return q->tail;
 	e1000e_tx_ctx_fill(key, &ctx);
-	q->ring[q->tail].data.addr = ctx.data.addr;
-	q->ring[q->tail].data.cmd = ctx.data.cmd;
-	q->ring[q->tail].data.status = ctx.data.status;
-	q->sw[q->tail] = NULL;
 	q->ctx_key = q->ctx_reuse ? key : 0;
-	return tx_next(q, q->tail);
-}
-
-static inline void
-tx_put_desc(struct e1000e_txq *q, uint16_t at, rte_iova_t iova, uint32_t len, uint32_t cmd,
-	uint32_t status)
-{
-	volatile union e1000e_tx_desc *d = &q->ring[at];
-
-	d->data.addr = rte_cpu_to_le_64(iova);
-	d->data.cmd = rte_cpu_to_le_32(cmd | len);
-	d->data.status = rte_cpu_to_le_32(status);
+	return tx_put_ctx(q, q->tail, &ctx);
 }
 
 static inline void
@@ -346,18 +328,37 @@ tx_put_report(struct e1000e_txq *q)
 	tx_close_batch(q, at);
 }
 
+/* Move the tail behind a packet, whose last descriptor is `at`. */
+static inline void
+tx_end_packet(struct e1000e_txq *q, uint16_t at)
+{
+	uint16_t used = at >= q->tail ? at - q->tail + 1 : q->n_desc - q->tail + at + 1;
+
+	q->tail = tx_next(q, at);
+	q->n_free -= used;
+	q->in_batch += used;
+	if (q->in_batch >= q->rs_thresh)
+		tx_close_batch(q, at);
+}
+
+/* As tx_put_packet(), for a packet that the chip segments. */
+static __rte_noinline void
+tx_put_tso(struct e1000e_txq *q, struct rte_mbuf *m)
+{
+	uint16_t at = e1000e_tso_put(q, m);
+
+	q->ring[at].data.cmd |= rte_cpu_to_le_32(E1000E_TXD_EOP);
+	tx_end_packet(q, at);
+}
+
 /* Write a packet's descriptors, after their number was checked. */
 static inline void
 tx_put_packet(struct e1000e_txq *q, struct rte_mbuf *m, uint32_t key)
 {
-	uint32_t cmd = E1000E_TXD_DEXT | E1000E_TXD_DTYP_DATA | E1000E_TXD_IFCS, status = 0;
-	uint16_t at = q->tail, used;
+	uint32_t cmd = tx_data_cmd(m), status = tx_data_status(m);
 	uint32_t len = m->pkt_len;
+	uint16_t at = q->tail;
 
-	if (m->ol_flags & RTE_MBUF_F_TX_VLAN) {
-		cmd |= E1000E_TXD_VLE;
-		status |= E1000E_TXD_VLAN(m->vlan_tci);
-	}
 	if (key != 0) {
 		at = tx_put_context(q, key);
 		status |= key & KEY_IP ? E1000E_TXD_IXSM : 0;
@@ -371,13 +372,7 @@ tx_put_packet(struct e1000e_txq *q, struct rte_mbuf *m, uint32_t key)
 			at = tx_put_padding(q, at, E1000E_MIN_TX_LEN - len, cmd, status);
 		q->ring[at].data.cmd |= rte_cpu_to_le_32(E1000E_TXD_EOP);
 	}
-
-	used = at >= q->tail ? at - q->tail + 1 : q->n_desc - q->tail + at + 1;
-	q->tail = tx_next(q, at);
-	q->n_free -= used;
-	q->in_batch += used;
-	if (q->in_batch >= q->rs_thresh)
-		tx_close_batch(q, at);
+	tx_end_packet(q, at);
 }
 
 /*
@@ -390,7 +385,7 @@ tx_need(const struct e1000e_txq *q, const struct rte_mbuf *m, uint32_t key, uint
 	uint32_t need = m->nb_segs;
 
 	if (key != 0 && key != loaded)
-		need += likely(tx_key_fits(key)) ? 1 : NEED_NEVER;
+		need += likely(tx_key_fits(key)) ? 1 : E1000E_NEED_NEVER;
 	if (unlikely(q->split != 0))
 		need += tx_splits(q, m);
 	return need;
@@ -401,7 +396,7 @@ static inline bool
 tx_is_odd(const struct e1000e_txq *q, const struct rte_mbuf *m, uint32_t need)
 {
 	return need > q->max_need || m->data_len == 0 ||
-		m->pkt_len - E1000E_MIN_TX_LEN > MAX_LEN_TAGGED - E1000E_MIN_TX_LEN;
+		m->pkt_len - E1000E_MIN_TX_LEN > E1000E_MAX_TX_LEN_TAGGED - E1000E_MIN_TX_LEN;
 }
 
 static bool
@@ -412,18 +407,19 @@ tx_has_bytes(const struct rte_mbuf *m)
 	return m != NULL;
 }
 
-/* @return the number of descriptors for such a packet; NEED_NEVER: the chip cannot send it */
+/* @return the number of descriptors for such a packet; E1000E_NEED_NEVER: the chip cannot send it
+ */
 static __rte_noinline uint32_t
 tx_need_odd(const struct e1000e_txq *q, const struct rte_mbuf *m, uint32_t need)
 {
-	uint32_t max_len = m->ol_flags & RTE_MBUF_F_TX_VLAN ? MAX_LEN_TAGGED : MAX_LEN;
-
+	if (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG)
+		return e1000e_tso_need(q, m);
 	if (m->nb_segs > E1000E_MAX_TX_SEGS || m->pkt_len < RTE_ETHER_HDR_LEN ||
-		m->pkt_len > max_len || !tx_has_bytes(m))
-		return NEED_NEVER;
+		m->pkt_len > tx_max_len(m) || !tx_has_bytes(m))
+		return E1000E_NEED_NEVER;
 	if (m->pkt_len < E1000E_MIN_TX_LEN)
 		need++;
-	return need < q->n_desc ? need : NEED_NEVER;
+	return need < q->n_desc ? need : E1000E_NEED_NEVER;
 }
 
 uint16_t
@@ -445,7 +441,7 @@ e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 			rte_prefetch0(pkts[i + 1]);
 		if (unlikely(tx_is_odd(q, m, need))) {
 			need = tx_need_odd(q, m, need);
-			if (need >= NEED_NEVER) {
+			if (need >= E1000E_NEED_NEVER) {
 				/* Consume the packet: the caller would only retry it. */
 				dropped++;
 				rte_pktmbuf_free(m);
@@ -464,7 +460,10 @@ e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 			break;
 		}
 		bytes += m->pkt_len;
-		tx_put_packet(q, m, key);
+		if (unlikely(key & KEY_TSO))
+			tx_put_tso(q, m);
+		else
+			tx_put_packet(q, m, key);
 	}
 	if (q->tail != tail)
 		rte_write32(q->tail, q->tail_reg);
@@ -486,7 +485,7 @@ e1000e_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t n)
 		/* Packets of other bursts may come between: count the context. */
 		uint32_t need = tx_need(q, m, tx_ctx_key(m), 0);
 
-		if (tx_is_odd(q, m, need) && tx_need_odd(q, m, need) >= NEED_NEVER) {
+		if (tx_is_odd(q, m, need) && tx_need_odd(q, m, need) >= E1000E_NEED_NEVER) {
 			rte_errno = EINVAL;
 			break;
 		}
@@ -495,6 +494,9 @@ e1000e_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t n)
 			rte_errno = ENOTSUP;
 			break;
 		}
+		/* A burst copies the headers of such a packet, and edits the copy. */
+		if (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG)
+			continue;
 		/* The chip adds to the sum of the pseudo header, which software writes. */
 		rc = rte_net_intel_cksum_prepare(m);
 		if (rc != 0) {
