@@ -50,6 +50,12 @@ nic_config_space(void)
 	return vfio_mock_region(nic_machine, NIC, VFIO_PCI_CONFIG_REGION_INDEX);
 }
 
+struct dmamap_container *
+nic_container(void)
+{
+	return box;
+}
+
 volatile uint32_t *
 nic_regs(void)
 {

@@ -12,6 +12,7 @@
 
 #include <rte_ethdev.h>
 
+struct dmamap_container;
 struct vfio_mock;
 struct vfio_pci_device;
 
@@ -33,6 +34,8 @@ void nic_teardown(void);
 /** @return the NIC's device; NULL: it is not on the bus */
 struct vfio_pci_device *nic_on_bus(void);
 uint8_t *nic_config_space(void);
+/** @return what its DMA reaches */
+struct dmamap_container *nic_container(void);
 /** Its BAR 0. */
 volatile uint32_t *nic_regs(void);
 /** A register, without the model's behaviour. */
