@@ -840,11 +840,138 @@ test_tx_checksums(void)
 
 	/* Unsupported offloads are refused by tx_prepare(). */
 	m = make_packet(true, 10, 0, 0, 1);
-	m->ol_flags = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_SEG;
+	m->ol_flags = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_UDP_SEG;
 	m->tso_segsz = 500;
 	TEST_ASSERT_EQUAL(rte_eth_tx_prepare(port[0], 0, &m, 1), 0, "segmentation was accepted");
 	TEST_ASSERT_EQUAL(rte_errno, ENOTSUP, "errno %d", rte_errno);
 	rte_pktmbuf_free(m);
+	return check_all_back();
+}
+
+/* A TCP packet to be segmented, of mbufs of at most 1,000 bytes. */
+static struct rte_mbuf *
+make_tso_packet(bool ipv6, uint32_t payload, uint16_t mss, uint32_t seed)
+{
+	const uint32_t l3_len = ipv6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr);
+	const uint32_t hdr_len = RTE_ETHER_HDR_LEN + l3_len + sizeof(struct rte_tcp_hdr);
+	struct rte_mbuf *m = make_frame(0, &mac[1], hdr_len + payload, 1000, seed);
+	struct rte_tcp_hdr *tcp;
+	uint8_t *l3;
+
+	if (m == NULL)
+		return NULL;
+	l3 = rte_pktmbuf_mtod_offset(m, uint8_t *, RTE_ETHER_HDR_LEN);
+	memset(l3, 0, hdr_len - RTE_ETHER_HDR_LEN);
+	l3[-2] = ipv6 ? 0x86 : 0x08;
+	l3[-1] = ipv6 ? 0xDD : 0x00;
+	if (ipv6)
+		*(struct rte_ipv6_hdr *)l3 =
+			(struct rte_ipv6_hdr){.vtc_flow = rte_cpu_to_be_32(0x60000000),
+				.payload_len = rte_cpu_to_be_16(sizeof(*tcp) + payload),
+				.proto = IPPROTO_TCP,
+				.hop_limits = 64};
+	else
+		*(struct rte_ipv4_hdr *)l3 = (struct rte_ipv4_hdr){.version_ihl = 0x45,
+			.total_length = rte_cpu_to_be_16(l3_len + sizeof(*tcp) + payload),
+			.packet_id = rte_cpu_to_be_16(0xFFFE),
+			.time_to_live = 64,
+			.next_proto_id = IPPROTO_TCP,
+			.src_addr = rte_cpu_to_be_32(RTE_IPV4(10, 0, 0, 1)),
+			.dst_addr = rte_cpu_to_be_32(RTE_IPV4(10, 0, 0, 2))};
+	tcp = (struct rte_tcp_hdr *)(l3 + l3_len);
+	*tcp = (struct rte_tcp_hdr){.src_port = rte_cpu_to_be_16(1000),
+		.dst_port = rte_cpu_to_be_16(80),
+		.sent_seq = rte_cpu_to_be_32(seed),
+		.data_off = 0x50,
+		.tcp_flags = RTE_TCP_ACK_FLAG};
+	m->l2_len = RTE_ETHER_HDR_LEN;
+	m->l3_len = l3_len;
+	m->l4_len = sizeof(*tcp);
+	m->tso_segsz = mss;
+	m->ol_flags = RTE_MBUF_F_TX_TCP_SEG |
+		(ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
+	return m;
+}
+
+/* Frame k of such a packet carries n bytes of its payload from `at` on. */
+static int
+check_segment(
+	const struct rte_mbuf *m, bool ipv6, unsigned int k, uint32_t at, uint32_t n, uint32_t seed)
+{
+	const uint32_t l3_len = ipv6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr);
+	const uint32_t hdr_len = RTE_ETHER_HDR_LEN + l3_len + sizeof(struct rte_tcp_hdr);
+	const uint8_t *bytes = rte_pktmbuf_mtod(m, const uint8_t *);
+	const struct rte_ipv4_hdr *ip4 = (const void *)(bytes + RTE_ETHER_HDR_LEN);
+	const struct rte_ipv6_hdr *ip6 = (const void *)(bytes + RTE_ETHER_HDR_LEN);
+	const struct rte_tcp_hdr *tcp = (const void *)(bytes + RTE_ETHER_HDR_LEN + l3_len);
+	uint32_t i;
+
+	TEST_ASSERT_EQUAL(
+		m->pkt_len, RTE_MAX(hdr_len + n, 60u), "frame %u: %u bytes", k, m->pkt_len);
+	if (ipv6) {
+		TEST_ASSERT_EQUAL(rte_be_to_cpu_16(ip6->payload_len), sizeof(*tcp) + n,
+			"frame %u: length in IPv6", k);
+		TEST_ASSERT_SUCCESS(rte_ipv6_udptcp_cksum_verify(ip6, tcp), "frame %u: TCP", k);
+	} else {
+		TEST_ASSERT_EQUAL(rte_be_to_cpu_16(ip4->total_length), l3_len + sizeof(*tcp) + n,
+			"frame %u: length in IPv4", k);
+		TEST_ASSERT_EQUAL(rte_be_to_cpu_16(ip4->packet_id), (uint16_t)(0xFFFE + k),
+			"frame %u: identification", k);
+		TEST_ASSERT_EQUAL(
+			rte_raw_cksum(ip4, l3_len), 0xFFFF, "frame %u: checksum of IPv4", k);
+		TEST_ASSERT_SUCCESS(rte_ipv4_udptcp_cksum_verify(ip4, tcp), "frame %u: TCP", k);
+	}
+	TEST_ASSERT_EQUAL(rte_be_to_cpu_32(tcp->sent_seq), seed + at, "frame %u: sequence", k);
+	for (i = 0; i < n; i++)
+		TEST_ASSERT_EQUAL(bytes[hdr_len + i], pattern(seed, hdr_len + at + i),
+			"frame %u: byte %u", k, i);
+	return 0;
+}
+
+static int
+test_segmentation(void)
+{
+	static const struct {
+		uint32_t payload;
+		uint16_t mss;
+	} packets[] = {{3000, 1440}, {1, 1440}, {30000, 1440}, {2000, 100}};
+	const struct rte_ipv4_hdr *ip;
+	uint32_t at, n, seed;
+	unsigned int i, k;
+	struct rte_mbuf *m;
+	bool cut, ipv6;
+
+	conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
+		RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	if (start() != 0 || send_one(0, make_tso_packet(false, 3000, 1440, 1)) != 0)
+		return TEST_FAILED;
+	/* QEMU 7.2 makes fragments of IP where the chip makes segments of TCP; 10.0 does not. */
+	TEST_ASSERT_EQUAL(receive(1, 0, &m, 1), 1, "lost");
+	ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, RTE_ETHER_HDR_LEN);
+	cut = ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_MF_FLAG);
+	rte_pktmbuf_free(m);
+	while (receive(1, 0, &m, 1) == 1)
+		rte_pktmbuf_free(m);
+	if (cut)
+		return check_all_back() != 0
+			? TEST_FAILED
+			: test_skip("this QEMU cuts TCP packets into fragments of IP");
+	for (i = 0; i < 2 * RTE_DIM(packets); i++) {
+		ipv6 = i % 2;
+		seed = 100 + i;
+		if (send_one(0,
+			    make_tso_packet(
+				    ipv6, packets[i / 2].payload, packets[i / 2].mss, seed)) != 0)
+			return TEST_FAILED;
+		for (at = 0, k = 0; at < packets[i / 2].payload; at += n, k++) {
+			n = RTE_MIN(packets[i / 2].payload - at, (uint32_t)packets[i / 2].mss);
+			TEST_ASSERT_EQUAL(
+				receive(1, 0, &m, 1), 1, "packet %u: %u bytes came", i, at);
+			if (check_segment(m, ipv6, k, at, n, seed) != 0)
+				return TEST_FAILED;
+			rte_pktmbuf_free(m);
+		}
+	}
 	return check_all_back();
 }
 
@@ -1759,6 +1886,7 @@ static const struct test_case cases[] = {
 	{"filters take what they must and nothing else", test_filters},
 	{"receive checksums are judged right", test_rx_checksums},
 	{"transmit checksums are computed where asked", test_tx_checksums},
+	{"TCP packets are segmented", test_segmentation},
 	{"what cannot be sent is dropped and counted", test_impossible},
 	{"VLAN tags are inserted and stripped, each alone, too", test_vlan},
 	{"VLANs are filtered", test_vlan_filter},
