@@ -25,69 +25,11 @@
 #include "veth_port.h"
 
 static const char *const two = "iface=near,queue_count=2";
-static cpu_set_t cpus;
-
-static int
-setup(void)
-{
-	sched_getaffinity(0, sizeof(cpus), &cpus);
-	return veth_setup();
-}
-
-static void
-teardown(void)
-{
-	sched_setaffinity(0, sizeof(cpus), &cpus);
-	veth_teardown();
-}
 
 static struct af_xdp_port *
 private_data(void)
 {
 	return rte_eth_devices[veth.port].data->dev_private;
-}
-
-/* Send from far on a queue: frames go to the queue of the CPU's number. @return -errno */
-static int
-peer_send_on(uint16_t q, unsigned int len, uint32_t number)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(q, &one);
-	if (sched_setaffinity(0, sizeof(one), &one) < 0)
-		return -errno;
-	return veth_peer_send(len, number);
-}
-
-static int
-port_sends(uint16_t q, uint32_t number)
-{
-	struct rte_mbuf *m = veth_make_mbuf(veth.pool, 200, number);
-	uint8_t got[VETH_MAX_FRAME];
-	ssize_t len;
-
-	TEST_ASSERT_NOT_NULL(m, "no mbuf");
-	TEST_ASSERT_EQUAL(rte_eth_tx_burst(veth.port, q, &m, 1), 1, "transmit on queue %u", q);
-	len = veth_peer_receive(got, sizeof(got));
-	TEST_ASSERT(len > 0 && veth_is_frame(got, len, 200, number),
-		"queue %u: 200 bytes sent, %zd came", q, len);
-	return 0;
-}
-
-static int
-port_gets(uint16_t q, uint32_t number)
-{
-	struct rte_mbuf *m;
-	uint16_t came = UINT16_MAX;
-
-	TEST_ASSERT_SUCCESS(peer_send_on(q, 200, number), "send on queue %u", q);
-	m = veth_port_receive(&came);
-	TEST_ASSERT_NOT_NULL(m, "queue %u: the frame did not come", q);
-	TEST_ASSERT_EQUAL(came, q, "came to queue %u instead of %u", came, q);
-	TEST_ASSERT(veth_is_frame(rte_pktmbuf_mtod(m, void *), m->pkt_len, 200, number), "content");
-	rte_pktmbuf_free(m);
-	return 0;
 }
 
 /* The kernel of near gets a frame that far sends on a queue. fd: a packet socket on near. */
@@ -98,7 +40,7 @@ kernel_gets(int fd, uint16_t q, uint32_t number)
 	uint8_t got[VETH_MAX_FRAME];
 	ssize_t len = -1;
 
-	TEST_ASSERT_SUCCESS(peer_send_on(q, 200, number), "send on queue %u", q);
+	TEST_ASSERT_SUCCESS(veth_peer_send_on(q, 200, number), "send on queue %u", q);
 	while (len < 0 && rte_rdtsc() < end)
 		len = recv(fd, got, sizeof(got), 0);
 	TEST_ASSERT(len > 0 && veth_is_frame(got, len, 200, number),
@@ -118,9 +60,9 @@ queues_carry(uint16_t n_rx, uint16_t n_tx, unsigned int rounds)
 	TEST_ASSERT(fd >= 0, "packet socket");
 	for (round = 0; round < rounds && rc == 0; round++) {
 		for (q = 0; q < n_tx && rc == 0; q++)
-			rc = port_sends(q, round * 8 + q);
+			rc = veth_port_sends(q, round * 8 + q);
 		for (q = 0; q < 2 && rc == 0; q++)
-			rc = q < n_rx ? port_gets(q, round * 8 + 2 + q)
+			rc = q < n_rx ? veth_port_gets(q, round * 8 + 2 + q)
 				      : kernel_gets(fd, q, round * 8 + 4 + q);
 	}
 	close(fd);
@@ -223,7 +165,7 @@ generic_xdp(void)
 		veth_port_add("iface=near,queue_count=2,native=0", VETH_N_MBUFS), "port");
 	TEST_ASSERT_SUCCESS(veth_port_configure(1, 2, NULL), "configure");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
-	if (port_sends(1, 1) < 0 || veth_both_ways(60, 69) < 0)
+	if (veth_port_sends(1, 1) < 0 || veth_both_ways(60, 69) < 0)
 		return -1;
 	return veth_stop_whole();
 }
@@ -262,16 +204,22 @@ as_many_as_the_netdev(void)
 		const char *channels;
 		uint16_t rx, tx;
 	} netdevs[] = {
-		{"ethtool -L near rx 1 tx 2", 1, 2},
-		{"ethtool -L near rx 2 tx 1", 2, 1},
+		{"1 tx 2", 1, 2},
+		{"2 tx 1", 2, 1},
 	};
 	struct rte_eth_dev_info info;
 	struct rte_eth_conf conf = {0};
+	char command[128];
 	unsigned int i;
 
 	TEST_ASSERT_SUCCESS(veth_sh("ethtool -L far rx 2 tx 1"), "far");
 	for (i = 0; i < RTE_DIM(netdevs); i++) {
-		TEST_ASSERT_SUCCESS(veth_sh(netdevs[i].channels), "%s", netdevs[i].channels);
+		/* The kernel refuses while it still releases a queue of the port before. */
+		snprintf(command, sizeof(command),
+			"for i in $(seq 100); do ethtool -L near rx %s 2>/dev/null && exit;"
+			" sleep 0.1; done; exit 1",
+			netdevs[i].channels);
+		TEST_ASSERT_SUCCESS(veth_sh(command), "%s", command);
 		TEST_ASSERT_SUCCESS(veth_port_add(two, VETH_N_MBUFS), "port");
 		TEST_ASSERT_SUCCESS(rte_eth_dev_info_get(veth.port, &info), "info");
 		TEST_ASSERT_EQUAL(info.max_rx_queues, netdevs[i].rx, "%u", info.max_rx_queues);
@@ -281,8 +229,8 @@ as_many_as_the_netdev(void)
 		TEST_ASSERT_SUCCESS(
 			veth_port_configure(netdevs[i].rx, netdevs[i].tx, NULL), "configure");
 		TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
-		if (port_sends(0, 1) < 0 || port_sends(netdevs[i].tx - 1, 2) < 0 ||
-			port_gets(0, 3) < 0 || veth_stop_whole() < 0)
+		if (veth_port_sends(0, 1) < 0 || veth_port_sends(netdevs[i].tx - 1, 2) < 0 ||
+			veth_port_gets(0, 3) < 0 || veth_stop_whole() < 0)
 			return -1;
 		veth_port_drop();
 	}
@@ -342,7 +290,7 @@ all_or_nothing(void)
 		rte_mempool_avail_count(veth.pool), veth.pool->size - VETH_N_DESC, "mbufs lost");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(port2), "rival's stop");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
-	return port_sends(1, 1) < 0 || port_gets(0, 2) < 0 ? -1 : veth_stop_whole();
+	return veth_port_sends(1, 1) < 0 || veth_port_gets(0, 2) < 0 ? -1 : veth_stop_whole();
 }
 
 static const struct test_case cases[] = {
@@ -363,7 +311,7 @@ REGISTER_TEST_SUITE(net_af_xdp_queues) = {
 	.kind = TEST_FAST,
 	.cases = cases,
 	.n_cases = RTE_DIM(cases),
-	.setup = setup,
-	.teardown = teardown,
+	.setup = veth_setup,
+	.teardown = veth_teardown,
 	.needs_eal = true,
 };

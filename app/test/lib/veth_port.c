@@ -31,6 +31,8 @@
 struct veth_port veth = {.peer = -1};
 
 static int home_ns = -1, own_ns = -1;
+/* Of the main thread, before a case sends on a queue. */
+static cpu_set_t cpus;
 
 int
 veth_sh(const char *command)
@@ -77,6 +79,7 @@ veth_setup(void)
 
 	if (geteuid() != 0)
 		return test_skip("network namespaces and XDP need root");
+	sched_getaffinity(0, sizeof(cpus), &cpus);
 	rc = enter_namespace();
 	if (rc < 0)
 		return test_skip("no network namespace: %s", strerror(-rc));
@@ -117,6 +120,8 @@ veth_teardown(void)
 		close(veth.peer);
 	veth.peer = -1;
 	veth_sh("ip link del far 2>/dev/null");
+	if (CPU_COUNT(&cpus) > 0)
+		sched_setaffinity(0, sizeof(cpus), &cpus);
 	if (home_ns >= 0) {
 		setns(home_ns, CLONE_NEWNET);
 		close(home_ns);
@@ -278,6 +283,48 @@ veth_both_ways(unsigned int least, unsigned int most)
 		TEST_ASSERT(n >= 0 && veth_is_frame(got, n, len, len + 1),
 			"%u bytes sent, %zd came", len, n);
 	}
+	return 0;
+}
+
+int
+veth_peer_send_on(uint16_t q, unsigned int len, uint32_t number)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(q, &one);
+	if (sched_setaffinity(0, sizeof(one), &one) < 0)
+		return -errno;
+	return veth_peer_send(len, number);
+}
+
+int
+veth_port_sends(uint16_t q, uint32_t number)
+{
+	struct rte_mbuf *m = veth_make_mbuf(veth.pool, 200, number);
+	uint8_t got[VETH_MAX_FRAME];
+	ssize_t len;
+
+	TEST_ASSERT_NOT_NULL(m, "no mbuf");
+	TEST_ASSERT_EQUAL(rte_eth_tx_burst(veth.port, q, &m, 1), 1, "transmit on queue %u", q);
+	len = veth_peer_receive(got, sizeof(got));
+	TEST_ASSERT(len > 0 && veth_is_frame(got, len, 200, number),
+		"queue %u: 200 bytes sent, %zd came", q, len);
+	return 0;
+}
+
+int
+veth_port_gets(uint16_t q, uint32_t number)
+{
+	struct rte_mbuf *m;
+	uint16_t came = UINT16_MAX;
+
+	TEST_ASSERT_SUCCESS(veth_peer_send_on(q, 200, number), "send on queue %u", q);
+	m = veth_port_receive(&came);
+	TEST_ASSERT_NOT_NULL(m, "queue %u: the frame did not come", q);
+	TEST_ASSERT_EQUAL(came, q, "came to queue %u instead of %u", came, q);
+	TEST_ASSERT(veth_is_frame(rte_pktmbuf_mtod(m, void *), m->pkt_len, 200, number), "content");
+	rte_pktmbuf_free(m);
 	return 0;
 }
 

@@ -69,6 +69,8 @@ struct rte_mbuf *veth_make_mbuf(struct rte_mempool *mp, unsigned int len, uint32
 
 /** Send a frame from far, on the queue of the CPU's number. @return a negative errno */
 int veth_peer_send(unsigned int len, uint32_t number);
+/** As veth_peer_send(), on the queue q. The thread stays on the CPU q until the end of the case. */
+int veth_peer_send_on(uint16_t q, unsigned int len, uint32_t number);
 /** Wait for a frame at far. @return its length; -1: none came */
 ssize_t veth_peer_receive(uint8_t *frame, size_t room);
 /** Poll all queues until a frame comes; *queue returns its queue. @return NULL: none came */
@@ -76,6 +78,10 @@ struct rte_mbuf *veth_port_receive(uint16_t *queue);
 /** When to give up waiting, in cycles of rte_rdtsc(). */
 uint64_t veth_deadline(void);
 
+/** A frame that the port sends on a queue comes to far. */
+int veth_port_sends(uint16_t q, uint32_t number);
+/** A frame that far sends on a queue comes to the same queue of the port. */
+int veth_port_gets(uint16_t q, uint32_t number);
 /** Frames of all sizes from the least to the most cross both ways, exact. */
 int veth_both_ways(unsigned int least, unsigned int most);
 
