@@ -353,6 +353,16 @@ queue_release_deadline(const struct af_xdp_queue *q)
 	return deadline;
 }
 
+/*
+ * @return whether an error may pass: another socket is bound to the queue, or the memory that our
+ * last one locked is still charged (xdp_umem_release_deferred() does both in a worker).
+ */
+static bool
+queue_may_be_released(const struct af_xdp_queue *q, int rc)
+{
+	return rc == -EBUSY || (rc == -ENOBUFS && q->closed_at != 0);
+}
+
 /* Choose the directions of a queue, and describe what the one that is missing must have. */
 static void
 queue_set_directions(struct af_xdp_port *port, struct af_xdp_queue *q)
@@ -380,7 +390,8 @@ queue_open(struct af_xdp_port *port, struct af_xdp_queue *q)
 	umem_describe(&q->own, q->rx.pool);
 	q->umem = queue_choose_umem(port, q);
 	queue_set_umem(q);
-	while ((rc = queue_try_open(port, q)) == -EBUSY && rte_get_timer_cycles() < deadline)
+	while (queue_may_be_released(q, rc = queue_try_open(port, q)) &&
+		rte_get_timer_cycles() < deadline)
 		rte_delay_us_sleep(RELEASE_TRY_US);
 	if (rc < 0) {
 		if (!af_xdp_gone(port))
