@@ -11,6 +11,7 @@
 #ifndef AF_XDP_H
 #define AF_XDP_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <net/if.h>
@@ -86,7 +87,17 @@ struct af_xdp_args {
 	bool shared_umem; /**< shared_umem= */
 	bool need_wakeup; /**< need_wakeup= */
 	struct af_xdp_steer steer; /**< steer= */
+	bool use_pinned_map; /**< use_pinned_map= */
+	bool use_cni; /**< use_cni=; not with use_pinned_map */
+	char dp_path[PATH_MAX]; /**< dp_path=; "": the default place, until af_xdp_map_open() */
 };
+
+/** @return true if somebody else provides the XDP program and its map */
+static inline bool
+af_xdp_args_foreign(const struct af_xdp_args *args)
+{
+	return args->use_pinned_map || args->use_cni;
+}
 
 /**
  * The UMEM of a queue: its mbuf pool, registered with the kernel. A chunk is the buffer of an mbuf.
@@ -260,6 +271,7 @@ struct af_xdp_port {
 	struct af_xdp_saved saved;
 	struct af_xdp_joined joined;
 	struct af_xdp_prog *prog;
+	int map_fd; /**< foreign map from queue to socket, from probe to close; -1: none */
 	struct rte_ether_addr *mc; /**< multicast list, n_mc entries */
 	uint32_t n_mc;
 	uint16_t n_started; /**< queues whose socket is open */
@@ -292,7 +304,7 @@ af_xdp_gone(const struct af_xdp_port *port)
 #define AF_XDP_PARAMS                                                                              \
 	"iface=<string> container=<string> start_queue=<int> queue_count=<int> "                   \
 	"zero_copy=<0|1> native=<0|1> shared_umem=<0|1> need_wakeup=<0|1> busy_budget=<int> "      \
-	"steer=<PROTO[:PORT][+...]>"
+	"steer=<PROTO[:PORT][+...]> use_pinned_map=<0|1> use_cni=<0|1> dp_path=<string>"
 /** Parse a device's parameters. @return 0; -EINVAL, after one log line */
 int af_xdp_args_parse(const char *name, const char *text, struct af_xdp_args *args);
 /**@}*/
@@ -408,16 +420,50 @@ void af_xdp_mac_addr_remove(struct rte_eth_dev *eth, uint32_t index);
 int af_xdp_set_mc_addr_list(struct rte_eth_dev *eth, struct rte_ether_addr *list, uint32_t n);
 /**@}*/
 
+/** @name af_xdp_plugin.c: the device plugin of a pod */
+/**@{*/
+/**
+ * Ask the device plugin that listens at a path for the map of a netdev. Waits 5 s for each answer
+ * at the most. The plugin of Kubernetes serves one connection: a second call is refused.
+ *
+ * @return a descriptor, owned by the caller; a negative errno after one log line.
+ */
+int af_xdp_plugin_map(const char *name, const char *path, const char *iface);
+/**@}*/
+
+/** @name af_xdp_map.c: a map from queue to socket that somebody else provides */
+/**@{*/
+/**
+ * Open the map that the parameters name, and check that it has an entry for each queue. Without
+ * such parameters there is none.
+ *
+ * @return 0, or a negative errno after one log line.
+ */
+int af_xdp_map_open(struct af_xdp_port *port);
+/** Undo af_xdp_map_open(). */
+void af_xdp_map_close(struct af_xdp_port *port);
+/**
+ * Put the socket of a queue into the map, at the queue's number in the netdev. The entry of another
+ * socket stays.
+ *
+ * @return 0; -EEXIST: there is such an entry; the kernel's error. Logged.
+ */
+int af_xdp_map_add(const struct af_xdp_port *port, const struct af_xdp_queue *q);
+/** Undo af_xdp_map_add(), unless another socket has taken the entry since, which is logged. */
+void af_xdp_map_del(const struct af_xdp_port *port, const struct af_xdp_queue *q);
+/**@}*/
+
 /** @name af_xdp_prog.c: the XDP program, which sends frames to the port's sockets */
 /**@{*/
 /**
- * Attach the program to the port's netdev, or share the one that another port attached.
+ * Attach the program to the port's netdev, or share the one that another port attached. A port with
+ * a foreign map attaches none.
  *
- * @return 0; -EBUSY: a foreign program, or a port with another steer=, native= or scatter; the
- * kernel's error. Logged.
+ * @return 0; -EBUSY: a foreign program, or a port with another steer=, native=, scatter or another
+ * provider of the program; the kernel's error. Logged.
  */
 int af_xdp_prog_get(struct af_xdp_port *port);
-/** Undo af_xdp_prog_get(). The last port detaches the program. */
+/** Undo af_xdp_prog_get(). The last port detaches the program, unless it is foreign. */
 void af_xdp_prog_put(struct af_xdp_port *port);
 /** Direct the frames of a queue to its socket, which receives. */
 int af_xdp_prog_add(const struct af_xdp_port *port, const struct af_xdp_queue *q);

@@ -185,6 +185,26 @@ param_read_steer(const char *value, struct af_xdp_args *args)
 	return NULL;
 }
 
+static const char *
+param_read_use_pinned_map(const char *value, struct af_xdp_args *args)
+{
+	return param_read_bool(value, &args->use_pinned_map);
+}
+
+static const char *
+param_read_use_cni(const char *value, struct af_xdp_args *args)
+{
+	return param_read_bool(value, &args->use_cni);
+}
+
+static const char *
+param_read_dp_path(const char *value, struct af_xdp_args *args)
+{
+	if (value[0] == '\0' || rte_strscpy(args->dp_path, value, sizeof(args->dp_path)) < 0)
+		return "the path of a pinned map or of a socket";
+	return NULL;
+}
+
 static const struct param params[] = {
 	{"iface", param_read_iface},
 	{"container", param_read_container},
@@ -196,7 +216,30 @@ static const struct param params[] = {
 	{"shared_umem", param_read_shared_umem},
 	{"need_wakeup", param_read_need_wakeup},
 	{"steer", param_read_steer},
+	{"use_pinned_map", param_read_use_pinned_map},
+	{"use_cni", param_read_use_cni},
+	{"dp_path", param_read_dp_path},
 };
+
+/* Check the parameters of a map that somebody else provides, with its XDP program. */
+static int
+args_check_map(const char *name, const struct af_xdp_args *args)
+{
+	if (args->use_pinned_map && args->use_cni)
+		return AF_XDP_FAIL(EINVAL, name,
+			"use_pinned_map=1 and use_cni=1 exclude each other: give one of them");
+	if (args->dp_path[0] != '\0' && !af_xdp_args_foreign(args))
+		return AF_XDP_FAIL(EINVAL, name,
+			"dp_path= is the path of a map or of a socket: add use_pinned_map=1 or"
+			" use_cni=1");
+	if (af_xdp_args_foreign(args) && (args->steer.n_rules > 0 || args->native != AF_XDP_AUTO))
+		return AF_XDP_FAIL(EINVAL, name,
+			"%s= is for the port's own XDP program, and %s=1 leaves that to another:"
+			" leave one of them out",
+			args->steer.n_rules > 0 ? "steer" : "native",
+			args->use_cni ? "use_cni" : "use_pinned_map");
+	return 0;
+}
 
 static int
 args_check(const char *name, const struct af_xdp_args *args)
@@ -209,7 +252,7 @@ args_check(const char *name, const struct af_xdp_args *args)
 	if (args->native == AF_XDP_NO && args->zero_copy == AF_XDP_YES)
 		return AF_XDP_FAIL(
 			EINVAL, name, "zero_copy=1 needs the driver's XDP: leave native=0 out");
-	return 0;
+	return args_check_map(name, args);
 }
 
 static int
@@ -229,7 +272,8 @@ args_read_pair(const char *name, const struct rte_kvargs_pair *pair, struct af_x
 	}
 	return AF_XDP_FAIL(EINVAL, name,
 		"unknown argument \"%s\": known are iface, container, start_queue, queue_count,"
-		" zero_copy, native, shared_umem, need_wakeup, busy_budget, steer",
+		" zero_copy, native, shared_umem, need_wakeup, busy_budget, steer, use_pinned_map,"
+		" use_cni, dp_path",
 		pair->key);
 }
 

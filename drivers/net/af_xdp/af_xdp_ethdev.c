@@ -147,8 +147,11 @@ netdev_set_up(struct rte_eth_dev *eth, bool up)
 	int rc = af_xdp_netdev_up(port, up);
 
 	if (rc < 0)
-		AF_XDP_LOG(ERR, port->name, "%s cannot be set %s: %s", port->args.iface,
-			up ? "up" : "down", strerror(-rc));
+		AF_XDP_LOG(ERR, port->name, "%s cannot be set %s: %s%s", port->args.iface,
+			up ? "up" : "down", strerror(-rc),
+			rc == -EPERM && up ? ": set it up before (ip link set DEV up), or run with"
+					     " CAP_NET_ADMIN"
+					   : "");
 	return rc;
 }
 
@@ -390,6 +393,7 @@ dev_close(struct rte_eth_dev *eth)
 	if (port->control_fd >= 0)
 		close(port->control_fd);
 	port->control_fd = -1;
+	af_xdp_map_close(port);
 	rte_free(port->mc);
 	port->mc = NULL;
 	rte_free(port->queue);
@@ -555,7 +559,7 @@ netdev_find(struct af_xdp_port *port)
 
 /*
  * Check at probe that the kernel has AF_XDP and permits its use, rather than at start, and whether
- * it has frames in several buffers.
+ * it has frames in several buffers, which only an XDP program made for them lets through.
  */
 static int
 kernel_check(struct af_xdp_port *port)
@@ -565,7 +569,7 @@ kernel_check(struct af_xdp_port *port)
 	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
 
 	if (fd >= 0) {
-		port->can_scatter =
+		port->can_scatter = !af_xdp_args_foreign(&port->args) &&
 			bind(fd, (const struct sockaddr *)&nowhere, sizeof(nowhere)) < 0 &&
 			errno == ENODEV;
 		close(fd);
@@ -606,6 +610,8 @@ port_init(struct rte_eth_dev *eth)
 		return AF_XDP_FAIL(errno, port->name,
 			"cannot create a packet socket (CONFIG_PACKET): %s", strerror(errno));
 	rc = netdev_find(port);
+	if (rc == 0)
+		rc = af_xdp_map_open(port);
 	if (rc < 0)
 		return rc;
 	port->queue = rte_zmalloc(
@@ -680,7 +686,7 @@ af_xdp_probe(struct rte_vdev_device *dev)
 	port->args = args;
 	port->name = name;
 	port->eth = eth;
-	port->control_fd = -1;
+	port->control_fd = port->map_fd = -1;
 	rc = port_init(eth);
 	if (rc < 0) {
 		dev_close(eth);

@@ -5,7 +5,8 @@
  * attaches it to the netdev.
  *
  * A netdev has one program, which the ports of this process share. It is attached by a BPF link, so
- * the kernel detaches it when the process ends in any way. Called by af_xdp_ethdev.c at start and
+ * the kernel detaches it when the process ends in any way. A foreign program is neither attached
+ * nor detached here; of its map af_xdp_map.c takes care. Called by af_xdp_ethdev.c at start and
  * stop of a port.
  */
 
@@ -32,6 +33,7 @@ struct af_xdp_prog {
 	struct af_xdp_steer steer;
 	enum af_xdp_choice native;
 	bool scatter; /**< the program takes frames in several buffers */
+	bool foreign; /**< somebody else attaches it, and there is no obj */
 	struct bpf_object *obj;
 	int link_fd;
 	int xsks_fd; /**< map from queue to socket, obj's */
@@ -86,7 +88,9 @@ prog_load(struct af_xdp_port *port, struct af_xdp_prog *prog, int *prog_fd)
 
 fail:
 	AF_XDP_LOG(ERR, port->name, "the kernel refuses the XDP program: %s%s", strerror(-rc),
-		rc == -EPERM ? ": run as root, or with CAP_BPF and CAP_NET_ADMIN" : "");
+		rc == -EPERM ? ": run as root, or with CAP_BPF and CAP_NET_ADMIN, or have it"
+			       " attached outside: use_pinned_map=1"
+			     : "");
 	return rc;
 }
 
@@ -174,21 +178,13 @@ prog_find(const struct af_xdp_port *port)
 	return NULL;
 }
 
+/* Load and attach a program of our own. */
 static int
-prog_create(struct af_xdp_port *port, struct af_xdp_prog **made)
+prog_own(struct af_xdp_port *port, struct af_xdp_prog *prog)
 {
-	struct af_xdp_prog *prog = calloc(1, sizeof(*prog));
-	libbpf_print_fn_t print;
+	libbpf_print_fn_t print = libbpf_set_print(libbpf_no_print);
 	int rc, prog_fd = -1;
 
-	if (prog == NULL)
-		return -ENOMEM;
-	prog->ifindex = port->ifindex;
-	prog->steer = port->args.steer;
-	prog->native = port->args.native;
-	prog->scatter = port->scatter;
-	prog->link_fd = -1;
-	print = libbpf_set_print(libbpf_no_print);
 	rc = prog_load(port, prog, &prog_fd);
 	if (rc == 0) {
 		rc = prog_attach(port, prog, prog_fd);
@@ -196,8 +192,43 @@ prog_create(struct af_xdp_port *port, struct af_xdp_prog **made)
 			prog_log_attach_error(port, rc);
 	}
 	libbpf_set_print(print);
-	if (rc < 0) {
+	if (rc < 0)
 		bpf_object__close(prog->obj);
+	return rc;
+}
+
+/* Look whether the netdev has a program, whichever it is: which map that uses, only root sees. */
+static void
+prog_look_for_foreign(const struct af_xdp_port *port)
+{
+	uint32_t id = 0;
+
+	if (bpf_xdp_query_id(port->ifindex, 0, &id) == 0 && id == 0)
+		AF_XDP_LOG(WARNING, port->name,
+			"%s has no XDP program: no frame comes until one is attached that uses the"
+			" map of %s",
+			port->args.iface, port->args.dp_path);
+}
+
+static int
+prog_create(struct af_xdp_port *port, struct af_xdp_prog **made)
+{
+	struct af_xdp_prog *prog = calloc(1, sizeof(*prog));
+	int rc = 0;
+
+	if (prog == NULL)
+		return -ENOMEM;
+	prog->ifindex = port->ifindex;
+	prog->steer = port->args.steer;
+	prog->native = port->args.native;
+	prog->scatter = port->scatter;
+	prog->foreign = af_xdp_args_foreign(&port->args);
+	prog->link_fd = -1;
+	if (prog->foreign)
+		prog_look_for_foreign(port);
+	else
+		rc = prog_own(port, prog);
+	if (rc < 0) {
 		free(prog);
 		return rc;
 	}
@@ -216,6 +247,13 @@ af_xdp_prog_get(struct af_xdp_port *port)
 		rc = prog_create(port, &prog);
 		if (rc < 0)
 			return rc;
+	} else if (prog->foreign != af_xdp_args_foreign(&port->args)) {
+		return AF_XDP_FAIL(EBUSY, port->name,
+			"another port of %s %s: give both use_pinned_map=1 or use_cni=1, or"
+			" neither, because a netdev has one XDP program",
+			port->args.iface,
+			prog->foreign ? "leaves the XDP program to others"
+				      : "has attached its own");
 	} else if (prog->native != port->args.native || prog->scatter != port->scatter ||
 		memcmp(&prog->steer, &port->args.steer, sizeof(prog->steer)) != 0) {
 		return AF_XDP_FAIL(EBUSY, port->name,
@@ -247,10 +285,12 @@ af_xdp_prog_put(struct af_xdp_port *port)
 	port->saved.up = prog->was_down;
 	port->saved.rx_vlan = prog->rx_vlan;
 	TAILQ_REMOVE(&progs, prog, next);
-	/* Detach at once: the last close of a link may leave that to a worker of the kernel. */
-	bpf_link_detach(prog->link_fd);
-	close(prog->link_fd);
-	bpf_object__close(prog->obj);
+	if (!prog->foreign) {
+		/* At once: the last close of a link may leave that to a worker of the kernel. */
+		bpf_link_detach(prog->link_fd);
+		close(prog->link_fd);
+		bpf_object__close(prog->obj);
+	}
 	free(prog);
 }
 
@@ -258,8 +298,11 @@ int
 af_xdp_prog_add(const struct af_xdp_port *port, const struct af_xdp_queue *q)
 {
 	uint32_t key = q->id, fd = q->rx.fd;
-	int rc = bpf_map_update_elem(port->prog->xsks_fd, &key, &fd, 0);
+	int rc;
 
+	if (port->prog->foreign)
+		return af_xdp_map_add(port, q);
+	rc = bpf_map_update_elem(port->prog->xsks_fd, &key, &fd, 0);
 	if (rc < 0)
 		AF_XDP_LOG(ERR, port->name,
 			"queue %u: cannot add the socket to the XDP program's map: %s", q->id,
@@ -272,5 +315,8 @@ af_xdp_prog_del(const struct af_xdp_port *port, const struct af_xdp_queue *q)
 {
 	uint32_t key = q->id;
 
-	bpf_map_delete_elem(port->prog->xsks_fd, &key);
+	if (port->prog->foreign)
+		af_xdp_map_del(port, q);
+	else
+		bpf_map_delete_elem(port->prog->xsks_fd, &key);
 }
