@@ -15,7 +15,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <rte_common.h>
 
 #include "foreign_map.h"
 
@@ -56,8 +55,8 @@ foreign_make(uint32_t n_entries)
 	if (map_fd < 0)
 		return -errno;
 	foreign.map_fd = map_fd;
-	foreign.prog_fd =
-		bpf_prog_load(BPF_PROG_TYPE_XDP, "foreign", "BSD", insns, RTE_DIM(insns), NULL);
+	foreign.prog_fd = bpf_prog_load(
+		BPF_PROG_TYPE_XDP, "foreign", "BSD", insns, sizeof(insns) / sizeof(insns[0]), NULL);
 	return foreign.prog_fd < 0 ? -errno : 0;
 }
 

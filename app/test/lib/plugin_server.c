@@ -84,6 +84,7 @@ server_run(void *arg)
 		if (server.answers[i].what == PLUGIN_SAY)
 			server_say(fd, &server.answers[i]);
 	}
+	unlink(server.addr.sun_path);
 	if (fd >= 0)
 		close(fd);
 	return NULL;

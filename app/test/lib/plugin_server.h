@@ -3,8 +3,8 @@
  *
  * A device plugin's side of a UNIX socket: a thread that answers one connection from a table.
  *
- * Like the plugin of Kubernetes it accepts one connection, and then listens no more. It records
- * what it was asked. Called by the suites of the AF_XDP driver, in the main thread.
+ * Like the plugin of Kubernetes it accepts one connection, and removes the socket after it. It
+ * records what it was asked. Called by the suites of the AF_XDP driver, in the main thread.
  */
 
 #ifndef GANTRY_TEST_PLUGIN_SERVER_H
