@@ -254,7 +254,7 @@ a_map_too_small(void)
 static int
 an_entry_of_somebody_else(void)
 {
-	int rival = foreign_take_entry(1);
+	int rival = foreign_set_entry(1);
 
 	TEST_ASSERT(rival >= 0, "rival: %s", strerror(-rival));
 	TEST_ASSERT_SUCCESS(veth_port_add(args_pinned(",queue_count=2"), VETH_N_MBUFS), "add");
@@ -279,7 +279,7 @@ an_entry_that_is_taken(void)
 	int rival;
 
 	TEST_ASSERT_SUCCESS(veth_port_start(args_pinned(",queue_count=2"), 2), "start");
-	rival = foreign_take_entry(0);
+	rival = foreign_set_entry(0);
 	TEST_ASSERT(rival >= 0, "rival: %s", strerror(-rival));
 	test_log_begin();
 	if (veth_stop_whole() < 0)

@@ -169,7 +169,7 @@ nonsense(void)
 
 	for (step = 0; step < N_STEPS; step++) {
 		struct plugin_answer hello = {
-			.text = "hel\n\x1b[lo", .n_fds = step == 2, .fd = foreign.map_fd};
+			.text = "what\n\x1b[now", .n_fds = step == 2, .fd = foreign.map_fd};
 
 		/* Any text is a version, so there a descriptor makes it wrong. */
 		if (step == 1) {
@@ -179,7 +179,7 @@ nonsense(void)
 				return -1;
 			continue;
 		}
-		if (answer_refused(step, hello, EPROTO, " answers \"hel..[lo\"") < 0)
+		if (answer_refused(step, hello, EPROTO, " answers \"what..[now\"") < 0)
 			return -1;
 	}
 	for (step = 0; step < N_STEPS; step++) {

@@ -3,7 +3,8 @@
 # Copyright (c) 2026 The Gantry authors
 """Tests secondary processes of a program with a port of net_gantry_af_xdp: dpdk-proc-info sees the
 ports and counters of dpdk-testpmd, also counters that only the primary process can read. Then two
-processes of testpmd forward on one queue each, and either of them is killed.
+processes of testpmd forward on one queue each, and either of them is killed. At last they do so on the map of an XDP
+program that somebody else attached.
 
 Run by Meson with the build folder as its argument; needs root and 40 free hugepages of 2 MiB, which
 secondary processes share with the primary. Works in private network and mount namespaces, which end
@@ -24,6 +25,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import test_testpmd as base  # noqa: E402
 from test_testpmd import check  # noqa: E402
+from test_testpmd_afxdp_map import Plugin  # noqa: E402
 
 SKIPPED = 77
 PREFIX = f'gantry-secondary-{os.getpid()}'
@@ -114,11 +116,33 @@ class Suite:
     def the_primary_ends_well(self):
         check(self.pmd.quit() == 0, 'testpmd ends with an error')
 
-    def two_processes_start(self, before=()):
-        device = '--vdev=net_gantry_af_xdp1,iface=near1,queue_count=2'
+    def two_processes_start(self, before=(), more=''):
+        device = f'--vdev=net_gantry_af_xdp1,iface=near1,queue_count=2{more}'
         self.pmd = base.Testpmd(self.transcript, (*TWO_QUEUES, '--proc-id=0'),
                                 (*SHARED, *PRIMARY[:-1], device, f'--huge-dir={os.environ["HUGE_DIR"]}'), before, FIRST)
         self.start_other(before)
+
+    def two_processes_on_a_map_of_others(self):
+        path = f'{os.environ["BPFFS"]}/xsks_map'
+        plugin = Plugin('near1', 'pin', path)
+        try:
+            self.two_processes_start(more=f',use_pinned_map=1,dp_path={path}')
+            plugin.wait_state('attached 1, entries 1')
+            self.other.ask_all('set fwd io', 'start')
+            self.pmd.ask_all('set fwd io', 'start')
+            self.crosses(1)
+            self.crosses(0)
+            self.a_stopped_port_starts_again()
+            # A process that does not answer has the sockets open still.
+            self.other.process.send_signal(signal.SIGSTOP)
+            self.pmd.ask_all('stop', 'port stop 0')
+            plugin.wait_state('attached 1, entries 0')
+            self.other.process.send_signal(signal.SIGCONT)
+            equal(self.other.quit(), 0)
+            equal(self.pmd.quit(), 0)
+            plugin.wait_state('attached 1, entries 0')
+        finally:
+            plugin.end()
 
     def start_other(self, before=()):
         self.other = base.Testpmd(self.transcript, (*TWO_QUEUES, '--proc-id=1'),
@@ -231,6 +255,7 @@ CASES = (
     ('a secondary process is killed', Suite.a_secondary_process_is_killed),
     ('the primary process is killed', Suite.the_primary_process_is_killed),
     ('addresses that are taken', Suite.addresses_that_are_taken),
+    ('two processes forward on the map of another program', Suite.two_processes_on_a_map_of_others),
 )
 
 
@@ -261,12 +286,15 @@ def main():
         return SKIPPED
     # unshare(1) creates the namespaces for this process, then runs this program again.
     if os.environ.get('GANTRY_OWN_NAMESPACE') != 'yes':
-        os.environ.update(GANTRY_OWN_NAMESPACE='yes', LD_LIBRARY_PATH=f'{args.build}/drivers', HUGE_DIR=tempfile.mkdtemp())
+        os.environ.update(GANTRY_OWN_NAMESPACE='yes', LD_LIBRARY_PATH=f'{args.build}/drivers', HUGE_DIR=tempfile.mkdtemp(),
+                          BPFFS=tempfile.mkdtemp(), BUILD=args.build)
         try:
             return subprocess.run(['unshare', '--net', '--mount', '--', sys.executable, *sys.argv], check=False).returncode
         finally:
             os.rmdir(os.environ['HUGE_DIR'])
-    for command in (f'mount -t hugetlbfs none {os.environ["HUGE_DIR"]}', 'sysctl -qw net.ipv6.conf.default.disable_ipv6=1',
+            os.rmdir(os.environ['BPFFS'])
+    for command in (f'mount -t hugetlbfs none {os.environ["HUGE_DIR"]}', f'mount -t bpf none {os.environ["BPFFS"]}',
+                    'sysctl -qw net.ipv6.conf.default.disable_ipv6=1',
                     'ip link add near0 type veth peer name far0', 'ip link set near0 up', 'ip link set far0 up',
                     'ip link add near1 numrxqueues 2 numtxqueues 2 type veth peer name far1 numrxqueues 2 numtxqueues 2',
                     'ip link set near1 up', 'ip link set far1 up', 'mount -t sysfs none /sys'):

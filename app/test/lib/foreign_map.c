@@ -77,7 +77,7 @@ foreign_is_attached(const char *iface)
 }
 
 int
-foreign_take_entry(uint32_t queue)
+foreign_set_entry(uint32_t queue)
 {
 	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
 

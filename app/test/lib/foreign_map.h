@@ -32,7 +32,7 @@ int foreign_attach(const char *iface);
 bool foreign_is_attached(const char *iface);
 
 /** Put a socket into the map, over any other. @return it, or a negative errno */
-int foreign_take_entry(uint32_t queue);
+int foreign_set_entry(uint32_t queue);
 /** @return 1: a socket is the queue's entry; 0: none is; a negative errno */
 int foreign_has_entry(uint32_t queue);
 /** @return whether this socket is the queue's entry */
