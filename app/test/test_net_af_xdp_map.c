@@ -321,13 +321,17 @@ restarts(void)
 		TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start again");
 	}
 	/* Removed while it runs, and probed again in another container. */
-	files = test_open_files();
 	veth_port_drop();
 	TEST_ASSERT_EQUAL(foreign_has_entry(0), 0, "the entry stays after the removal");
+	files = test_open_files();
 	TEST_ASSERT_SUCCESS(
 		veth_port_start(args_pinned(",container=other"), 1), "start in another container");
-	TEST_ASSERT_EQUAL(test_open_files(), files, "files");
-	return veth_both_ways(100, 110) < 0 ? -1 : veth_stop_whole();
+	if (veth_both_ways(100, 110) < 0 || veth_stop_whole() < 0)
+		return -1;
+	veth_port_drop();
+	TEST_ASSERT_EQUAL(
+		test_open_files(), files, "%u files instead of %u", test_open_files(), files);
+	return 0;
 }
 
 static int
