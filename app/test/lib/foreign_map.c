@@ -40,8 +40,8 @@ foreign_make(uint32_t n_entries)
 			.dst_reg = BPF_REG_2,
 			.src_reg = BPF_REG_1,
 			.off = offsetof(struct xdp_md, rx_queue_index)},
-		/* r1 = map */
-		{.code = BPF_LD | BPF_DW | BPF_IMM,
+		/* r1 = map, an immediate value (BPF_IMM is 0) */
+		{.code = BPF_LD | BPF_DW,
 			.dst_reg = BPF_REG_1,
 			.src_reg = BPF_PSEUDO_MAP_FD,
 			.imm = map_fd},
