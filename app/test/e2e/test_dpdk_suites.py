@@ -18,6 +18,10 @@ import shutil
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from test_testpmd import reason_to_skip  # noqa: E402
+
 SKIPPED = 77
 TIMEOUT = 240           # seconds
 PREFIX = f'gantry-suites-{os.getpid()}'
@@ -100,8 +104,9 @@ def main():
     parser.add_argument('build')
     parser.add_argument('ports', choices=KINDS)
     args = parser.parse_args()
-    if os.geteuid() != 0 or not shutil.which('dpdk-test'):
-        print('skipped dpdk_suites: it needs root and dpdk-test')
+    reason = reason_to_skip(args.build, 'dpdk-test')
+    if reason:
+        print('skipped dpdk_suites:', reason)
         return SKIPPED
     # unshare(1) creates the namespaces for this process, then runs this program again.
     if os.environ.get('GANTRY_OWN_NAMESPACE') != 'yes':

@@ -265,14 +265,9 @@ def free_hugepages():
 
 
 def reason_to_skip(build):
-    if os.geteuid() != 0 or not shutil.which('dpdk-testpmd') or not shutil.which('dpdk-proc-info'):
-        return 'it needs root, dpdk-testpmd and dpdk-proc-info'
     if free_hugepages() < N_HUGEPAGES:
         return f'it needs {N_HUGEPAGES} free hugepages: echo {N_HUGEPAGES} > /proc/sys/vm/nr_hugepages'
-    plugin = f'{build}/drivers/libgantry_net_af_xdp.so'
-    if 'san.so' in subprocess.run(['ldd', plugin], check=True, stdout=subprocess.PIPE, text=True).stdout:
-        return 'a program without a sanitizer cannot load plugins with one'
-    return None
+    return base.reason_to_skip(build, 'dpdk-testpmd', 'dpdk-proc-info')
 
 
 def main():

@@ -655,6 +655,16 @@ MEMORY_CASES = (
 )
 
 
+def reason_to_skip(build, *programs):
+    """Returns why these programs cannot run on the plugins of a build on this host, or None."""
+    if os.geteuid() != 0 or not all(map(shutil.which, programs)):
+        return f'it needs root and {" and ".join(programs)}'
+    plugin = f'{build}/drivers/libgantry_net_af_xdp.so'
+    if 'san.so' in subprocess.run(['ldd', plugin], check=True, stdout=subprocess.PIPE, text=True).stdout:
+        return 'a program without a sanitizer cannot load plugins with one'
+    return None
+
+
 def run_cases(word, make_suite, cases, path):
     """Runs cases in sequence, with a transcript in the file `path`. Returns the exit status. A case
     returns a reason to skip it."""

@@ -155,12 +155,9 @@ def main():
     parser.add_argument('build')
     parser.add_argument('--transcript', default='/dev/null')
     args = parser.parse_args()
-    if os.geteuid() != 0 or shutil.which('dpdk-testpmd') is None:
-        print('skipped testpmd_afxdp: it needs root and dpdk-testpmd')
-        return SKIPPED
-    plugin = f'{args.build}/drivers/libgantry_net_af_xdp.so'
-    if 'san.so' in subprocess.run(['ldd', plugin], check=True, stdout=subprocess.PIPE, text=True).stdout:
-        print('skipped testpmd_afxdp: a program without a sanitizer cannot load plugins with one')
+    reason = base.reason_to_skip(args.build, 'dpdk-testpmd')
+    if reason:
+        print('skipped testpmd_afxdp:', reason)
         return SKIPPED
     # unshare(1) creates the namespace for this process, then runs this program again.
     if os.environ.get('GANTRY_OWN_NAMESPACE') != 'yes':

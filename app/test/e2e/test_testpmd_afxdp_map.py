@@ -144,21 +144,12 @@ CASES = (
 )
 
 
-def reason_to_skip(build):
-    if os.geteuid() != 0 or shutil.which('dpdk-testpmd') is None:
-        return 'it needs root and dpdk-testpmd'
-    plugin = f'{build}/drivers/libgantry_net_af_xdp.so'
-    if 'san.so' in subprocess.run(['ldd', plugin], check=True, stdout=subprocess.PIPE, text=True).stdout:
-        return 'a program without a sanitizer cannot load plugins with one'
-    return None
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('build')
     parser.add_argument('--transcript', default='/dev/null')
     args = parser.parse_args()
-    reason = reason_to_skip(args.build)
+    reason = base.reason_to_skip(args.build, 'dpdk-testpmd')
     if reason:
         print('skipped testpmd_afxdp_map:', reason)
         return SKIPPED
