@@ -11,7 +11,6 @@ network and mount namespaces, which end with the process. --transcript FILE gets
 import argparse
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
