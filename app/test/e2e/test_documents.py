@@ -37,6 +37,7 @@ HOWS = ('host', 'machine', 'long', 'newcomer', 'test', 'program')
 PROGRAMS = re.compile(r'^(\$ |sudo |make |meson |ninja |gantry-(run|broker|bind|l2fwd) |(devtools|usertools|build)/\S'
                       r'|dpdk-|systemctl |cc |apt)')
 OURS = re.compile(r'(devtools|usertools|app|lib/dmamap|lib/vfio_\w+|drivers|examples|config)/[\w./-]*$')
+SHOWN = 30  # last lines of a command that failed
 GIVE_UP = 120
 # Folders whose programs have messages.
 SPEAKERS = ('lib', 'drivers', 'usertools', 'examples', 'devtools')
@@ -259,7 +260,9 @@ class Shell:
         if not ended or child.returncode != entry.get('status', 0) or not re.search(entry.get('says', ''), output):
             how = f'status {child.returncode}' if ended else f'not ended within {entry.get("seconds", GIVE_UP)} s'
             yield f'{how}; wanted: status {entry.get("status", 0)}, "{entry.get("says", "")}"'
-            yield from output.splitlines()[-30:]
+            lines = output.splitlines()
+            yield from (line for line in lines[:-SHOWN] if 'FAILED' in line)
+            yield from lines[-SHOWN:]
 
     @staticmethod
     def wait(child, entry, said):
