@@ -7,7 +7,6 @@
  * The test acts as the device: it does DMA and raises interrupts.
  */
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -125,29 +124,6 @@ struct state {
 	unsigned int bars; /**< mappings of regions in this process */
 };
 
-/**
- * Open files except epoll's: the EAL's interrupt thread replaces its epoll file whenever a callback
- * is added or removed.
- */
-static unsigned int
-count_files(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	const struct dirent *e;
-	unsigned int n = 0;
-	char target[64];
-	ssize_t len;
-
-	while (dir != NULL && (e = readdir(dir)) != NULL) {
-		len = readlinkat(dirfd(dir), e->d_name, target, sizeof(target) - 1);
-		target[RTE_MAX(len, 0)] = '\0';
-		n += len > 0 && strstr(target, "[eventpoll]") == NULL;
-	}
-	if (dir != NULL)
-		closedir(dir);
-	return n;
-}
-
 static unsigned int
 count_bars(void)
 {
@@ -165,8 +141,9 @@ count_bars(void)
 static struct state
 state_now(void)
 {
-	return (struct state){
-		.kernel = vfio_mock_dump(machine), .files = count_files(), .bars = count_bars()};
+	return (struct state){.kernel = vfio_mock_dump(machine),
+		.files = test_open_files(),
+		.bars = count_bars()};
 }
 
 /** Whether the state is as before. Frees the record. */

@@ -86,7 +86,11 @@ uint32_t test_rand_max(uint32_t max);
  */
 int test_write_file(const char *path, const char *fmt, ...) __rte_format_printf(2, 3);
 
-/** Number of open descriptors of this process, for comparison. Some are always open. */
+/**
+ * Number of open descriptors of this process, for comparison. Some are always open. Epoll instances
+ * do not count: when interrupts are added or removed, the EAL's interrupt thread closes its own and
+ * makes another, at any time later.
+ */
 unsigned int test_open_files(void);
 
 /**
