@@ -894,22 +894,30 @@ link_comes_up(void)
 	return false;
 }
 
+/* Count events that come while the link is down; one of the link that came up can be late. */
+static int
+on_link_down(uint16_t id, enum rte_eth_event_type type, void *arg, void *ret)
+{
+	struct rte_eth_link link;
+
+	if (rte_eth_link_get_nowait(id, &link) == 0 && link.link_status == RTE_ETH_LINK_DOWN)
+		on_event(id, type, arg, ret);
+	return 0;
+}
+
 static int
 link_changes_are_told(void)
 {
 	struct rte_eth_conf conf = {.intr_conf.lsc = 1};
-	struct rte_eth_link link;
 	unsigned int events = 0;
 
 	TEST_ASSERT_SUCCESS(veth_port_add("iface=near", VETH_N_MBUFS), "port");
 	TEST_ASSERT_SUCCESS(veth_port_configure(1, 1, &conf), "configure");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_start(veth.port), "start");
 	TEST_ASSERT(link_comes_up(), "link");
-	call_on(RTE_ETH_EVENT_INTR_LSC, on_event, &events);
+	call_on(RTE_ETH_EVENT_INTR_LSC, on_link_down, &events);
 	TEST_ASSERT_SUCCESS(veth_sh("ip link set far down"), "down");
 	TEST_ASSERT(comes_true(&events), "no event");
-	TEST_ASSERT_SUCCESS(rte_eth_link_get_nowait(veth.port, &link), "link");
-	TEST_ASSERT_EQUAL(link.link_status, RTE_ETH_LINK_DOWN, "link is up");
 	return veth_stop_whole();
 }
 
