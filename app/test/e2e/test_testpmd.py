@@ -40,7 +40,8 @@ DRIVER_ARGUMENTS = ',tx_split=2097152'
 SMALL_PAGES = ',tx_split=4096'
 ARGUMENTS = '--total-num-mbufs=8192', '--enable-rx-cksum'      # options of testpmd
 PROMPT = 'testpmd> '
-EVENT = re.compile(r'\n?Port \d+: [\w ]+ event\n')
+# What its other threads print: events, and log lines of drivers.
+EVENT = re.compile(r'\n?Port \d+: [\w ]+ event\n|[A-Z][A-Z0-9_]+: [^\n]*\n')
 GIVE_UP = 90                                        # time-out in seconds
 MARK = b'gantry'
 SO_RCVBUFFORCE = 33
@@ -197,7 +198,7 @@ def nic_end(device):
 # Testpmd
 
 def has_prompt(text):
-    """Returns whether the prompt is in a text. Another thread of testpmd prints events, possibly in
+    """Returns whether the prompt is in a text. Another thread of testpmd prints events and log lines, possibly in
     the middle of the prompt."""
     return PROMPT in text or PROMPT in EVENT.sub('', text)
 
