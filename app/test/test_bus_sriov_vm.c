@@ -19,6 +19,7 @@
 #include <rte_cycles.h>
 #include <rte_dev.h>
 
+#include "bus_machine.h"
 #include "test.h"
 #include "vf_tokens.h"
 #include "vfio_pci_private.h"
@@ -31,14 +32,6 @@
 static char pf[32], vf[32]; /* PCI addresses */
 static const char *backend; /* of the container that devices are plugged into */
 
-static int
-function_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
-{
-	RTE_SET_USED(driver);
-	RTE_SET_USED(dev);
-	return 0;
-}
-
 static const struct rte_pci_id ids[] = {
 	VFIO_PCI_ID(0x8086, 0x10c9), /* 82576 */
 	VFIO_PCI_ID(0x8086, 0x10ca), /* its virtual functions */
@@ -48,23 +41,8 @@ static const struct rte_pci_id ids[] = {
 static struct vfio_pci_driver function_driver = {
 	.driver.name = "test_sriov",
 	.id_table = ids,
-	.probe = function_probe,
+	.probe = toy_probe,
 };
-
-/* Write a file of sysfs. @return a negative errno */
-static int
-file_write(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "w");
-	int rc = 0;
-
-	if (f == NULL)
-		return -errno;
-	if (fputs(text, f) < 0 || fflush(f) != 0)
-		rc = -errno;
-	fclose(f);
-	return rc;
-}
 
 /* The number of a device's virtual functions becomes n. */
 static int
@@ -73,7 +51,7 @@ functions_make(const char *n)
 	char path[128];
 
 	snprintf(path, sizeof(path), SYSFS_PCI "%s/sriov_numvfs", pf);
-	return file_write(path, n);
+	return test_write_file(path, "%s", n);
 }
 
 /* Read the last part of a link in a device's folder. @return whether there is one */
@@ -126,7 +104,7 @@ setup(void)
 	if (pf[0] == '\0')
 		return test_skip("a device with SR-IOV, bound to vfio-pci, is wanted in "
 				 "$GANTRY_DEVICES");
-	if (file_write(ENABLE, "1") != 0)
+	if (test_write_file(ENABLE, "1") != 0)
 		return test_skip("vfio-pci of this kernel cannot make virtual functions");
 	vfio_pci_register(&function_driver);
 	return TEST_SUCCESS;
@@ -143,11 +121,11 @@ teardown(void)
 		vfio_pci_bus.bus.unplug(&dev->device);
 	vfio_pci_unregister(&function_driver);
 	functions_make("0");
-	file_write(ENABLE, "0");
+	test_write_file(ENABLE, "0");
 }
 
 static int
-plug(const char *name, const char *args)
+plug_on_backend(const char *name, const char *args)
 {
 	char text[160];
 
@@ -156,23 +134,7 @@ plug(const char *name, const char *args)
 	return rte_dev_probe(text);
 }
 
-static struct vfio_pci_device *
-find(const char *name)
-{
-	struct rte_pci_addr addr;
-
-	return rte_pci_addr_parse(name, &addr) == 0 ? vfio_pci_list_find(&addr) : NULL;
-}
-
-static int
-unplug(const char *name)
-{
-	struct vfio_pci_device *dev = find(name);
-
-	return dev == NULL ? -ENODEV : rte_dev_remove(&dev->device);
-}
-
-static const struct vf_token_plugs plugs = {.plug = plug, .unplug = unplug};
+static const struct vf_token_plugs plugs = {.plug = plug_on_backend, .unplug = unplug};
 
 /* Both functions are in one container, and answer. */
 static int
@@ -181,10 +143,10 @@ check_both(void)
 	struct vfio_pci_device *dev[2];
 	unsigned int i;
 
-	TEST_ASSERT_SUCCESS(plug(pf, TOKEN_A), "PF");
-	TEST_ASSERT_SUCCESS(plug(vf, TOKEN_A), "VF");
-	dev[0] = find(pf);
-	dev[1] = find(vf);
+	TEST_ASSERT_SUCCESS(plug_on_backend(pf, TOKEN_A), "PF");
+	TEST_ASSERT_SUCCESS(plug_on_backend(vf, TOKEN_A), "VF");
+	dev[0] = on_bus(pf);
+	dev[1] = on_bus(vf);
 	TEST_ASSERT(dev[0]->container == dev[1]->container, "two containers");
 	for (i = 0; i < 2; i++) {
 		uint16_t command = 0;
@@ -217,7 +179,7 @@ static int
 on_backend(const char *name, bool knows_tokens)
 {
 	backend = name;
-	TEST_ASSERT_SUCCESS(plug(pf, TOKEN_A), "plug the PF in");
+	TEST_ASSERT_SUCCESS(plug_on_backend(pf, TOKEN_A), "plug the PF in");
 	TEST_ASSERT_SUCCESS(functions_make("1"), "make a VF of a PF in use");
 	TEST_ASSERT(function_is_bound(), "vfio-pci does not get the VF");
 	TEST_ASSERT_SUCCESS(unplug(pf), "remove the PF");
@@ -225,7 +187,7 @@ on_backend(const char *name, bool knows_tokens)
 		(knows_tokens ? vf_tokens_check : vf_tokens_check_none)(&plugs, pf, vf), "tokens");
 	TEST_ASSERT_SUCCESS(check_both(), "both");
 	TEST_ASSERT_SUCCESS(functions_make("0"), "remove the VF");
-	TEST_ASSERT_EQUAL(plug(vf, TOKEN_A), -ENODEV, "a VF that is gone");
+	TEST_ASSERT_EQUAL(plug_on_backend(vf, TOKEN_A), -ENODEV, "a VF that is gone");
 	return TEST_SUCCESS;
 }
 
