@@ -21,11 +21,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/userfaultfd.h>
-#include <numa.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -34,6 +32,7 @@
 #include <unistd.h>
 
 #include "dm_log.h"
+#include "dm_thread.h"
 #include "dm_util.h"
 #include "dm_watch.h"
 #include "dm_watch_ranges.h"
@@ -167,23 +166,13 @@ uffd_read_events(void)
 	return i > 0;
 }
 
-/**
- * Run on all CPUs of the process. The EAL binds the creating thread to a CPU, and may poll there.
- */
-static void
-thread_use_all_cpus(void)
-{
-	if (numa_available() >= 0)
-		numa_run_on_node(-1);
-}
-
 static void *
 reader_main(void *arg DM_UNUSED)
 {
 	struct pollfd fds[] = {{.fd = uffd, .events = POLLIN}, {.fd = quit_fd, .events = POLLIN}};
 	const uint64_t one = 1;
 
-	thread_use_all_cpus();
+	dm_thread_use_all_cpus();
 	for (;;) {
 		if (poll(fds, DM_DIM(fds), -1) < 0)
 			continue;
@@ -259,7 +248,7 @@ worker_main(void *arg DM_UNUSED)
 {
 	uint64_t n;
 
-	thread_use_all_cpus();
+	dm_thread_use_all_cpus();
 	while (!__atomic_load_n(&quitting, __ATOMIC_ACQUIRE)) {
 		if (read(wake_fd, &n, sizeof(n)) == sizeof(n))
 			dm_watch_drain();
@@ -375,20 +364,13 @@ watcher_register_fork(void)
 	pthread_atfork(NULL, NULL, watcher_fork_child);
 }
 
+/** Start a thread of the watcher. @return 0; a negative errno, logged */
 static int
 thread_start(pthread_t *thread, void *(*run)(void *), const char *name)
 {
-	sigset_t all, old;
-	int err;
+	const int rc = dm_thread_start(thread, run, name);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(thread, NULL, run, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (err != 0)
-		return DM_FAIL(err, "watcher: thread %s: %s", name, strerror(err));
-	pthread_setname_np(*thread, name);
-	return 0;
+	return rc == 0 ? 0 : DM_FAIL(-rc, "watcher: thread %s: %s", name, strerror(-rc));
 }
 
 static void
