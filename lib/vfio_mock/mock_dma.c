@@ -6,10 +6,36 @@
  */
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dm_util.h"
+#include "mock_log.h"
 #include "mock_priv.h"
+
+/** Write a fault as VT-d's driver logs it: whole pages, and no segment of a PCI address. */
+static void
+fault_log(const struct vfio_mock *m, const struct mock_device *dev, dmamap_iova_t iova, bool wrote)
+{
+	const char *name = dev->name;
+	char record[256];
+	int len;
+
+	if (m->fault_fd < 0)
+		return;
+	if (strlen(name) == strlen("0000:00:00.0") && name[4] == ':' && name[7] == ':')
+		name += strlen("0000:");
+	len = snprintf(record, sizeof(record),
+		"3,%u,0,-;DMAR: [DMA %s NO_PASID] Request device [%s] fault addr 0x%" PRIx64
+		" [fault reason 0x0%c] PTE %s access is not set\n",
+		m->n_faults, wrote ? "Write" : "Read", name, iova & ~UINT64_C(4095),
+		wrote ? '5' : '6', wrote ? "Write" : "Read");
+	/* A reader of /dev/kmsg reads whole records. A full pipe loses them, as the log does. */
+	if (write(m->fault_fd, record, len) != len)
+		MOCK_LOG("a fault of %s is not in the log: %s", dev->name, strerror(errno));
+}
 
 static void
 fault_record(struct vfio_mock *m, const struct mock_device *dev, dmamap_iova_t iova, bool write)
@@ -19,6 +45,7 @@ fault_record(struct vfio_mock *m, const struct mock_device *dev, dmamap_iova_t i
 	dm_strlcpy(fault->dev, dev->name, sizeof(fault->dev));
 	fault->iova = iova;
 	fault->write = write;
+	fault_log(m, dev, iova, write);
 }
 
 /**
@@ -104,4 +131,12 @@ vfio_mock_faults(struct vfio_mock *m, struct vfio_mock_fault *out, unsigned int 
 		out[i] = m->faults[(total - n + i) % MOCK_FAULTS];
 	pthread_mutex_unlock(&m->lock);
 	return total;
+}
+
+void
+vfio_mock_log_faults(struct vfio_mock *m, int fd)
+{
+	pthread_mutex_lock(&m->lock);
+	m->fault_fd = fd;
+	pthread_mutex_unlock(&m->lock);
 }

@@ -30,6 +30,7 @@ vfio_mock_create(const struct vfio_mock_conf *conf, struct vfio_mock **mock)
 	m = calloc(1, sizeof(*m));
 	if (m == NULL)
 		return -ENOMEM;
+	m->fault_fd = -1;
 	rc = pthread_mutex_init(&m->lock, NULL);
 	if (rc != 0) {
 		free(m);

@@ -231,6 +231,7 @@ struct vfio_mock {
 	uint64_t short_most;
 
 	unsigned int n_faults;
+	int fault_fd; /**< vfio_mock_log_faults(); -1: none */
 	struct vfio_mock_fault faults[MOCK_FAULTS];
 };
 

@@ -261,6 +261,13 @@ struct vfio_mock_fault {
  */
 unsigned int vfio_mock_faults(struct vfio_mock *mock, struct vfio_mock_fault *out, unsigned int n);
 
+/**
+ * Write each further fault to a file, as a record of /dev/kmsg with the text of Linux 6.1 on VT-d.
+ * The file must not block.
+ * @param fd  kept by the caller, who stops the writes before he closes it; -1: stop.
+ */
+void vfio_mock_log_faults(struct vfio_mock *mock, int fd);
+
 /** Calls into the kernel by kind, and below them internal calls to the IOMMU. */
 enum vfio_mock_call {
 	VFIO_MOCK_LOOKUP, /**< read of a file, a link or a directory of sysfs */
