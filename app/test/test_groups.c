@@ -158,7 +158,9 @@ map_at(dmamap_iova_t iova, char *va)
 static int
 attaches_a_group(void)
 {
+	const struct dmamap_range page = {IOVA, IOVA + KB4 - 1};
 	struct dmamap_device *d, *other;
+	struct dmamap_fault fault;
 	int fd, dev;
 
 	TEST_ASSERT_SUCCESS(begin(0, DMAMAP_SHARE), "begin");
@@ -166,6 +168,10 @@ attaches_a_group(void)
 	TEST_ASSERT_SUCCESS(map_at(IOVA, buf), "map");
 	TEST_ASSERT_SUCCESS(attach(c, fd, 0, &d), "attach");
 	TEST_ASSERT(strcmp(dmamap_device_name(d), "group-0") == 0, "%s", dmamap_device_name(d));
+	/* A fault is of a device, which the kernel names. */
+	TEST_ASSERT_SUCCESS(dmamap_fault_explain("nic0", page, 0, &fault), "a member's fault");
+	TEST_ASSERT(strcmp(fault.device, "nic0") == 0, "%s", fault.device);
+	TEST_ASSERT_EQUAL(dmamap_fault_explain("nic1", page, 0, &fault), -ENODEV, "another group");
 	TEST_ASSERT_EQUAL(dmamap_device_fd(d), -1, "%d", dmamap_device_fd(d));
 	TEST_ASSERT_EQUAL(dmamap_device_group(d), 0, "%d", dmamap_device_group(d));
 	TEST_ASSERT_EQUAL(dmamap_device_node(d), -1, "%d", dmamap_device_node(d));

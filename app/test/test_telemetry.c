@@ -44,6 +44,14 @@ static const struct question questions[] = {
 			"\"nodes\": {\"0\": 16384}", "\"0\": {\"name\"", "\"total\": 2"}},
 	{"/dmamap/zones,1", {"{\"/dmamap/zones\": {\"1\": {\"name\"", "\"total\": 2"}},
 	{"/dmamap/zones,9", {"{\"/dmamap/zones\": {\"total\": 2}}"}},
+	{"/dmamap/faults",
+		{"\"faults\": 0, \"lines\": 0, \"suppressed\": 0, \"lost\": 0, \"latest\":"}},
+	{"/dmamap/explain,nic0,0xfee00000",
+		{"device nic0: the IOMMU blocked an access to IOVA 0xfee00000",
+			"it is reserved: MSI window of group 0 (nic0) [0xfee00000, 0xfeefffff]"}},
+	{"/dmamap/explain,nic1,0xfee00000", {"null"}},
+	{"/dmamap/explain,nic0", {"null"}},
+	{"/dmamap/explain,nic0,12x", {"null"}},
 };
 
 /**

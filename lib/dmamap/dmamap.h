@@ -598,6 +598,8 @@ struct dmamap_container_info {
 	bool coherent; /**< every domain enforces cache coherency */
 	unsigned int n_ranges; /**< number of usable ranges; may be more than `ranges` can hold */
 	struct dmamap_range ranges[32]; /**< usable ranges, ascending, without reserved ones */
+	uint64_t faults; /**< accesses of its devices that an IOMMU blocked, as far as somebody
+			    listens (dmamap_fault_listen()) */
 };
 
 /**
@@ -1049,6 +1051,151 @@ struct dmamap_conflict {
  */
 int dmamap_container_conflicts(
 	const struct dmamap_container *c, struct dmamap_conflict *out, unsigned int n);
+
+/**
+ * @name Faults: accesses of a device that an IOMMU blocked
+ *
+ * The kernel tells the device and the address. These functions tell whose memory is or was there:
+ * a container remembers its latest 4,096 unmaps. Experimental.
+ */
+/**@{*/
+/** Longest reason of a fault, and longest text, with the terminating zero. */
+#define DMAMAP_FAULT_REASON_MAX 96
+#define DMAMAP_FAULT_TEXT_MAX 640 /**< @see DMAMAP_FAULT_REASON_MAX */
+
+/** What is known of an address that a device could not reach. */
+enum dmamap_fault_kind {
+	DMAMAP_FAULT_UNKNOWN, /**< nothing was mapped there within the unmaps that are remembered */
+	DMAMAP_FAULT_PAST, /**< it was mapped, and is not any more: a use after an unmap */
+	DMAMAP_FAULT_DENIED, /**< it is mapped, but not for this access */
+	DMAMAP_FAULT_LIVE, /**< it is mapped now, and was not yet when the device came */
+	DMAMAP_FAULT_CHANGING, /**< a map or an unmap is in progress */
+	DMAMAP_FAULT_QUARANTINED, /**< an unmap failed there before */
+	DMAMAP_FAULT_RESERVED, /**< a reserved range or reservation, or no domain translates it */
+	DMAMAP_FAULT_BESIDE, /**< in no mapping, but within 64 KiB of one: an overrun */
+};
+
+/** A fault. Strings end with a zero. */
+struct dmamap_fault {
+	enum dmamap_fault_kind kind; /**< what is known of the address */
+	char device[DMAMAP_NAME_MAX]; /**< the device, as dmamap_device_name() */
+	char container[DMAMAP_NAME_MAX]; /**< the container that it is attached to */
+	struct dmamap_range iovas; /**< the address lies in here; VT-d tells the page only */
+	uint32_t access; /**< DMAMAP_READ or DMAMAP_WRITE by the device; 0: the kernel does not tell
+			  */
+	char reason[DMAMAP_FAULT_REASON_MAX]; /**< the kernel's words; "": an explanation */
+	char name[DMAMAP_NAME_MAX]; /**< "zone rings", "mapping", "registration", "reservation",
+				       or the owner of a reserved range; UNKNOWN: "" */
+	struct dmamap_range range; /**< the IOVAs of that object */
+	uint64_t distance; /**< BESIDE: bytes from the object's nearest byte */
+	uint64_t ago_ns; /**< PAST: since the unmap; the clock's tick is some milliseconds */
+	uint32_t thread; /**< PAST: the thread that unmapped, as gettid(2) */
+	char thread_name[16]; /**< PAST: its name; "": not known any more */
+	uint64_t count; /**< faults of the device since the last report, this one included */
+	char detail[128]; /**< for the first listener that knows more: "rx queue 0, descriptor 12"
+			   */
+	char text[DMAMAP_FAULT_TEXT_MAX]; /**< all of it, as one line without a newline */
+};
+
+/** dmamap_fault_explain() with the size of the caller's structure. */
+int dmamap_fault_explain_sized(const char *dev, struct dmamap_range iovas, uint32_t access,
+	struct dmamap_fault *fault, size_t size);
+
+/**
+ * Tell what lives or lived at an address at which a device was blocked. For programs that learn of
+ * faults by themselves. Counts nothing.
+ *
+ * Any thread that holds no lock of its own that a callback takes. Waits for an attach or detach in
+ * progress. Cost: a walk of the container's reserved ranges and of 128 KiB of past unmaps.
+ *
+ * @param dev     name of an attached device.
+ * @param iovas   the address, or the page if only that is known.
+ * @param access  DMAMAP_READ, DMAMAP_WRITE or 0: not known.
+ * @param fault   out.
+ * @return 0; -EINVAL; -ENODEV: the device is not attached to a container of this process.
+ */
+static inline int
+dmamap_fault_explain(
+	const char *dev, struct dmamap_range iovas, uint32_t access, struct dmamap_fault *fault)
+{
+	return dmamap_fault_explain_sized(dev, iovas, access, fault, sizeof(*fault));
+}
+
+struct dmamap_fault_listener;
+
+/** How to listen to faults. */
+struct dmamap_fault_conf {
+	/**
+	 * Called for faults of devices of this process, from the library's thread, under no lock.
+	 * The first `detail` that a listener writes is in the line. Must not stop a listener.
+	 * NULL: the line and the counters suffice.
+	 */
+	void (*fault)(struct dmamap_fault *fault, void *arg);
+	void *arg; /**< for the callback */
+	/**
+	 * Records of the kernel's log, as /dev/kmsg gives them, already open; one read(2) is one
+	 * record. Kept by the caller, duplicated here. 0: open /dev/kmsg, from its end on. That of
+	 * the first listener counts; others share it.
+	 */
+	int log_fd;
+	/**
+	 * Optional; of the first listener: takes each of the two descriptors that the watch opens,
+	 * and returns the number to use instead, after it has closed this one, or this one. For
+	 * programs that keep descriptors of libraries out of reach of others.
+	 */
+	int (*place)(int fd, void *arg);
+};
+
+/** dmamap_fault_listen() with the size of the caller's structure. */
+int dmamap_fault_listen_sized(
+	const struct dmamap_fault_conf *conf, size_t size, struct dmamap_fault_listener **listener);
+
+/**
+ * Start to watch the kernel's log for faults of devices that are attached to containers of this
+ * process. Each gives one error line with what is known of the address, is counted, and is told to
+ * the listeners in their order. In a storm there is one line and one call a device and second, with
+ * the number of faults since the last; a storm ends with such a line.
+ *
+ * The first listener starts a thread, "dm-faults", which sleeps until the kernel logs something.
+ * Linux itself limits such lines to 10 in 5 s; what it left out is in the telemetry
+ * (/dmamap/faults).
+ *
+ * Any thread. Not in a forked child.
+ * @return 0; -EINVAL; -ENOMEM; -EPERM, -EACCES: /dev/kmsg may not be read (CAP_SYSLOG, or
+ *   kernel.dmesg_restrict=0); -ENOENT: there is none here; another error of open(2) or
+ *   pthread_create(3). Not logged: nothing else suffers.
+ */
+static inline int
+dmamap_fault_listen(const struct dmamap_fault_conf *conf, struct dmamap_fault_listener **listener)
+{
+	return dmamap_fault_listen_sized(conf, sizeof(*conf), listener);
+}
+
+/**
+ * Stop listening. Waits for a callback in progress. The last listener ends the thread, and is told
+ * before what a storm has left. Any thread
+ * but the library's. NULL is allowed.
+ */
+void dmamap_fault_unlisten(struct dmamap_fault_listener *listener);
+
+/** What the watch has seen since the process started. */
+struct dmamap_fault_counts {
+	uint64_t faults; /**< of devices of this process */
+	uint64_t lines; /**< error lines for them */
+	uint64_t suppressed; /**< lines that the kernel left out, of any device of the machine */
+	uint64_t lost; /**< times that the kernel's log overran its reader */
+};
+
+/** Count the faults. Any thread; does not wait. */
+void dmamap_fault_counts(struct dmamap_fault_counts *counts);
+
+/**
+ * Copy the latest faults that had a line, oldest first. Any thread; does not wait for callbacks.
+ * @param out  at least n entries; may be NULL if n is 0.
+ * @return the number of entries copied; at most 16 are kept.
+ */
+unsigned int dmamap_faults(struct dmamap_fault *out, unsigned int n);
+/**@}*/
 
 /** How strictly a NUMA node is requested. dmamap_zone_info() reports the actual placement. */
 enum dmamap_placement {

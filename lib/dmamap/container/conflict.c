@@ -48,17 +48,6 @@ dm_conflicts_any(const struct dmamap_container *c)
 	return c->conflicts.n > 0 || c->conflicts.lost;
 }
 
-static void
-conflict_name(const struct dm_mapping *m, char *name)
-{
-	if (m == NULL)
-		snprintf(name, DMAMAP_NAME_MAX, "reservation");
-	else if (m->zone != NULL)
-		snprintf(name, DMAMAP_NAME_MAX, "zone %.50s", m->zone->name);
-	else
-		snprintf(name, DMAMAP_NAME_MAX, m->cache != NULL ? "registration" : "mapping");
-}
-
 /** Record a conflict of the range being checked. */
 static void
 conflict_add(struct pass *p, struct dmamap_conflict *conflict)
@@ -78,7 +67,7 @@ conflict_add(struct pass *p, struct dmamap_conflict *conflict)
 	}
 	conflict->range = h->range;
 	conflict->va = h->m != NULL ? dm_mapping_va(h->m) : NULL;
-	conflict_name(h->m, conflict->name);
+	dm_mapping_title(h->m, conflict->name);
 	snprintf(conflict->container, sizeof(conflict->container), "%s", p->of->name);
 	all->v[all->n++] = *conflict;
 }
@@ -296,7 +285,7 @@ conflict_add_other(struct pass *p, enum dmamap_conflict_kind kind, struct dmamap
 {
 	struct dmamap_conflict conflict = {.kind = kind, .with = with};
 
-	conflict_name(m, conflict.owner);
+	dm_mapping_title(m, conflict.owner);
 	conflict_add(p, &conflict);
 }
 

@@ -16,6 +16,7 @@
 
 #include "dm_backend.h"
 #include "dm_bounce.h"
+#include "dm_history.h"
 #include "dm_port.h"
 #include "dm_util.h"
 
@@ -68,6 +69,8 @@ container_make_tables(struct dmamap_container *c)
 	if (rc == 0)
 		rc = dm_alias_init(c);
 	if (rc == 0)
+		rc = dm_history_init(c);
+	if (rc == 0)
 		rc = dm_registrations_init(c);
 	if (rc == 0)
 		rc = dm_backend_host_reserved(c);
@@ -90,6 +93,7 @@ container_free_tables(struct dmamap_container *c)
 	dm_range_set_clear(&c->quarantined);
 	dm_registrations_fini(c);
 	free(c->aliases.buckets);
+	dm_history_fini(c);
 	dm_xlate_destroy(c->index);
 	dm_xlate_destroy(c->iova2va);
 	dm_xlate_destroy(c->va2iova);

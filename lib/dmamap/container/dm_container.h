@@ -314,7 +314,10 @@ struct dmamap_container {
 	struct dm_mapping_chunk *chunks;
 	TAILQ_HEAD(, dm_mapping) free_mappings; /**< linked by `work` */
 
+	struct dm_history *history; /**< what was unmapped; see dm_history.h */
+
 	uint64_t map_calls, unmap_calls; /**< atomic */
+	uint64_t faults; /**< atomic; accesses of its devices that an IOMMU blocked */
 };
 
 /**
@@ -438,6 +441,8 @@ int dm_device_cmp(const void *a, const void *b);
 int dm_group_cmp(const void *a, const void *b);
 /** Whether the mapping is registered and without users. */
 bool dm_mapping_is_idle(const struct dm_mapping *m);
+/** What a mapping is, in messages: "mapping", "zone rings", "registration". NULL: a reservation. */
+void dm_mapping_title(const struct dm_mapping *m, char title[DMAMAP_NAME_MAX]);
 /**@}*/
 
 /** @name alias.c: index of registered aliases by their memory. Under bookkeeping. */

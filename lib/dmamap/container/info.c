@@ -58,6 +58,7 @@ dmamap_container_info_sized(
 	info.quarantined_len = c->quarantined_len;
 	info.map_calls = __atomic_load_n(&c->map_calls, __ATOMIC_RELAXED);
 	info.unmap_calls = __atomic_load_n(&c->unmap_calls, __ATOMIC_RELAXED);
+	info.faults = __atomic_load_n(&c->faults, __ATOMIC_RELAXED);
 	info.entries_left = UINT64_MAX;
 	info.coherent = info.n_domains > 0;
 	TAILQ_FOREACH(d, &c->domains, next) {

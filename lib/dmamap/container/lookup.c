@@ -8,6 +8,7 @@
  */
 
 #include <search.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "dm_container.h"
@@ -104,4 +105,15 @@ dm_mapping_is_idle(const struct dm_mapping *m)
 {
 	return m->cache != NULL && m->state == DM_LIVE &&
 		__atomic_load_n(&m->use, __ATOMIC_RELAXED) == 0;
+}
+
+void
+dm_mapping_title(const struct dm_mapping *m, char title[DMAMAP_NAME_MAX])
+{
+	if (m == NULL)
+		snprintf(title, DMAMAP_NAME_MAX, "reservation");
+	else if (m->zone != NULL)
+		snprintf(title, DMAMAP_NAME_MAX, "zone %.50s", m->zone->name);
+	else
+		snprintf(title, DMAMAP_NAME_MAX, m->cache != NULL ? "registration" : "mapping");
 }

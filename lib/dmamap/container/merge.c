@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "dm_bounce.h"
+#include "dm_history.h"
 #include "dm_util.h"
 
 /** Attempts of a merge; a retry evicts registrations that became idle meanwhile. */
@@ -521,6 +522,7 @@ merge_hand_over(struct merge *g)
 	merge_move_mappings(into, from);
 	merge_move_zones(into, from, g->merged);
 	merge_move_devices(into, from);
+	dm_history_merge(into, from);
 	if (into->iommu == NULL && from->iommu != NULL) {
 		into->iommu = from->iommu;
 		__atomic_store_n(&into->backend, from->backend, __ATOMIC_RELAXED);

@@ -28,6 +28,8 @@
 
 /** Zones or owners in one reply. */
 #define SHOWN_MAX 40
+/** Faults in one reply. */
+#define FAULTS_SHOWN 8
 
 static const char *const kinds[] = {"hugetlb", "transparent", "base", "foreign"};
 static const char *const placements[] = {"strict", "preferred", "interleave", "local"};
@@ -142,6 +144,7 @@ tel_container(const char *cmd, const char *params, struct rte_tel_data *d)
 	rte_tel_data_add_dict_uint(d, "entries_left", info.entries_left);
 	rte_tel_data_add_dict_uint(d, "map_calls", info.map_calls);
 	rte_tel_data_add_dict_uint(d, "unmap_calls", info.unmap_calls);
+	rte_tel_data_add_dict_uint(d, "faults", info.faults);
 	rte_tel_data_add_dict_string(d, "coherent", info.coherent ? "yes" : "no");
 	tel_add_lists(d, c);
 	dmamap_container_put(c);
@@ -330,6 +333,83 @@ tel_owners(const char *cmd, const char *params, struct rte_tel_data *d)
 	return 0;
 }
 
+/** Names of enum dmamap_fault_kind. */
+static const char *const fault_kinds[] = {
+	"unknown", "past", "denied", "live", "changing", "quarantined", "reserved", "beside"};
+
+/** Add a fault in parts: a string in a dictionary has 127 characters at most. */
+static void
+tel_add_fault(struct rte_tel_data *d, const struct dmamap_fault *f)
+{
+	rte_tel_data_add_dict_string(d, "device", f->device);
+	rte_tel_data_add_dict_string(d, "container", f->container);
+	tel_add_address(d, "iova", f->iovas.start);
+	rte_tel_data_add_dict_string(d, "access",
+		f->access == DMAMAP_WRITE          ? "write"
+			: f->access == DMAMAP_READ ? "read"
+						   : "unknown");
+	rte_tel_data_add_dict_string(d, "kind", fault_kinds[f->kind]);
+	rte_tel_data_add_dict_string(d, "name", f->name);
+	tel_add_address(d, "start", f->range.start);
+	tel_add_address(d, "last", f->range.last);
+	if (f->kind == DMAMAP_FAULT_PAST) {
+		rte_tel_data_add_dict_uint(d, "unmapped_ms_before", f->ago_ns / 1000000);
+		rte_tel_data_add_dict_uint(d, "thread", f->thread);
+		rte_tel_data_add_dict_string(d, "thread_name", f->thread_name);
+	}
+	rte_tel_data_add_dict_uint(d, "count", f->count);
+	rte_tel_data_add_dict_string(d, "detail", f->detail);
+}
+
+static int
+tel_faults(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct dmamap_fault *latest = calloc(FAULTS_SHOWN, sizeof(*latest));
+	struct dmamap_fault_counts counts;
+	struct rte_tel_data *all, *one;
+	unsigned int i, n;
+
+	if (latest == NULL)
+		return -ENOMEM;
+	dmamap_fault_counts(&counts);
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_uint(d, "faults", counts.faults);
+	rte_tel_data_add_dict_uint(d, "lines", counts.lines);
+	rte_tel_data_add_dict_uint(d, "suppressed", counts.suppressed);
+	rte_tel_data_add_dict_uint(d, "lost", counts.lost);
+	all = tel_add_dict(d, "latest");
+	n = dmamap_faults(latest, FAULTS_SHOWN);
+	for (i = 0; i < n && all != NULL; i++) {
+		one = tel_add_numbered(all, i);
+		if (one != NULL)
+			tel_add_fault(one, &latest[i]);
+	}
+	free(latest);
+	return 0;
+}
+
+/** Parameters: a device and an address, as "0000:01:00.0,0x1000". */
+static int
+tel_explain(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	const char *comma = params != NULL ? strchr(params, ',') : NULL;
+	char dev[DMAMAP_NAME_MAX], *end = NULL;
+	struct dmamap_fault fault;
+	uint64_t iova;
+	int rc;
+
+	if (comma == NULL || (size_t)(comma - params) >= sizeof(dev))
+		return -EINVAL;
+	snprintf(dev, sizeof(dev), "%.*s", (int)(comma - params), params);
+	iova = strtoull(comma + 1, &end, 0);
+	if (end == comma + 1 || *end != '\0')
+		return -EINVAL;
+	rc = dmamap_fault_explain(dev, (struct dmamap_range){iova, iova}, 0, &fault);
+	if (rc < 0)
+		return rc;
+	return rte_tel_data_string(d, fault.text);
+}
+
 RTE_INIT(dm_telemetry_init)
 {
 	rte_telemetry_register_cmd(
@@ -341,4 +421,8 @@ RTE_INIT(dm_telemetry_init)
 	rte_telemetry_register_cmd("/dmamap/owners", tel_owners, "Bytes by owner. No parameters");
 	rte_telemetry_register_cmd("/dmamap/zones", tel_zones,
 		"Zones, 40 at a time. Parameter: number of the first, or none");
+	rte_telemetry_register_cmd("/dmamap/faults", tel_faults,
+		"Accesses that an IOMMU blocked, and the latest lines. No parameters");
+	rte_telemetry_register_cmd("/dmamap/explain", tel_explain,
+		"What is or was at an address. Parameters: device, IOVA");
 }

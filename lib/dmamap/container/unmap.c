@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "dm_history.h"
 #include "dm_mapping.h"
 #include "dm_util.h"
 
@@ -83,7 +84,7 @@ unmap_wait_for_copies(struct dmamap_container *c, const struct dm_work_list *lis
 /** Complete the unmap of a run of n mappings: release them, or revive them if not `gone`. */
 static void
 run_settle(struct dmamap_container *c, struct dm_work_list *list, struct dm_mapping *last,
-	uint64_t n, bool gone, bool quarantine)
+	uint64_t n, bool gone, bool quarantine, struct dm_past_by by)
 {
 	struct dm_mapping *m;
 	unsigned int i = 0;
@@ -97,6 +98,7 @@ run_settle(struct dmamap_container *c, struct dm_work_list *list, struct dm_mapp
 		more = m != last;
 		TAILQ_REMOVE(list, m, work);
 		if (gone) {
+			dm_history_add(c, m, by);
 			dm_mapping_forget(c, m, quarantine);
 		} else {
 			dm_mapping_revive(c, m);
@@ -116,6 +118,7 @@ dm_mappings_unmap(struct dmamap_container *c, struct dm_work_list *list)
 {
 	struct dm_mapping *m, *last;
 	struct dmamap_range r;
+	struct dm_past_by by;
 	bool quarantine;
 	int rc, ret = 0;
 	uint64_t n;
@@ -128,12 +131,13 @@ dm_mappings_unmap(struct dmamap_container *c, struct dm_work_list *list)
 	unmap_wait_for_copies(c, list);
 	TAILQ_FOREACH(m, list, work)
 		dm_mapping_unwatch(m);
+	by = dm_history_now();
 	dm_topo_read(c);
 	while ((m = TAILQ_FIRST(list)) != NULL) {
 		last = run_end(m, &n);
 		r = (struct dmamap_range){m->range.start, last->range.last};
 		rc = dm_domains_unmap(c, r, m, last, &quarantine);
-		run_settle(c, list, last, n, rc == 0 || quarantine, quarantine);
+		run_settle(c, list, last, n, rc == 0 || quarantine, quarantine, by);
 		if (ret == 0)
 			ret = rc;
 	}

@@ -85,6 +85,15 @@ int dm_sysfs_group_is_noiommu(const struct dm_sysfs_dev *at, int group);
  * @return whether there is one
  */
 bool dm_sysfs_suspects(const struct dmamap_kernel *k, int group, char *text, size_t size);
+/**
+ * Whether a device is a member of a group.
+ * @param dev   its name; a PCI address may lack the segment, and then any segment fits.
+ * @param name  out, if it is: its whole name.
+ */
+bool dm_sysfs_group_has(
+	const struct dmamap_kernel *k, int group, const char *dev, char name[DMAMAP_NAME_MAX]);
+/** Whether a name is that of a device, or a PCI address without the segment of one. */
+bool dm_sysfs_names_dev(const char *dev, const char *name);
 /** Log that a group is not viable, and which members may be the cause. @return -EPERM */
 int dm_sysfs_fail_unviable(const struct dmamap_kernel *k, const char *name, int group);
 

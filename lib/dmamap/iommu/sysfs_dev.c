@@ -229,6 +229,43 @@ dm_sysfs_suspects(const struct dmamap_kernel *k, int group, char *text, size_t s
 	return text[0] != '\0';
 }
 
+bool
+dm_sysfs_names_dev(const char *dev, const char *name)
+{
+	const char *colon = strchr(name, ':');
+
+	if (strcmp(name, dev) == 0)
+		return true;
+	return strlen(dev) == strlen("00:00.0") && colon != NULL && strcmp(colon + 1, dev) == 0;
+}
+
+/** A search for a member of a group. */
+struct member {
+	const char *dev;
+	char *name;
+};
+
+/** @return 1: found */
+static int
+group_match(void *ctx, const char *name)
+{
+	const struct member *m = ctx;
+
+	if (!dm_sysfs_names_dev(m->dev, name) || strlen(name) >= DMAMAP_NAME_MAX)
+		return 0;
+	dm_strlcpy(m->name, name, DMAMAP_NAME_MAX);
+	return 1;
+}
+
+bool
+dm_sysfs_group_has(
+	const struct dmamap_kernel *k, int group, const char *dev, char name[DMAMAP_NAME_MAX])
+{
+	struct member m = {dev, name};
+
+	return dm_kernel_list(k, group_match, &m, "kernel/iommu_groups/%d/devices", group) == 1;
+}
+
 int
 dm_sysfs_fail_unviable(const struct dmamap_kernel *k, const char *name, int group)
 {
