@@ -6,9 +6,11 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <linux/pci_regs.h>
 
@@ -288,6 +290,83 @@ an_error_of_a_port_is_an_event(void)
 	return TEST_SUCCESS;
 }
 
+/* Faults */
+
+static unsigned int n_asked, n_answered;
+static char detail[DMAMAP_FAULT_TEXT_MAX];
+
+/** Takes its time. */
+static void
+toy_fault(struct vfio_pci_device *dev, struct dmamap_fault *fault)
+{
+	count(&n_asked);
+	usleep(100000);
+	snprintf(fault->detail, sizeof(fault->detail), "%s: engine 2, descriptor 5", dev->name);
+	count(&n_answered);
+}
+
+static void
+fault_cb(struct dmamap_fault *fault, void *arg)
+{
+	RTE_SET_USED(arg);
+	snprintf(detail, sizeof(detail), "%s", fault->text);
+}
+
+/** A write of the toy where nothing is mapped. @return whether the driver was asked */
+static bool
+toy_goes_astray(void)
+{
+	char byte = 0;
+
+	n_asked = n_answered = 0;
+	return vfio_mock_dma_write(machine, TOY, 0x5000, &byte, 1) == -EFAULT &&
+		wait_for(&n_asked, 1);
+}
+
+static int
+ask_the_driver(const int *ends)
+{
+	struct dmamap_fault_conf conf = {.fault = fault_cb, .log_fd = ends[0]};
+	struct dmamap_fault_listener *l;
+	struct dmamap_fault fault;
+
+	TEST_ASSERT_SUCCESS(dmamap_fault_listen(&conf, &l), "listen");
+	toy_driver.fault = toy_fault;
+	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
+	vfio_mock_log_faults(machine, ends[1]);
+	test_log_begin();
+	TEST_ASSERT(toy_goes_astray(), "the driver is not asked");
+	/* A removal waits for the answer. */
+	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
+	TEST_ASSERT_EQUAL(n_answered, 1u, "the device left in between");
+	dmamap_fault_unlisten(l);
+	test_log_end();
+	TEST_ASSERT_EQUAL(dmamap_faults(&fault, 1), 1, "no fault is known");
+	TEST_ASSERT_NOT_NULL(
+		strstr(fault.text, "; " TOY ": engine 2, descriptor 5"), "%s", fault.text);
+	TEST_ASSERT_NOT_NULL(
+		strstr(detail, "device " TOY ": the IOMMU blocked a write"), "%s", detail);
+
+	/* A driver that knows nothing, and none at all. */
+	toy_driver.fault = NULL;
+	TEST_ASSERT_SUCCESS(plug(TOY, ",eal_memory=0"), "probe");
+	TEST_ASSERT_SUCCESS(unplug(TOY), "remove");
+	return TEST_SUCCESS;
+}
+
+static int
+a_fault_asks_the_driver(void)
+{
+	int ends[2], rc;
+
+	TEST_ASSERT_SUCCESS(pipe2(ends, O_DIRECT | O_NONBLOCK | O_CLOEXEC), "pipe");
+	rc = ask_the_driver(ends);
+	vfio_mock_log_faults(machine, -1);
+	close(ends[0]);
+	close(ends[1]);
+	return rc;
+}
+
 /* The end of the EAL */
 
 static int
@@ -511,6 +590,7 @@ static const struct test_case cases[] = {
 		an_error_that_a_driver_ignores_is_a_removal},
 	{"a device without error reports is driven", a_device_without_error_reports_is_driven},
 	{"an error of a port is an event, and a reset cures it", an_error_of_a_port_is_an_event},
+	{"a fault asks the driver for its queue", a_fault_asks_the_driver},
 	{"cleanup stops and removes a running port", cleanup_removes_a_running_port},
 	{"cleanup cuts off what a driver keeps", cleanup_cuts_off_what_a_driver_keeps},
 	{"a reset brings back registers that were gone",

@@ -93,6 +93,14 @@ typedef void (*vfio_pci_remove_request_t)(struct vfio_pci_device *dev);
  */
 typedef void (*vfio_pci_error_t)(struct vfio_pci_device *dev);
 /**
+ * The IOMMU blocked an access of the device. Writes into fault->detail what the driver knows: which
+ * queue and descriptor have that address. Called on a thread of libdmamap, at most once a second,
+ * while the device is driven: between the end of probe and the beginning of remove, which waits for
+ * it. So it takes no lock that is held during a removal, and does not remove the device. A message
+ * that it logs comes before that of the fault. An application listens by dmamap_fault_listen().
+ */
+typedef void (*vfio_pci_fault_t)(struct vfio_pci_device *dev, struct dmamap_fault *fault);
+/**
  * Stop a device that the application has left running. Called in rte_eal_cleanup(), for every
  * device before any is removed. Afterwards remove has no reason to refuse.
  */
@@ -119,6 +127,7 @@ struct vfio_pci_driver {
 	 */
 	const char *const *params;
 	vfio_pci_error_t error; /**< optional */
+	vfio_pci_fault_t fault; /**< optional */
 	vfio_pci_stop_t stop; /**< optional, for a driver whose remove refuses a running device */
 };
 

@@ -101,6 +101,7 @@ device_probe_driver(struct vfio_pci_driver *driver, struct vfio_pci_inner *inner
 	rc = driver->probe(driver, dev);
 	if (rc == 0) {
 		dev->device.driver = &driver->driver;
+		vfio_pci_faults_watch(inner);
 		VFIO_PCI_LOG(INFO, "%s: driver %s, container %s", dev->name, driver->driver.name,
 			params.container);
 		return 0;
@@ -204,10 +205,12 @@ device_release(struct vfio_pci_device *dev)
 	 * Stop the kernel's events first: they would call a driver that is being removed.
 	 */
 	vfio_pci_events_ignore(vfio_pci_inner(dev));
+	vfio_pci_faults_forget(vfio_pci_inner(dev));
 	if (dev->driver->remove != NULL)
 		rc = dev->driver->remove(dev);
 	if (rc < 0) {
 		vfio_pci_events_listen(vfio_pci_inner(dev));
+		vfio_pci_faults_watch(vfio_pci_inner(dev));
 		return VFIO_PCI_FAIL(-rc, "%s: removal by driver %s failed: %s", dev->name,
 			dev->driver->driver.name, rte_strerror(-rc));
 	}

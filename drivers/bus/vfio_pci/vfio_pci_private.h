@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <linux/vfio.h>
 
@@ -51,6 +52,7 @@ struct vfio_pci_inner {
 	unsigned int n_vectors; /**< enabled vectors */
 	int *vector_fd; /**< their eventfds */
 	struct rte_intr_handle *event[VFIO_PCI_N_EVENTS]; /**< NULL: not listened to */
+	LIST_ENTRY(vfio_pci_inner) watched; /**< if its driver has a fault operation */
 };
 
 /** @see struct vfio_pci_inner */
@@ -124,6 +126,15 @@ void vfio_pci_shared_add(const struct vfio_pci_device *dev);
 void vfio_pci_shared_remove(const struct vfio_pci_device *dev);
 /** Secondary process: name each such device to the EAL, as an operator does with -a. */
 void vfio_pci_shared_name_all(void);
+/**@}*/
+
+/** @name vfio_pci_fault.c: faults of devices, to their drivers */
+/**@{*/
+/** Primary process: have faults of a probed device explained; with one log line if they cannot. */
+void vfio_pci_faults_watch(struct vfio_pci_inner *inner);
+/** Undo vfio_pci_faults_watch(), with the device's driver still set. Waits for that driver's call.
+ */
+void vfio_pci_faults_forget(struct vfio_pci_inner *inner);
 /**@}*/
 
 /** @name vfio_pci_list.c: the devices on the bus */
