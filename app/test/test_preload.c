@@ -28,15 +28,15 @@ test_options(void)
 	TEST_ASSERT_SUCCESS(preload_options_parse(NULL, &o, bad, sizeof(bad)), "none");
 	TEST_ASSERT(o.conf.backend == DMAMAP_BACKEND_AUTO &&
 			o.conf.coalesce == FRONT_COALESCE_OFF && !o.conf.isolate && !o.report &&
-			o.log[0] == '\0',
+			!o.status && !o.faults && o.log[0] == '\0',
 		"defaults");
 	TEST_ASSERT_SUCCESS(preload_options_parse("", &o, bad, sizeof(bad)), "empty");
 	TEST_ASSERT_SUCCESS(preload_options_parse("backend=iommufd,isolate,coalesce=always,report,"
-						  "log=/tmp/a,b=c",
+						  "faults,status,log=/tmp/a,b=c",
 				    &o, bad, sizeof(bad)),
 		"all");
 	TEST_ASSERT(o.conf.backend == DMAMAP_BACKEND_IOMMUFD && o.conf.isolate && o.report &&
-			o.conf.coalesce == FRONT_COALESCE_ALWAYS,
+			o.status && o.faults && o.conf.coalesce == FRONT_COALESCE_ALWAYS,
 		"all are set");
 	TEST_ASSERT_SUCCESS(strcmp(o.log, "/tmp/a,b=c"), "the log's name has all that follows");
 	TEST_ASSERT_SUCCESS(preload_options_parse("coalesce=start", &o, bad, sizeof(bad)), "one");

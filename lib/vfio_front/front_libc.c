@@ -32,6 +32,7 @@
 
 #include "front.h"
 #include "front_broker.h"
+#include "front_faults.h"
 #include "front_serve.h"
 #include "preload_file.h"
 #include "preload_log.h"
@@ -124,6 +125,8 @@ preload_start(void)
 	__atomic_store_n(&owner, getpid(), __ATOMIC_RELEASE);
 	if (options.status)
 		front_serve_start();
+	if (options.faults)
+		front_faults_start();
 }
 
 /** Whether this process has opened VFIO files. One load. */

@@ -79,6 +79,8 @@ item_parse(const char *item, size_t len, struct preload_options *o)
 		o->report = true;
 	else if (item_value(item, len, "status") != NULL)
 		o->status = true;
+	else if (item_value(item, len, "faults") != NULL)
+		o->faults = true;
 	else
 		return -EINVAL;
 	return 0;

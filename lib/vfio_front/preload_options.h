@@ -3,7 +3,7 @@
  *
  * Options of a process, which gantry-run passes in the environment variable GANTRY_VFIO:
  *
- *     backend=auto|type1|iommufd,isolate,coalesce=off|start|always,report,status,log=FILE
+ *     backend=auto|type1|iommufd,isolate,coalesce=off|start|always,report,status,faults,log=FILE
  *
  * All are optional. log must be last: its value extends to the end, commas included. Users:
  * front_libc.c, and usertools/run, which checks the options.
@@ -23,6 +23,7 @@
 struct preload_options {
 	struct front_conf conf;
 	bool report; /**< log a report at the end of the process */
+	bool faults; /**< tell whose memory a blocked device went for (front_faults.h) */
 	bool status; /**< serve the status socket (front_serve.h) */
 	char log[PATH_MAX]; /**< file for the log and the report; "": standard error */
 };

@@ -30,6 +30,7 @@ struct run_options {
 	bool isolate;
 	bool report;
 	bool status;
+	bool faults;
 };
 
 static const char usage[] =
@@ -45,6 +46,7 @@ static const char usage[] =
 	"  --log=FILE                    append messages to FILE (default: standard error)\n"
 	"  --report                      log devices, domains, entries, calls and refusals at the end\n"
 	"  --status                      serve the same on a UNIX socket while the program runs\n"
+	"  --faults                      when the IOMMU blocks a device, tell whose memory it was\n"
 	"  --broker=SOCKET               get files that cannot be opened from a gantry-broker\n"
 	"  --fd=NUMBER=PATH              descriptor NUMBER is PATH, already open; can be repeated\n"
 	"  --help, --version\n"
@@ -81,6 +83,7 @@ options_parse(int argc, char **argv, struct run_options *o)
 		{"backend", required_argument, NULL, 'b'},
 		{"broker", required_argument, NULL, 'B'},
 		{"coalesce", required_argument, NULL, 'c'},
+		{"faults", no_argument, NULL, 'F'},
 		{"fd", required_argument, NULL, 'f'},
 		{"help", no_argument, NULL, 'h'},
 		{"isolate", no_argument, NULL, 'i'},
@@ -108,6 +111,8 @@ options_parse(int argc, char **argv, struct run_options *o)
 			o->report = true;
 		else if (c == 's')
 			o->status = true;
+		else if (c == 'F')
+			o->faults = true;
 		else if (c == 'B')
 			rc = run_hand_in_broker(optarg);
 		else if (c == 'f')
@@ -152,6 +157,7 @@ options_to_text(const struct run_options *o, char *text, size_t size)
 	rc |= text_append(text, size, ",coalesce=", o->coalesce);
 	rc |= o->isolate ? text_append(text, size, ",isolate", "") : 0;
 	rc |= o->report ? text_append(text, size, ",report", "") : 0;
+	rc |= o->faults ? text_append(text, size, ",faults", "") : 0;
 	rc |= o->status ? text_append(text, size, ",status", "") : 0;
 	if (rc != 0 || o->log == NULL)
 		return rc;

@@ -9,6 +9,7 @@
  *        vfio-client twice DEVICE        a second map of other memory at an IOVA that is mapped
  *        vfio-client devices DEVICE...   several devices in one container
  *        vfio-client late DEVICE DEVICE  the second joins after memory was mapped
+ *        vfio-client stale DEVICE        the device writes to a page after its unmap
  *
  * It prints what it did. Exit status: 0; 1: a call failed or memory is wrong, and a line says
  * which.
@@ -322,11 +323,34 @@ joins_late(struct client *c, const char *late)
 	return unmap_all(c, 2);
 }
 
+/* The IOMMU blocks the write; the memory, which is still the client's, stays as it is. */
+static int
+uses_after_unmap(struct client *c)
+{
+	uint8_t *va = pages(1), *before = pages(1);
+
+	if (va == NULL || before == NULL)
+		return fail("mmap", "memory");
+	fill(va, 1);
+	memcpy(before, va, PAGE);
+	if (map(c, va, iova_of(0), PAGE) != 0 || unmap(c, iova_of(0), PAGE) != 0)
+		return fail("VFIO_IOMMU_MAP_DMA", "memory");
+	if (transfer(c->bars[0], EDU_BUFFER, iova_of(0), EDU_CMD_TO_RAM) != 0)
+		return fail("the engine does not end", "edu");
+	/* For who reads the kernel's log. */
+	sleep(2);
+	printf("a page after its unmap: %s\n",
+		memcmp(va, before, PAGE) == 0 ? "untouched" : "changed");
+	return memcmp(va, before, PAGE) == 0 ? 0 : -1;
+}
+
 static int
 run(struct client *c, int argc, char **argv)
 {
 	if (argc == 4 && strcmp(argv[1], "maps") == 0)
 		return attach(c, argv[3]) != 0 ? -1 : many_maps(c, strtoull(argv[2], NULL, 10));
+	if (argc == 3 && strcmp(argv[1], "stale") == 0)
+		return attach(c, argv[2]) != 0 ? -1 : uses_after_unmap(c);
 	if (argc == 3 && strcmp(argv[1], "twice") == 0)
 		return attach(c, argv[2]) != 0 ? -1 : map_twice(c);
 	if (argc == 4 && strcmp(argv[1], "late") == 0)

@@ -236,8 +236,8 @@ fi
 judge 'a program that another one preloads is kept' sh -c "LD_PRELOAD=/no/such/lib.so '$run' env 2>/dev/null |
     grep -qx 'LD_PRELOAD=/no/such/lib.so:$library'"
 judge 'gantry-run in gantry-run preloads once' sh -c "'$run' '$run' env | grep -qx 'LD_PRELOAD=$library'"
-judge 'options reach the library' sh -c "cd /tmp; '$run' --backend=type1 --isolate --coalesce=always --report --log=a,b env |
-    grep -qx 'GANTRY_VFIO=backend=type1,coalesce=always,isolate,report,log=/tmp/a,b'"
+judge 'options reach the library' sh -c "cd /tmp; '$run' --backend=type1 --isolate --coalesce=always --report --faults --status --log=a,b env |
+    grep -qx 'GANTRY_VFIO=backend=type1,coalesce=always,isolate,report,faults,status,log=/tmp/a,b'"
 judge "the program's options are its own" sh -c "'$run' --isolate -- echo --report | grep -qx -- --report"
 
 # The installed layout, and the commands of the guide, with a stand-in for each program that they

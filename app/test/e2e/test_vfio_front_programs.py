@@ -111,6 +111,15 @@ class Test:
         check(how is clients.ALONE or 'VFIO_GROUP_' in clients.said(), 'no line says why')
         return answer.group(1)
 
+    def stale(self):
+        """The IOMMU blocks the device, and Gantry says what was there."""
+        done = clients.run(self.transcript, clients.GANTRY_RUN, '--faults', f'--log={clients.LOG}', CLIENT, 'stale', EDU)
+        check(done.returncode == 0 and 'a page after its unmap: untouched' in done.stdout, done.stdout)
+        said = clients.said()
+        self.transcript.write(said)
+        check(re.search(rf'device {EDU}: the IOMMU blocked a write to the page at IOVA 0x10000000 .*: it was mapping '
+                        r'\[0x10000000, 0x10000fff\], unmapped \d+ ms ago by thread vfio-client ', said), f'it says {said}')
+
     # dpdk-memory
 
     def memory(self, how):
@@ -347,6 +356,7 @@ def run_client(cases, test):
     cases.run(f'vfio-client maps {MANY} pages one by one', test.each_way, 'vfio-client maps', test.many)
     cases.run('vfio-client maps other memory at a mapped IOVA', test.each_way, 'vfio-client twice', test.twice)
     cases.run('vfio-client has two devices', test.each_way, 'vfio-client devices', test.devices, EDU, '0000:00:11.0')
+    cases.run('vfio-client uses a page after its unmap', test.stale)
     cases.run('a statically linked DPDK program grows and shrinks', test.each_way, 'dpdk-memory', test.memory)
 
 

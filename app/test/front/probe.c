@@ -17,6 +17,7 @@
 
 #include "preload_file.h"
 #include "front_broker.h"
+#include "front_faults.h"
 #include "front_serve.h"
 #include "probe.h"
 
@@ -247,6 +248,12 @@ void
 front_log_set(dmamap_log_fn fn, void *arg)
 {
 	fn(arg, DMAMAP_LOG_WARNING, "the probe writes a line");
+}
+
+int
+front_faults_start(void)
+{
+	return -ENOSYS;
 }
 
 int
