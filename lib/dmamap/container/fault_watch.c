@@ -131,7 +131,7 @@ storm_of(const char *device)
 }
 
 static void
-record_take(const struct dm_fault_record *record)
+record_process(const struct dm_fault_record *record)
 {
 	struct dmamap_fault fault = {.iovas = record->iovas, .access = record->access, .count = 1};
 	uint64_t now = now_ms(), pending;
@@ -190,7 +190,7 @@ record_read(struct dm_fault_parser *parser)
 	line[len] = '\0';
 	switch (dm_fault_parse(parser, line, &record, &n)) {
 	case DM_FAULT_ONE:
-		record_take(&record);
+		record_process(&record);
 		break;
 	case DM_FAULT_SUPPRESSED:
 		count(&counts.suppressed, n);
