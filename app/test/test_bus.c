@@ -245,7 +245,7 @@ wrong_params_are_refused_with_one_line(void)
 		{"vf_token=1234", "expected a UUID"},
 		{"vf_token=5a000000-1111-2222-3333-4444444444fg", "expected a UUID"},
 		{"driver=", "the name of a driver"},
-		{"contaner=a", "unknown argument \"contaner\""},
+		{"containers=a", "unknown argument \"containers\""},
 		{"addr=" DEV_A, "unknown argument \"addr\""},
 		{"isolate=1,isolate=1", "\"isolate\" is given twice"},
 		{"speed=1,speed=2", "\"speed\" is given twice"},

@@ -129,7 +129,7 @@ default_machine()
     must "held by a driver of the host" refuses \
         "^dmamap: $LEFT_NIC: held by driver e1000e; bind it: usertools/gantry-bind vfio-pci $LEFT_NIC" \
         -a vfio_pci:$LEFT_NIC -- -p 1
-    must "an unknown argument" refuses "^vfio_pci: $PORT: .*\"contaner\"" -a vfio_pci:$PORT,contaner=x -- -p 1
+    must "an unknown argument" refuses "^vfio_pci: $PORT: .*\"containers\"" -a vfio_pci:$PORT,containers=x -- -p 1
     must "a wrong value" refuses "^vfio_pci: $PORT: invalid argument isolate=2: " -a vfio_pci:$PORT,isolate=2 -- -p 1
     must "a port that is not there" refuses '^gantry-l2fwd: -p 0x3: there is no port 1' -a vfio_pci:$PORT -- -p 3
     must "group busy" busy
