@@ -192,6 +192,7 @@ struct e1000e_port {
 	struct vfio_pci_device *dev;
 	struct rte_eth_dev_data *data;
 	struct dmamap_zone *rings; /**< all rings: one mapping, one hugepage; NULL: none yet */
+	LIST_ENTRY(e1000e_port) with_rings; /**< of e1000e_fault.c, while there are rings */
 	struct e1000e_stats stats;
 	rte_spinlock_t stats_lock; /**< reading a counter clears it: held until it is added up */
 	uint32_t tx_split; /**< bytes, from the argument tx_split; 0: none */
@@ -407,6 +408,16 @@ void e1000e_txq_open(const struct rte_eth_dev *eth, struct e1000e_txq *q);
  * @return bits of RCTL.
  */
 uint32_t e1000e_rctl_bufsize(uint32_t buf_len, uint32_t *len);
+/**@}*/
+
+/** @name e1000e_fault.c: which queue has an address that the IOMMU blocked */
+/**@{*/
+/** Answer for a port from now on; it has rings. Primary process. */
+void e1000e_fault_watch(struct e1000e_port *port);
+/** Undo e1000e_fault_watch(), before its rings are freed. Waits for an answer. */
+void e1000e_fault_forget(struct e1000e_port *port);
+/** The operation of the bus. */
+void e1000e_fault(struct vfio_pci_device *dev, struct dmamap_fault *fault);
 /**@}*/
 
 /** @name e1000e_queue_run.c: single queues of a running port. Operations of ethdev. */

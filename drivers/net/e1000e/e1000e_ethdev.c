@@ -650,6 +650,7 @@ static struct vfio_pci_driver driver = {
 	.secondary_remove = secondary_remove,
 	.remove_request = e1000e_remove_request,
 	.error = e1000e_error,
+	.fault = e1000e_fault,
 	.stop = e1000e_stop,
 };
 

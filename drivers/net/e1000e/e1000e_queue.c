@@ -76,14 +76,17 @@ rings_alloc(struct e1000e_port *port)
 		return rc;
 	}
 	memset(RTE_PTR_ADD(dmamap_zone_va(port->rings), ZEROS_AT), 0, E1000E_MIN_TX_LEN);
+	e1000e_fault_watch(port);
 	return 0;
 }
 
 void
 e1000e_rings_free(struct e1000e_port *port)
 {
-	if (port->rings != NULL)
-		dmamap_zone_free(port->rings);
+	if (port->rings == NULL)
+		return;
+	e1000e_fault_forget(port);
+	dmamap_zone_free(port->rings);
 	port->rings = NULL;
 }
 
