@@ -119,13 +119,15 @@ bool
 why_permission(struct why *w)
 {
 	char path[PATH_MAX], owner[INFO_NAME_MAX] = "?", group[INFO_NAME_MAX] = "?";
-	const char *file = file_refused(w, EACCES, EACCES), *name;
+	char name[INFO_NAME_MAX];
+	const char *file = file_refused(w, EACCES, EACCES);
 	const struct passwd *user = getpwuid(geteuid());
 	struct stat st = {0};
 
 	if (file == NULL)
 		return why_passes(w, "this user may open them");
-	name = user != NULL ? user->pw_name : "USER";
+	/* The next getpwuid(3) writes over it. */
+	snprintf(name, sizeof(name), "%s", user != NULL ? user->pw_name : "USER");
 	if (stat(info_path(w->host, path, "%s", file), &st) == 0)
 		owner_names(&st, owner, group, sizeof(owner));
 	if (st.st_gid != 0 && (st.st_mode & 060) == 060) {
