@@ -42,6 +42,7 @@ HELD = {
     '0000:01:00.0': 'vfio-pci', '0000:02:00.0': 'vfio-pci',
     '0000:03:00.0': 'e1000e', '0001:01:00.0': 'e1000e',
 }
+GROUPS = ['7', '12']
 NETDEVS = ['eth1', 'eth2', '$(kill${IFS}$$)']   # the last one is a name that the kernel allows
 PROMPT = 'ready> '
 PATIENCE = 20   # seconds that an interactive bash may need
@@ -112,6 +113,9 @@ def make_sysfs(root):
     for address, driver in HELD.items():
         os.makedirs(f'{root}/sys/bus/pci/devices/{address}')
         os.symlink(f'../../devices/{address}', f'{root}/sys/bus/pci/drivers/{driver}/{address}')
+    for number in GROUPS:
+        os.makedirs(f'{root}/sys/kernel/iommu_groups/{number}')
+    os.makedirs(f'{root}/proc/4242')
     for netdev in NETDEVS:
         os.makedirs(f'{root}/sys/class/net/{netdev}')
 
@@ -141,6 +145,14 @@ LINES = [
     ('gantry-bind none 0001', {'0001:01:00.0'}),
     ('gantry-bind none 02:', {'02:00.0'}),
     ('gantry-bind -q default 0000:03', {'0000:03:00.0'}),
+    ('gantry-info ', {'device', 'group', 'process', 'why'}),
+    ('gantry-info --json w', {'why'}),
+    ('gantry-info why --backend=n', {'--backend=noiommu'}),
+    ('gantry-info why ', set(HELD)),
+    ('gantry-info --no-huge why 0000:03', {'0000:03:00.0'}),
+    ('gantry-info device 02:', {'02:00.0'}),
+    ('gantry-info group ', set(GROUPS)),
+    ('gantry-info process 4', {'4242'}),
     ('gantry-l2fwd -a ', {f'vfio_pci:{address}' for address in with_driver('vfio-pci')}),
     ('gantry-l2fwd -a vfio_pci:0000:02', {'vfio_pci:0000:02:00.0'}),
     ('gantry-l2fwd -a vfio_pci:02', set()),
