@@ -13,6 +13,9 @@
 
 #include "info.h"
 
+/** IOMMUs have a few page sizes; more are no list of pages, but a smallest multiple. */
+#define SIZES_SHOWN 12
+
 /** Receives libdmamap's log: the last error is the reason of a failure. */
 static void
 log_keep(void *arg, enum dmamap_log_level level, const char *line)
@@ -103,6 +106,23 @@ domain_put_reserved(const struct dmamap_container *c, json_t *facts)
 	free(all);
 }
 
+/** A bitmap of sizes. iommufd sets all bits from the smallest page's on. */
+static void
+domain_put_sizes(uint64_t sizes, json_t *facts)
+{
+	json_t *array;
+	unsigned int i;
+
+	if (sizes != 0)
+		info_put_int(facts, "smallest_page_bytes", sizes & -sizes);
+	if (__builtin_popcountll(sizes) > SIZES_SHOWN)
+		return;
+	array = info_put_array(facts, "page_size_bytes");
+	for (i = 0; i < 63; i++)
+		if (sizes >> i & 1)
+			json_array_append_new(array, json_integer((json_int_t)1 << i));
+}
+
 void
 info_domain_facts(const struct info_domain *d, json_t *facts)
 {
@@ -113,10 +133,7 @@ info_domain_facts(const struct info_domain *d, json_t *facts)
 
 	dmamap_container_info(d->c, &info);
 	info_put(facts, "backend", "%s", info_backend_name(info.backend));
-	array = info_put_array(facts, "page_size_bytes");
-	for (i = 0; i < 63; i++)
-		if (info.page_sizes >> i & 1)
-			json_array_append_new(array, json_integer((json_int_t)1 << i));
+	domain_put_sizes(info.page_sizes, facts);
 	info_put_bool(facts, "coherent", info.coherent);
 	if (info.entries_left != UINT64_MAX)
 		info_put_int(facts, "entries_left", info.entries_left);

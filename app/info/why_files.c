@@ -186,10 +186,7 @@ why_cgroup(struct why *w)
 	if (file == NULL)
 		return why_passes(w, "allows them");
 	if (w->dev.noiommu) {
-		why_command(w,
-			"setpriv --ambient-caps=+sys_rawio --inh-caps=+sys_rawio gantry-info"
-			" why %s --backend=noiommu",
-			w->dev.address);
+		why_command(w, "sudo gantry-info why %s --backend=noiommu", w->dev.address);
 		return why_fails(w, "%s takes CAP_SYS_RAWIO, because there is no IOMMU", file);
 	}
 	if (!info_cgroup(w->host, "devices", path, sizeof(path)) || strcmp(path, "/") == 0)

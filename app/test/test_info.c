@@ -826,7 +826,8 @@ a_device_is_described(void)
 	ASSERT_HAS("address: 0000:01:00.0\n", "vendor: 0x8086\n", "driver: vfio-pci\n", "node: 0\n",
 		"  kind: Intel VT-d\n", "  number: 0\n", "  viable: yes, says the kernel\n",
 		"    start 0xfee00000, last 0xfeefffff, type msi, owner group 0\n",
-		"  backend: type1\n", "  page size: 4 KiB, 2 MiB, 1 GiB\n", "  coherent: yes\n",
+		"  backend: type1\n", "  smallest page: 4 KiB\n",
+		"  page size: 4 KiB, 2 MiB, 1 GiB\n", "  coherent: yes\n",
 		"  entries left: 65535\n",
 		"start 0x8000000000, last 0xffffffffffffffff, type aperture");
 	domain = json_object_get(facts, "domain");

@@ -5,6 +5,7 @@
 
 usage: test_info_vm.py BUILD default        in the emulated machine, profile default
        test_info_vm.py BUILD iommufd        in the emulated machine, profile iommufd
+       test_info_vm.py BUILD noiommu-mode   in the emulated machine, profile noiommu-mode
        test_info_vm.py BUILD shared-group   in the emulated machine, profile shared-group
        test_info_vm.py BUILD no-iommu       on the host: boots the profile iommu-off, and what becomes of it
 
@@ -359,6 +360,26 @@ def no_iommufd_file():
     os.rename('/dev/iommu.hidden', '/dev/iommu')
 
 
+# noiommu-mode
+
+def without_iommu():
+    """VFIO's mode without an IOMMU, for programs that may reach all memory."""
+    parameter = '/sys/module/vfio/parameters/enable_unsafe_noiommu_mode'
+    broken('iommu', 'this virtual machine has no IOMMU', 'give the virtual machine an IOMMU, .*', EDU)
+    _, facts = info('why', EDU)
+    check(any(f'echo 1 >{parameter}, bind the device again' in note for note in facts['notes']), f'{facts["notes"]}')
+    refused = subprocess.run(['gantry-bind', 'vfio-pci', EDU], env=ENV, check=False, text=True, stderr=subprocess.PIPE)
+    check(refused.returncode == 1 and 'is in no IOMMU group' in refused.stderr, refused.stderr)
+    write(parameter, '1')
+    sh(f'gantry-bind -q vfio-pci {EDU}')
+    command = broken('iommu', 'VFIO holds it without an IOMMU', f'gantry-info why {EDU} --backend=noiommu', EDU)
+    check('attached without an IOMMU, and a page of 2 MiB' in sh(command), 'the command does not help')
+    usable(EDU, '--backend=noiommu')
+    prefix = ('setpriv', '--bounding-set=-sys_rawio', '--inh-caps=-sys_rawio')
+    broken('control group', 'takes CAP_SYS_RAWIO, because there is no IOMMU', f'sudo gantry-info why {EDU} --backend=noiommu',
+           EDU, '--backend=noiommu', prefix=prefix)
+
+
 # shared-group
 
 def not_viable():
@@ -439,6 +460,7 @@ SETS = {
         ('why: busy device file', bound_elsewhere),
         ('why: no /dev/iommu', no_iommufd_file),
     ],
+    'noiommu-mode': [('why: no IOMMU, and VFIO does without', without_iommu)],
     'shared-group': [('why: non-viable group', not_viable)],
     'no-iommu': [('why: no IOMMU', no_iommu)],
 }
