@@ -149,7 +149,7 @@ put_machine(void)
 	put(DEVICES NIC "/vendor", "0x8086\n");
 	put(DEVICES NIC "/device", "0x10d3\n");
 	put_link(DEVICES NIC "/iommu", "../../../../class/iommu/dmar0");
-	put("/sys/class/iommu/dmar0/intel-iommu/cap", "d2008c22260286\n");
+	put("/sys/class/iommu/dmar0/intel-iommu/cap", "d2008c222f0286\n");
 	put("/sys/class/iommu/dmar0/intel-iommu/ecap", "f00fca\n");
 	put("/sys/class/iommu/dmar0/devices/" NIC, "");
 	put(GROUP "/reserved_regions", "0x00000000fee00000 0x00000000feefffff msi\n");
@@ -589,6 +589,8 @@ no_permission(void)
 	TEST_ASSERT(notes("70-gantry.rules"), "note");
 	if (chown(path, 0, 1) < 0)
 		return TEST_FAILED;
+	ASSERT_NOT_USABLE();
+	ASSERT_SAYS("permission", "root:daemon with mode 0600", "chown root /dev/vfio/0");
 	chmod(path, 0660);
 	ASSERT_NOT_USABLE();
 	ASSERT_SAYS("permission", "mode 0660", "usermod --append --groups daemon root");
@@ -608,7 +610,7 @@ a_control_group_that_forbids_it(void)
 	ASSERT_NOT_USABLE();
 	ASSERT_SAYS("control group", "/docker/12ab",
 		"start the container with --device=/dev/vfio/vfio --device=/dev/vfio/0");
-	put("/proc/self/cgroup", "3:cpu,devices:/box\n0::/\n");
+	put("/proc/self/cgroup", "2:cpu:/wrong\n3:cpu,devices:/box\n0::/\n");
 	ASSERT_NOT_USABLE();
 	ASSERT_SAYS("control group", "/box does not allow",
 		"echo 'c 0:0 rw' >/sys/fs/cgroup/devices/box/devices.allow");
@@ -686,6 +688,8 @@ beyond_the_aperture(void)
 {
 	/* The mock's IOMMU has 39 bits. */
 	ASSERT_USABLE("--iova=0x7fffe00000");
+	TEST_ASSERT_NOT_NULL(
+		strstr(fact("verdict"), "mapped at 0x7fffe00000 by type1"), "%s", fact("verdict"));
 	ASSERT_NOT_USABLE("--iova=0x7fffe00000", "--length=4M");
 	ASSERT_SAYS("aperture", "0x7fffe00000-0x80001fffff is outside what its IOMMU translates",
 		"gantry-info why " NIC " --iova=0x100000000 --length=4194304");
@@ -698,6 +702,9 @@ static int
 beyond_the_dma_mask(void)
 {
 	ASSERT_USABLE("--dma-mask=33", "--iova=0x1ffe00000");
+	ASSERT_NOT_USABLE("--dma-mask=32", "--iova=0xfffff000", "--length=8K");
+	ASSERT_SAYS("aperture", "0xfffff000-0x100000fff is beyond the 32 bits",
+		"gantry-info why " NIC " --iova=0x200000 --length=8192 --dma-mask=32");
 	ASSERT_NOT_USABLE("--dma-mask=32", "--iova=0x1ffe00000", "--backend=type1");
 	ASSERT_SAYS("aperture", "beyond the 32 bits that the device reaches",
 		"gantry-info why " NIC " --iova=0x200000 --length=2097152 --backend=type1"
@@ -713,6 +720,10 @@ a_range_that_is_reserved(void)
 		"0xfee00000-0xfee00fff meets 0xfee00000-0xfeefffff (msi), reserved by group 0",
 		"gantry-info why " NIC " --iova=0x100000000 --length=4096 --no-huge");
 	ASSERT_USABLE("--iova=0xfedff000", "--length=4096", "--no-huge");
+	ASSERT_USABLE("--iova=0xfef00000", "--length=4096", "--no-huge");
+	ASSERT_NOT_USABLE("--iova=0xfeeff000", "--length=4096", "--no-huge");
+	ASSERT_SAYS("reserved", "0xfeeff000-0xfeefffff meets",
+		"gantry-info why " NIC " --iova=0x100000000 --length=4096 --no-huge");
 	ASSERT_NOT_USABLE("--iova=0xfedff000", "--length=8K", "--no-huge");
 	ASSERT_SAYS("reserved", "0xfedff000-0xfee00fff meets",
 		"gantry-info why " NIC " --iova=0x100000000 --length=8192 --no-huge");
@@ -732,6 +743,11 @@ too_few_hugepages(void)
 	ASSERT_SAYS(
 		"hugepages", "4 MiB are free, and 9 MiB are wanted", "sysctl -w vm.nr_hugepages=6");
 	/* Reserved pages are another process's. */
+	put(HUGE "resv_hugepages", "1\n");
+	ASSERT_USABLE();
+	ASSERT_NOT_USABLE("--length=4M");
+	ASSERT_SAYS(
+		"hugepages", "2 MiB are free, and 4 MiB are wanted", "sysctl -w vm.nr_hugepages=4");
 	put(HUGE "resv_hugepages", "2\n");
 	ASSERT_NOT_USABLE();
 	ASSERT_SAYS("hugepages", "none are free", "sysctl -w vm.nr_hugepages=4");
@@ -855,6 +871,11 @@ a_device_is_described_without_a_domain(void)
 	TEST_ASSERT_EQUAL(RUN("device", NIC), INFO_OK, "%s", errors);
 	ASSERT_HAS("viable: yes, by the names of the drivers\n",
 		"unknown: " NIC ": no permission for /dev/vfio/0");
+	/* The second run meets nothing of the first. */
+	TEST_ASSERT_NOT_NULL(strstr(json_string_value(json_object_get(
+					    json_object_get(facts, "domain"), "unknown")),
+				     "no permission"),
+		"JSON");
 	return TEST_SUCCESS;
 }
 
@@ -870,6 +891,10 @@ a_group_is_described(void)
 		"  address " NIC ", driver vfio-pci\n", "  address " TWIN ", driver e1000e\n",
 		"  start 0xfee00000, last 0xfeefffff, type msi, owner group 0\n");
 	TEST_ASSERT_EQUAL(json_array_size(json_object_get(facts, "members")), 2, "members");
+	odd_kernel.no_file = "/dev/vfio/0";
+	odd_kernel.no_file_errno = EACCES;
+	TEST_ASSERT_EQUAL(RUN("group", "0"), INFO_OK, "%s", errors);
+	ASSERT_HAS("viable: probably not, by the names of the drivers\n");
 	return TEST_SUCCESS;
 }
 
