@@ -100,6 +100,13 @@ void info_add(json_t *array, const char *text);
 void info_put_range(json_t *object, uint64_t start, uint64_t last);
 /**@}*/
 
+/**
+ * A word of a shell's command line: names of interfaces and control groups may hold any character.
+ * quote.c.
+ * @return out, which has INFO_TEXT_MAX bytes
+ */
+const char *info_quote(char *out, const char *text);
+
 /** @name text.c: facts as text */
 /**@{*/
 /** "4 KiB", "2 MiB", "12345 bytes", in a static buffer. */

@@ -104,15 +104,15 @@ bool
 why_driver(struct why *w)
 {
 	const struct info_device *dev = &w->dev;
-	char class[16];
+	char class[16], netdev[INFO_TEXT_MAX];
 
 	if (dev->is_vfio) {
 		w->backend = backend_choose(w);
 		return why_passes(w, "bound to %s", dev->driver);
 	}
 	if (dev->netdev[0] != '\0') {
-		why_command(w, "ip link set %s down && gantry-bind vfio-pci %s", dev->netdev,
-			dev->address);
+		why_command(w, "ip link set %.300s down && gantry-bind vfio-pci %s",
+			info_quote(netdev, dev->netdev), dev->address);
 		return why_fails(w,
 			"driver %s holds it, and its network interface %s is up: this machine may"
 			" be reached over it",

@@ -119,7 +119,8 @@ bool
 why_permission(struct why *w)
 {
 	char path[PATH_MAX], owner[INFO_NAME_MAX] = "?", group[INFO_NAME_MAX] = "?";
-	char name[INFO_NAME_MAX];
+	char name[INFO_NAME_MAX], group_quoted[INFO_TEXT_MAX];
+	char name_quoted[INFO_TEXT_MAX];
 	const char *file = file_refused(w, EACCES, EACCES);
 	const struct passwd *user = getpwuid(geteuid());
 	struct stat st = {0};
@@ -131,10 +132,11 @@ why_permission(struct why *w)
 	if (stat(info_path(w->host, path, "%s", file), &st) == 0)
 		owner_names(&st, owner, group, sizeof(owner));
 	if (st.st_gid != 0 && (st.st_mode & 060) == 060) {
-		why_command(w, "usermod --append --groups %s %s", group, name);
+		why_command(w, "usermod --append --groups %.300s %.300s",
+			info_quote(group_quoted, group), info_quote(name_quoted, name));
 		why_note(w, "log in again to be in the group");
 	} else {
-		why_command(w, "chown %s %s", name, file);
+		why_command(w, "chown %.300s %s", info_quote(name_quoted, name), file);
 		why_note(w,
 			"this lasts until the device is bound again: the udev rule 70-gantry.rules"
 			" gives the files to the group gantry for good");
@@ -159,19 +161,22 @@ service_of(const char *path)
 static void
 cgroup_command(struct why *w, const char *file)
 {
-	char path[INFO_TEXT_MAX], host_path[PATH_MAX];
+	char path[INFO_TEXT_MAX], host_path[PATH_MAX], word[INFO_TEXT_MAX];
+	char quoted[INFO_TEXT_MAX];
 	const char *service;
 	struct stat st = {0};
 
 	stat(info_path(w->host, host_path, "%s", file), &st);
 	if (info_cgroup(w->host, "devices", path, sizeof(path)) && strcmp(path, "/") != 0) {
-		why_command(w, "echo 'c %u:%u rw' >/sys/fs/cgroup/devices%.512s/devices.allow",
-			major(st.st_rdev), minor(st.st_rdev), path);
+		snprintf(word, sizeof(word), "/sys/fs/cgroup/devices%.512s/devices.allow", path);
+		why_command(w, "echo 'c %u:%u rw' >%.900s", major(st.st_rdev), minor(st.st_rdev),
+			info_quote(quoted, word));
 		return;
 	}
 	service = info_cgroup(w->host, NULL, path, sizeof(path)) ? service_of(path) : NULL;
 	if (service != NULL)
-		why_command(w, "systemctl set-property %s DeviceAllow='%s rw'", service, file);
+		why_command(w, "systemctl set-property %.600s DeviceAllow='%s rw'",
+			info_quote(quoted, service), file);
 	else
 		why_command(w, "start the container with --device=%s --device=%s", w->files[0],
 			w->files[1]);

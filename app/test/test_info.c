@@ -484,6 +484,12 @@ another_driver(void)
 	ASSERT_NOT_USABLE();
 	ASSERT_SAYS("driver", "interface eth7 is up",
 		"ip link set eth7 down && gantry-bind vfio-pci " NIC);
+	remove_all(DEVICES NIC "/net");
+	/* The kernel allows such a name, and the command is for a shell. */
+	put(DEVICES NIC "/net/$(a'b)/flags", "0x1003\n");
+	ASSERT_NOT_USABLE();
+	ASSERT_SAYS("driver", "interface $(a'b) is up",
+		"ip link set '$(a'\\''b)' down && gantry-bind vfio-pci " NIC);
 	return TEST_SUCCESS;
 }
 
@@ -606,6 +612,10 @@ a_control_group_that_forbids_it(void)
 	ASSERT_NOT_USABLE();
 	ASSERT_SAYS("control group", "/system.slice/app.service does not allow /dev/vfio/0",
 		"systemctl set-property app.service DeviceAllow='/dev/vfio/0 rw'");
+	put("/proc/self/cgroup", "0::/system.slice/a\\x2db.service\n");
+	ASSERT_NOT_USABLE();
+	ASSERT_SAYS("control group", "a\\x2db.service does not allow",
+		"systemctl set-property 'a\\x2db.service' DeviceAllow='/dev/vfio/0 rw'");
 	put("/proc/self/cgroup", "0::/docker/12ab\n");
 	ASSERT_NOT_USABLE();
 	ASSERT_SAYS("control group", "/docker/12ab",
