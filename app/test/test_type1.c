@@ -237,10 +237,10 @@ says_why_a_device_cannot_be_had(void)
 		{"0000:03:00.0", -ENODEV, "0000:03:00.0: not behind an IOMMU"},
 		{"0000:04:00.0", -EBUSY,
 			"0000:04:00.0: held by driver e1000e; bind it: "
-			"usertools/gantry-bind vfio-pci 0000:04:00.0"},
+			"gantry-bind vfio-pci 0000:04:00.0"},
 		{"0000:04:00.1", -EBUSY,
 			"0000:04:00.1: held by no driver; bind it: "
-			"usertools/gantry-bind vfio-pci 0000:04:00.1"},
+			"gantry-bind vfio-pci 0000:04:00.1"},
 		{"0000:06:00.0", -ENODEV, "VFIO holds it in noiommu mode"},
 	};
 	const struct vfio_mock_group_conf without = {.iommu = VFIO_MOCK_NOIOMMU}, with = {0};

@@ -326,7 +326,7 @@ says_who_holds_a_device(void)
 	log = test_log_end();
 	TEST_ASSERT_EQUAL(rc, -EBUSY, "%d", rc);
 	snprintf(want, sizeof(want),
-		"%s: held by driver e1000e; bind it: usertools/gantry-bind"
+		"%s: held by driver e1000e; bind it: gantry-bind"
 		" vfio-pci %s\n",
 		bdf, bdf);
 	TEST_ASSERT_NOT_NULL(strstr(log, want), "log: %s", log);

@@ -51,7 +51,7 @@ class Header:
 
     FUNCTION = re.compile(
         r'(?:/\*\*((?:(?!\*/).)*)\*/\s*)?'                     # its comment
-        r'^(?:static inline\s+)?((?:const )?(?:struct )?\w+[\s*]+)'  # its type
+        r'^(?:static inline\s+)?((?:const )?(?:struct |unsigned )?\w+[\s*]+)'  # its type
         r'(dmamap_\w+)(\([^;{]*?\))\s*[;{]', re.DOTALL | re.MULTILINE)
 
     def __init__(self, path):

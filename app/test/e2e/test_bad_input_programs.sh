@@ -127,7 +127,7 @@ any_machine()
 default_machine()
 {
     must "held by a driver of the host" refuses \
-        "^dmamap: $LEFT_NIC: held by driver e1000e; bind it: usertools/gantry-bind vfio-pci $LEFT_NIC" \
+        "^dmamap: $LEFT_NIC: held by driver e1000e; bind it: gantry-bind vfio-pci $LEFT_NIC" \
         -a vfio_pci:$LEFT_NIC -- -p 1
     must "an unknown argument" refuses "^vfio_pci: $PORT: .*\"containers\"" -a vfio_pci:$PORT,containers=x -- -p 1
     must "a wrong value" refuses "^vfio_pci: $PORT: invalid argument isolate=2: " -a vfio_pci:$PORT,isolate=2 -- -p 1

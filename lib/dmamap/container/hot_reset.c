@@ -125,7 +125,7 @@ affected_fail(const struct hot_reset *r, const char *name)
 	if ((rc == 0 && strstr(driver, "vfio") == NULL) || rc == -ENOENT)
 		return DM_FAIL(EPERM,
 			"container %s: hot reset of %s resets %s too, held by %s%s: bind that to "
-			"vfio-pci, and attach it here: usertools/gantry-bind vfio-pci %s",
+			"vfio-pci, and attach it here: gantry-bind vfio-pci %s",
 			r->c->name, r->d->name, name, driver[0] != '\0' ? "driver " : "no driver",
 			driver, name);
 	return DM_FAIL(EPERM,
