@@ -119,8 +119,8 @@ dm_sysfs_check_driver(const struct dm_sysfs_dev *at)
 	/* vfio-pci and its variants for certain devices: mlx5_vfio_pci, hisi_acc_vfio_pci, ... */
 	if (strstr(driver, "vfio") != NULL)
 		return 0;
-	return DM_FAIL(EBUSY, "%s: held by %s%s; bind it: gantry-bind vfio-pci %s",
-		at->name, driver[0] != '\0' ? "driver " : "no driver", driver, at->name);
+	return DM_FAIL(EBUSY, "%s: held by %s%s; bind it: gantry-bind vfio-pci %s", at->name,
+		driver[0] != '\0' ? "driver " : "no driver", driver, at->name);
 }
 
 /* Group. */
