@@ -44,6 +44,16 @@ static const struct question questions[] = {
 			"\"nodes\": {\"0\": 16384}", "\"0\": {\"name\"", "\"total\": 2"}},
 	{"/dmamap/zones,1", {"{\"/dmamap/zones\": {\"1\": {\"name\"", "\"total\": 2"}},
 	{"/dmamap/zones,9", {"{\"/dmamap/zones\": {\"total\": 2}}"}},
+	{"/dmamap/space,{N},0",
+		{"\"0\": {\"start\": \"0x0\", \"last\": \"0xfff\", \"kind\": \"reserved\", \"owner\": "
+		 "\"gantry\"}",
+			"\"kind\": \"zone\", \"name\": \"rings\", \"owner\": \"nic0\", \"mappings\": 1, "
+			"\"page_size\": 4096, \"node\": 0}",
+			"\"last\": \"0xffffffffffffffff\", \"kind\": \"outside\"}",
+			"\"kind\": \"reserved\", \"owner\": \"group 0 (nic0)\"}"}},
+	{"/dmamap/space,{N},100", {"{\"/dmamap/space\": {\"total\":"}},
+	{"/dmamap/space,no,0", {"null"}},
+	{"/dmamap/space", {"null"}},
 	{"/dmamap/faults",
 		{"\"faults\": 0, \"lines\": 0, \"suppressed\": 0, \"lost\": 0, \"latest\":"}},
 	{"/dmamap/explain,nic0,0xfee00000",

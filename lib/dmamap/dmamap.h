@@ -1197,6 +1197,52 @@ void dmamap_fault_counts(struct dmamap_fault_counts *counts);
 unsigned int dmamap_faults(struct dmamap_fault *out, unsigned int n);
 /**@}*/
 
+/**
+ * @name The IOVA space: what is where
+ * For pictures and audits. Experimental.
+ */
+/**@{*/
+/** What a part of an IOVA space is. */
+enum dmamap_space_kind {
+	DMAMAP_SPACE_FREE, /**< can be mapped */
+	DMAMAP_SPACE_OUTSIDE, /**< some domain or device does not reach it */
+	DMAMAP_SPACE_RESERVED, /**< a reserved range */
+	DMAMAP_SPACE_RESERVATION, /**< reserved without a mapping: by the user, or a zone's room */
+	DMAMAP_SPACE_QUARANTINE, /**< withdrawn after an unmap that failed */
+	DMAMAP_SPACE_ZONE, /**< a zone */
+	DMAMAP_SPACE_MAPPING, /**< mapped by dmamap_map() */
+	DMAMAP_SPACE_REGISTRATION, /**< registered memory */
+};
+
+/** A part of an IOVA space. */
+struct dmamap_space {
+	struct dmamap_range range; /**< the IOVAs */
+	enum dmamap_space_kind kind; /**< what it is */
+	enum dmamap_reserved_type type; /**< of RESERVED */
+	uint32_t flags; /**< of what is mapped: DMAMAP_READ, DMAMAP_WRITE, DMAMAP_ALIAS */
+	uint64_t n; /**< mappings that are joined here; 0: none */
+	uint64_t page_size; /**< bytes, of a ZONE; else 0 */
+	int node; /**< NUMA node, of a ZONE on one node; else -1 */
+	char name[DMAMAP_NAME_MAX]; /**< of a ZONE or of its room; else "" */
+	char owner[DMAMAP_NAME_MAX]; /**< of a ZONE or RESERVED; else "" */
+};
+
+/**
+ * Walk a container's IOVA space from an address on, ascending and without gaps, up to 2^64 - 1.
+ * Adjacent mappings that differ in their memory only are one part.
+ *
+ * Any thread. Waits for an attach or detach in progress; the function is called under no lock. Cost
+ * grows with the mappings; the tables are locked for 64 of them at a time, so what is mapped or
+ * unmapped meanwhile may be there or not.
+ *
+ * @param from  0, or an address to go on from; the first part begins there.
+ * @param fn    called for each part until it returns a value other than 0.
+ * @return the last result of fn; -EINVAL; -ENOMEM.
+ */
+int dmamap_space_walk(const struct dmamap_container *c, dmamap_iova_t from,
+	int (*fn)(const struct dmamap_space *part, void *arg), void *arg);
+/**@}*/
+
 /** How strictly a NUMA node is requested. dmamap_zone_info() reports the actual placement. */
 enum dmamap_placement {
 	DMAMAP_PLACE_STRICT, /**< on the node or fail; without a node: anywhere */

@@ -28,6 +28,8 @@
 
 /** Zones or owners in one reply. */
 #define SHOWN_MAX 40
+/** Parts of an IOVA space in one reply: names may fill 128 bytes of each. */
+#define PARTS_SHOWN 30
 /** Faults in one reply. */
 #define FAULTS_SHOWN 8
 
@@ -410,6 +412,68 @@ tel_explain(const char *cmd, const char *params, struct rte_tel_data *d)
 	return rte_tel_data_string(d, fault.text);
 }
 
+/** Names of enum dmamap_space_kind. */
+static const char *const space_kinds[] = {"free", "outside", "reserved", "reservation",
+	"quarantine", "zone", "mapping", "registration"};
+
+struct space_query {
+	struct rte_tel_data *d;
+	unsigned long first, at;
+};
+
+static int
+tel_add_part(const struct dmamap_space *part, void *arg)
+{
+	struct space_query *q = arg;
+	struct rte_tel_data *one;
+
+	if (q->at++ < q->first || q->at - q->first > PARTS_SHOWN)
+		return 0;
+	one = tel_add_numbered(q->d, q->at - 1);
+	if (one == NULL)
+		return -ENOMEM;
+	tel_add_address(one, "start", part->range.start);
+	tel_add_address(one, "last", part->range.last);
+	rte_tel_data_add_dict_string(one, "kind", space_kinds[part->kind]);
+	if (part->name[0] != '\0')
+		rte_tel_data_add_dict_string(one, "name", part->name);
+	if (part->owner[0] != '\0')
+		rte_tel_data_add_dict_string(one, "owner", part->owner);
+	if (part->n > 0)
+		rte_tel_data_add_dict_uint(one, "mappings", part->n);
+	if (part->kind == DMAMAP_SPACE_ZONE) {
+		rte_tel_data_add_dict_uint(one, "page_size", part->page_size);
+		rte_tel_data_add_dict_int(one, "node", part->node);
+	}
+	return 0;
+}
+
+/** Parameters: a container, and the number of the first part, as "name,40". */
+static int
+tel_space(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	const char *comma = params != NULL ? strrchr(params, ',') : NULL;
+	struct space_query q = {
+		.d = d, .first = comma != NULL ? strtoul(comma + 1, NULL, 10) : 0};
+	struct dmamap_container *c;
+	char name[DMAMAP_NAME_MAX];
+	int rc;
+
+	if (params == NULL)
+		return -EINVAL;
+	snprintf(name, sizeof(name), "%.*s",
+		comma != NULL ? (int)DM_MIN(comma - params, DMAMAP_NAME_MAX - 1) : DMAMAP_NAME_MAX,
+		params);
+	c = dmamap_container_by_name(name);
+	if (c == NULL)
+		return -ENOENT;
+	rte_tel_data_start_dict(d);
+	rc = dmamap_space_walk(c, 0, tel_add_part, &q);
+	rte_tel_data_add_dict_uint(d, "total", q.at);
+	dmamap_container_put(c);
+	return rc;
+}
+
 RTE_INIT(dm_telemetry_init)
 {
 	rte_telemetry_register_cmd(
@@ -421,6 +485,9 @@ RTE_INIT(dm_telemetry_init)
 	rte_telemetry_register_cmd("/dmamap/owners", tel_owners, "Bytes by owner. No parameters");
 	rte_telemetry_register_cmd("/dmamap/zones", tel_zones,
 		"Zones, 40 at a time. Parameter: number of the first, or none");
+	rte_telemetry_register_cmd("/dmamap/space", tel_space,
+		"What is where in an IOVA space, 30 parts at a time. Parameters: container, number "
+		"of the first");
 	rte_telemetry_register_cmd("/dmamap/faults", tel_faults,
 		"Accesses that an IOMMU blocked, and the latest lines. No parameters");
 	rte_telemetry_register_cmd("/dmamap/explain", tel_explain,
