@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include <jansson.h>
 
@@ -49,6 +50,8 @@ struct info_options {
 	uint64_t maps; /**< map entries that the program needs */
 	unsigned int dma_mask; /**< bits that the device reaches; 0: all */
 	bool no_huge; /**< the program needs no hugepages */
+	const char *html; /**< file for the page of `map`; NULL: none */
+	unsigned int watch; /**< seconds between two pictures of `map`; 0: one picture */
 };
 
 /** @name host.c: files below the root */
@@ -224,8 +227,39 @@ const char *info_reserved_name(enum dmamap_reserved_type type);
 /** The command without an object. @return exit status */
 int info_machine(const struct info_host *h, json_t *facts);
 
+/** @name telemetry.c: a running process, and how it answers */
+/**@{*/
+/** Longest answer that is read; the telemetry of DPDK 22.11 sends at most 16 KiB. */
+#define INFO_ANSWER_MAX (1 << 18)
+struct info_process {
+	const struct info_host *host;
+	const char *pid;
+	uid_t uid;
+};
+/** Look a process up. @return exit status */
+int info_process_find(const struct info_host *h, const char *pid, struct info_process *p);
+/** Connect to a socket of the process. @return a descriptor; -errno */
+int info_connect(const struct info_process *p, const char *path, int type);
+/** Parse an answer. @return NULL: it is not JSON */
+json_t *info_answer(const char *text, size_t len);
+/** Connect to the telemetry of DPDK. @return a descriptor; -1: the process has none */
+int info_telemetry_open(const struct info_process *p);
+/** Ask: the member that is named as the question, or without one the greeting. NULL: none */
+json_t *info_telemetry_ask(int fd, const char *question);
+/**@}*/
+
 /** The command `process`. @return exit status */
 int info_process(const struct info_host *h, const char *pid, json_t *facts);
+
+/** @name map.c, picture.c, page.c: what is where in a program's IOVA spaces */
+/**@{*/
+/** The command `map`. @return exit status */
+int info_map(const struct info_host *h, const char *pid, json_t *facts);
+/** Print the facts of `map` as lines with bars. */
+void info_picture(FILE *out, const json_t *facts, bool colours);
+/** Write them as a web page that needs no other file. @return exit status */
+int info_page_save(const struct info_host *h, const char *path, const json_t *facts);
+/**@}*/
 
 /** The command `why`. @return exit status */
 int info_why(

@@ -8,9 +8,12 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "info.h"
 
+/** Seconds between two pictures. */
+#define WATCH_DEFAULT 2
 #define DEFAULT_LENGTH (UINT64_C(2) << 20)
 
 static const char usage[] =
@@ -18,6 +21,7 @@ static const char usage[] =
 	"       gantry-info [--json] device BDF\n"
 	"       gantry-info [--json] group NUMBER\n"
 	"       gantry-info [--json] process PID\n"
+	"       gantry-info [--json | --html=FILE] [--watch[=SECONDS]] map PID\n"
 	"       gantry-info [OPTION...] why BDF\n"
 	"\n"
 	"Tells what this machine, a PCI device, an IOMMU group or a running process has of VFIO,\n"
@@ -25,6 +29,10 @@ static const char usage[] =
 	"\n"
 	"  --json           print JSON\n"
 	"  --help, --version\n"
+	"\n"
+	"Options of map, which draws the IOVA spaces of a DPDK program:\n"
+	"  --html=FILE      write a web page instead of lines\n"
+	"  --watch[=SECONDS]  draw again and again (default: every 2 seconds)\n"
 	"\n"
 	"Options of why, which say what the program needs:\n"
 	"  --backend=auto|type1|iommufd|noiommu  kernel interface (auto: iommufd, else type1)\n"
@@ -113,21 +121,41 @@ why_option(const struct info_host *h, int c, const char *text, struct info_optio
 	}
 }
 
+static int
+map_option(const struct info_host *h, int c, const char *text, struct info_options *o)
+{
+	uint64_t number = WATCH_DEFAULT;
+
+	if (c == 'H') {
+		o->html = text;
+		return text[0] != '\0' ? 0 : bad_value(h, "html", text, "not a file name");
+	}
+	if (text != NULL && (!number_parse(text, false, &number) || number == 0 || number > 3600))
+		return bad_value(h, "watch", text, "not a number of seconds, 1 to 3600");
+	o->watch = (unsigned int)number;
+	return 0;
+}
+
+/** What an option is for. */
+enum option_of { OF_ALL, OF_WHY, OF_MAP };
+
 /** @return 0, with optind at the command; a status; -1: done (--help, --version). */
 static int
-options_parse(
-	const struct info_host *h, int argc, char **argv, struct info_options *o, bool *of_why)
+options_parse(const struct info_host *h, int argc, char **argv, struct info_options *o,
+	enum option_of *of)
 {
 	static const struct option options[] = {
 		{"backend", required_argument, NULL, 'b'},
 		{"dma-mask", required_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
+		{"html", required_argument, NULL, 'H'},
 		{"iova", required_argument, NULL, 'i'},
 		{"json", no_argument, NULL, 'j'},
 		{"length", required_argument, NULL, 'l'},
 		{"maps", required_argument, NULL, 'm'},
 		{"no-huge", no_argument, NULL, 'n'},
 		{"version", no_argument, NULL, 'V'},
+		{"watch", optional_argument, NULL, 'w'},
 		{NULL, 0, NULL, 0},
 	};
 	int c, rc = 0;
@@ -144,8 +172,11 @@ options_parse(
 		} else if (c == '?' || c == ':') {
 			rc = info_fail(h, INFO_USAGE, "%s: %s: see --help", argv[optind - 1],
 				c == '?' ? "unknown option" : "lacks its value");
+		} else if (c == 'H' || c == 'w') {
+			*of = OF_MAP;
+			rc = map_option(h, c, optarg, o);
 		} else {
-			*of_why = true;
+			*of = OF_WHY;
 			rc = why_option(h, c, optarg, o);
 		}
 	}
@@ -162,6 +193,7 @@ command_run(const struct info_host *h, const struct info_options *o, int argc, c
 	} commands[] = {
 		{"device", "the PCI address of a device", info_device},
 		{"group", "the number of an IOMMU group", info_group},
+		{"map", "a process ID", info_map},
 		{"process", "a process ID", info_process},
 		{"why", "the PCI address of a device", NULL},
 	};
@@ -174,7 +206,8 @@ command_run(const struct info_host *h, const struct info_options *o, int argc, c
 			break;
 	if (i == sizeof(commands) / sizeof(commands[0]))
 		return info_fail(h, INFO_USAGE,
-			"%s: unknown command: there are device, group, process and why", argv[0]);
+			"%s: unknown command: there are device, group, map, process and why",
+			argv[0]);
 	if (argc != 2)
 		return info_fail(
 			h, INFO_USAGE, "%s: wants one argument, %s", argv[0], commands[i].wants);
@@ -182,40 +215,64 @@ command_run(const struct info_host *h, const struct info_options *o, int argc, c
 				       : info_why(h, o, argv[1], facts);
 }
 
-static void
-facts_print(const struct info_host *h, const struct info_options *o, bool why, const json_t *facts)
+/** Print the facts of one run. @return exit status */
+static int
+facts_print(const struct info_host *h, const struct info_options *o, const char *command,
+	const json_t *facts)
 {
+	const bool map = strcmp(command, "map") == 0;
+
+	if (map && o->html != NULL)
+		return info_page_save(h, o->html, facts);
 	if (o->json) {
 		json_dumpf(facts, h->out, JSON_INDENT(2));
 		fputc('\n', h->out);
-	} else if (why) {
+	} else if (strcmp(command, "why") == 0) {
 		info_why_print(h->out, facts);
+	} else if (map) {
+		/* The next picture takes the place of the last one. */
+		if (o->watch > 0 && isatty(fileno(h->out)))
+			fputs("\033[H\033[J", h->out);
+		info_picture(h->out, facts, isatty(fileno(h->out)));
 	} else {
 		info_print(h->out, facts);
 	}
+	fflush(h->out);
+	return INFO_OK;
+}
+
+static int
+command_once(const struct info_host *h, const struct info_options *o, int argc, char **argv)
+{
+	json_t *facts = json_object();
+	int rc = command_run(h, o, argc, argv, facts), printed = INFO_OK;
+
+	if (json_object_size(facts) > 0)
+		printed = facts_print(h, o, argc > 0 ? argv[0] : "", facts);
+	json_decref(facts);
+	return rc != INFO_OK ? rc : printed;
 }
 
 int
 info_run(const struct info_host *h, int argc, char **argv)
 {
+	static const char *const commands[] = {[OF_WHY] = "why", [OF_MAP] = "map"};
 	struct info_options o = {.length = DEFAULT_LENGTH, .maps = 1};
-	bool of_why = false, why;
-	json_t *facts;
-	int rc = options_parse(h, argc, argv, &o, &of_why);
+	enum option_of of = OF_ALL;
+	int rc = options_parse(h, argc, argv, &o, &of);
 
 	if (rc != 0)
 		return rc < 0 ? INFO_OK : rc;
 	if (o.has_iova && o.iova + o.length - 1 < o.iova)
 		return info_fail(
 			h, INFO_USAGE, "--iova and --length: the range ends beyond 64 bits");
-	why = optind < argc && strcmp(argv[optind], "why") == 0;
-	if (of_why && !why)
+	if (of != OF_ALL && (optind == argc || strcmp(argv[optind], commands[of]) != 0))
 		return info_fail(
-			h, INFO_USAGE, "options other than --json are for why: see --help");
-	facts = json_object();
-	rc = command_run(h, &o, argc - optind, argv + optind, facts);
-	if (json_object_size(facts) > 0)
-		facts_print(h, &o, why, facts);
-	json_decref(facts);
+			h, INFO_USAGE, "options other than --json are for why or map: see --help");
+	if (o.json && o.html != NULL)
+		return info_fail(h, INFO_USAGE, "--json or --html, not both");
+	do {
+		rc = command_once(h, &o, argc - optind, argv + optind);
+	} while (rc == INFO_OK && o.watch > 0 && sleep(o.watch) == 0);
 	return rc;
 }

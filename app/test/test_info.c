@@ -1025,6 +1025,99 @@ a_dpdk_program_is_asked(void)
 	return TEST_SUCCESS;
 }
 
+/** A program whose space comes in two pages; "</script>" in a name must not end the page's data. */
+static const char *const space_answers[] = {"", "{\"version\":\"x\",\"pid\":4242}",
+	"/dmamap/containers", "{\"/dmamap/containers\":[\"default\"]}", "/dmamap/container,default",
+	"{\"/dmamap/container\":{\"name\":\"default\",\"backend\":\"type1\",\"domains\":1,\"faults\":3,"
+	"\"attached\":{\"0\":{\"name\":\"" NIC "\",\"group\":7,\"domain\":0,\"node\":1}}}}",
+	"/dmamap/space,default,0",
+	"{\"/dmamap/space\":{\"0\":{\"start\":\"0x0\",\"last\":\"0xfff\",\"kind\":\"reserved\","
+	"\"owner\":\"gantry\"},\"1\":{\"start\":\"0x1000\",\"last\":\"0x200fff\",\"kind\":\"zone\","
+	"\"name\":\"a</script>b\",\"owner\":\"me\",\"mappings\":2,\"page_size\":2097152,\"node\":1},"
+	"\"next\":\"0x201000\"}}",
+	"/dmamap/space,default,0x201000",
+	"{\"/dmamap/space\":{\"0\":{\"start\":\"0x201000\",\"last\":\"0xffffffffffffffff\","
+	"\"kind\":\"free\"}}}",
+	"/dmamap/memory", "{\"/dmamap/memory\":{\"zone_bytes\":2097152}}", NULL};
+
+/** Write the page of process 4242. @return exit status */
+static int
+page_save(const char *path)
+{
+	struct info_host quiet = host;
+	char option[PATH_MAX + 8];
+	char *argv[] = {"gantry-info", option, "map", "4242", NULL};
+	int rc;
+
+	snprintf(option, sizeof(option), "--html=%s", path);
+	quiet.out = quiet.err = fopen("/dev/null", "we");
+	rc = info_run(&quiet, 4, argv);
+	fclose(quiet.out);
+	return rc;
+}
+
+static int
+a_space_is_drawn(void)
+{
+	struct server s = {.answers = space_answers};
+	char path[PATH_MAX], page[65536] = "";
+	const char *json, *end;
+	json_t *parts;
+	pthread_t thread;
+	FILE *f;
+
+	put_process();
+	thread = server_start(&s, "/var/run/dpdk/b/dpdk_telemetry.v2", SOCK_SEQPACKET);
+	TEST_ASSERT_EQUAL(RUN("map", "4242"), INFO_OK, "%s", errors);
+	ASSERT_HAS("process 4242 (dpdk-app)\n", "container default: type1, domains: 1, faults: 3\n",
+		"  device " NIC ": domain 0, group 7, node 1\n",
+		"  0x0000000000000000 xxxxxx                           reserved     4 KiB, of gantry\n",
+		"  0x0000000000001000 ###########                      zone         2 MiB, a</script>b, "
+		"of me, 2 mappings, pages of 2 MiB, node 1\n",
+		"  0x0000000000201000 ................................ free         16383 PiB\n");
+	parts = json_object_get(json_array_get(json_object_get(facts, "containers"), 0), "parts");
+	TEST_ASSERT_EQUAL(json_array_size(parts), 3, "%zu parts", json_array_size(parts));
+
+	snprintf(path, sizeof(path), "%s/page.html", root);
+	TEST_ASSERT_EQUAL(page_save(path), INFO_OK, "page");
+	TEST_ASSERT_EQUAL(page_save("/nowhere/page.html"), INFO_FAILED, "no folder");
+	server_stop(&s, thread);
+	f = fopen(path, "re");
+	TEST_ASSERT_NOT_NULL(f, "no page");
+	page[fread(page, 1, sizeof(page) - 1, f)] = '\0';
+	fclose(f);
+	/* What a browser takes for the data. */
+	json = strstr(page, "id=\"facts\">");
+	TEST_ASSERT_NOT_NULL(json, "no data");
+	json += strlen("id=\"facts\">");
+	end = strstr(json, "</script>");
+	TEST_ASSERT_NOT_NULL(end, "no end");
+	parts = json_loadb(json, (size_t)(end - json), 0, NULL);
+	TEST_ASSERT_EQUAL(json_integer_value(json_object_get(parts, "pid")), 4242, "%.*s",
+		(int)(end - json), json);
+	json_decref(parts);
+	TEST_ASSERT_NOT_NULL(strstr(end, "</html>"), "half a page");
+	return TEST_SUCCESS;
+}
+
+static int
+a_program_without_spaces_says_so(void)
+{
+	static const char *const answers[] = {"", "{\"version\":\"x\",\"pid\":4242}",
+		"/dmamap/containers", "{\"/dmamap/containers\":null}", NULL};
+	struct server s = {.answers = answers};
+	pthread_t thread;
+
+	put_process();
+	TEST_ASSERT_EQUAL(RUN("map", "4242"), INFO_FAILED, "%s", errors);
+	TEST_ASSERT_NOT_NULL(strstr(errors, "4242: no telemetry"), "%s", errors);
+	thread = server_start(&s, "/var/run/dpdk/b/dpdk_telemetry.v2", SOCK_SEQPACKET);
+	TEST_ASSERT_EQUAL(RUN("map", "4242"), INFO_FAILED, "%s", errors);
+	server_stop(&s, thread);
+	TEST_ASSERT_NOT_NULL(strstr(errors, "4242: it does not use libdmamap"), "%s", errors);
+	return TEST_SUCCESS;
+}
+
 static int
 a_program_under_gantry_run_is_asked(void)
 {
@@ -1088,6 +1181,14 @@ bad_input_is_one_line(void)
 		{{"process", "0"}, INFO_USAGE, "0: not a process ID"},
 		{{"process", "../1"}, INFO_USAGE, "not a process ID"},
 		{{"process", "99"}, INFO_FAILED, "99: no such process"},
+		{{"map", "0"}, INFO_USAGE, "0: not a process ID"},
+		{{"map", "99"}, INFO_FAILED, "99: no such process"},
+		{{"--html=x", "process", "99"}, INFO_USAGE, "are for why or map"},
+		{{"--html=", "map", "99"}, INFO_USAGE, "--html=: not a file name"},
+		{{"--watch=0", "map", "99"}, INFO_USAGE, "--watch=0: not a number of seconds"},
+		{{"--watch=x", "map", "99"}, INFO_USAGE, "--watch=x: not a number of seconds"},
+		{{"--watch", "map", "99"}, INFO_FAILED, "99: no such process"},
+		{{"--iova=0x1000", "map", "99"}, INFO_USAGE, "are for why or map"},
 		{{"--nothing"}, INFO_USAGE, "--nothing: unknown option"},
 		{{"--iova"}, INFO_USAGE, "--iova: lacks its value"},
 		{{"--iova=1", "why", NIC}, INFO_USAGE, "--iova=1: not a multiple of 4096"},
@@ -1172,6 +1273,8 @@ static const struct test_case cases[] = {
 	{"a group is described", a_group_is_described},
 	{"a process is described", a_process_is_described},
 	{"a DPDK program is asked by telemetry", a_dpdk_program_is_asked},
+	{"a space is drawn", a_space_is_drawn},
+	{"a program without spaces says so", a_program_without_spaces_says_so},
 	{"a program under gantry-run is asked", a_program_under_gantry_run_is_asked},
 	{"a socket of another user is not read", a_socket_of_another_user_is_not_read},
 	{"bad input is one line", bad_input_is_one_line},

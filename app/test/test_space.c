@@ -127,8 +127,8 @@ every_kind_is_found(void)
 			part->range.last == BASE + KB4 - 1 && part->n == 1,
 		"a mapping: %d", part->kind);
 	part = part_at(BASE + KB4);
-	TEST_ASSERT(part->kind == DMAMAP_SPACE_MAPPING && part->flags == DMAMAP_RW,
-		"another: %d", part->kind);
+	TEST_ASSERT(part->kind == DMAMAP_SPACE_MAPPING && part->flags == DMAMAP_RW, "another: %d",
+		part->kind);
 	part = part_at(registered);
 	TEST_ASSERT(part->kind == DMAMAP_SPACE_REGISTRATION, "a registration: %d", part->kind);
 	part = part_at(reserved);
@@ -139,8 +139,8 @@ every_kind_is_found(void)
 	TEST_ASSERT(part->kind == DMAMAP_SPACE_MAPPING && part->flags == DMAMAP_WRITE,
 		"in the reservation: %d", part->kind);
 	part = part_at(reserved + 2 * KB4);
-	TEST_ASSERT(part->kind == DMAMAP_SPACE_RESERVATION &&
-			part->range.last == reserved + MB2 - 1,
+	TEST_ASSERT(
+		part->kind == DMAMAP_SPACE_RESERVATION && part->range.last == reserved + MB2 - 1,
 		"behind it: %d", part->kind);
 	part = part_at(BASE + 16 * MB2);
 	TEST_ASSERT(part->kind == DMAMAP_SPACE_FREE, "free: %d", part->kind);
@@ -169,8 +169,8 @@ equal_neighbours_are_one_part(void)
 	unsigned int i;
 
 	for (i = 0; i < 200; i++)
-		TEST_ASSERT_SUCCESS(map_at(BASE + i * KB4, (i * 7 % 200) * KB4, KB4, DMAMAP_RW),
-			"map %u", i);
+		TEST_ASSERT_SUCCESS(
+			map_at(BASE + i * KB4, (i * 7 % 200) * KB4, KB4, DMAMAP_RW), "map %u", i);
 	TEST_ASSERT(walk(), "%u parts", found.n);
 	part = part_at(BASE);
 	TEST_ASSERT(part->n == 200 && part->range.last == BASE + 200 * KB4 - 1, "%lu mappings",
@@ -198,7 +198,8 @@ quarantine_is_found(void)
 	test_log_end();
 	TEST_ASSERT(walk(), "%u parts", found.n);
 	TEST_ASSERT_EQUAL(part_at(BASE)->kind, DMAMAP_SPACE_QUARANTINE, "%d", part_at(BASE)->kind);
-	TEST_ASSERT_EQUAL(machine_info().quarantined_len, bytes_of(DMAMAP_SPACE_QUARANTINE), "bytes");
+	TEST_ASSERT_EQUAL(
+		machine_info().quarantined_len, bytes_of(DMAMAP_SPACE_QUARANTINE), "bytes");
 	TEST_ASSERT_SUCCESS(dmamap_container_detach(nic), "detach");
 	return TEST_SUCCESS;
 }
@@ -258,8 +259,8 @@ a_walk_beside_maps_has_no_gap(void)
 	for (i = 0; i < 150; i++)
 		TEST_ASSERT_SUCCESS(map_at(BASE + 2 * i * KB4, i * KB4, KB4, DMAMAP_RW), "map");
 	for (i = 0; i < RTE_DIM(threads); i++)
-		TEST_ASSERT_SUCCESS(pthread_create(&threads[i], NULL, maps_and_unmaps,
-					    buf + (i + 1) * MB2),
+		TEST_ASSERT_SUCCESS(
+			pthread_create(&threads[i], NULL, maps_and_unmaps, buf + (i + 1) * MB2),
 			"thread");
 	for (i = 0; i < 100 && whole; i++)
 		whole = walk() && part_at(BASE + 298 * KB4)->kind == DMAMAP_SPACE_MAPPING;

@@ -51,7 +51,10 @@ static const struct question questions[] = {
 			"\"page_size\": 4096, \"node\": 0}",
 			"\"last\": \"0xffffffffffffffff\", \"kind\": \"outside\"}",
 			"\"kind\": \"reserved\", \"owner\": \"group 0 (nic0)\"}"}},
-	{"/dmamap/space,{N},100", {"{\"/dmamap/space\": {\"total\":"}},
+	{"/dmamap/space,{N},0xffffffffffffffff",
+		{"{\"/dmamap/space\": {\"0\": {\"start\": \"0xffffffffffffffff\", \"last\": "
+		 "\"0xffffffffffffffff\", \"kind\": \"outside\"}}}"}},
+	{"/dmamap/space,{N}", {"null"}},
 	{"/dmamap/space,no,0", {"null"}},
 	{"/dmamap/space", {"null"}},
 	{"/dmamap/faults",

@@ -145,7 +145,7 @@ LINES = [
     ('gantry-bind none 0001', {'0001:01:00.0'}),
     ('gantry-bind none 02:', {'02:00.0'}),
     ('gantry-bind -q default 0000:03', {'0000:03:00.0'}),
-    ('gantry-info ', {'device', 'group', 'process', 'why'}),
+    ('gantry-info ', {'device', 'group', 'map', 'process', 'why'}),
     ('gantry-info --json w', {'why'}),
     ('gantry-info why --backend=n', {'--backend=noiommu'}),
     ('gantry-info why ', set(HELD)),

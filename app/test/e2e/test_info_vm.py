@@ -321,6 +321,13 @@ def dpdk_program():
         check(facts['vfio_files'] == ['/dev/vfio/vfio', f'/dev/vfio/{group_of(NIC)}'] or
               set(facts['vfio_files']) >= {f'/dev/vfio/{group_of(NIC)}'}, f'{facts["vfio_files"]}')
         check(facts['dpdk']['memory']['zone_bytes'] > 0, f'{facts["dpdk"]}')
+        _, facts = info('map', str(program.pid))
+        parts = facts['containers'][0]['parts']
+        ends = [int(part['last'], 16) + 1 for part in parts]
+        check([0, *ends[:-1]] == [int(part['start'], 16) for part in parts] and ends[-1] == 1 << 64, f'it has gaps: {parts}')
+        zones = [part for part in parts if part['kind'] == 'zone']
+        check('e1000e rings' in [zone['name'] for zone in zones], f'{zones}')
+        check(any(part['kind'] == 'reserved' and NIC in part['owner'] for part in parts), f'no MSI window: {parts}')
         program.send_signal(signal.SIGINT)
         program.wait(LIMIT)
 

@@ -3,10 +3,10 @@
  *
  * What is where in a container's IOVA space. Called by users and telemetry.c.
  *
- * Layers, the lowest first: what every domain translates, reserved ranges, quarantine, reservations,
- * mappings. Each is a list of disjoint parts in ascending order, and a higher layer hides a lower
- * one. The lists are copies, made under the container's locks; the user's function is called under
- * none.
+ * Layers, the lowest first: what every domain translates, reserved ranges, quarantine,
+ * reservations, mappings. Each is a list of disjoint parts in ascending order, and a higher layer
+ * hides a lower one. The lists are copies, made under the container's locks; the user's function is
+ * called under none.
  */
 
 #include <errno.h>
@@ -135,10 +135,8 @@ layer_tidy(struct layer *l)
 static bool
 collect_one_reserved(const struct dmamap_reserved *r, void *arg)
 {
-	struct dmamap_space part = {.range = r->range,
-		.kind = DMAMAP_SPACE_RESERVED,
-		.type = r->type,
-		.node = -1};
+	struct dmamap_space part = {
+		.range = r->range, .kind = DMAMAP_SPACE_RESERVED, .type = r->type, .node = -1};
 
 	if (r->type == DMAMAP_RESERVED_APERTURE || r->type == DMAMAP_RESERVED_RELAXABLE)
 		return true;
@@ -183,7 +181,8 @@ part_of_mapping(const struct dm_mapping *m)
 	return part;
 }
 
-/** Copy a batch of mappings from *at on, and move *at. Bookkeeping is held. @return false: the end */
+/** Copy a batch of mappings from *at on, and move *at. Bookkeeping is held. @return false: the end
+ */
 static bool
 collect_batch(struct layer *l, const struct dmamap_container *c, uint64_t *at)
 {

@@ -418,7 +418,7 @@ static const char *const space_kinds[] = {"free", "outside", "reserved", "reserv
 
 struct space_query {
 	struct rte_tel_data *d;
-	unsigned long first, at;
+	unsigned int n;
 };
 
 static int
@@ -427,9 +427,11 @@ tel_add_part(const struct dmamap_space *part, void *arg)
 	struct space_query *q = arg;
 	struct rte_tel_data *one;
 
-	if (q->at++ < q->first || q->at - q->first > PARTS_SHOWN)
-		return 0;
-	one = tel_add_numbered(q->d, q->at - 1);
+	if (q->n == PARTS_SHOWN) {
+		tel_add_address(q->d, "next", part->range.start);
+		return 1;
+	}
+	one = tel_add_numbered(q->d, q->n++);
 	if (one == NULL)
 		return -ENOMEM;
 	tel_add_address(one, "start", part->range.start);
@@ -448,30 +450,26 @@ tel_add_part(const struct dmamap_space *part, void *arg)
 	return 0;
 }
 
-/** Parameters: a container, and the number of the first part, as "name,40". */
+/** Parameters: a container, and where to begin, as "name,0x1000". The answer's "next" goes on. */
 static int
 tel_space(const char *cmd, const char *params, struct rte_tel_data *d)
 {
-	const char *comma = params != NULL ? strrchr(params, ',') : NULL;
-	struct space_query q = {
-		.d = d, .first = comma != NULL ? strtoul(comma + 1, NULL, 10) : 0};
+	const char *comma = params != NULL ? strchr(params, ',') : NULL;
+	struct space_query q = {.d = d};
 	struct dmamap_container *c;
 	char name[DMAMAP_NAME_MAX];
 	int rc;
 
-	if (params == NULL)
+	if (comma == NULL || (size_t)(comma - params) >= sizeof(name))
 		return -EINVAL;
-	snprintf(name, sizeof(name), "%.*s",
-		comma != NULL ? (int)DM_MIN(comma - params, DMAMAP_NAME_MAX - 1) : DMAMAP_NAME_MAX,
-		params);
+	snprintf(name, sizeof(name), "%.*s", (int)(comma - params), params);
 	c = dmamap_container_by_name(name);
 	if (c == NULL)
 		return -ENOENT;
 	rte_tel_data_start_dict(d);
-	rc = dmamap_space_walk(c, 0, tel_add_part, &q);
-	rte_tel_data_add_dict_uint(d, "total", q.at);
+	rc = dmamap_space_walk(c, strtoull(comma + 1, NULL, 0), tel_add_part, &q);
 	dmamap_container_put(c);
-	return rc;
+	return rc < 0 ? rc : 0;
 }
 
 RTE_INIT(dm_telemetry_init)
@@ -486,8 +484,8 @@ RTE_INIT(dm_telemetry_init)
 	rte_telemetry_register_cmd("/dmamap/zones", tel_zones,
 		"Zones, 40 at a time. Parameter: number of the first, or none");
 	rte_telemetry_register_cmd("/dmamap/space", tel_space,
-		"What is where in an IOVA space, 30 parts at a time. Parameters: container, number "
-		"of the first");
+		"What is where in an IOVA space, 30 parts at a time. Parameters: container, IOVA to "
+		"begin at");
 	rte_telemetry_register_cmd("/dmamap/faults", tel_faults,
 		"Accesses that an IOMMU blocked, and the latest lines. No parameters");
 	rte_telemetry_register_cmd("/dmamap/explain", tel_explain,
