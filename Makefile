@@ -9,7 +9,7 @@ MESON_ARGS ?=
 SECONDS ?= 3600
 
 .PHONY: help deps build demo demo-afxdp test test-all test-rest test-clients test-documents soak conformance
-.PHONY: sweep matrix packages bench install check-style tidy abi coverage test-host test-sanitizers clean
+.PHONY: sweep matrix dts packages bench install check-style tidy abi coverage test-host test-sanitizers clean
 
 help:
 	@echo 'make deps     install packages, fetch DPDK driver headers and kernels of the emulated machine'
@@ -24,6 +24,7 @@ help:
 	@echo 'make conformance  facts by kernel by IOMMU, on the mock and in every machine that can be had'
 	@echo 'make sweep    fail every call in turn, plain and under sanitizers'
 	@echo 'make matrix   tests with the DPDKs and compilers of newer Debians, in chroots'
+	@echo 'make dts      the test suite of DPDK on its driver for the 82574L and on ours: half an hour'
 	@echo 'make packages the Debian packages of Debian 12 and 13, into build-packages/: built, checked, installed, purged'
 	@echo 'make bench    all benchmarks, on this host: table of targets, build/bench.json, build/plots'
 	@echo 'make check-style  format, spelling, names, commit messages; clang-tidy on changed files'
@@ -101,6 +102,9 @@ sweep: deps
 
 matrix: deps
 	@devtools/matrix
+
+dts: deps
+	@devtools/dts/run
 
 # Builds in chroots only, so it needs no more of set-up than the packages.
 packages:

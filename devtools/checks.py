@@ -2,7 +2,8 @@
 # Copyright (c) 2026 The Gantry authors
 """Functions that the checks of the tree share: builds, hugepages for tests, counts of results.
 
-Imported by devtools/test, sweep, conformance, matrix, bench, bench-afxdp and soak/run.
+Imported by devtools/test, sweep, conformance, matrix, dts/run, bench, bench-afxdp and
+soak/run.
 """
 
 import contextlib

@@ -2,8 +2,8 @@
 # Copyright (c) 2026 The Gantry authors
 """Chroots of Debian suites, from the archive that apt of this machine reads.
 
-Used by devtools/matrix and devtools/packages. Mounts are made only in a mount namespace of the
-process that needs them, so they end with that process.
+Used by devtools/matrix, devtools/packages and devtools/dts/run. Mounts are made only in a mount
+namespace of the process that needs them, so they end with that process.
 """
 
 import ctypes
@@ -13,6 +13,7 @@ import subprocess
 
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 0x20, 0x1000, 0x4000, 1 << 18
+TREE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 LIBC = ctypes.CDLL(None, use_errno=True)
 # Where a chroot has the folder GANTRY_DPDK_SOURCE (devtools/dpdk-headers-setup).
 DPDK_SOURCE = '/dpdk-source'
@@ -110,3 +111,63 @@ def make_root(suite, root, name):
         with open(f'{new}/etc/apt/apt.conf.d/90gantry-valid-until', 'w', encoding='ascii') as file:
             file.write('Acquire::Check-Valid-Until "false";\n')
     os.rename(new, root)
+
+
+def packages(name, parts):
+    """Returns the package names of a list config/NAME in the sections `parts`; None: in all."""
+    names, wanted = [], parts is None
+    with open(f'{TREE}/config/{name}', encoding='utf-8') as file:
+        for line in file:
+            if line.startswith('#'):
+                wanted = parts is None or line[1:].split('(')[0].strip() in parts
+            elif wanted and line.strip():
+                names.append(line.split()[0])
+    return names
+
+
+def enter(root):
+    """Mounts this machine's devices and the tree (read-only, at /src) in a chroot, and makes its
+    build folder /build."""
+    # ip netns exec wants / to be a mount point.
+    mount(root, root, MS_BIND)
+    for folder in ('src', 'build', 'proc', 'sys', 'dev', 'run'):
+        os.makedirs(f'{root}/{folder}', exist_ok=True)
+    mount('proc', f'{root}/proc', 0, 'proc')
+    mount('/sys', f'{root}/sys', MS_BIND | MS_REC)
+    mount('/dev', f'{root}/dev', MS_BIND | MS_REC)
+    mount('tmpfs', f'{root}/run', 0, 'tmpfs')
+    mount_readonly(TREE, f'{root}/src')
+    mount_dpdk_source(root)
+
+
+def environment_words():
+    """Returns the words that set the environment of a command in a chroot."""
+    return ['env', 'LC_ALL=C', f'PATH={os.environ["PATH"]}:/usr/sbin:/sbin', 'HOME=/root']
+
+
+def commands(root):
+    """Returns the words before a command that runs in a chroot."""
+    return ['chroot', root, *environment_words()]
+
+
+def install(within, names, program):
+    """Installs the missing ones of the packages `names` in a chroot. Retries once with new package
+    lists. program is the one that the message names."""
+    if all(call([*within, 'dpkg', '-s', name]).returncode == 0 for name in names):
+        return
+    print(f'{program}: installing packages', flush=True)
+    environment = {**os.environ, 'DEBIAN_FRONTEND': 'noninteractive'}
+    done = call([*within, *APT, 'install', *names], env=environment)
+    if done.returncode != 0:
+        call([*within, *APT, 'update'])
+        done = call([*within, *APT, 'install', *names], env=environment)
+    if done.returncode != 0:
+        raise NotAvailable(f'apt-get cannot install {" ".join(names)}: {last_line(done.stdout)}')
+
+
+def fetch_driver_headers(within, *more):
+    """Fetches DPDK's driver headers in a chroot, and what the words `more` name
+    (devtools/dpdk-headers-setup). Returns None on success, else the reason of the failure."""
+    environment = [f'{key}={value}' for key, value in headers_environment('/build/cache').items()]
+    done = call([*within, 'env', *environment, '/src/devtools/dpdk-headers-setup', *more])
+    return None if done.returncode == 0 else last_line(done.stdout)

@@ -96,6 +96,25 @@ kept()
     set_up "$dir/cache-all" "$dir/nowhere" && grep -q 'driver headers are in' "$out" && has "$dir/cache-all" "$version"
 }
 
+# With `dts`: the test suite is taken beside the headers, also later, and stays.
+with_suite()
+{
+    local setup=${SETUP%/*}/dpdk-headers-setup src=$dir/suite/dpdk-$version found=$dir/cache-suite/dpdk-$version
+    make_source "$dir/suite" "$version" && set_up "$dir/cache-suite" "$dir/suite" && [ ! -e "$found/dts" ] &&
+        mkdir "$src/dts" "$src/usertools" && echo 1 >"$src/dts/main.py" && echo 2 >"$src/usertools/dpdk-devbind.py" || return 1
+    GANTRY_CACHE=$dir/cache-suite GANTRY_CACHE_LOCKED='' GANTRY_DPDK_SOURCE=$dir/suite "$setup" dts >"$out" 2>&1 &&
+        has "$dir/cache-suite" "$version" && cmp "$src/dts/main.py" "$found/dts/main.py" && cmp "$src/VERSION" "$found/VERSION" &&
+        cmp "$src/usertools/dpdk-devbind.py" "$found/usertools/dpdk-devbind.py" || return 1
+    GANTRY_CACHE=$dir/cache-suite GANTRY_CACHE_LOCKED='' GANTRY_DPDK_SOURCE=$dir/nowhere "$setup" dts >"$out" 2>&1 &&
+        set_up "$dir/cache-suite" "$dir/nowhere" && [ -e "$found/dts/main.py" ]
+}
+
+without_suite()
+{
+    GANTRY_CACHE=$dir/empty GANTRY_CACHE_LOCKED='' GANTRY_DPDK_SOURCE=$dir/all "${SETUP%/*}/dpdk-headers-setup" dts >"$out" 2>&1
+    [ $? -eq 1 ] && grep -qF "lacks DPDK's test suite" "$out" && [ ! -e "$dir/empty/dpdk-$version" ]
+}
+
 judge "the source of the installed version is taken" installed_version
 judge "without it: the newest of the series that is not newer" not_newer
 judge "without older ones: the oldest that is newer" newer
@@ -106,4 +125,6 @@ judge "a source without all headers is refused" incomplete
 judge "a folder without a source is refused" refuses "$HEADERS" 'no source of DPDK in there'
 judge "no such folder" refuses "$dir/nowhere" 'not a folder'
 judge "headers that are there stay" kept
+judge "DPDK's test suite is taken too if it is wanted" with_suite
+judge "a source without the wanted test suite is refused" without_suite
 finish
