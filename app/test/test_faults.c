@@ -479,8 +479,8 @@ what_waits_is_told_at_the_end(void)
 	dmamap_fault_counts(&after);
 	TEST_ASSERT_EQUAL(after.faults - before.faults, 5, "faults");
 	/* Two, unless this machine takes seconds for it. */
-	TEST_ASSERT(after.lines - before.lines >= 2 && after.lines - before.lines <= 5,
-		"%lu lines", (unsigned long)(after.lines - before.lines));
+	TEST_ASSERT(after.lines - before.lines >= 2 && after.lines - before.lines <= 5, "%lu lines",
+		(unsigned long)(after.lines - before.lines));
 	TEST_ASSERT_EQUAL(told.faults, 5, "the listener: %lu", (unsigned long)told.faults);
 	return TEST_SUCCESS;
 }
