@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Tests of the vfio_pci bus's SIGBUS handler, which any thread may enter while devices come and go.
- * The devices are only list entries with a BAR of plain memory. In a build with the thread
- * sanitizer an access that is not locked fails the suite.
+ * Tests of the vfio_pci bus's SIGBUS handler, which any thread may enter while devices come and go,
+ * and of BARs in a secondary process, which it handles too. The devices are only list entries with
+ * a BAR of plain memory. In a build with the thread sanitizer an access that is not locked fails
+ * the suite.
  */
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include "child.h"
 #include "test.h"
 #include "vfio_pci_private.h"
 
@@ -104,9 +108,70 @@ one_page_reads_as_ones(void)
 	return TEST_SUCCESS;
 }
 
+/* The second of four pages is where the BAR begins; it has a hole of a page. */
+static const struct vfio_pci_bar_map imported = {
+	.len = 3 * PAGE,
+	.offset = PAGE,
+	.prot = PROT_READ | PROT_WRITE,
+	.n_areas = 2,
+	.area = {{0, PAGE - 1}, {2 * PAGE, 3 * PAGE - 1}},
+};
+
+static int
+a_secondary_process_maps_a_bar(void)
+{
+	struct vfio_pci_inner *device = device_make(1, NULL);
+	int fd = memfd_create("bar", 0), rc;
+	uint8_t *bar, byte = 0;
+
+	device->dev.bar[1].len = 0;
+	TEST_ASSERT_SUCCESS(ftruncate(fd, 4 * PAGE), "file");
+	rc = vfio_pci_bar_import(&device->dev, 2, &imported, fd);
+	TEST_ASSERT_SUCCESS(rc, "import: %d", rc);
+	TEST_ASSERT_EQUAL(vfio_pci_bar_import(&device->dev, 2, &imported, fd), -EEXIST, "twice");
+	TEST_ASSERT_EQUAL(device->dev.bar[2].len, 3 * PAGE, "length");
+	bar = (uint8_t *)(uintptr_t)device->dev.bar[2].addr;
+	bar[2 * PAGE + 7] = 0xA5;
+	TEST_ASSERT(pread(fd, &byte, 1, 3 * PAGE + 7) == 1 && byte == 0xA5, "%x", byte);
+	TEST_ASSERT_EQUAL(test_range_access(bar + PAGE, PAGE), 1, "the hole is mapped");
+	close(fd);
+	TEST_ASSERT_EQUAL(bar[2 * PAGE + 7], 0xA5, "it needs the descriptor");
+	TEST_ASSERT_SUCCESS(vfio_pci_bus.bus.sigbus_handler(bar + 5), "in the BAR");
+	TEST_ASSERT(is_filled(bar, 0xff), "the page does not read as ones");
+	vfio_pci_bars_drop(&device->dev);
+	TEST_ASSERT_NULL((void *)(uintptr_t)device->dev.bar[2].addr, "its place");
+	TEST_ASSERT_EQUAL(test_range_access(bar, 3 * PAGE), -1, "it is still mapped");
+	TEST_ASSERT_EQUAL(vfio_pci_bus.bus.sigbus_handler(bar + 5), 1, "a BAR that was dropped");
+	device_free(device);
+	return TEST_SUCCESS;
+}
+
+static int
+an_import_that_fails_leaves_nothing(void)
+{
+	struct vfio_pci_inner *device = device_make(1, NULL);
+	struct vfio_pci_bar_map many = imported;
+	int fd = memfd_create("bar", 0);
+
+	device->dev.bar[1].len = 0;
+	many.n_areas = VFIO_PCI_BAR_AREAS + 1;
+	TEST_ASSERT_EQUAL(vfio_pci_bar_import(&device->dev, 6, &imported, fd), -EINVAL, "BAR 6");
+	TEST_ASSERT_EQUAL(vfio_pci_bar_import(&device->dev, 0, &many, fd), -EINVAL, "areas");
+	TEST_ASSERT_EQUAL(vfio_pci_bar_import(&device->dev, 0, &imported, -1), -EINVAL, "file");
+	close(fd);
+	test_log_begin();
+	TEST_ASSERT_EQUAL(vfio_pci_bar_import(&device->dev, 0, &imported, fd), -EBADF, "closed");
+	TEST_ASSERT(test_logged("BAR 0 cannot be mapped"), "line");
+	TEST_ASSERT_NULL((void *)(uintptr_t)device->dev.bar[0].addr, "its place");
+	device_free(device);
+	return TEST_SUCCESS;
+}
+
 static const struct test_case cases[] = {
 	{"devices come and go beside the handler", devices_come_and_go_beside_the_handler},
 	{"one page reads as ones", one_page_reads_as_ones},
+	{"a secondary process maps a BAR", a_secondary_process_maps_a_bar},
+	{"an import that fails leaves nothing", an_import_that_fails_leaves_nothing},
 };
 
 REGISTER_TEST_SUITE(bus_sigbus) = {

@@ -44,6 +44,22 @@ struct vfio_pci_bar {
 	uint64_t len; /**< bytes; 0: absent */
 };
 
+/** A part of a BAR: inclusive offsets in bytes. */
+struct vfio_pci_area {
+	uint64_t start, last;
+};
+
+/** The most areas of a BAR that are mapped one by one. */
+#define VFIO_PCI_BAR_AREAS 16
+/** How another process maps a BAR: without pointers, so that it can be sent there. */
+struct vfio_pci_bar_map {
+	uint64_t len; /**< of the BAR, in bytes */
+	uint64_t offset; /**< of the BAR in the device's file */
+	int32_t prot; /**< of mmap(2) */
+	uint32_t n_areas; /**< 1 to VFIO_PCI_BAR_AREAS */
+	struct vfio_pci_area area[VFIO_PCI_BAR_AREAS]; /**< in whole pages */
+};
+
 /** A device on the bus. The bus owns it. */
 struct vfio_pci_device {
 	RTE_TAILQ_ENTRY(vfio_pci_device) next; /**< entry of the bus's list */
@@ -116,8 +132,8 @@ struct vfio_pci_driver {
 	vfio_pci_remove_request_t remove_request; /**< optional */
 	/**
 	 * Optional: in a secondary process, use a device that the primary process has probed. The
-	 * device has neither memory nor interrupts nor a container there (all NULL). NULL: a
-	 * secondary process refuses the device.
+	 * device has neither memory nor interrupts nor a container there (all NULL); its BARs come
+	 * by vfio_pci_bar_import(). NULL: a secondary process refuses the device.
 	 */
 	vfio_pci_probe_t secondary_probe;
 	vfio_pci_remove_t secondary_remove; /**< undo secondary_probe; not NULL if that is not */
@@ -184,6 +200,38 @@ int vfio_pci_bar_read(
 /** Write a BAR by file access. @see vfio_pci_bar_read() */
 int vfio_pci_bar_write(const struct vfio_pci_device *dev, unsigned int bar, const void *buf,
 	size_t len, uint64_t off);
+
+/**
+ * @name A BAR in a secondary process
+ * The primary process describes a BAR, and the driver sends the description with the device's
+ * descriptor (dmamap_device_fd(), as SCM_RIGHTS) to its part in the secondary process. That maps it
+ * at any address. A reset takes the BAR away from all processes for a moment, so they do not use it
+ * meanwhile; an access in D3hot or after a removal is handled as in the primary process.
+ */
+/**@{*/
+/**
+ * Primary process: how a BAR is mapped. Control path.
+ *
+ * @param map  set, if 0 is returned.
+ * @return 0; -EINVAL: no such number; -ENOTSUP: the device has no such BAR, or it cannot be mapped;
+ *   the kernel's error, after one log line.
+ */
+int vfio_pci_bar_describe(
+	const struct vfio_pci_device *dev, unsigned int bar, struct vfio_pci_bar_map *map);
+/**
+ * Secondary process: map a BAR, and set dev->bar[bar]. Control path, one thread a device at a time.
+ *
+ * @param map  of the primary process.
+ * @param fd  the device's descriptor; remains the caller's, who may close it afterwards: the
+ * mapping keeps the device open until vfio_pci_bars_drop().
+ * @return 0; -EINVAL; -EEXIST: it is mapped, or this is the primary process; -ENOMEM or the error
+ * of mmap(2), after one log line.
+ */
+int vfio_pci_bar_import(
+	struct vfio_pci_device *dev, unsigned int bar, const struct vfio_pci_bar_map *map, int fd);
+/** Undo all vfio_pci_bar_import(): afterwards this process does not keep the device open. */
+void vfio_pci_bars_drop(struct vfio_pci_device *dev);
+/**@}*/
 
 /**
  * Find a capability (PCI Local Bus 3.0, 6.7).

@@ -5,8 +5,8 @@
  *
  * A BAR is mapped as a whole, except for the pages of the MSI-X table, which the kernel does not
  * let a process map. Address space is reserved for these pages, and an access raises SIGSEGV.
- * Called by vfio_pci_dev.c when a device is opened and closed, and by the EAL's SIGBUS handler.
- * Drivers read and write BARs at any time.
+ * Called by vfio_pci_dev.c when a device is opened and closed, by the EAL's SIGBUS handler, and by
+ * drivers that share a BAR with a secondary process. Drivers read and write BARs at any time.
  */
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "vfio_pci_private.h"
 
 /* VFIO lists two areas at the most, around one hole (the MSI-X table). */
-#define MAX_AREAS 16
+#define MAX_AREAS VFIO_PCI_BAR_AREAS
 
 /** Append the whole pages of an area that can be mapped. @return the new number of areas */
 static unsigned int
@@ -163,61 +163,77 @@ bar_set(struct vfio_pci_inner *inner, unsigned int bar, struct vfio_pci_bar plac
 	vfio_pci_list_unlock();
 }
 
+int
+vfio_pci_bar_describe(
+	const struct vfio_pci_device *dev, unsigned int bar, struct vfio_pci_bar_map *map)
+{
+	const struct vfio_pci_inner *inner = vfio_pci_inner(dev);
+	const struct vfio_pci_region *region;
+	int n;
+
+	if (bar >= VFIO_PCI_MAX_BARS)
+		return -EINVAL;
+	region = &inner->region[bar];
+	if (region->len == 0 || (region->flags & VFIO_REGION_INFO_FLAG_MMAP) == 0)
+		return -ENOTSUP;
+	memset(map, 0, sizeof(*map));
+	n = bar_areas(inner, bar, map->area);
+	if (n < 0)
+		return n;
+	map->len = region->len;
+	map->offset = region->offset;
+	map->n_areas = n;
+	if ((region->flags & VFIO_REGION_INFO_FLAG_READ) != 0)
+		map->prot |= PROT_READ;
+	if ((region->flags & VFIO_REGION_INFO_FLAG_WRITE) != 0)
+		map->prot |= PROT_WRITE;
+	return n > 0 ? 0 : -ENOTSUP;
+}
+
 /** Map areas of a BAR at base, in place of what is there. @return 0, or a negative errno, logged */
 static int
-bar_map_areas(const struct vfio_pci_inner *inner, unsigned int bar, uint8_t *base,
-	const struct vfio_pci_area *areas, unsigned int n)
+bar_map_areas(const struct vfio_pci_device *dev, unsigned int bar, uint8_t *base,
+	const struct vfio_pci_bar_map *map, int fd)
 {
-	const struct vfio_pci_region *region = &inner->region[bar];
 	unsigned int i;
-	int prot = 0;
 
-	if ((region->flags & VFIO_REGION_INFO_FLAG_READ) != 0)
-		prot |= PROT_READ;
-	if ((region->flags & VFIO_REGION_INFO_FLAG_WRITE) != 0)
-		prot |= PROT_WRITE;
-	for (i = 0; i < n; i++) {
-		if (mmap(base + areas[i].start, areas[i].last - areas[i].start + 1, prot,
-			    MAP_SHARED | MAP_FIXED, vfio_pci_fd(&inner->dev),
-			    region->offset + areas[i].start) == MAP_FAILED)
-			return VFIO_PCI_FAIL(errno, "%s: BAR %u cannot be mapped: %s",
-				inner->dev.name, bar, strerror(errno));
+	for (i = 0; i < map->n_areas; i++) {
+		const struct vfio_pci_area *area = &map->area[i];
+
+		if (mmap(base + area->start, area->last - area->start + 1, map->prot,
+			    MAP_SHARED | MAP_FIXED, fd, map->offset + area->start) == MAP_FAILED)
+			return VFIO_PCI_FAIL(errno, "%s: BAR %u cannot be mapped: %s", dev->name,
+				bar, strerror(errno));
 	}
 	return 0;
 }
 
 /** Map one BAR: reserve address space for all of it, then map the areas in it. */
 static int
-bar_map(struct vfio_pci_inner *inner, unsigned int bar)
+bar_map(struct vfio_pci_device *dev, unsigned int bar, const struct vfio_pci_bar_map *map, int fd)
 {
-	const struct vfio_pci_region *region = &inner->region[bar];
-	struct vfio_pci_area areas[MAX_AREAS];
-	size_t len = RTE_ALIGN_MUL_CEIL(region->len, bar_page_size());
+	size_t len = RTE_ALIGN_MUL_CEIL(map->len, bar_page_size());
 	uint8_t *base;
-	int n, rc;
+	int rc;
 
-	n = bar_areas(inner, bar, areas);
-	if (n <= 0)
-		return n;
 	base = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (base == MAP_FAILED)
-		return VFIO_PCI_FAIL(
-			ENOMEM, "%s: no address space for BAR %u", inner->dev.name, bar);
-	rc = bar_map_areas(inner, bar, base, areas, n);
+		return VFIO_PCI_FAIL(ENOMEM, "%s: no address space for BAR %u", dev->name, bar);
+	rc = bar_map_areas(dev, bar, base, map, fd);
 	if (rc < 0) {
 		munmap(base, len);
 		return rc;
 	}
-	bar_set(inner, bar, (struct vfio_pci_bar){.addr = base, .len = region->len});
+	bar_set(vfio_pci_inner(dev), bar, (struct vfio_pci_bar){.addr = base, .len = map->len});
 	return 0;
 }
 
 int
 vfio_pci_bars_restore(struct vfio_pci_inner *inner)
 {
-	struct vfio_pci_area areas[MAX_AREAS];
+	struct vfio_pci_bar_map map;
 	unsigned int bar;
-	int n, rc;
+	int rc;
 
 	if (!__atomic_exchange_n(&inner->bars_replaced, false, __ATOMIC_ACQ_REL))
 		return 0;
@@ -226,8 +242,9 @@ vfio_pci_bars_restore(struct vfio_pci_inner *inner)
 
 		if (base == NULL)
 			continue;
-		n = bar_areas(inner, bar, areas);
-		rc = n < 0 ? n : bar_map_areas(inner, bar, base, areas, n);
+		rc = vfio_pci_bar_describe(&inner->dev, bar, &map);
+		if (rc == 0)
+			rc = bar_map_areas(&inner->dev, bar, base, &map, vfio_pci_fd(&inner->dev));
 		if (rc < 0) {
 			__atomic_store_n(&inner->bars_replaced, true, __ATOMIC_RELEASE);
 			return rc;
@@ -239,22 +256,35 @@ vfio_pci_bars_restore(struct vfio_pci_inner *inner)
 int
 vfio_pci_bars_map(struct vfio_pci_inner *inner)
 {
+	struct vfio_pci_bar_map map;
 	unsigned int bar;
 	int rc;
 
 	inner->bars_replaced = false;
 	for (bar = 0; bar < VFIO_PCI_MAX_BARS; bar++) {
 		bar_set(inner, bar, (struct vfio_pci_bar){.len = inner->region[bar].len});
-		if (inner->region[bar].len == 0 ||
-			(inner->region[bar].flags & VFIO_REGION_INFO_FLAG_MMAP) == 0)
+		rc = vfio_pci_bar_describe(&inner->dev, bar, &map);
+		if (rc == -ENOTSUP)
 			continue;
-		rc = bar_map(inner, bar);
+		if (rc == 0)
+			rc = bar_map(&inner->dev, bar, &map, vfio_pci_fd(&inner->dev));
 		if (rc < 0) {
 			vfio_pci_bars_unmap(inner);
 			return rc;
 		}
 	}
 	return 0;
+}
+
+int
+vfio_pci_bar_import(
+	struct vfio_pci_device *dev, unsigned int bar, const struct vfio_pci_bar_map *map, int fd)
+{
+	if (bar >= VFIO_PCI_MAX_BARS || map->n_areas > MAX_AREAS || fd < 0)
+		return -EINVAL;
+	if (dev->dma != NULL || dev->bar[bar].addr != NULL)
+		return -EEXIST;
+	return bar_map(dev, bar, map, fd);
 }
 
 /**
@@ -274,6 +304,14 @@ vfio_pci_bars_unmap(struct vfio_pci_inner *inner)
 			munmap((void *)(uintptr_t)was.addr,
 				RTE_ALIGN_MUL_CEIL(was.len, bar_page_size()));
 	}
+}
+
+void
+vfio_pci_bars_drop(struct vfio_pci_device *dev)
+{
+	/* A device that this process has opened keeps its BARs until it is closed. */
+	if (dev->dma == NULL)
+		vfio_pci_bars_unmap(vfio_pci_inner(dev));
 }
 
 /**

@@ -262,11 +262,6 @@ int vfio_pci_region_write(const struct vfio_pci_inner *inner, unsigned int index
 /** Bytes of the configuration space that PCI Local Bus 3.0 defines; the capabilities are in it. */
 #define VFIO_PCI_CFG_LEN 256
 
-/** A part of a BAR: inclusive offsets in bytes. */
-struct vfio_pci_area {
-	uint64_t start, last;
-};
-
 /** Find a capability in a copy of configuration space. @see vfio_pci_find_capability() */
 int vfio_pci_cap_find(const uint8_t cfg[VFIO_PCI_CFG_LEN], uint8_t cap);
 /** Clear and set bits of the command register (PCI Local Bus 3.0, 6.2.2). */
