@@ -44,6 +44,11 @@ struct e1000e_hw {
 /**@{*/
 uint32_t e1000e_read(const struct e1000e_hw *hw, uint32_t reg);
 void e1000e_write(const struct e1000e_hw *hw, uint32_t reg, uint32_t value);
+/**
+ * BAR 0 of each port, by its number, where this process has it mapped. Queues are shared with
+ * secondary processes, so they do not hold its address. Set while no queue of the port is polled.
+ */
+extern volatile uint8_t *e1000e_bar[RTE_MAX_ETHPORTS];
 /**@}*/
 
 /** What is asked of the link. */
@@ -91,7 +96,7 @@ struct e1000e_link_conf {
 		RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_IPV6_EX)
 
 /**
- * A receive queue. One thread polls it.
+ * A receive queue. One thread of one process polls it; it is in memory that they share.
  *
  * Descriptors [next, refill - 1) in ring order belong to hardware. The `hold` descriptors [refill,
  * next) were consumed and wait for new buffers. The descriptor at the tail, refill - 1, has a fresh
@@ -101,7 +106,8 @@ struct e1000e_link_conf {
 struct e1000e_rxq {
 	volatile union e1000e_rx_desc *ring;
 	struct rte_mbuf **sw; /**< the buffer of each descriptor */
-	volatile uint8_t *tail_reg;
+	uint32_t tail_reg; /**< offset of the tail register */
+	uint32_t port_id; /**< index into e1000e_bar */
 	uint64_t rearm; /**< data_off, refcnt, nb_segs and port of a fresh mbuf */
 	uint64_t flags; /**< the ol_flags that are enabled */
 	uint16_t n_desc;
@@ -131,7 +137,7 @@ struct e1000e_rxq {
 } __rte_cache_aligned;
 
 /**
- * A transmit queue. One thread at a time sends on it.
+ * A transmit queue. One thread at a time sends on it, of any process.
  *
  * Descriptors [clean, batch) belong to complete batches. The last one of each has RS set; `last` of
  * the first one is its index. [batch, tail) is the incomplete batch.
@@ -140,7 +146,8 @@ struct e1000e_txq {
 	volatile union e1000e_tx_desc *ring;
 	struct rte_mbuf **sw; /**< the buffer of each descriptor, or NULL */
 	uint16_t *last; /**< for the first descriptor of a batch: index of its last one */
-	volatile uint8_t *tail_reg;
+	uint32_t tail_reg; /**< offset of the tail register */
+	uint32_t port_id; /**< index into e1000e_bar */
 	uint16_t n_desc;
 	uint16_t tail;
 	uint16_t clean;
@@ -192,6 +199,12 @@ struct e1000e_port {
 	struct vfio_pci_device *dev;
 	struct rte_eth_dev_data *data;
 	struct dmamap_zone *rings; /**< all rings: one mapping, one hugepage; NULL: none yet */
+	/**
+	 * The memory of each queue, kept until the port is closed: secondary processes may read a
+	 * queue that is set up again. NULL: not set up yet.
+	 */
+	struct e1000e_rxq *rxq[E1000E_QUEUES];
+	struct e1000e_txq *txq[E1000E_QUEUES];
 	LIST_ENTRY(e1000e_port) with_rings; /**< of e1000e_fault.c, while there are rings */
 	struct e1000e_stats stats;
 	rte_spinlock_t stats_lock; /**< reading a counter clears it: held until it is added up */
@@ -372,7 +385,7 @@ void e1000e_tx_queue_release(struct rte_eth_dev *eth, uint16_t id);
  * up holds beside a context descriptor and, with TCP segmentation, one for the headers
  */
 uint16_t e1000e_tx_max_segs(const struct rte_eth_dev *eth);
-/** Free the rings' memory, after the queues have been released. */
+/** Free the memory of rings and queues, after the queues have been released. */
 void e1000e_rings_free(struct e1000e_port *port);
 void e1000e_rxq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_rxq_info *info);
 void e1000e_txq_info_get(struct rte_eth_dev *eth, uint16_t id, struct rte_eth_txq_info *info);

@@ -4,9 +4,10 @@
  * Queues: their memory, and the registers that describe them to hardware.
  *
  * All rings of a port lie in one zone of the device's container. A pool is accepted only if all its
- * buffers are mapped there at the IOVA that they carry. Called by ethdev's queue operations, by
- * e1000e_ethdev.c at start and stop, and by e1000e_queue_run.c for single queues, while no thread
- * polls the queue.
+ * buffers are mapped there at the IOVA that they carry. Secondary processes read queues at any
+ * time, so the memory of a queue stays the same until the port is closed. Called by ethdev's queue
+ * operations, by e1000e_ethdev.c at start and stop, and by e1000e_queue_run.c for single queues,
+ * while no thread polls the queue.
  */
 
 #include <errno.h>
@@ -64,6 +65,7 @@ rings_alloc(struct e1000e_port *port)
 		.align = E1000E_TSO_SLOT,
 		.dev = port->dev->dma,
 		.name = "e1000e rings",
+		.shared = true, /* secondary processes map it: e1000e_view.c */
 	};
 	int rc;
 
@@ -80,9 +82,85 @@ rings_alloc(struct e1000e_port *port)
 	return 0;
 }
 
+/*
+ * Memory of a receive queue, for the longest ring. Set up again, it is cleared under those who read
+ * it: they see counters of 0. @return NULL: no memory
+ */
+static struct e1000e_rxq *
+rxq_get(struct e1000e_port *port, uint16_t id, unsigned int node)
+{
+	struct e1000e_rxq *q = port->rxq[id];
+	struct rte_mbuf **sw;
+
+	if (q == NULL) {
+		q = rte_zmalloc_socket("e1000e rxq", sizeof(*q), RTE_CACHE_LINE_SIZE, node);
+		sw = rte_zmalloc_socket(
+			"e1000e rxq sw", E1000E_MAX_DESC * sizeof(*sw), RTE_CACHE_LINE_SIZE, node);
+		if (q == NULL || sw == NULL) {
+			rte_free(q);
+			rte_free(sw);
+			return NULL;
+		}
+		port->rxq[id] = q;
+	} else {
+		sw = q->sw;
+	}
+	*q = (struct e1000e_rxq){.sw = sw};
+	return q;
+}
+
+/* @see rxq_get() */
+static struct e1000e_txq *
+txq_get(struct e1000e_port *port, uint16_t id, unsigned int node)
+{
+	struct e1000e_txq *q = port->txq[id];
+	struct rte_mbuf **sw;
+	uint16_t *last;
+
+	if (q == NULL) {
+		q = rte_zmalloc_socket("e1000e txq", sizeof(*q), RTE_CACHE_LINE_SIZE, node);
+		sw = rte_zmalloc_socket(
+			"e1000e txq sw", E1000E_MAX_DESC * sizeof(*sw), RTE_CACHE_LINE_SIZE, node);
+		last = rte_zmalloc_socket("e1000e txq last", E1000E_MAX_DESC * sizeof(*last),
+			RTE_CACHE_LINE_SIZE, node);
+		if (q == NULL || sw == NULL || last == NULL) {
+			rte_free(q);
+			rte_free(sw);
+			rte_free(last);
+			return NULL;
+		}
+		port->txq[id] = q;
+	} else {
+		sw = q->sw;
+		last = q->last;
+	}
+	*q = (struct e1000e_txq){.sw = sw, .last = last};
+	return q;
+}
+
+static void
+queues_free(struct e1000e_port *port)
+{
+	unsigned int i;
+
+	for (i = 0; i < E1000E_QUEUES; i++) {
+		if (port->rxq[i] != NULL)
+			rte_free(port->rxq[i]->sw);
+		rte_free(port->rxq[i]);
+		port->rxq[i] = NULL;
+		if (port->txq[i] != NULL) {
+			rte_free(port->txq[i]->last);
+			rte_free(port->txq[i]->sw);
+		}
+		rte_free(port->txq[i]);
+		port->txq[i] = NULL;
+	}
+}
+
 void
 e1000e_rings_free(struct e1000e_port *port)
 {
+	queues_free(port);
 	if (port->rings == NULL)
 		return;
 	e1000e_fault_forget(port);
@@ -244,17 +322,13 @@ e1000e_rx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 		return rc;
 	e1000e_rx_queue_release(eth, id);
 
-	q = rte_zmalloc_socket("e1000e rxq", sizeof(*q), RTE_CACHE_LINE_SIZE, node);
+	q = rxq_get(port, id, node);
 	if (q == NULL)
 		return -ENOMEM;
-	q->sw = rte_zmalloc_socket(
-		"e1000e rxq sw", n_desc * sizeof(*q->sw), RTE_CACHE_LINE_SIZE, node);
-	if (q->sw == NULL) {
-		rte_free(q);
-		return -ENOMEM;
-	}
+	e1000e_bar[eth->data->port_id] = port->hw.regs;
 	q->ring = ring_get(port, RX_RING, id, &q->iova);
-	q->tail_reg = port->hw.regs + E1000E_RDT(id);
+	q->tail_reg = E1000E_RDT(id);
+	q->port_id = eth->data->port_id;
 	q->rearm = rx_rearm_data(eth->data->port_id);
 	q->flags = rx_enabled_flags(conf->offloads | eth->data->dev_conf.rxmode.offloads);
 	q->n_desc = n_desc;
@@ -306,8 +380,6 @@ e1000e_rx_queue_release(struct rte_eth_dev *eth, uint16_t id)
 	if (q == NULL)
 		return;
 	e1000e_rxq_close(q);
-	rte_free(q->sw);
-	rte_free(q);
 	eth->data->rx_queues[id] = NULL;
 }
 
@@ -363,21 +435,13 @@ e1000e_tx_queue_setup(struct rte_eth_dev *eth, uint16_t id, uint16_t n_desc, uns
 		return rc;
 	e1000e_tx_queue_release(eth, id);
 
-	q = rte_zmalloc_socket("e1000e txq", sizeof(*q), RTE_CACHE_LINE_SIZE, node);
+	q = txq_get(port, id, node);
 	if (q == NULL)
 		return -ENOMEM;
-	q->sw = rte_zmalloc_socket(
-		"e1000e txq sw", n_desc * sizeof(*q->sw), RTE_CACHE_LINE_SIZE, node);
-	q->last = rte_zmalloc_socket(
-		"e1000e txq last", n_desc * sizeof(*q->last), RTE_CACHE_LINE_SIZE, node);
-	if (q->sw == NULL || q->last == NULL) {
-		rte_free(q->last);
-		rte_free(q->sw);
-		rte_free(q);
-		return -ENOMEM;
-	}
+	e1000e_bar[eth->data->port_id] = port->hw.regs;
 	q->ring = ring_get(port, TX_RING, id, &q->iova);
-	q->tail_reg = port->hw.regs + E1000E_TDT(id);
+	q->tail_reg = E1000E_TDT(id);
+	q->port_id = eth->data->port_id;
 	q->n_desc = n_desc;
 	q->rs_thresh = rs;
 	q->split = port->tx_split;
@@ -418,9 +482,6 @@ e1000e_tx_queue_release(struct rte_eth_dev *eth, uint16_t id)
 	if (q == NULL)
 		return;
 	tx_drop_buffers(q);
-	rte_free(q->last);
-	rte_free(q->sw);
-	rte_free(q);
 	eth->data->tx_queues[id] = NULL;
 }
 

@@ -125,7 +125,8 @@ rx_refill(struct e1000e_rxq *q)
 	 * descriptors.
 	 */
 	if (q->refill != before)
-		rte_write32((q->refill == 0 ? q->n_desc : q->refill) - 1, q->tail_reg);
+		rte_write32((q->refill == 0 ? q->n_desc : q->refill) - 1,
+			e1000e_bar[q->port_id] + q->tail_reg);
 }
 
 static inline void

@@ -466,7 +466,7 @@ e1000e_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 			tx_put_packet(q, m, key);
 	}
 	if (q->tail != tail)
-		rte_write32(q->tail, q->tail_reg);
+		rte_write32(q->tail, e1000e_bar[q->port_id] + q->tail_reg);
 	q->packets += i - dropped;
 	q->bytes += bytes;
 	q->errors += dropped;
@@ -568,7 +568,7 @@ e1000e_tx_done_cleanup(void *queue, uint32_t n)
 	/* Packets of the incomplete batch may have been sent, too: have hardware report them. */
 	at = q->tail;
 	tx_put_report(q);
-	rte_write32(q->tail, q->tail_reg);
+	rte_write32(q->tail, e1000e_bar[q->port_id] + q->tail_reg);
 	for (i = 0; i < REPORT_WAIT_US; i++) {
 		if (rte_le_to_cpu_32(q->ring[at].data.status) & E1000E_TXD_DD)
 			break;
