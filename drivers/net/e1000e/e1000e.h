@@ -22,14 +22,15 @@
 #include <rte_spinlock.h>
 #include <ethdev_driver.h>
 
+#include <bus_vfio_pci_driver.h>
 #include <dmamap.h>
 
 #include "gantry_ethdev.h"
 #include "gantry_secondary.h"
+#include "gantry_share.h"
 #include "e1000e_log.h"
 #include "e1000e_regs.h"
 
-struct vfio_pci_device;
 struct e1000e_intr;
 
 /** The chip, as e1000e_hw.c uses it. */
@@ -193,7 +194,34 @@ struct e1000e_stats {
 };
 /**@}*/
 
-/** A port: its private data. */
+/** Which receive function the port has: their addresses differ between processes. */
+enum e1000e_share_rx {
+	E1000E_SHARE_RX_PLAIN,
+	E1000E_SHARE_RX_SCATTERED,
+	E1000E_SHARE_RX_EDITED,
+};
+
+/** Descriptors that come with a struct e1000e_share_msg that is `running`. */
+enum { E1000E_SHARE_DEVICE, E1000E_SHARE_RINGS };
+
+/** What secondary processes are told of a port. */
+struct e1000e_share_msg {
+	struct gantry_share_head head;
+	bool running; /**< the port is started; otherwise nothing is mapped */
+	bool closed; /**< the port is closed */
+	enum e1000e_share_rx rx;
+	uint32_t rx_open; /**< the queues that may be polled, a bit each */
+	uint32_t tx_open; /**< @see rx_open */
+	void *rings; /**< where they are mapped, in all processes */
+	uint64_t rings_len; /**< bytes */
+	uint64_t rings_at; /**< in their file, in bytes */
+	struct vfio_pci_bar_map bar; /**< of BAR 0 */
+};
+
+/**
+ * A port: its private data. Secondary processes read it too, but follow none of its pointers; they
+ * find the queues in ethdev's table.
+ */
 struct e1000e_port {
 	struct e1000e_hw hw;
 	struct vfio_pci_device *dev;
@@ -206,6 +234,8 @@ struct e1000e_port {
 	struct e1000e_rxq *rxq[E1000E_QUEUES];
 	struct e1000e_txq *txq[E1000E_QUEUES];
 	LIST_ENTRY(e1000e_port) with_rings; /**< of e1000e_fault.c, while there are rings */
+	struct gantry_share share; /**< secondary processes; under the lock of e1000e_share.c */
+	struct e1000e_share_msg share_msg; /**< what they were told; under that lock */
 	struct e1000e_stats stats;
 	rte_spinlock_t stats_lock; /**< reading a counter clears it: held until it is added up */
 	uint32_t tx_split; /**< bytes, from the argument tx_split; 0: none */
@@ -554,6 +584,55 @@ int e1000e_fw_version_get(struct rte_eth_dev *eth, char *text, size_t len);
 int e1000e_dev_infos_get(struct rte_eth_dev *eth, struct rte_eth_dev_info *info);
 /**@}*/
 
+/** @name e1000e_share.c: the primary process hands its queues to secondary ones */
+/**@{*/
+/**
+ * Connect a port with a secondary process, which is told its state. Does not wait. Any thread.
+ * @param fd  owned by the port if it returns 0. @return 0; -ENOMEM; the error of sendmsg(2)
+ */
+int e1000e_share_attach(struct rte_eth_dev *eth, int fd);
+/**
+ * The port is started: hand its started queues to all secondary processes. Waits until they have
+ * them, GANTRY_SHARE_WAIT_S a process at the most. One that cannot does without; logged.
+ */
+void e1000e_share_start(const struct rte_eth_dev *eth);
+/**
+ * The states of queues have changed, or are about to: secondary processes poll those that ethdev's
+ * table calls started, and no others afterwards. Waits as above. Does nothing before
+ * e1000e_share_start().
+ */
+void e1000e_share_queues(const struct rte_eth_dev *eth);
+/** Take all queues back: afterwards no other process has the BAR or the rings. Waits as above. */
+void e1000e_share_stop(struct e1000e_port *port);
+/** Tell all secondary processes that the port is closed, and disconnect them. Waits as above. */
+void e1000e_share_close(struct e1000e_port *port);
+/**@}*/
+
+/** @name e1000e_view.c: a port in a secondary process */
+/**@{*/
+/**
+ * Have the primary process hand over the queues of a port, now and whenever it is started. Sets the
+ * fast functions of the port, and those of ethdev's table. After rte_eth_dev_probing_finish().
+ * Waits twice GANTRY_SECONDARY_TIMEOUT_S at the most.
+ *
+ * @return 0; negative errno after a line: the port has counters, and bursts that do nothing.
+ */
+int e1000e_view_attach(struct rte_eth_dev *eth);
+/** The same on a connection whose other end the primary has. @param fd  owned by the function */
+int e1000e_view_start(struct rte_eth_dev *eth, int fd);
+/** Handle what has come over the connection, as the EAL's interrupt thread does. For tests. */
+void e1000e_view_handle(struct rte_eth_dev *eth);
+/** Undo e1000e_view_attach(), if it was called. Afterwards nothing of the device is mapped. */
+void e1000e_view_detach(struct rte_eth_dev *eth);
+/** @return true if the primary process has ended or closed the port. Any thread. */
+bool e1000e_view_gone(const struct rte_eth_dev *eth);
+/**
+ * Operation of ethdev, on the queue in shared memory. @return as e1000e_tx_done_cleanup();
+ * -ENOTSUP: the primary did not hand over the queues
+ */
+int e1000e_view_done_cleanup(void *queue, uint32_t n);
+/**@}*/
+
 /** @name e1000e_stats.c: counters. Operations of ethdev. */
 /**@{*/
 int e1000e_stats_get(
@@ -563,7 +642,7 @@ int e1000e_stats_reset(struct rte_eth_dev *eth);
 int e1000e_xstats_get_names(
 	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int n);
 int e1000e_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int n);
-/** Refreshes counters for secondary processes. */
+/** Refreshes counters for secondary processes, and connects them. */
 extern struct gantry_secondary e1000e_secondary;
 /**
  * Read all counters, which clears them, and add them up. In a secondary process the primary does

@@ -257,6 +257,7 @@ dev_start(struct rte_eth_dev *eth)
 			e1000e_write(&port->hw, E1000E_RDT(i), q->n_desc - 1);
 	}
 	e1000e_link_update(eth, 0);
+	e1000e_share_start(eth);
 	return 0;
 
 stop_intr:
@@ -277,6 +278,8 @@ dev_stop(struct rte_eth_dev *eth)
 	struct rte_eth_link down = {
 		.link_autoneg = port->link.forced ? RTE_ETH_LINK_FIXED : RTE_ETH_LINK_AUTONEG};
 
+	/* Secondary processes stop first: they use registers and rings. */
+	e1000e_share_stop(port);
 	e1000e_stats_refresh(eth);
 	port->rctl = 0;
 	e1000e_hw_quiesce(&port->hw);
@@ -302,6 +305,7 @@ dev_close(struct rte_eth_dev *eth)
 	gantry_secondary_withdraw(&e1000e_secondary, eth);
 	if (eth->data->dev_started)
 		dev_stop(eth);
+	e1000e_share_close(port);
 	for (i = 0; i < eth->data->nb_rx_queues; i++)
 		e1000e_rx_queue_release(eth, i);
 	for (i = 0; i < eth->data->nb_tx_queues; i++)
@@ -442,7 +446,20 @@ const struct eth_dev_ops e1000e_ops = {
 	.reta_query = e1000e_reta_query,
 };
 
-/* Operations of a secondary process: those that need neither registers nor rings. */
+/* Operations of a secondary process: those that need no registers. */
+static int
+secondary_close(struct rte_eth_dev *eth)
+{
+	e1000e_view_detach(eth);
+	return 0;
+}
+
+static int
+secondary_is_removed(struct rte_eth_dev *eth)
+{
+	return e1000e_view_gone(eth);
+}
+
 static int
 secondary_link_update(struct rte_eth_dev *eth, int wait)
 {
@@ -452,6 +469,9 @@ secondary_link_update(struct rte_eth_dev *eth, int wait)
 }
 
 static const struct eth_dev_ops secondary_ops = {
+	.dev_close = secondary_close,
+	.is_removed = secondary_is_removed,
+	.tx_done_cleanup = e1000e_view_done_cleanup,
 	.link_update = secondary_link_update,
 	.stats_get = stats_get,
 	.stats_reset = e1000e_stats_reset,
@@ -578,7 +598,12 @@ secondary_init(struct rte_eth_dev *eth, void *arg)
 static int
 secondary_probe(struct vfio_pci_driver *driver, struct vfio_pci_device *dev)
 {
-	return rte_eth_dev_create(&dev->device, dev->name, 0, NULL, NULL, secondary_init, NULL);
+	int rc = rte_eth_dev_create(&dev->device, dev->name, 0, NULL, NULL, secondary_init, NULL);
+
+	/* Counters can be read without a connection. */
+	if (rc == 0)
+		e1000e_view_attach(rte_eth_dev_allocated(dev->name));
+	return rc;
 }
 
 static int
@@ -586,7 +611,10 @@ secondary_remove(struct vfio_pci_device *dev)
 {
 	struct rte_eth_dev *eth = rte_eth_dev_allocated(dev->name);
 
-	return eth != NULL ? rte_eth_dev_release_port(eth) : 0;
+	if (eth == NULL)
+		return 0;
+	e1000e_view_detach(eth);
+	return rte_eth_dev_release_port(eth);
 }
 
 static int

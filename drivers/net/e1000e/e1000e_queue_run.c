@@ -100,6 +100,7 @@ e1000e_rx_queue_start(struct rte_eth_dev *eth, uint16_t id)
 	eth->data->rx_queue_state[id] = RTE_ETH_QUEUE_STATE_STARTED;
 	rx_exchange_ring(eth, id);
 	e1000e_rss_apply(eth);
+	e1000e_share_queues(eth);
 	return 0;
 }
 
@@ -116,6 +117,7 @@ e1000e_rx_queue_stop(struct rte_eth_dev *eth, uint16_t id)
 				"receive queue %u before it",
 				i);
 	eth->data->rx_queue_state[id] = RTE_ETH_QUEUE_STATE_STOPPED;
+	e1000e_share_queues(eth);
 	e1000e_rss_apply(eth);
 	if (id == 0)
 		e1000e_write(&port->hw, E1000E_RCTL,
@@ -139,6 +141,14 @@ tx_exchange_ring(const struct e1000e_hw *hw, struct e1000e_txq *q)
 	e1000e_write(hw, E1000E_TCTL, tctl);
 }
 
+/* Stop or start a transmit queue for secondary processes. */
+static void
+tx_share(const struct rte_eth_dev *eth, uint16_t id, uint8_t state)
+{
+	eth->data->tx_queue_state[id] = state;
+	e1000e_share_queues(eth);
+}
+
 int
 e1000e_tx_queue_start(struct rte_eth_dev *eth, uint16_t id)
 {
@@ -149,7 +159,7 @@ e1000e_tx_queue_start(struct rte_eth_dev *eth, uint16_t id)
 	if (!q->programmed)
 		tx_exchange_ring(&port->hw, q);
 	e1000e_txq_open(eth, q);
-	eth->data->tx_queue_state[id] = RTE_ETH_QUEUE_STATE_STARTED;
+	tx_share(eth, id, RTE_ETH_QUEUE_STATE_STARTED);
 	return 0;
 }
 
@@ -168,19 +178,21 @@ e1000e_tx_queue_stop(struct rte_eth_dev *eth, uint16_t id)
 	unsigned int stalled = 0;
 	uint32_t head = 0, now;
 
+	tx_share(eth, id, RTE_ETH_QUEUE_STATE_STOPPED);
 	while (!tx_is_empty(&port->hw, q)) {
 		now = e1000e_read(&port->hw, E1000E_TDH(id));
 		if (e1000e_tx_done_cleanup(q, 0) > 0 || now != head)
 			stalled = 0;
-		else if ((stalled += TX_STEP_US) > TX_STALL_US)
+		else if ((stalled += TX_STEP_US) > TX_STALL_US) {
+			tx_share(eth, id, RTE_ETH_QUEUE_STATE_STARTED);
 			return E1000E_FAIL(EBUSY, port->hw.name,
 				"transmit queue %u has packets that the chip does not send: "
 				"check the link, or stop the port",
 				id);
+		}
 		head = now;
 		rte_delay_us_sleep(TX_STEP_US);
 	}
 	q->n_free = 0;
-	eth->data->tx_queue_state[id] = RTE_ETH_QUEUE_STATE_STOPPED;
 	return 0;
 }

@@ -102,6 +102,7 @@ struct gantry_secondary e1000e_secondary = {
 	.name = "net_gantry_e1000e",
 	.logtype = &e1000e_logtype,
 	.refresh = e1000e_stats_refresh,
+	.attach = e1000e_share_attach,
 };
 
 int
