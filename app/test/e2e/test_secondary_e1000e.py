@@ -109,7 +109,13 @@ class Suite:
         # What was in the ring before the process forwarded comes first.
         self.crosses(0)
         self.crosses(1)
-        counts = base.xstats(self.pmd, 0)
+        # The counters of a queue follow a burst.
+        deadline = time.monotonic() + 10
+        while True:
+            counts = base.xstats(self.pmd, 0)
+            if counts['rx_q1_packets'] == counts['tx_q1_packets'] or time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
         check(counts['rx_q1_packets'] == counts['tx_q1_packets'] >= len(self.flows[1]) * N_FRAMES, str(counts))
         seen = base.xstats(self.other, 0)
         check(all(seen[name] == counts[name] for name in ('rx_q0_packets', 'rx_q1_packets')), f'{seen}, not {counts}')
