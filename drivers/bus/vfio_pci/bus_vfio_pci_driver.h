@@ -46,7 +46,8 @@ struct vfio_pci_bar {
 
 /** A part of a BAR: inclusive offsets in bytes. */
 struct vfio_pci_area {
-	uint64_t start, last;
+	uint64_t start; /**< offset of the first byte */
+	uint64_t last; /**< offset of the last byte */
 };
 
 /** The most areas of a BAR that are mapped one by one. */
