@@ -177,7 +177,7 @@ held_by_a_driver_of_the_host(void)
 
 	if (!find_device(is_the_hosts))
 		return test_skip("no device with a group is held by a driver of the host");
-	snprintf(command, sizeof(command), "usertools/gantry-bind vfio-pci %s", bdf);
+	snprintf(command, sizeof(command), "gantry-bind vfio-pci %s", bdf);
 	wrong.says[0] = bdf;
 	wrong.says[1] = driver_of(bdf);
 	wrong.says[2] = command;
@@ -192,7 +192,7 @@ held_by_no_driver(void)
 
 	if (!find_device(is_none))
 		return test_skip("every device with a group has a driver");
-	snprintf(command, sizeof(command), "usertools/gantry-bind vfio-pci %s", bdf);
+	snprintf(command, sizeof(command), "gantry-bind vfio-pci %s", bdf);
 	wrong.says[0] = bdf;
 	wrong.says[1] = "no driver";
 	wrong.says[2] = command;
