@@ -378,6 +378,17 @@ watch_threads(void)
 	return n;
 }
 
+/** Whether none watches. A thread that was joined may be in the list for a moment. */
+static bool
+nobody_watches(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2000 && watch_threads() != 0; i++)
+		usleep(5000);
+	return watch_threads() == 0;
+}
+
 static int
 a_fault_is_told_counted_and_logged(void)
 {
@@ -491,7 +502,7 @@ the_last_listener_ends_the_thread(void)
 	const unsigned int files = test_open_files();
 	struct dmamap_fault_listener *first, *second;
 
-	TEST_ASSERT_EQUAL(watch_threads(), 0, "before");
+	TEST_ASSERT(nobody_watches(), "before");
 	first = listen_to("first");
 	second = listen_to("second");
 	TEST_ASSERT(first != NULL && second != NULL, "listen");
@@ -502,7 +513,7 @@ the_last_listener_ends_the_thread(void)
 	dmamap_fault_unlisten(first);
 	TEST_ASSERT_EQUAL(watch_threads(), 1, "with one");
 	dmamap_fault_unlisten(second);
-	TEST_ASSERT_EQUAL(watch_threads(), 0, "without");
+	TEST_ASSERT(nobody_watches(), "without");
 	TEST_ASSERT_EQUAL(test_open_files(), files, "files");
 	return TEST_SUCCESS;
 }
@@ -522,7 +533,7 @@ a_log_that_ends_does_no_harm(void)
 	dmamap_fault_unlisten(l);
 	close(ends[0]);
 	TEST_ASSERT_EQUAL(dmamap_fault_listen(&conf, &l), -EBADF, "a closed file");
-	TEST_ASSERT_EQUAL(watch_threads(), 0, "no thread is left");
+	TEST_ASSERT(nobody_watches(), "no thread is left");
 	return TEST_SUCCESS;
 }
 
