@@ -246,6 +246,8 @@ json_t *info_answer(const char *text, size_t len);
 int info_telemetry_open(const struct info_process *p);
 /** Ask: the member that is named as the question, or without one the greeting. NULL: none */
 json_t *info_telemetry_ask(int fd, const char *question);
+/** Append the facts of each container. @return false: the program does not use libdmamap */
+bool info_telemetry_containers(int fd, json_t *array);
 /**@}*/
 
 /** The command `process`. @return exit status */

@@ -62,24 +62,14 @@ parts_read(int fd, const char *container, json_t *parts)
 static bool
 containers_read(int fd, json_t *array)
 {
-	json_t *names = info_telemetry_ask(fd, "/dmamap/containers"), *name, *one;
-	char question[INFO_NAME_MAX];
-	bool told = json_is_array(names);
+	bool told = info_telemetry_containers(fd, array);
+	json_t *one;
 	size_t i;
 
-	json_array_foreach(names, i, name) {
-		snprintf(question, sizeof(question), "/dmamap/container,%s",
-			json_string_value(name));
-		one = info_telemetry_ask(fd, question);
-		if (!json_is_object(one)) {
-			json_decref(one); /* it was destroyed meanwhile */
-			continue;
-		}
-		told = parts_read(fd, json_string_value(name), info_put_array(one, "parts")) &&
+	json_array_foreach(array, i, one)
+		told = parts_read(fd, json_string_value(json_object_get(one, "name")),
+			       info_put_array(one, "parts")) &&
 			told;
-		json_array_append_new(array, one);
-	}
-	json_decref(names);
 	return told;
 }
 

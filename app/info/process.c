@@ -19,19 +19,8 @@
 static void
 telemetry_put(int fd, json_t *facts)
 {
-	json_t *names = info_telemetry_ask(fd, "/dmamap/containers"), *name;
-	json_t *array = info_put_array(facts, "containers");
-	char question[INFO_NAME_MAX];
-	size_t i;
-
-	json_array_foreach(names, i, name) {
-		snprintf(question, sizeof(question), "/dmamap/container,%s",
-			json_string_value(name));
-		json_array_append_new(array, info_telemetry_ask(fd, question));
-	}
-	if (!json_is_array(names))
+	if (!info_telemetry_containers(fd, info_put_array(facts, "containers")))
 		info_put(facts, "containers", "none: the program does not use libdmamap");
-	json_decref(names);
 	json_object_set_new(facts, "memory", info_telemetry_ask(fd, "/dmamap/memory"));
 	json_object_set_new(facts, "owners", info_telemetry_ask(fd, "/dmamap/owners"));
 }

@@ -187,3 +187,24 @@ info_telemetry_open(const struct info_process *p)
 	}
 	return found;
 }
+
+bool
+info_telemetry_containers(int fd, json_t *array)
+{
+	json_t *names = info_telemetry_ask(fd, "/dmamap/containers"), *name, *one;
+	const bool told = json_is_array(names);
+	char question[INFO_NAME_MAX];
+	size_t i;
+
+	json_array_foreach(names, i, name) {
+		snprintf(question, sizeof(question), "/dmamap/container,%s",
+			json_string_value(name));
+		one = info_telemetry_ask(fd, question);
+		/* It may be destroyed meanwhile. */
+		if (json_is_object(one))
+			json_array_append(array, one);
+		json_decref(one);
+	}
+	json_decref(names);
+	return told;
+}

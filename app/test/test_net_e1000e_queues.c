@@ -19,16 +19,6 @@
 
 #define FRAME_LEN 60
 
-/* Two queues of which RSS uses entry 0 for queue 0, entry 1 for queue 1. */
-static int
-start_two(void)
-{
-	nic_conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-	nic_conf.rx_adv_conf.rss_conf.rss_hf = RTE_ETH_RSS_IPV4;
-	nic_n_queues = 2;
-	return nic_probe_and_start();
-}
-
 /* Receive n frames of one value, all of them from one queue. */
 static int
 poll_frames(uint16_t q, unsigned int n, uint8_t value)
@@ -87,7 +77,7 @@ a_receive_queue_stops_beside_another(void)
 	struct rte_eth_stats stats;
 	unsigned int before;
 
-	if (start_two() != 0)
+	if (nic_start_two() != 0)
 		return TEST_FAILED;
 	TEST_ASSERT_EQUAL(chip_receive(0, FRAME_LEN, 10), 0, "queue");
 	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 11), 1, "queue");
@@ -124,7 +114,7 @@ a_receive_queue_stops_beside_another(void)
 static int
 receive_queue_0_stops_last_and_starts_first(void)
 {
-	if (start_two() != 0)
+	if (nic_start_two() != 0)
 		return TEST_FAILED;
 	chip_record();
 	test_log_begin();
@@ -158,7 +148,7 @@ a_start_without_mbufs_changes_nothing(void)
 	struct rte_mbuf *all[NIC_MBUFS];
 	unsigned int n;
 
-	if (start_two() != 0)
+	if (nic_start_two() != 0)
 		return TEST_FAILED;
 	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_stop(nic_port, 1), "stop");
 	n = rte_mempool_avail_count(nic_pool);
@@ -292,7 +282,7 @@ a_stopped_queue_is_set_up_again(void)
 	int rc = TEST_FAILED;
 
 	TEST_ASSERT_NOT_NULL(other, "pool");
-	if (start_two() != 0 || send_frames(0, 3) != 0 || send_frames(1, 3) != 0)
+	if (nic_start_two() != 0 || send_frames(0, 3) != 0 || send_frames(1, 3) != 0)
 		goto out;
 	TEST_ASSERT_SUCCESS(rte_eth_dev_info_get(nic_port, &dev), "info");
 	TEST_ASSERT((dev.dev_capa & RTE_ETH_DEV_CAPA_RUNTIME_RX_QUEUE_SETUP) &&
@@ -336,7 +326,7 @@ a_queue_whose_new_set_up_is_refused_is_left_out(void)
 	struct rte_mempool *small = rte_pktmbuf_pool_create("small", 255, 0, 0, 1024 + 128, 0);
 
 	TEST_ASSERT_NOT_NULL(small, "pool");
-	if (start_two() != 0)
+	if (nic_start_two() != 0)
 		return TEST_FAILED;
 	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_stop(nic_port, 1), "stop");
 	test_log_begin();

@@ -34,15 +34,6 @@
 #define GIVE_UP_MS 5000
 #define BURST_US 100000
 
-static int
-start_two(void)
-{
-	nic_conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-	nic_conf.rx_adv_conf.rss_conf.rss_hf = RTE_ETH_RSS_IPV4;
-	nic_n_queues = 2;
-	return nic_probe_and_start();
-}
-
 static struct rte_eth_dev *
 nic_eth(void)
 {
@@ -234,7 +225,7 @@ the_primary_describes_bars_that_can_be_mapped(void)
 static int
 a_stop_takes_everything_back_first(void)
 {
-	if (start_two() != 0 || played_begin() != 0)
+	if (nic_start_two() != 0 || played_begin() != 0)
 		return TEST_FAILED;
 	TEST_ASSERT(p.last.running && p.n_fds == 2, "a process that comes late");
 	TEST_ASSERT_EQUAL(p.last.rx_open | p.last.tx_open << 4, 0x33u, "queues");
@@ -255,7 +246,7 @@ a_stop_takes_everything_back_first(void)
 static int
 a_queue_is_taken_back_before_it_stops(void)
 {
-	if (start_two() != 0 || played_begin() != 0)
+	if (nic_start_two() != 0 || played_begin() != 0)
 		return TEST_FAILED;
 	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_stop(nic_port, 1), "stop");
 	TEST_ASSERT(p.last.running && p.last.rx_open == 1 && p.last.tx_open == 3, "Rx 1");
@@ -275,7 +266,7 @@ a_queue_that_cannot_stop_is_handed_back(void)
 {
 	struct rte_mbuf *m;
 
-	if (start_two() != 0 || played_begin() != 0)
+	if (nic_start_two() != 0 || played_begin() != 0)
 		return TEST_FAILED;
 	chip_stall(true);
 	m = rte_pktmbuf_alloc(nic_pool);
@@ -294,7 +285,7 @@ static int
 a_silent_process_is_named_and_left_out(void)
 {
 	p.silent = true;
-	if (start_two() != 0 || played_begin() != 0)
+	if (nic_start_two() != 0 || played_begin() != 0)
 		return TEST_FAILED;
 	test_log_begin();
 	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(nic_port), "stop");
@@ -312,7 +303,7 @@ static int
 a_process_that_cannot_follow_is_named(void)
 {
 	p.rc = -ENOTSUP;
-	if (start_two() != 0 || played_begin() != 0)
+	if (nic_start_two() != 0 || played_begin() != 0)
 		return TEST_FAILED;
 	TEST_ASSERT_SUCCESS(rte_eth_dev_rx_queue_stop(nic_port, 1), "stop");
 	test_log_begin();
@@ -326,7 +317,7 @@ a_process_that_cannot_follow_is_named(void)
 static int
 a_process_that_has_ended_is_forgotten(void)
 {
-	if (start_two() != 0 || played_begin() != 0)
+	if (nic_start_two() != 0 || played_begin() != 0)
 		return TEST_FAILED;
 	played_end();
 	test_log_begin();
@@ -340,7 +331,7 @@ static int
 a_process_that_ends_meanwhile_is_not_waited_for(void)
 {
 	p.dies = true;
-	if (start_two() != 0 || played_begin() != 0)
+	if (nic_start_two() != 0 || played_begin() != 0)
 		return TEST_FAILED;
 	test_log_begin();
 	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(nic_port), "stop");
@@ -357,7 +348,7 @@ a_queue_that_is_set_up_again_stays_where_it_is(void)
 	const struct e1000e_rxq *rxq;
 	const struct e1000e_txq *txq;
 
-	if (start_two() != 0)
+	if (nic_start_two() != 0)
 		return TEST_FAILED;
 	rxq = nic_eth()->data->rx_queues[1];
 	txq = nic_eth()->data->tx_queues[1];
@@ -654,7 +645,7 @@ a_secondary_process_sends_and_receives(void)
 	pid_t pid;
 	int rc;
 
-	if (start_two() != 0)
+	if (nic_start_two() != 0)
 		return TEST_FAILED;
 	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 11), 1, "queue");
 	pid = child_begin(child_lives_with_the_primary);
@@ -679,7 +670,7 @@ the_death_of_the_primary_is_noticed(void)
 {
 	pid_t pid;
 
-	if (start_two() != 0)
+	if (nic_start_two() != 0)
 		return TEST_FAILED;
 	TEST_ASSERT_EQUAL(chip_receive(1, FRAME_LEN, 11), 1, "queue");
 	pid = child_begin(child_sees_the_primary_die);
@@ -695,7 +686,7 @@ a_stop_waits_for_bursts(void)
 	unsigned int i;
 	pid_t pid;
 
-	if (start_two() != 0)
+	if (nic_start_two() != 0)
 		return TEST_FAILED;
 	pid = child_begin(child_waits_for_bursts);
 	TEST_ASSERT(pid > 0, "fork");
@@ -712,7 +703,7 @@ files_that_do_not_come_are_told(void)
 {
 	pid_t pid;
 
-	if (start_two() != 0)
+	if (nic_start_two() != 0)
 		return TEST_FAILED;
 	pid = child_begin(child_may_open_no_file);
 	TEST_ASSERT(pid > 0, "fork");
@@ -729,7 +720,7 @@ taken_addresses_are_told(void)
 {
 	pid_t pid;
 
-	if (start_two() != 0)
+	if (nic_start_two() != 0)
 		return TEST_FAILED;
 	pid = child_begin(child_finds_the_addresses_taken);
 	TEST_ASSERT(pid > 0, "fork");
@@ -743,7 +734,7 @@ a_pool_that_is_not_shared_is_refused(void)
 	pid_t pid;
 	int rc;
 
-	if (start_two() != 0)
+	if (nic_start_two() != 0)
 		return TEST_FAILED;
 	pool = dmamap_pktmbuf_pool_create(
 		nic_container(), "zone", 255, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);

@@ -15,7 +15,6 @@ import os
 import re
 import select
 import signal
-import subprocess
 import sys
 import time
 
@@ -237,13 +236,7 @@ def main():
     parser.add_argument('build')
     parser.add_argument('--transcript', default='/tmp/transcript')
     args = parser.parse_args()
-    for folder in ('/run/gantry-build', '/var/run/dpdk'):
-        os.makedirs(folder, exist_ok=True)
-    # The EAL refuses plugins below a world-writable folder.
-    subprocess.run(['mount', '--bind', args.build, '/run/gantry-build'], check=True)
-    for name in ('all', 'default'):
-        with open(f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6', 'w', encoding='ascii') as file:
-            file.write('1')
+    base.set_up(args.build)
     return base.run_cases('secondary_e1000e', Suite, CASES, args.transcript)
 
 

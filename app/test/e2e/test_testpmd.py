@@ -694,19 +694,24 @@ def run_cases(word, make_suite, cases, path):
     return 1 if count['FAILED '] else 0
 
 
+def set_up(build):
+    """Mounts the build folder where the EAL takes plugins from, which is not below a folder that everyone may write to,
+    and keeps this kernel's own addresses out of the frames."""
+    for folder in ('/run/gantry-build', '/var/run/dpdk'):
+        os.makedirs(folder, exist_ok=True)
+    subprocess.run(['mount', '--bind', build, '/run/gantry-build'], check=True)
+    for name in ('all', 'default'):
+        with open(f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6', 'w', encoding='ascii') as file:
+            file.write('1')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('build')
     parser.add_argument('--memory', action='store_true')
     parser.add_argument('--transcript', default='/tmp/transcript')
     args = parser.parse_args()
-    for folder in ('/run/gantry-build', '/var/run/dpdk'):
-        os.makedirs(folder, exist_ok=True)
-    # The EAL refuses plugins below a world-writable folder.
-    subprocess.run(['mount', '--bind', args.build, '/run/gantry-build'], check=True)
-    for name in ('all', 'default'):
-        with open(f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6', 'w', encoding='ascii') as file:
-            file.write('1')
+    set_up(args.build)
     return run_cases('testpmd', Suite, MEMORY_CASES if args.memory else CASES, args.transcript)
 
 

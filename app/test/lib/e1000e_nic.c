@@ -214,6 +214,15 @@ nic_probe_and_start(void)
 }
 
 int
+nic_start_two(void)
+{
+	nic_conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	nic_conf.rx_adv_conf.rss_conf.rss_hf = RTE_ETH_RSS_IPV4;
+	nic_n_queues = 2;
+	return nic_probe_and_start();
+}
+
+int
 nic_no_fault(void)
 {
 	const char *rule = chip_fault();

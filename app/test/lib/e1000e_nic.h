@@ -47,6 +47,8 @@ int nic_probe(void);
 int nic_configure(void);
 int nic_start(void);
 int nic_probe_and_start(void);
+/** With two queues, of which RSS uses entry 0 for queue 0, entry 1 for queue 1. */
+int nic_start_two(void);
 /** The end of each case: the model has seen no broken rule. */
 int nic_no_fault(void);
 /**@}*/

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Which queue has the address at which the IOMMU blocked the chip? The answer comes from what the
- * chip has: its ring registers, and the descriptors there. The bus asks on a thread of libdmamap,
- * while others poll and configure the port.
+ * Tells which queue has the address at which the IOMMU blocked the chip. The answer comes from what
+ * the chip has: its ring registers, and the descriptors there. The bus asks on a thread of
+ * libdmamap, while others poll and configure the port.
  *
  * Ports are on a list as long as they have rings, so neither a port nor its rings go away in
  * between. Called by the bus, and by e1000e_queue.c when rings are made and freed.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * Who has, or had, the address at which a device was blocked? See dm_fault.h.
+ * Tells who has, or had, the address at which a device was blocked. See dm_fault.h.
  */
 
 #include <errno.h>

@@ -237,7 +237,7 @@ layer_over(struct layer *bottom, struct layer *top)
 
 /** Copy everything. @return the parts from the lowest to the highest */
 static struct layer
-space_collect(struct dmamap_container *c)
+space_collect(const struct dmamap_container *c)
 {
 	struct layer all = {0}, reserved = {0}, reservations = {0}, quarantine = {0}, mapped = {0};
 	uint64_t at = 0;
@@ -276,7 +276,7 @@ dmamap_space_walk(const struct dmamap_container *c, dmamap_iova_t from,
 
 	if (c == NULL || fn == NULL)
 		return -EINVAL;
-	all = space_collect((struct dmamap_container *)(uintptr_t)c);
+	all = space_collect(c);
 	if (all.lost)
 		rc = -ENOMEM;
 	for (i = 0; i < all.n && rc == 0; i++) {
