@@ -171,8 +171,9 @@ class Suite:
         self.pmd.ask('stop')
         text = self.pmd.ask('port stop 0')
         check(f'secondary process {self.other.process.pid} does not answer within 2 s' in text, text)
-        self.other.process.send_signal(signal.SIGCONT)
-        check(self.other.quit() == 0, 'it ends with an error')
+        # It may hang within a burst, so it is ended as that line says: its queues are the primary's now.
+        self.other.process.kill()
+        self.other.process.wait(base.GIVE_UP)
         self.primary_says('port start 0')
         self.pmd.ask('start')
         self.wait_link()
