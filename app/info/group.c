@@ -61,11 +61,10 @@ int
 info_group_viable(const struct info_host *h, int group, bool noiommu)
 {
 	struct vfio_group_status status = {.argsz = sizeof(status)};
-	char path[64];
+	char path[INFO_NAME_MAX];
 	int fd, rc;
 
-	snprintf(path, sizeof(path), "/dev/vfio/%s%d", noiommu ? "noiommu-" : "", group);
-	fd = info_open(h, path);
+	fd = info_open(h, info_node(h, path, "/dev/vfio/%s%d", noiommu ? "noiommu-" : "", group));
 	if (fd < 0)
 		return fd;
 	rc = info_ioctl(h, fd, VFIO_GROUP_GET_STATUS, &status);
@@ -125,10 +124,10 @@ group_put_viable(const struct info_host *h, int group, bool noiommu, json_t *fac
 static void
 group_put_users(const struct info_host *h, int group, bool noiommu, json_t *facts)
 {
-	char path[64], text[INFO_TEXT_MAX];
+	char path[INFO_NAME_MAX], text[INFO_TEXT_MAX];
 	int pid;
 
-	snprintf(path, sizeof(path), "/dev/vfio/%s%d", noiommu ? "noiommu-" : "", group);
+	info_node(h, path, "/dev/vfio/%s%d", noiommu ? "noiommu-" : "", group);
 	if (info_holders(h, path, text, &pid) > 0)
 		info_put(facts, "in_use_by", "%s", text);
 }

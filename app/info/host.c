@@ -186,6 +186,22 @@ info_open(const struct info_host *h, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+const char *
+info_node(const struct info_host *h, char *node, const char *fmt, ...)
+{
+	char name[PATH_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(name, sizeof(name), fmt, ap);
+	va_end(ap);
+	/* Nodes of another root, or of a table, have the kernel's names. */
+	if (h->root[0] != '\0' || h->kernel != NULL ||
+		dmamap_vfio_node(name, node, INFO_NAME_MAX) < 0)
+		snprintf(node, INFO_NAME_MAX, "%.*s", INFO_NAME_MAX - 1, name);
+	return node;
+}
+
 int
 info_ioctl(const struct info_host *h, int fd, unsigned long request, void *arg)
 {

@@ -81,6 +81,12 @@ const char *info_path(const struct info_host *h, char *path, const char *fmt, ..
 	__attribute__((format(printf, 3, 4)));
 /** Open a file of VFIO or iommufd, whose path begins with /dev. @return a descriptor; -errno */
 int info_open(const struct info_host *h, const char *path);
+/**
+ * The node of a file that the kernel names so, in a buffer of INFO_NAME_MAX bytes. In a pod it can
+ * have another name. If it is not there: that name. @return node
+ */
+const char *info_node(const struct info_host *h, char *node, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 int info_ioctl(const struct info_host *h, int fd, unsigned long request, void *arg);
 void info_close(const struct info_host *h, int fd);
 /**@}*/

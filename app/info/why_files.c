@@ -24,11 +24,11 @@ files_name(struct why *w)
 {
 	const bool iommufd = w->backend == DMAMAP_BACKEND_IOMMUFD;
 
-	snprintf(w->files[0], sizeof(w->files[0]), "%s", iommufd ? "/dev/iommu" : "/dev/vfio/vfio");
+	info_node(w->host, w->files[0], "%s", iommufd ? "/dev/iommu" : "/dev/vfio/vfio");
 	if (iommufd)
-		snprintf(w->files[1], sizeof(w->files[1]), "/dev/vfio/devices/%.200s", w->dev.cdev);
+		info_node(w->host, w->files[1], "/dev/vfio/devices/%.200s", w->dev.cdev);
 	else
-		snprintf(w->files[1], sizeof(w->files[1]), "/dev/vfio/%s%d",
+		info_node(w->host, w->files[1], "/dev/vfio/%s%d",
 			w->dev.noiommu ? "noiommu-" : "", w->dev.group);
 }
 

@@ -50,10 +50,10 @@ interrupts_are_checked(const struct why *w)
 static bool
 attach_failed(struct why *w, int rc)
 {
-	char group[64];
+	char group[INFO_NAME_MAX];
 	const char *files[] = {w->files[1], group};
 
-	snprintf(group, sizeof(group), "/dev/vfio/%d", w->dev.group);
+	info_node(w->host, group, "/dev/vfio/%d", w->dev.group);
 	if (rc == -EBUSY)
 		return why_held(w, files, 2);
 	if (rc == -EPERM && strstr(w->domain.said, "interrupts") != NULL &&

@@ -11,12 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <linux/vfio.h>
 
 #include "dm_iommu.h"
 #include "dm_kernel.h"
+#include "dm_vfio_node.h"
 #include "dm_process.h"
 #include "dm_sysfs_dev.h"
 #include "test.h"
@@ -162,6 +164,98 @@ finds_a_device_of_another_bus(void)
 	return TEST_SUCCESS;
 }
 
+#define GROUP_NUMBER makedev(240, 3)
+#define CDEV_NUMBER makedev(241, 0)
+#define OTHER_NUMBER makedev(240, 4)
+
+/* Whether a file's node is found, and where. NULL: it is not. */
+static int
+check_node(const char *file, const char *wanted)
+{
+	char dev[80], node[128];
+	int rc;
+
+	snprintf(dev, sizeof(dev), "%s/dev", root);
+	rc = dm_vfio_node_find(root, dev, file, node, sizeof(node));
+	if (wanted == NULL) {
+		TEST_ASSERT_EQUAL(rc, -ENOENT, "%s: %d, %s", file, rc, node);
+		return TEST_SUCCESS;
+	}
+	TEST_ASSERT_SUCCESS(rc, "%s: %d", file, rc);
+	TEST_ASSERT(strcmp(node, wanted) == 0, "%s: %s, not %s", file, node, wanted);
+	return TEST_SUCCESS;
+}
+
+static int
+make_node(const char *name, dev_t number)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/dev/vfio/%s", root, name);
+	return mknod(path, S_IFCHR | 0600, number);
+}
+
+static int
+move_node(const char *from, const char *to)
+{
+	char old[128], new[128];
+
+	snprintf(old, sizeof(old), "%s/dev/vfio/%s", root, from);
+	snprintf(new, sizeof(new), "%s/dev/vfio/%s", root, to);
+	return rename(old, new);
+}
+
+static int
+make_classes(void)
+{
+	static const char *const folders[] = {"dev", "dev/vfio", "dev/vfio/devices", "class",
+		"class/vfio", "class/vfio/7", "class/vfio-dev", "class/vfio-dev/vfio0",
+		"class/misc", "class/misc/vfio"};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(folders); i++)
+		TEST_ASSERT_SUCCESS(make(folders[i], NULL), "%s", folders[i]);
+	TEST_ASSERT_SUCCESS(make("class/vfio/7/dev", "240:3\n"), "number");
+	TEST_ASSERT_SUCCESS(make("class/vfio-dev/vfio0/dev", "241:0\n"), "number");
+	TEST_ASSERT_SUCCESS(make("class/misc/vfio/dev", "10:196\n"), "number");
+	return TEST_SUCCESS;
+}
+
+static int
+finds_a_node_of_another_name(void)
+{
+	char node[8];
+
+	TEST_ASSERT_SUCCESS(make_classes(), "sysfs");
+	TEST_ASSERT_SUCCESS(check_node("/dev/vfio/7", NULL), "no node");
+	if (make_node("7", GROUP_NUMBER) < 0)
+		return test_skip("mknod(2): no permission");
+	TEST_ASSERT_SUCCESS(make_node("devices/vfio0", CDEV_NUMBER), "mknod");
+	TEST_ASSERT_SUCCESS(make_node("vfio", makedev(10, 196)), "mknod");
+	TEST_ASSERT_SUCCESS(check_node("/dev/vfio/7", "/dev/vfio/7"), "its name");
+	TEST_ASSERT_SUCCESS(check_node("/dev/vfio/vfio", "/dev/vfio/vfio"), "its name");
+	TEST_ASSERT_SUCCESS(
+		check_node("/dev/vfio/devices/vfio0", "/dev/vfio/devices/vfio0"), "its name");
+	/* Others have these names now. */
+	TEST_ASSERT_SUCCESS(move_node("7", "nic"), "rename");
+	TEST_ASSERT_SUCCESS(move_node("devices/vfio0", "7"), "rename");
+	TEST_ASSERT_SUCCESS(check_node("/dev/vfio/7", "/dev/vfio/nic"), "by its number");
+	TEST_ASSERT_SUCCESS(check_node("/dev/vfio/devices/vfio0", "/dev/vfio/7"), "by its number");
+	TEST_ASSERT_SUCCESS(move_node("nic", "devices/x"), "rename");
+	TEST_ASSERT_SUCCESS(check_node("/dev/vfio/7", "/dev/vfio/devices/x"), "by its number");
+	TEST_ASSERT_SUCCESS(move_node("devices/x", "vfio"), "rename");
+	TEST_ASSERT_SUCCESS(check_node("/dev/vfio/vfio", NULL), "another file has its name");
+	/* sysfs does not tell, so names decide. */
+	TEST_ASSERT_SUCCESS(make_node("8", OTHER_NUMBER), "mknod");
+	TEST_ASSERT_SUCCESS(check_node("/dev/vfio/8", "/dev/vfio/8"), "no number");
+	TEST_ASSERT_SUCCESS(check_node("/dev/vfio/9", NULL), "no number, no node");
+	TEST_ASSERT_EQUAL(dm_vfio_node_find(root, "/dev", "/dev/vfio/12345678", node, sizeof(node)),
+		-ENAMETOOLONG, "a short buffer");
+	TEST_ASSERT_EQUAL(dmamap_vfio_node("vfio/7", node, sizeof(node)), -EINVAL, "not in /dev");
+	TEST_ASSERT_EQUAL(dmamap_vfio_node("/dev/null", NULL, 0), -EINVAL, "no buffer");
+	return TEST_SUCCESS;
+}
+
 static int
 calls_linux_where_the_table_is_empty(void)
 {
@@ -185,6 +279,7 @@ static const struct test_case cases[] = {
 	{"reads files, links and folders", reads_files_links_and_folders},
 	{"makes room for a long file", makes_room_for_a_long_file},
 	{"finds a device of another bus", finds_a_device_of_another_bus},
+	{"finds a node of another name", finds_a_node_of_another_name},
 	{"calls Linux where the table is empty", calls_linux_where_the_table_is_empty},
 };
 

@@ -1198,6 +1198,23 @@ unsigned int dmamap_faults(struct dmamap_fault *out, unsigned int n);
 /**@}*/
 
 /**
+ * Find the node of a VFIO file. The kernel's names of groups, devices' own files, the container and
+ * iommufd need not be those of the nodes in a pod: a node is known by the device number that sysfs
+ * tells for the file. A node of the right name and another number is another file.
+ *
+ * Containers find nodes by this function. It serves programs that open the files themselves and
+ * hand them in. Any thread. Cost: two files read, and with another name the folders /dev/vfio and
+ * /dev/vfio/devices. Experimental.
+ *
+ * @param path  the kernel's name, such as "/dev/vfio/12".
+ * @param buf   out: the path of the node; as `path` if it is not below /dev/vfio, or sysfs does not
+ *              tell its number.
+ * @param size  bytes in buf.
+ * @return 0; -ENOENT: there is no such node; -ENAMETOOLONG; -EINVAL: not below /dev.
+ */
+int dmamap_vfio_node(const char *path, char *buf, size_t size);
+
+/**
  * @name The IOVA space: what is where
  * For pictures and audits. Experimental.
  */

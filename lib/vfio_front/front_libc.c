@@ -30,6 +30,7 @@
 
 #include <linux/vfio.h>
 
+#include "dmamap.h"
 #include "front.h"
 #include "front_broker.h"
 #include "front_faults.h"
@@ -285,6 +286,34 @@ open_failed(const char *path, int flags)
 }
 
 /**
+ * The program has opened a VFIO file, or there was none of that name. In a pod its node can have
+ * another name, and this name can be another file's.
+ * @return the descriptor for the program; -1 with errno set.
+ */
+static int
+open_by_number(int fd, const char *path, int flags)
+{
+	char node[PATH_MAX];
+	struct entry at = core_enter();
+	int rc = dmamap_vfio_node(path, node, sizeof(node));
+
+	core_leave(at);
+	if (rc < 0 || strcmp(path, node) == 0)
+		return fd;
+	if (fd >= 0)
+		syscall(SYS_close, fd);
+	return preload_real_open(PRELOAD_REAL(open), node, flags & ~O_CREAT, 0);
+}
+
+static bool
+path_is_vfio(const char *path)
+{
+	static const char folder[] = "/dev/vfio/";
+
+	return strncmp(path, folder, strlen(folder)) == 0;
+}
+
+/**
  * An open by the program has returned.
  * @return the descriptor for the program; -1 with errno set.
  */
@@ -297,6 +326,9 @@ open_returned(int fd, const char *path, int flags)
 	/* The core tracks its own files itself: skip the fstat(2). */
 	if (inside)
 		return fd;
+	/* With another error `path` may not be readable. */
+	if ((fd >= 0 || errno == ENOENT) && PRELOAD_UNLIKELY(path_is_vfio(path)))
+		fd = open_by_number(fd, path, flags);
 	if (PRELOAD_UNLIKELY(fd < 0) && front_broker_serves(path, errno))
 		fd = open_handed_in(path, flags);
 	if (PRELOAD_UNLIKELY(fd < 0))

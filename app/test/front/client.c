@@ -163,6 +163,19 @@ test_open_elsewhere(void)
 	return true;
 }
 
+/** The kernel's name of a group leads to its node. */
+static bool
+test_renamed(void)
+{
+	int fd;
+
+	CHECK(opens_as(open(PROBE_RENAMED, O_RDWR), FRONT_GROUP));
+	CHECK(opens_as(openat64(AT_FDCWD, PROBE_RENAMED, O_RDWR), FRONT_GROUP));
+	fd = open64(PROBE_RENAMED, O_RDWR | O_CLOEXEC);
+	CHECK(fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC && close(fd) == 0);
+	return true;
+}
+
 static bool
 test_open_others(void)
 {
@@ -535,6 +548,7 @@ static const struct {
 	{"nothing is started by files that are not of VFIO", test_not_started},
 	{"each way to open a file of VFIO is seen", test_open_variants},
 	{"a file is known under any name", test_other_names},
+	{"a group's node may have another name", test_renamed},
 	{"other files are opened as they are, with their mode", test_open_others},
 	{"a file that cannot be opened comes from the broker", test_open_elsewhere},
 	{"iommufd takes the place of a container that the kernel lacks", test_iommufd_instead},

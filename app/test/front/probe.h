@@ -29,6 +29,9 @@
  */
 #define PROBE_ELSEWHERE "/dev/vfio/elsewhere"
 #define PROBE_REFUSED "/dev/vfio/refused"
+/** The kernel's name of a group whose node has another name, PROBE_NODE. */
+#define PROBE_RENAMED "/dev/vfio/7"
+#define PROBE_NODE "/dev/full"
 /** Path of the container file; it does not exist. */
 #define PROBE_NO_CONTAINER "/dev/front-probe"
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "dm_kernel.h"
+#include "dm_vfio_node.h"
 #include "dm_process.h"
 
 /**
@@ -126,7 +127,14 @@ dm_kernel_of(const struct dmamap_container_conf *conf)
 int
 dm_kernel_open(const struct dmamap_kernel *k, const char *path, int flags)
 {
-	return (k->open != NULL ? k->open : linux_open)(k->arg, path, flags);
+	char node[PATH_MAX];
+	int rc;
+
+	if (k->open != NULL)
+		return k->open(k->arg, path, flags);
+	rc = dm_vfio_node_find(
+		k->sysfs != NULL ? k->sysfs : "/sys", "/dev", path, node, sizeof(node));
+	return rc == -ENOENT ? rc : linux_open(k->arg, rc < 0 ? path : node, flags);
 }
 
 int
