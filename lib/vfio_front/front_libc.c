@@ -298,10 +298,12 @@ open_by_number(int fd, const char *path, int flags)
 	int rc = dmamap_vfio_node(path, node, sizeof(node));
 
 	core_leave(at);
-	if (rc < 0 || strcmp(path, node) == 0)
+	if ((rc < 0 && rc != -ENOENT) || (rc == 0 && strcmp(path, node) == 0))
 		return fd;
 	if (fd >= 0)
 		syscall(SYS_close, fd);
+	if (rc < 0)
+		return core_result(rc);
 	return preload_real_open(PRELOAD_REAL(open), node, flags & ~O_CREAT, 0);
 }
 

@@ -134,7 +134,10 @@ dm_kernel_open(const struct dmamap_kernel *k, const char *path, int flags)
 		return k->open(k->arg, path, flags);
 	rc = dm_vfio_node_find(
 		k->sysfs != NULL ? k->sysfs : "/sys", "/dev", path, node, sizeof(node));
-	return rc == -ENOENT ? rc : linux_open(k->arg, rc < 0 ? path : node, flags);
+	/* Its name is another file's. If it is nobody's, a preload library may still open it. */
+	if (rc == -ENOENT && access(path, F_OK) == 0)
+		return rc;
+	return linux_open(k->arg, rc < 0 ? path : node, flags);
 }
 
 int
