@@ -14,6 +14,8 @@
 /* Unsigned values of telemetry: renamed in DPDK 23.03, old name removed in 23.11. */
 #if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
 #define rte_tel_data_add_dict_uint rte_tel_data_add_dict_u64
+#define rte_tel_data_add_array_uint rte_tel_data_add_array_u64
+#define RTE_TEL_UINT_VAL RTE_TEL_U64_VAL
 #endif
 
 #endif /* GANTRY_DPDK_H */

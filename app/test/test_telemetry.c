@@ -4,6 +4,7 @@
  * Tests of telemetry: the EAL's telemetry of a running program reports its containers and memory.
  */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,12 @@ static const struct question questions[] = {
 		{"{\"/dmamap/space\": {\"0\": {\"start\": \"0xffffffffffffffff\", \"last\": "
 		 "\"0xffffffffffffffff\", \"kind\": \"outside\"}}}"}},
 	{"/dmamap/space,{N}", {"null"}},
+	{"/dmamap/counters,{N}",
+		{"\"refused\": {\"map\": {\"EINVAL\": 1}, \"unmap\": {\"ENOENT\": 1}",
+			"\"first_ns\": 256",
+			"\"times\": {\"map\": {\"sum_ns\": ", "\"buckets\": ["}},
+	{"/dmamap/counters,no", {"null"}},
+	{"/dmamap/counters", {"null"}},
 	{"/dmamap/space,no,0", {"null"}},
 	{"/dmamap/space", {"null"}},
 	/* The counters are the process's, and suites may share it. */
@@ -142,6 +149,8 @@ make_memory(struct dmamap_device *dev)
 	conf.name = "rx";
 	conf.owner = "pool rx";
 	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &conf, &z), "zone of a pool");
+	TEST_ASSERT_EQUAL(dmamap_unmap(c, 0x10000000, KB4), -ENOENT, "nothing is there");
+	TEST_ASSERT_EQUAL(dmamap_map(c, buf, 1, DMAMAP_RW, &iova), -EINVAL, "one byte");
 	return dmamap_map(c, buf, 2 * KB4, DMAMAP_RW, &iova);
 }
 

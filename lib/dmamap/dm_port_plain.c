@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "dm_port.h"
 
@@ -26,4 +27,19 @@ int
 dm_port_rcu_readers(struct rte_rcu_qsbr *rcu, struct dmamap_readers *readers)
 {
 	return -ENOTSUP;
+}
+
+uint64_t
+dm_port_ticks(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+}
+
+uint64_t
+dm_port_ticks_ns(uint64_t ticks)
+{
+	return ticks;
 }

@@ -131,6 +131,18 @@ domain_replay(struct dmamap_container *c, struct dm_domain *d)
 	return 0;
 }
 
+/** The backend's attach, timed. */
+static int
+domain_attach_call(
+	struct dmamap_container *c, struct dm_iommu_domain *dom, struct dm_iommu_dev *dev)
+{
+	const uint64_t begin = dm_time_begin();
+	const int rc = dev->iommu->ops->attach(dom, dev);
+
+	dm_time_end(&c->counters, DM_TIME_KERNEL_ATTACH, begin);
+	return rc;
+}
+
 /** Create a domain with a device in it, but without mappings. */
 static int
 domain_make(struct dmamap_container *c, struct dm_iommu_dev *dev, struct dm_domain **out)
@@ -149,7 +161,7 @@ domain_make(struct dmamap_container *c, struct dm_iommu_dev *dev, struct dm_doma
 			strerror(-rc));
 	}
 	d->dom->id = c->next_domain_id;
-	rc = ops->attach(d->dom, dev);
+	rc = domain_attach_call(c, d->dom, dev);
 	if (rc == -EINVAL || rc == -EADDRINUSE)
 		DM_LOG(ERR,
 			"container %s: cannot attach %s: the kernel refused it even in a new "
@@ -272,7 +284,7 @@ device_join_domain(struct dmamap_container *c, struct dmamap_device *d, struct d
 		ops->dev_put(d->dev);
 		d->dev = again;
 	}
-	rc = ops->attach(domain->dom, d->dev);
+	rc = domain_attach_call(c, domain->dom, d->dev);
 	if (rc < 0)
 		return rc;
 	d->domain = domain;
@@ -603,6 +615,7 @@ device_free(struct dmamap_device *d)
 static int
 device_attach_new(struct dmamap_container *c, struct dmamap_device *d, struct dmamap_device **out)
 {
+	const uint64_t begin = dm_time_begin();
 	unsigned int mark;
 	int rc;
 
@@ -616,6 +629,7 @@ device_attach_new(struct dmamap_container *c, struct dmamap_device *d, struct dm
 		rc = device_attach_once(c, d);
 	}
 	dm_log_flush();
+	dm_time_end(&c->counters, DM_TIME_ATTACH, begin);
 	if (rc < 0) {
 		device_free(d);
 		return rc;
@@ -631,19 +645,20 @@ dmamap_container_attach(struct dmamap_container *c, const char *name, struct dma
 	struct dmamap_device *d;
 
 	if (c == NULL || name == NULL || out == NULL || strlen(name) >= sizeof(d->spec))
-		return DM_FAIL(EINVAL,
-			"attach: container, name or result pointer is NULL, "
-			"or the name is too long");
+		return dm_refused(c, DM_OP_ATTACH,
+			DM_FAIL(EINVAL,
+				"attach: container, name or result pointer is NULL, "
+				"or the name is too long"));
 	d = device_new(c);
 	if (d == NULL)
-		return -ENOMEM;
+		return dm_refused(c, DM_OP_ATTACH, -ENOMEM);
 	snprintf(d->spec, sizeof(d->spec), "%s", name);
-	return device_attach_new(c, d, out);
+	return dm_refused(c, DM_OP_ATTACH, device_attach_new(c, d, out));
 }
 
-int
-dmamap_container_attach_fds_sized(struct dmamap_container *c,
-	const struct dmamap_attach_conf *asked, size_t size, struct dmamap_device **out)
+static int
+device_attach_fds(struct dmamap_container *c, const struct dmamap_attach_conf *asked, size_t size,
+	struct dmamap_device **out)
 {
 	struct dmamap_attach_conf conf = {0};
 	struct dmamap_device *d;
@@ -673,6 +688,13 @@ dmamap_container_attach_fds_sized(struct dmamap_container *c,
 		return rc;
 	}
 	return device_attach_new(c, d, out);
+}
+
+int
+dmamap_container_attach_fds_sized(struct dmamap_container *c,
+	const struct dmamap_attach_conf *asked, size_t size, struct dmamap_device **out)
+{
+	return dm_refused(c, DM_OP_ATTACH, device_attach_fds(c, asked, size, out));
 }
 
 int

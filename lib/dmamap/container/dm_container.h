@@ -16,6 +16,7 @@
 
 #include "dm_util.h"
 #include "dmamap.h"
+#include "dm_counters.h"
 #include "dm_iommu.h"
 #include "dm_iova.h"
 #include "dm_linear.h"
@@ -318,7 +319,17 @@ struct dmamap_container {
 
 	uint64_t map_calls, unmap_calls; /**< atomic */
 	uint64_t faults; /**< atomic; accesses of its devices that an IOMMU blocked */
+	struct dm_counters counters; /**< atomic; refusals and latencies */
 };
+
+/** Count a refusal. @return rc, whether it is one or not */
+static inline int
+dm_refused(struct dmamap_container *c, enum dm_op op, int rc)
+{
+	if (DM_UNLIKELY(rc < 0) && c != NULL)
+		dm_refused_count(&c->counters, op, rc);
+	return rc;
+}
 
 /**
  * Number of possible places of the linear map's IOVAs: multiples of its length, above what narrow
@@ -476,6 +487,9 @@ bool dm_domain_charges(const struct dmamap_container *c, const struct dm_domain 
 unsigned int dm_domains_charges(const struct dmamap_container *c);
 /** Map into one domain. The caller counts the entry. @return 0, or the kernel's error (logged) */
 int dm_domain_map(struct dmamap_container *c, struct dm_domain *d, const struct dm_mapping *m);
+/** The backend's unmap of a range from one domain, counted and timed. @return the backend's */
+int dm_domain_unmap_call(
+	struct dmamap_container *c, struct dm_domain *d, struct dmamap_range r, uint64_t *done);
 /**
  * Map into all domains, or none.
  * @return 0, or the kernel's error (logged). *quarantine: an undo failed too, so the IOVAs must not

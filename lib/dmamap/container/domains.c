@@ -99,18 +99,35 @@ dm_domain_map(struct dmamap_container *c, struct dm_domain *d, const struct dm_m
 	const struct dm_domain *from = domain_sharer(c, d);
 	uint64_t len = dm_range_len(m->range);
 	uint32_t prot = dm_mapping_flags(m) & DMAMAP_RW;
+	uint64_t begin;
 	int rc;
 
 	dm_assert_may_sleep();
 	__atomic_add_fetch(&c->map_calls, 1, __ATOMIC_RELAXED);
+	begin = dm_time_begin();
 	if (from != NULL)
 		rc = ops->copy(d->dom, from->dom, m->range.start, len, prot);
 	else
 		rc = ops->map(d->dom, m->range.start, dm_mapping_va(m), len, prot);
+	dm_time_end(&c->counters, DM_TIME_KERNEL_MAP, begin);
 	if (rc < 0)
 		DM_LOG(ERR, "container %s: domain %u refuses to map %p at " DM_RANGE_FMT ": %s%s",
 			c->name, d->dom->id, dm_mapping_va(m), DM_RANGE_ARG(m->range),
 			strerror(-rc), domain_map_remedy(d->dom->iommu, rc));
+	return rc;
+}
+
+int
+dm_domain_unmap_call(
+	struct dmamap_container *c, struct dm_domain *d, struct dmamap_range r, uint64_t *done)
+{
+	uint64_t begin;
+	int rc;
+
+	__atomic_add_fetch(&c->unmap_calls, 1, __ATOMIC_RELAXED);
+	begin = dm_time_begin();
+	rc = d->dom->iommu->ops->unmap(d->dom, r.start, dm_range_len(r), done);
+	dm_time_end(&c->counters, DM_TIME_KERNEL_UNMAP, begin);
 	return rc;
 }
 
@@ -126,8 +143,7 @@ domain_unmap(struct dmamap_container *c, struct dm_domain *d, struct dmamap_rang
 	int rc;
 
 	dm_assert_may_sleep();
-	__atomic_add_fetch(&c->unmap_calls, 1, __ATOMIC_RELAXED);
-	rc = d->dom->iommu->ops->unmap(d->dom, r.start, dm_range_len(r), &done);
+	rc = dm_domain_unmap_call(c, d, r, &done);
 	if (rc == 0 && done == dm_range_len(r))
 		return 0;
 	if (rc < 0 && done == 0) {
@@ -203,9 +219,7 @@ dm_domains_unmap(struct dmamap_container *c, struct dmamap_range r, const struct
 		return rc;
 
 	/* One domain has lost the mapping: unmap it from the others too, best effort. */
-	TAILQ_FOREACH(d, &c->domains, next) {
-		__atomic_add_fetch(&c->unmap_calls, 1, __ATOMIC_RELAXED);
-		d->dom->iommu->ops->unmap(d->dom, r.start, dm_range_len(r), &done);
-	}
+	TAILQ_FOREACH(d, &c->domains, next)
+		dm_domain_unmap_call(c, d, r, &done);
 	return -EIO;
 }

@@ -413,9 +413,11 @@ dm_map(struct dmamap_container *c, const struct dm_map_req *req, dmamap_iova_t *
 	uint64_t entries = DM_MAX(req->n, RECLAIM_FIRST);
 	struct dm_want want;
 	unsigned int mark;
+	uint64_t begin;
 	int rc;
 
 	dm_assert_unlocked();
+	begin = dm_time_begin();
 	/* Nothing is logged of an attempt if a later one succeeds. */
 	dm_log_defer();
 	mark = dm_log_mark();
@@ -431,6 +433,7 @@ dm_map(struct dmamap_container *c, const struct dm_map_req *req, dmamap_iova_t *
 			"the kernel refused to unmap",
 			c->name, DM_RANGE_ARG(want.range));
 	dm_log_flush();
+	dm_time_end(&c->counters, DM_TIME_MAP, begin);
 	return rc;
 }
 
@@ -444,12 +447,12 @@ dmamap_map(struct dmamap_container *c, void *va, size_t len, uint32_t flags, dma
 
 	rc = dm_map_check_args(c, va, len, flags, iova);
 	if (rc < 0)
-		return rc;
+		return dm_refused(c, DM_OP_MAP, rc);
 	req.iova = *iova;
 	rc = dm_map(c, &req, &at, NULL);
 	if (rc == 0)
 		*iova = at;
-	return rc;
+	return dm_refused(c, DM_OP_MAP, rc);
 }
 
 int

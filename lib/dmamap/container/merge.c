@@ -189,9 +189,7 @@ domain_unreplay(struct dmamap_container *c, struct dm_domain *d, const struct dm
 	TAILQ_FOREACH(m, &of->mappings, next) {
 		if (n-- == 0)
 			return;
-		__atomic_add_fetch(&c->unmap_calls, 1, __ATOMIC_RELAXED);
-		if (d->dom->iommu->ops->unmap(
-			    d->dom, m->range.start, dm_range_len(m->range), &done) < 0 ||
+		if (dm_domain_unmap_call(c, d, m->range, &done) < 0 ||
 			done != dm_range_len(m->range)) {
 			DM_LOG(ERR,
 				"container %s: domain %u still maps " DM_RANGE_FMT

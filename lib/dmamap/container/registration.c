@@ -369,7 +369,7 @@ dm_register(struct dmamap_container *c, void *va, size_t len, uint32_t flags, bo
 
 	rc = dm_process_check(c->process, c->name, "register");
 	if (rc < 0)
-		return rc;
+		return dm_refused(c, DM_OP_REGISTER, rc);
 	m = registration_hit(c, &w);
 	if (m != NULL && DM_UNLIKELY(!mapping_fresh(m))) {
 		mapping_unuse(m);
@@ -378,12 +378,12 @@ dm_register(struct dmamap_container *c, void *va, size_t len, uint32_t flags, bo
 	if (DM_UNLIKELY(m == NULL)) {
 		rc = registration_miss(c, &w, w.fresh, &m);
 		if (rc < 0)
-			return rc;
+			return dm_refused(c, DM_OP_REGISTER, rc);
 	}
 	handle = dm_handle_new(m);
 	if (handle == NULL) {
 		mapping_unuse(m);
-		return -ENOMEM;
+		return dm_refused(c, DM_OP_REGISTER, -ENOMEM);
 	}
 	*iova = m->range.start + (w.vas.start - m->vas.start);
 	*reg = handle;
@@ -399,10 +399,11 @@ dmamap_register(struct dmamap_container *c, void *va, size_t len, uint32_t flags
 	if (c == NULL || va == NULL || iova == NULL || reg == NULL || len == 0 ||
 		start + (len - 1) < start || (flags & DMAMAP_RW) == 0 ||
 		(flags & ~(DMAMAP_RW | DMAMAP_LOW32)) != 0)
-		return DM_FAIL(EINVAL,
-			"register of %p, 0x%zx bytes, flags 0x%x: no container, memory, "
-			"length or access, or unknown flags",
-			va, len, flags);
+		return dm_refused(c, DM_OP_REGISTER,
+			DM_FAIL(EINVAL,
+				"register of %p, 0x%zx bytes, flags 0x%x: no container, memory, "
+				"length or access, or unknown flags",
+				va, len, flags));
 	return dm_register(c, va, len, flags, false, iova, reg);
 }
 

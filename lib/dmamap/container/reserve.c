@@ -162,21 +162,23 @@ dmamap_iova_reserve(struct dmamap_container *c, size_t len, size_t align,
 		align = DM_IOVA_GRANULE;
 	if (c == NULL || iova == NULL || len == 0 || len % DM_IOVA_GRANULE != 0 ||
 		!dm_is_power_of_2(align) || within.last < within.start)
-		return DM_FAIL(EINVAL,
-			"reservation of 0x%zx bytes, aligned to 0x%zx: length and "
-			"alignment must be multiples of 4096, the alignment a power of two, the "
-			"range not empty",
-			len, align);
+		return dm_refused(c, DM_OP_RESERVE,
+			DM_FAIL(EINVAL,
+				"reservation of 0x%zx bytes, aligned to 0x%zx: length and "
+				"alignment must be multiples of 4096, the alignment a power of "
+				"two, the range not empty",
+				len, align));
 	req.align = DM_MAX(align, DM_IOVA_GRANULE);
 	rc = dm_process_check(c->process, c->name, "reserve");
 	if (rc < 0)
-		return rc;
+		return dm_refused(c, DM_OP_RESERVE, rc);
 	rc = dm_reservation_make(c, &req, &r);
 	if (rc < 0)
-		return DM_FAIL(-rc,
-			"container %s: no IOVA range of 0x%zx bytes, aligned to 0x%zx, can be "
-			"reserved in " DM_RANGE_FMT ": %s",
-			c->name, len, align, DM_RANGE_ARG(within), strerror(-rc));
+		return dm_refused(c, DM_OP_RESERVE,
+			DM_FAIL(-rc,
+				"container %s: no IOVA range of 0x%zx bytes, aligned to 0x%zx, can "
+				"be reserved in " DM_RANGE_FMT ": %s",
+				c->name, len, align, DM_RANGE_ARG(within), strerror(-rc)));
 	*iova = r->range.start;
 	return 0;
 }

@@ -72,10 +72,10 @@ dmamap_map_sg(struct dmamap_container *c, const struct dmamap_sge *sge, unsigned
 
 	rc = sge_check(c, sge, n, flags, iova, &req.len);
 	if (rc < 0)
-		return rc;
+		return dm_refused(c, DM_OP_MAP, rc);
 	runs = calloc(n, sizeof(runs[0]));
 	if (runs == NULL)
-		return -ENOMEM;
+		return dm_refused(c, DM_OP_MAP, -ENOMEM);
 	req.sge = runs;
 	req.n = sge_join(sge, n, runs);
 	req.iova = *iova;
@@ -83,5 +83,5 @@ dmamap_map_sg(struct dmamap_container *c, const struct dmamap_sge *sge, unsigned
 	if (rc == 0)
 		*iova = at;
 	free(runs);
-	return rc;
+	return dm_refused(c, DM_OP_MAP, rc);
 }

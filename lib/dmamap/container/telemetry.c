@@ -412,6 +412,65 @@ tel_explain(const char *cmd, const char *params, struct rte_tel_data *d)
 	return rte_tel_data_string(d, fault.text);
 }
 
+/** Add what was refused, by call and reason; what never was is left out. */
+static void
+tel_add_refused(struct rte_tel_data *d, const struct dm_counters *counters)
+{
+	struct rte_tel_data *refused = tel_add_dict(d, "refused"), *one;
+	unsigned int op, i;
+	uint64_t n;
+
+	for (op = 0; op < DM_OP_COUNT && refused != NULL; op++) {
+		one = tel_add_dict(refused, dm_op_name(op));
+		for (i = 0; i < DM_REASONS && one != NULL; i++) {
+			n = __atomic_load_n(&counters->refused[op][i], __ATOMIC_RELAXED);
+			if (n > 0)
+				rte_tel_data_add_dict_uint(one, dm_reason_name(i), n);
+		}
+	}
+}
+
+static void
+tel_add_histogram(struct rte_tel_data *d, const struct dm_histogram *h)
+{
+	struct rte_tel_data *buckets = rte_tel_data_alloc();
+	unsigned int i;
+
+	rte_tel_data_add_dict_uint(d, "sum_ns", __atomic_load_n(&h->sum_ns, __ATOMIC_RELAXED));
+	if (buckets == NULL)
+		return;
+	rte_tel_data_start_array(buckets, RTE_TEL_UINT_VAL);
+	for (i = 0; i < DM_TIME_BUCKETS; i++)
+		rte_tel_data_add_array_uint(
+			buckets, __atomic_load_n(&h->bucket[i], __ATOMIC_RELAXED));
+	if (rte_tel_data_add_dict_container(d, "buckets", buckets, 0) < 0)
+		rte_tel_data_free(buckets);
+}
+
+/** Parameter: a container. Bucket i counts what took at most `first_ns` * 2^i; the last, all else.
+ */
+static int
+tel_counters(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct dmamap_container *c = dmamap_container_by_name(params);
+	struct rte_tel_data *times, *one;
+	unsigned int i;
+
+	if (c == NULL)
+		return -ENOENT;
+	rte_tel_data_start_dict(d);
+	tel_add_refused(d, &c->counters);
+	rte_tel_data_add_dict_uint(d, "first_ns", UINT64_C(1) << DM_TIME_FIRST);
+	times = tel_add_dict(d, "times");
+	for (i = 0; i < DM_TIME_COUNT && times != NULL; i++) {
+		one = tel_add_dict(times, dm_timed_name(i));
+		if (one != NULL)
+			tel_add_histogram(one, &c->counters.time[i]);
+	}
+	dmamap_container_put(c);
+	return 0;
+}
+
 /** Names of enum dmamap_space_kind. */
 static const char *const space_kinds[] = {"free", "outside", "reserved", "reservation",
 	"quarantine", "zone", "mapping", "registration"};
@@ -486,6 +545,8 @@ RTE_INIT(dm_telemetry_init)
 	rte_telemetry_register_cmd("/dmamap/space", tel_space,
 		"What is where in an IOVA space, 30 parts at a time. Parameters: container, IOVA to "
 		"begin at");
+	rte_telemetry_register_cmd("/dmamap/counters", tel_counters,
+		"Refusals by reason, and latencies as histograms. Parameter: a container");
 	rte_telemetry_register_cmd("/dmamap/faults", tel_faults,
 		"Accesses that an IOMMU blocked, and the latest lines. No parameters");
 	rte_telemetry_register_cmd("/dmamap/explain", tel_explain,

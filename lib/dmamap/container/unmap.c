@@ -119,6 +119,7 @@ dm_mappings_unmap(struct dmamap_container *c, struct dm_work_list *list)
 	struct dm_mapping *m, *last;
 	struct dmamap_range r;
 	struct dm_past_by by;
+	const uint64_t begin = dm_time_begin();
 	bool quarantine;
 	int rc, ret = 0;
 	uint64_t n;
@@ -142,7 +143,8 @@ dm_mappings_unmap(struct dmamap_container *c, struct dm_work_list *list)
 			ret = rc;
 	}
 	dm_topo_unlock(c);
-	return ret;
+	dm_time_end(&c->counters, DM_TIME_UNMAP, begin);
+	return dm_refused(c, DM_OP_UNMAP, ret);
 }
 
 /** Close a mapping to look-ups if it has no users. @return 0, or -EBUSY (logged) */
@@ -275,6 +277,8 @@ dm_unmap_range(struct dmamap_container *c, struct dmamap_range r, const struct d
 	/* A merge may have moved the zone before this container was locked. */
 	rc = zone == NULL || dm_owner_is(&zone->c, c) ? unmap_condemn_range(c, r, zone, &list)
 						      : -ESTALE;
+	if (rc != -ESTALE)
+		dm_refused(c, DM_OP_UNMAP, rc);
 	if (rc == 0) {
 		dm_book_unlock(c);
 		rc = dm_mappings_unmap(c, &list);
@@ -290,9 +294,10 @@ int
 dmamap_unmap(struct dmamap_container *c, dmamap_iova_t iova, size_t len)
 {
 	if (c == NULL || len == 0 || iova + (len - 1) < iova)
-		return DM_FAIL(EINVAL,
-			"unmap at IOVA 0x%" PRIx64 ", 0x%zx bytes: no container, no "
-			"length, or it wraps around",
-			iova, len);
+		return dm_refused(c, DM_OP_UNMAP,
+			DM_FAIL(EINVAL,
+				"unmap at IOVA 0x%" PRIx64 ", 0x%zx bytes: no container, no "
+				"length, or it wraps around",
+				iova, len));
 	return dm_unmap_range(c, dm_range(iova, len), NULL);
 }

@@ -387,7 +387,7 @@ dmamap_zone_alloc(
 	if (rc == 0)
 		rc = zone_new(c, conf, &z);
 	if (rc < 0)
-		return rc;
+		return dm_refused(c, DM_OP_ZONE, rc);
 	rc = zone_build(z, conf);
 	if (rc < 0)
 		zone_release(z);
@@ -396,7 +396,7 @@ dmamap_zone_alloc(
 		free(z);
 	else
 		*out = z;
-	return rc;
+	return dm_refused(c, DM_OP_ZONE, rc);
 }
 
 int
