@@ -6,7 +6,8 @@
  *
  * Implemented by dm_port_eal.c on DPDK's EAL, and by dm_port_plain.c on the C library alone
  * (-Deal=disabled). A build has one of the two. All other sources are the same in both builds,
- * except container/telemetry.c, which only the EAL calls: a build without the EAL leaves it out.
+ * except the tracepoints (dm_trace.h) and container/telemetry.c, which only the EAL calls: a build
+ * without the EAL leaves it out.
  * Called by dm_log.c, container.c and counters.c.
  */
 

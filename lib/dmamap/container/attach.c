@@ -570,6 +570,7 @@ undo_open:
 void
 dm_detach_locked(struct dmamap_container *c, struct dmamap_device *d)
 {
+	dm_trace_detach(c->name, d->name);
 	device_leave(c, d);
 	if (d->mask_bits < 64)
 		dm_refresh_mask(c);
@@ -629,7 +630,8 @@ device_attach_new(struct dmamap_container *c, struct dmamap_device *d, struct dm
 		rc = device_attach_once(c, d);
 	}
 	dm_log_flush();
-	dm_time_end(&c->counters, DM_TIME_ATTACH, begin);
+	dm_trace_attach(
+		c->name, d->spec, dm_time_end(&c->counters, DM_TIME_ATTACH, begin), rc);
 	if (rc < 0) {
 		device_free(d);
 		return rc;

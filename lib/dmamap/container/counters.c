@@ -50,7 +50,7 @@ dm_time_bucket(uint64_t ns)
 	return DM_MIN(bits - DM_TIME_FIRST, DM_TIME_BUCKETS - 1);
 }
 
-void
+uint64_t
 dm_time_end(struct dm_counters *counters, enum dm_timed what, uint64_t begin)
 {
 	const uint64_t end = dm_port_ticks();
@@ -59,6 +59,7 @@ dm_time_end(struct dm_counters *counters, enum dm_timed what, uint64_t begin)
 
 	counter_add(&counters->time[what].sum_ns, ns);
 	counter_add(&counters->time[what].bucket[dm_time_bucket(ns)], 1);
+	return ns;
 }
 
 void

@@ -24,6 +24,7 @@
 #include "dm_log.h"
 #include "dm_pin.h"
 #include "dm_process.h"
+#include "dm_trace.h"
 #include "dm_watch.h"
 #include "dm_units.h"
 #include "dm_xlate.h"

@@ -60,8 +60,8 @@ dm_time_begin(void)
 	return dm_port_ticks();
 }
 
-/** Count what began at `begin`. Any thread; no lock. */
-void dm_time_end(struct dm_counters *counters, enum dm_timed what, uint64_t begin);
+/** Count what began at `begin`. Any thread; no lock. @return how long it took, in nanoseconds */
+uint64_t dm_time_end(struct dm_counters *counters, enum dm_timed what, uint64_t begin);
 
 /** The bucket of a duration. */
 unsigned int dm_time_bucket(uint64_t ns);

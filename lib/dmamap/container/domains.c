@@ -109,7 +109,8 @@ dm_domain_map(struct dmamap_container *c, struct dm_domain *d, const struct dm_m
 		rc = ops->copy(d->dom, from->dom, m->range.start, len, prot);
 	else
 		rc = ops->map(d->dom, m->range.start, dm_mapping_va(m), len, prot);
-	dm_time_end(&c->counters, DM_TIME_KERNEL_MAP, begin);
+	dm_trace_kernel_map(c->name, d->dom->id, m->range.start, dm_mapping_va(m), len,
+		dm_time_end(&c->counters, DM_TIME_KERNEL_MAP, begin), rc);
 	if (rc < 0)
 		DM_LOG(ERR, "container %s: domain %u refuses to map %p at " DM_RANGE_FMT ": %s%s",
 			c->name, d->dom->id, dm_mapping_va(m), DM_RANGE_ARG(m->range),
@@ -127,7 +128,8 @@ dm_domain_unmap_call(
 	__atomic_add_fetch(&c->unmap_calls, 1, __ATOMIC_RELAXED);
 	begin = dm_time_begin();
 	rc = d->dom->iommu->ops->unmap(d->dom, r.start, dm_range_len(r), done);
-	dm_time_end(&c->counters, DM_TIME_KERNEL_UNMAP, begin);
+	dm_trace_kernel_unmap(c->name, d->dom->id, r,
+		dm_time_end(&c->counters, DM_TIME_KERNEL_UNMAP, begin), rc);
 	return rc;
 }
 

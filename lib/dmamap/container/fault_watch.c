@@ -95,6 +95,7 @@ fault_report(struct dmamap_fault *fault)
 	pthread_mutex_unlock(&listeners_lock);
 	fault->detail[sizeof(fault->detail) - 1] = '\0';
 	dm_fault_tell(fault);
+	dm_trace_fault(fault->device, fault->container, fault->iovas, fault->access);
 	DM_LOG(ERR, "%s", fault->text);
 	count(&counts.lines, 1);
 	pthread_mutex_lock(&recent_lock);

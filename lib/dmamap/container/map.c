@@ -433,7 +433,8 @@ dm_map(struct dmamap_container *c, const struct dm_map_req *req, dmamap_iova_t *
 			"the kernel refused to unmap",
 			c->name, DM_RANGE_ARG(want.range));
 	dm_log_flush();
-	dm_time_end(&c->counters, DM_TIME_MAP, begin);
+	dm_trace_map(c->name, rc == 0 ? *iova : req->iova, req->sge[0].va, req->len, req->flags,
+		dm_time_end(&c->counters, DM_TIME_MAP, begin), rc);
 	return rc;
 }
 

@@ -173,6 +173,7 @@ dmamap_iova_reserve(struct dmamap_container *c, size_t len, size_t align,
 	if (rc < 0)
 		return dm_refused(c, DM_OP_RESERVE, rc);
 	rc = dm_reservation_make(c, &req, &r);
+	dm_trace_reserve(c->name, rc == 0 ? r->range.start : within.start, len, rc);
 	if (rc < 0)
 		return dm_refused(c, DM_OP_RESERVE,
 			DM_FAIL(-rc,
@@ -232,6 +233,7 @@ dmamap_iova_release(struct dmamap_container *c, dmamap_iova_t iova, size_t len)
 	rc = reservation_release_locked(c, dm_range(iova, len), &r);
 	dm_book_unlock(c);
 	dm_topo_unlock(c);
+	dm_trace_release(c->name, iova, len, rc);
 	free(r);
 	return rc;
 }

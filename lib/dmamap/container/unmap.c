@@ -138,6 +138,7 @@ dm_mappings_unmap(struct dmamap_container *c, struct dm_work_list *list)
 		last = run_end(m, &n);
 		r = (struct dmamap_range){m->range.start, last->range.last};
 		rc = dm_domains_unmap(c, r, m, last, &quarantine);
+		dm_trace_unmap(c->name, r, n, rc);
 		run_settle(c, list, last, n, rc == 0 || quarantine, quarantine, by);
 		if (ret == 0)
 			ret = rc;

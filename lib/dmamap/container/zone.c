@@ -389,6 +389,7 @@ dmamap_zone_alloc(
 	if (rc < 0)
 		return dm_refused(c, DM_OP_ZONE, rc);
 	rc = zone_build(z, conf);
+	dm_trace_zone_alloc(c->name, z->name, rc == 0 ? z->iova : 0, conf->len, rc);
 	if (rc < 0)
 		zone_release(z);
 	zone_made(z, rc == 0);
@@ -414,6 +415,7 @@ dmamap_zone_free(struct dmamap_zone *z)
 	z->ready = false;
 	c->n_making++;
 	dm_owner_unlock(c);
+	dm_trace_zone_free(c->name, z->name, rc);
 	/* With -EIO a domain may keep the mapping. The kernel keeps its pages pinned then. */
 	zone_release(z);
 	zone_made(z, false);
