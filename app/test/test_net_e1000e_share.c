@@ -237,7 +237,7 @@ a_stop_takes_everything_back_first(void)
 	TEST_ASSERT(p.last.running && p.last.rx_open == 3, "started again");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_stop(nic_port), "stop");
 	TEST_ASSERT_SUCCESS(rte_eth_dev_close(nic_port), "close");
-	TEST_ASSERT(p.last.closed && !p.last.running, "it is not told of the end");
+	TEST_ASSERT(p.last.head.closed && !p.last.running, "it is not told of the end");
 	TEST_ASSERT(played_wait(&p.ended, 1), "the connection stays");
 	played_end();
 	return nic_no_fault();
@@ -415,7 +415,7 @@ child_handle(int fd)
 	struct pollfd pollfd = {.fd = fd, .events = POLLIN};
 
 	poll(&pollfd, 1, GIVE_UP_MS);
-	e1000e_view_handle(child_eth);
+	gantry_view_handle(child_eth->process_private);
 }
 
 static unsigned int
@@ -480,12 +480,12 @@ child_lives_with_the_primary(int fd)
 	CHILD_CHECK(child_has_nothing());
 	child_handle(fd); /* it starts */
 	CHILD_CHECK(child_send(1) == 1);
-	CHILD_CHECK(child_removals == 0 && !e1000e_view_gone(child_eth));
+	CHILD_CHECK(child_removals == 0 && !gantry_view_gone(child_eth));
 	child_handle(fd); /* it stops */
 	child_handle(fd); /* it is closed */
 	CHILD_CHECK(e1000e_bar[nic_port] == NULL && child_receive(1) == 0 && child_send(1) == 0);
-	CHILD_CHECK(child_removals == 1 && e1000e_view_gone(child_eth));
-	e1000e_view_detach(child_eth);
+	CHILD_CHECK(child_removals == 1 && gantry_view_gone(child_eth));
+	gantry_view_detach(child_eth);
 	return 0;
 }
 
@@ -498,11 +498,11 @@ child_sees_the_primary_die(int fd)
 	test_log_begin();
 	child_handle(fd);
 	CHILD_CHECK(test_logged("the primary process has ended: port"));
-	CHILD_CHECK(child_removals == 1 && e1000e_view_gone(child_eth));
+	CHILD_CHECK(child_removals == 1 && gantry_view_gone(child_eth));
 	CHILD_CHECK(child_has_nothing());
-	e1000e_view_handle(child_eth); /* once only */
+	gantry_view_handle(child_eth->process_private); /* once only */
 	CHILD_CHECK(child_removals == 1);
-	e1000e_view_detach(child_eth);
+	gantry_view_detach(child_eth);
 	return 0;
 }
 

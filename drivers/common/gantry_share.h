@@ -13,18 +13,22 @@
 #ifndef GANTRY_SHARE_H
 #define GANTRY_SHARE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
 /** How long the primary process waits for a secondary one, in seconds. */
 #define GANTRY_SHARE_WAIT_S 2
-/** The most descriptors of a state. */
-#define GANTRY_SHARE_FDS 2
+/** The most descriptors of a state. Fewer than SCM_MAX_FD, 253. */
+#define GANTRY_SHARE_FDS 64
+/** The most bytes of a state. */
+#define GANTRY_SHARE_MSG_MAX 512
 
 /** The beginning of a state. */
 struct gantry_share_head {
 	uint32_t seq; /**< the number of the state, set by gantry_share_tell() */
+	bool closed; /**< the port is closed: the last state */
 };
 
 /** The answer to it. */

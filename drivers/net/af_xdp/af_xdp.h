@@ -26,6 +26,8 @@
 
 #include "gantry_ethdev.h"
 #include "gantry_secondary.h"
+#include "gantry_share.h"
+#include "gantry_view.h"
 #include "af_xdp_log.h"
 #include "af_xdp_steer.h"
 
@@ -218,9 +220,16 @@ struct af_xdp_view_queue {
 	struct af_xdp_map map[AF_XDP_N_RINGS]; /**< as mapped */
 } __rte_cache_aligned;
 
+/** What secondary processes are told of a port. The sockets of its queues come with it, in order.
+ */
+struct af_xdp_share_msg {
+	struct gantry_share_head head;
+	uint16_t n_queues; /**< that are open; 0: the port is stopped */
+};
+_Static_assert(AF_XDP_MAX_QUEUES <= GANTRY_SHARE_FDS, "a descriptor each queue");
+
 struct af_xdp_prog;
 struct af_xdp_watch;
-struct af_xdp_peer;
 
 /** Settings of the netdev that the port changed, to be restored. */
 struct af_xdp_saved {
@@ -276,9 +285,8 @@ struct af_xdp_port {
 	uint32_t n_mc;
 	uint16_t n_started; /**< queues whose socket is open */
 	struct af_xdp_queue *queue; /**< args.n_queues */
-	LIST_HEAD(, af_xdp_peer) peers; /**< secondary processes, see af_xdp_share.c */
-	uint32_t share_seq; /**< number of the last state that they were told */
-	bool shared; /**< they have the queues */
+	struct gantry_share share; /**< secondary processes; under the lock of af_xdp_share.c */
+	struct af_xdp_share_msg share_msg; /**< what they were told; under that lock */
 };
 
 /** @return entries that the kernel has not taken from the transmit ring, if any. Any thread. */
@@ -519,22 +527,6 @@ uint32_t af_xdp_reap(struct af_xdp_txq *txq);
 /** @name af_xdp_share.c: the primary process hands its queues to secondary ones */
 /**@{*/
 /**
- * A message over the connection of two processes: a socket of type SOCK_SEQPACKET, which keeps
- * messages whole and in order.
- */
-struct af_xdp_share_msg {
-	enum {
-		AF_XDP_SHARE_QUEUE, /**< to a secondary: queue `value`, with its socket */
-		AF_XDP_SHARE_START, /**< to a secondary: these were all: poll them */
-		AF_XDP_SHARE_STOP, /**< to a secondary: close all queues */
-		AF_XDP_SHARE_CLOSE, /**< to a secondary: the port is closed */
-		AF_XDP_SHARE_DONE, /**< to the primary: START or STOP was done; `value` is 0 or an
-				      errno */
-	} type;
-	uint32_t seq; /**< of START and STOP, and of the answer to it */
-	int32_t value;
-};
-/**
  * Connect a port with a secondary process, which is told its state. Does not wait. Any thread.
  * @param fd  owned by the port if it returns 0. @return 0; -ENOMEM; -EPIPE
  */
@@ -557,13 +549,11 @@ void af_xdp_share_close(struct af_xdp_port *port);
  * bursts of the port, and those of ethdev's table. After rte_eth_dev_probing_finish(). Waits twice
  * GANTRY_SECONDARY_TIMEOUT_S at the most.
  *
+ * Undone by gantry_view_detach().
+ *
  * @return 0; negative errno after a line: the port has counters, and bursts that do nothing.
  */
 int af_xdp_view_attach(struct rte_eth_dev *eth);
-/** Undo af_xdp_view_attach(), if it was called. No thread may poll. */
-void af_xdp_view_detach(struct rte_eth_dev *eth);
-/** @return true if the primary process has ended or closed the port. Any thread. */
-bool af_xdp_view_gone(const struct rte_eth_dev *eth);
 /**@}*/
 
 /** @name af_xdp_stats.c: counters. Operations of ethdev, in secondary processes too. */

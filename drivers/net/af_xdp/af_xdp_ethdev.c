@@ -482,14 +482,14 @@ static const struct eth_dev_ops ops = {
 static int
 secondary_close(struct rte_eth_dev *eth)
 {
-	af_xdp_view_detach(eth);
+	gantry_view_detach(eth);
 	return 0;
 }
 
 static int
 secondary_is_removed(struct rte_eth_dev *eth)
 {
-	return af_xdp_view_gone(eth);
+	return gantry_view_gone(eth);
 }
 
 static int
@@ -708,7 +708,7 @@ af_xdp_remove(struct rte_vdev_device *dev)
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
 		if (eth == NULL)
 			return 0;
-		af_xdp_view_detach(eth);
+		gantry_view_detach(eth);
 		return rte_eth_dev_release_port(eth);
 	}
 	/* An application may have closed the port already. */

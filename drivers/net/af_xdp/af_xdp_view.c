@@ -5,51 +5,25 @@
  *
  * The state of a queue is in memory that both processes share, and the rings are mapped at the
  * primary's addresses. Descriptors are private: ethdev's table has a struct af_xdp_view_queue for
- * each queue here. The primary hands the sockets over a connection (af_xdp_share.c), whose messages
- * the EAL's interrupt thread handles. The connection ends with the primary. Called by
- * af_xdp_ethdev.c at probe, close and remove.
+ * each queue here. States come with the sockets (af_xdp_share.c), on the EAL's interrupt thread.
+ * Called by af_xdp_ethdev.c at probe.
  */
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-#include <linux/membarrier.h>
 
-#include <rte_cycles.h>
-#include <rte_interrupts.h>
 #include <rte_memory.h>
-#include <rte_string_fns.h>
 
 #include "af_xdp.h"
 
-#define QUIESCE_TRY_US 20
-
-/** Private to the process: eth->process_private. */
 struct af_xdp_view {
-	struct rte_eth_dev *eth; /**< NULL: detached within the callback */
-	char name[RTE_ETH_NAME_MAX_LEN]; /**< of the port; the primary clears its own at close */
-	uint16_t port_id;
-	struct rte_intr_handle *intr; /**< on fd */
-	int fd; /**< the connection; a copy of quiet_fd once that has ended */
-	int quiet_fd; /**< an eventfd without an event */
-	int rc; /**< of the queues that came since the last START or STOP */
-	bool gone; /**< the primary has ended, or closed the port; atomic */
+	struct gantry_view base;
 	void *data[AF_XDP_MAX_QUEUES]; /**< what ethdev's table has for each queue */
 	struct af_xdp_view_queue queue[AF_XDP_MAX_QUEUES];
 };
-
-static int
-membarrier(int cmd)
-{
-	return syscall(SYS_membarrier, cmd, 0, 0) < 0 ? -errno : 0;
-}
 
 static void
 ring_unmap(const struct af_xdp_map *map)
@@ -67,15 +41,14 @@ queues_close(struct af_xdp_view *view)
 	for (i = 0; i < AF_XDP_MAX_QUEUES; i++)
 		__atomic_store_n(&view->queue[i].open, 0, __ATOMIC_RELAXED);
 	/* A burst that has not seen `open` change has set its mark before. */
-	membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+	gantry_view_barrier();
 	for (i = 0; i < AF_XDP_MAX_QUEUES; i++) {
 		struct af_xdp_view_queue *v = &view->queue[i];
 
 		if (v->fd < 0)
 			continue;
-		while (__atomic_load_n(&v->in_rx, __ATOMIC_ACQUIRE) ||
-			__atomic_load_n(&v->in_tx, __ATOMIC_ACQUIRE))
-			rte_delay_us_sleep(QUIESCE_TRY_US);
+		gantry_view_wait_while(&v->in_rx);
+		gantry_view_wait_while(&v->in_tx);
 		for (j = 0; j < AF_XDP_N_RINGS; j++)
 			ring_unmap(&v->map[j]);
 		close(v->fd);
@@ -112,7 +85,7 @@ queue_map(const struct af_xdp_view *view, const struct af_xdp_queue *q, int fd)
 	int rc = 0;
 
 	if (!memory_is_shared(q->umem->base, q->umem->len))
-		return AF_XDP_FAIL(ENOTSUP, view->name,
+		return AF_XDP_FAIL(ENOTSUP, view->base.name,
 			"this process has no part in the memory of pool %s: create it with"
 			" rte_pktmbuf_pool_create()",
 			q->umem->pool->name);
@@ -123,212 +96,84 @@ queue_map(const struct af_xdp_view *view, const struct af_xdp_queue *q, int fd)
 	while (--i > 0)
 		ring_unmap(&q->map[i - 1]);
 	if (rc == -EEXIST)
-		AF_XDP_LOG(ERR, view->name,
+		AF_XDP_LOG(ERR, view->base.name,
 			"queue %u: the addresses of the primary's rings are taken in this process:"
 			" start it again, with random addresses (kernel.randomize_va_space=2)",
 			q->id);
 	else
-		AF_XDP_LOG(ERR, view->name, "queue %u: its rings cannot be mapped: %s%s", q->id,
-			strerror(-rc),
+		AF_XDP_LOG(ERR, view->base.name, "queue %u: its rings cannot be mapped: %s%s",
+			q->id, strerror(-rc),
 			rc == -EINVAL ? ": secondary processes need Linux 6.4 or newer" : "");
 	return rc;
 }
 
-/* Map a queue. Its bursts do nothing until queues_open(). Closes fd on failure. */
-static void
-queue_add(struct af_xdp_view *view, unsigned int i, int fd)
-{
-	struct af_xdp_port *port = view->eth->data->dev_private;
-	int rc = -EINVAL;
-
-	if (view->rc == 0 && fd >= 0 && i < port->args.n_queues && view->queue[i].fd < 0)
-		rc = queue_map(view, &port->queue[i], fd);
-	if (rc < 0) {
-		if (view->rc == 0)
-			view->rc = rc;
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	view->queue[i].q = &port->queue[i];
-	view->queue[i].scatter = port->scatter;
-	memcpy(view->queue[i].map, port->queue[i].map, sizeof(view->queue[i].map));
-	view->queue[i].fd = fd;
-}
-
-/* Let the bursts use the queues, or none of them if one could not be mapped. */
-static void
-queues_open(struct af_xdp_view *view)
-{
-	unsigned int i;
-
-	if (view->rc < 0) {
-		queues_close(view);
-		return;
-	}
-	for (i = 0; i < AF_XDP_MAX_QUEUES; i++)
-		if (view->queue[i].fd >= 0)
-			__atomic_store_n(&view->queue[i].open, 1, __ATOMIC_RELEASE);
-}
-
-/* The primary does not use the port any more. Its event may detach the port. */
-static void
-view_end(struct af_xdp_view *view, const char *why)
-{
-	queues_close(view);
-	__atomic_store_n(&view->gone, true, __ATOMIC_RELAXED);
-	/* Without an end of file, which would be reported again and again. */
-	dup3(view->quiet_fd, view->fd, O_CLOEXEC);
-	AF_XDP_LOG(ERR, view->name, "%s: port %u sends and receives nothing any more: close it",
-		why, view->port_id);
-	rte_eth_dev_callback_process(view->eth, RTE_ETH_EVENT_INTR_RMV, NULL);
-}
-
-static void
-view_answer(struct af_xdp_view *view, uint32_t seq)
-{
-	const struct af_xdp_share_msg msg = {
-		.type = AF_XDP_SHARE_DONE, .seq = seq, .value = view->rc};
-
-	send(view->fd, &msg, sizeof(msg), MSG_DONTWAIT | MSG_NOSIGNAL);
-	view->rc = 0;
-}
-
-/* @return true after a message that says the whole state, and at the end of the connection */
-static bool
-view_handle(struct af_xdp_view *view, const struct af_xdp_share_msg *msg, int fd)
-{
-	switch (msg->type) {
-	case AF_XDP_SHARE_QUEUE:
-		queue_add(view, msg->value, fd);
-		return false;
-	case AF_XDP_SHARE_START:
-		queues_open(view);
-		view_answer(view, msg->seq);
-		return true;
-	case AF_XDP_SHARE_STOP:
-		queues_close(view);
-		view_answer(view, msg->seq);
-		return true;
-	default:
-		view_end(view, "the primary process has closed the port");
-		return true;
-	}
-}
-
-/*
- * Receive and handle one message. @return 0: it says a part of the state; 1: the state is known;
- * -EAGAIN: there is none; -EPIPE: the connection has ended
- */
+/* Map a queue, and take its socket over. Its bursts do nothing until it is open. */
 static int
-view_receive(struct af_xdp_view *view)
+queue_add(struct af_xdp_view *view, unsigned int i, int *fd)
 {
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {0};
-	struct af_xdp_share_msg msg;
-	struct iovec iov = {.iov_base = &msg, .iov_len = sizeof(msg)};
-	struct msghdr head = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf)};
-	const struct cmsghdr *cmsg;
-	ssize_t len;
-	int fd = -1;
-
-	len = recvmsg(view->fd, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (len < 0 && (errno == EAGAIN || errno == EINTR))
-		return -EAGAIN;
-	if (len != sizeof(msg))
-		return -EPIPE;
-	cmsg = CMSG_FIRSTHDR(&head);
-	if (cmsg != NULL && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
-	return view_handle(view, &msg, fd);
-}
-
-/* On the EAL's interrupt thread. */
-static void
-view_cb(void *arg)
-{
-	struct af_xdp_view *view = arg;
-	int rc = 0;
-
-	while (view->eth != NULL && !view->gone && rc >= 0)
-		rc = view_receive(view);
-	if (rc == -EPIPE)
-		view_end(view, "the primary process has ended");
-}
-
-/* Receive messages until the state of the port is known. */
-static int
-view_receive_state(struct af_xdp_view *view)
-{
-	struct pollfd pollfd = {.fd = view->fd, .events = POLLIN};
+	struct af_xdp_port *port = view->base.eth->data->dev_private;
+	struct af_xdp_view_queue *v = &view->queue[i];
 	int rc;
 
-	do {
-		if (poll(&pollfd, 1, GANTRY_SECONDARY_TIMEOUT_S * 1000) == 0)
-			return -ETIMEDOUT;
-		rc = view_receive(view);
-	} while (rc == 0 || rc == -EAGAIN);
-	return RTE_MIN(rc, 0);
+	if (*fd < 0)
+		return AF_XDP_FAIL(EMFILE, view->base.name,
+			"queue %u: this process cannot have its socket: too many files are open:"
+			" raise ulimit -n",
+			port->queue[i].id);
+	rc = queue_map(view, &port->queue[i], *fd);
+	if (rc < 0)
+		return rc;
+	v->q = &port->queue[i];
+	v->scatter = port->scatter;
+	memcpy(v->map, port->queue[i].map, sizeof(v->map));
+	v->fd = *fd;
+	*fd = -1;
+	return 0;
 }
 
-/* Connect with the primary, which tells the state of the port. */
+/* All queues of a state, or none. */
 static int
-view_connect(struct af_xdp_view *view)
+view_follow(struct gantry_view *base, const struct gantry_share_head *head, int *fds)
 {
-	int fds[2], rc;
+	const struct af_xdp_share_msg *msg = (const struct af_xdp_share_msg *)head;
+	struct af_xdp_view *view = (struct af_xdp_view *)base;
+	unsigned int i;
+	int rc = 0;
 
-	view->quiet_fd = eventfd(0, EFD_CLOEXEC);
-	if (view->quiet_fd < 0)
-		return -errno;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-		return -errno;
-	view->fd = fds[0];
-	rc = gantry_secondary_ask(&af_xdp_secondary, view->eth, fds[1]);
-	close(fds[1]);
-	return rc < 0 ? rc : view_receive_state(view);
-}
-
-static int
-view_watch(struct af_xdp_view *view)
-{
-	view->intr = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
-	if (view->intr == NULL)
-		return -ENOMEM;
-	rte_intr_fd_set(view->intr, view->fd);
-	rte_intr_type_set(view->intr, RTE_INTR_HANDLE_EXT);
-	return rte_intr_callback_register(view->intr, view_cb, view);
+	queues_close(view);
+	for (i = 0; i < msg->n_queues && rc == 0; i++)
+		rc = queue_add(view, i, &fds[i]);
+	if (rc < 0) {
+		queues_close(view);
+		return rc;
+	}
+	for (i = 0; i < msg->n_queues; i++)
+		__atomic_store_n(&view->queue[i].open, 1, __ATOMIC_RELEASE);
+	return 0;
 }
 
 static void
-view_free(struct rte_intr_handle *handle, void *arg)
+view_drop(struct gantry_view *base)
 {
-	struct af_xdp_view *view = arg;
-
-	queues_close(view);
-	rte_intr_instance_free(view->intr);
-	if (view->fd >= 0)
-		close(view->fd);
-	if (view->quiet_fd >= 0)
-		close(view->quiet_fd);
-	free(view);
+	queues_close((struct af_xdp_view *)base);
 }
 
+static const struct gantry_view_ops view_ops = {
+	.secondary = &af_xdp_secondary,
+	.msg_len = sizeof(struct af_xdp_share_msg),
+	.follow = view_follow,
+	.drop = view_drop,
+};
+
 static struct af_xdp_view *
-view_alloc(struct rte_eth_dev *eth)
+view_alloc(void)
 {
 	struct af_xdp_view *view = aligned_alloc(RTE_CACHE_LINE_SIZE, sizeof(*view));
 	unsigned int i;
 
 	if (view == NULL)
 		return NULL;
-	*view = (struct af_xdp_view){
-		.eth = eth, .port_id = eth->data->port_id, .fd = -1, .quiet_fd = -1};
-	rte_strscpy(view->name, eth->data->name, sizeof(view->name));
+	*view = (struct af_xdp_view){0};
 	for (i = 0; i < AF_XDP_MAX_QUEUES; i++) {
 		view->queue[i].fd = -1;
 		view->data[i] = &view->queue[i];
@@ -340,7 +185,7 @@ view_alloc(struct rte_eth_dev *eth)
 static void
 view_set_bursts(struct af_xdp_view *view)
 {
-	struct rte_eth_dev *eth = view->eth;
+	struct rte_eth_dev *eth = view->base.eth;
 	struct rte_eth_fp_ops *fast = &rte_eth_fp_ops[eth->data->port_id];
 
 	fast->rxq.data = view->data;
@@ -354,51 +199,13 @@ view_set_bursts(struct af_xdp_view *view)
 int
 af_xdp_view_attach(struct rte_eth_dev *eth)
 {
-	struct af_xdp_view *view = view_alloc(eth);
+	struct af_xdp_view *view = view_alloc();
 	int rc;
 
 	if (view == NULL)
-		return -ENOMEM;
-	rc = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+		return AF_XDP_FAIL(ENOMEM, eth->data->name, "out of memory");
+	rc = gantry_view_attach(&view->base, eth, &view_ops);
 	if (rc == 0)
-		rc = view_connect(view);
-	if (rc == 0)
-		rc = view_watch(view);
-	if (rc < 0) {
-		AF_XDP_LOG(WARNING, eth->data->name,
-			"the primary process does not hand over the queues, so the port sends and"
-			" receives nothing here: %s",
-			strerror(-rc));
-		view_free(view->intr, view);
-		return rc;
-	}
-	eth->process_private = view;
-	view_set_bursts(view);
-	return 0;
-}
-
-void
-af_xdp_view_detach(struct rte_eth_dev *eth)
-{
-	struct af_xdp_view *view = eth->process_private;
-
-	if (view == NULL)
-		return;
-	eth->process_private = NULL;
-	/* The port may be closed by an event, so within view_cb(). @see af_xdp_netdev_unwatch() */
-	if (rte_thread_is_intr() &&
-		rte_intr_callback_unregister_pending(view->intr, view_cb, view, view_free) > 0) {
-		view->eth = NULL;
-		return;
-	}
-	rte_intr_callback_unregister_sync(view->intr, view_cb, view);
-	view_free(view->intr, view);
-}
-
-bool
-af_xdp_view_gone(const struct rte_eth_dev *eth)
-{
-	const struct af_xdp_view *view = eth->process_private;
-
-	return view != NULL && __atomic_load_n(&view->gone, __ATOMIC_RELAXED);
+		view_set_bursts(view);
+	return rc;
 }

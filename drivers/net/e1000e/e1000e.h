@@ -28,6 +28,7 @@
 #include "gantry_ethdev.h"
 #include "gantry_secondary.h"
 #include "gantry_share.h"
+#include "gantry_view.h"
 #include "e1000e_log.h"
 #include "e1000e_regs.h"
 
@@ -208,7 +209,6 @@ enum { E1000E_SHARE_DEVICE, E1000E_SHARE_RINGS };
 struct e1000e_share_msg {
 	struct gantry_share_head head;
 	bool running; /**< the port is started; otherwise nothing is mapped */
-	bool closed; /**< the port is closed */
 	enum e1000e_share_rx rx;
 	uint32_t rx_open; /**< the queues that may be polled, a bit each */
 	uint32_t tx_open; /**< @see rx_open */
@@ -615,17 +615,13 @@ void e1000e_share_close(struct e1000e_port *port);
  * fast functions of the port, and those of ethdev's table. After rte_eth_dev_probing_finish().
  * Waits twice GANTRY_SECONDARY_TIMEOUT_S at the most.
  *
+ * Undone by gantry_view_detach(): afterwards nothing of the device is mapped.
+ *
  * @return 0; negative errno after a line: the port has counters, and bursts that do nothing.
  */
 int e1000e_view_attach(struct rte_eth_dev *eth);
 /** The same on a connection whose other end the primary has. @param fd  owned by the function */
 int e1000e_view_start(struct rte_eth_dev *eth, int fd);
-/** Handle what has come over the connection, as the EAL's interrupt thread does. For tests. */
-void e1000e_view_handle(struct rte_eth_dev *eth);
-/** Undo e1000e_view_attach(), if it was called. Afterwards nothing of the device is mapped. */
-void e1000e_view_detach(struct rte_eth_dev *eth);
-/** @return true if the primary process has ended or closed the port. Any thread. */
-bool e1000e_view_gone(const struct rte_eth_dev *eth);
 /**
  * Operation of ethdev, on the queue in shared memory. @return as e1000e_tx_done_cleanup();
  * -ENOTSUP: the primary did not hand over the queues

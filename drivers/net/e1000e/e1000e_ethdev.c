@@ -450,14 +450,14 @@ const struct eth_dev_ops e1000e_ops = {
 static int
 secondary_close(struct rte_eth_dev *eth)
 {
-	e1000e_view_detach(eth);
+	gantry_view_detach(eth);
 	return 0;
 }
 
 static int
 secondary_is_removed(struct rte_eth_dev *eth)
 {
-	return e1000e_view_gone(eth);
+	return gantry_view_gone(eth);
 }
 
 static int
@@ -613,7 +613,7 @@ secondary_remove(struct vfio_pci_device *dev)
 
 	if (eth == NULL)
 		return 0;
-	e1000e_view_detach(eth);
+	gantry_view_detach(eth);
 	return rte_eth_dev_release_port(eth);
 }
 

@@ -146,7 +146,7 @@ void
 e1000e_share_close(struct e1000e_port *port)
 {
 	pthread_mutex_lock(&lock);
-	port->share_msg = (struct e1000e_share_msg){.closed = true};
+	port->share_msg = (struct e1000e_share_msg){.head.closed = true};
 	share_tell(port);
 	gantry_share_end(&port->share);
 	pthread_mutex_unlock(&lock);
