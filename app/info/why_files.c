@@ -28,8 +28,8 @@ files_name(struct why *w)
 	if (iommufd)
 		info_node(w->host, w->files[1], "/dev/vfio/devices/%.200s", w->dev.cdev);
 	else
-		info_node(w->host, w->files[1], "/dev/vfio/%s%d",
-			w->dev.noiommu ? "noiommu-" : "", w->dev.group);
+		info_node(w->host, w->files[1], "/dev/vfio/%s%d", w->dev.noiommu ? "noiommu-" : "",
+			w->dev.group);
 }
 
 /** The file whose opening failed with one of two errors. @return NULL: none */

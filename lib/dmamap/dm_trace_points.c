@@ -2,8 +2,8 @@
  * Copyright (c) 2026 The Gantry authors
  *
  * Names of libdmamap's tracepoints, and their registration with the EAL. Here the macros of
- * dm_trace_points.h describe the fields and emit nothing, so the events are emitted by another file,
- * dm_trace_eal.c.
+ * dm_trace_points.h describe the fields and emit nothing, so the events are emitted by another
+ * file, dm_trace_eal.c.
  */
 
 #include <rte_trace_point_register.h>

@@ -12,6 +12,7 @@
 
 #include <rte_trace_point.h>
 
+/* clang-format off */
 RTE_TRACE_POINT(
 	dm_point_attach,
 	RTE_TRACE_POINT_ARGS(const char *container, const char *device, uint64_t ns, int rc),
@@ -124,5 +125,6 @@ RTE_TRACE_POINT(
 	rte_trace_point_emit_u64(len);
 	rte_trace_point_emit_u32(access);
 )
+/* clang-format on */
 
 #endif /* DM_TRACE_POINTS_H */

@@ -111,5 +111,6 @@ dm_vfio_node_find(const char *sysfs, const char *dev, const char *path, char *bu
 int
 dmamap_vfio_node(const char *path, char *buf, size_t size)
 {
-	return path == NULL || buf == NULL ? -EINVAL : dm_vfio_node_find("/sys", DEV, path, buf, size);
+	return path == NULL || buf == NULL ? -EINVAL
+					   : dm_vfio_node_find("/sys", DEV, path, buf, size);
 }

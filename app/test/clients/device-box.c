@@ -33,7 +33,8 @@
 		.imm = (value),                                                                    \
 		.off = (skip)})
 #define ANSWER(value)                                                                              \
-	((struct bpf_insn){.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = (value)})
+	((struct bpf_insn){                                                                        \
+		.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = (value)})
 #define END ((struct bpf_insn){.code = BPF_JMP | BPF_EXIT})
 
 int

@@ -630,8 +630,7 @@ device_attach_new(struct dmamap_container *c, struct dmamap_device *d, struct dm
 		rc = device_attach_once(c, d);
 	}
 	dm_log_flush();
-	dm_trace_attach(
-		c->name, d->spec, dm_time_end(&c->counters, DM_TIME_ATTACH, begin), rc);
+	dm_trace_attach(c->name, d->spec, dm_time_end(&c->counters, DM_TIME_ATTACH, begin), rc);
 	if (rc < 0) {
 		device_free(d);
 		return rc;

@@ -128,8 +128,8 @@ dm_domain_unmap_call(
 	__atomic_add_fetch(&c->unmap_calls, 1, __ATOMIC_RELAXED);
 	begin = dm_time_begin();
 	rc = d->dom->iommu->ops->unmap(d->dom, r.start, dm_range_len(r), done);
-	dm_trace_kernel_unmap(c->name, d->dom->id, r,
-		dm_time_end(&c->counters, DM_TIME_KERNEL_UNMAP, begin), rc);
+	dm_trace_kernel_unmap(
+		c->name, d->dom->id, r, dm_time_end(&c->counters, DM_TIME_KERNEL_UNMAP, begin), rc);
 	return rc;
 }
 
