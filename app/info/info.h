@@ -52,6 +52,7 @@ struct info_options {
 	bool no_huge; /**< the program needs no hugepages */
 	const char *html; /**< file for the page of `map`; NULL: none */
 	unsigned int watch; /**< seconds between two pictures of `map`; 0: one picture */
+	uint16_t port; /**< TCP port of `serve`; 0: any that is free */
 };
 
 /** @name host.c: files below the root */
@@ -98,6 +99,8 @@ void info_put(json_t *object, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void info_put_int(json_t *object, const char *key, uint64_t number);
 void info_put_bool(json_t *object, const char *key, bool value);
+/** Add an answer, and take it over. NULL: add nothing. */
+void info_put_answer(json_t *object, const char *key, json_t *answer);
 /** Add an empty object or array. @return it, owned by the object */
 json_t *info_put_object(json_t *object, const char *key);
 json_t *info_put_array(json_t *object, const char *key);
@@ -259,15 +262,53 @@ bool info_telemetry_containers(int fd, json_t *array);
 /** The command `process`. @return exit status */
 int info_process(const struct info_host *h, const char *pid, json_t *facts);
 
+/**
+ * Add `numa`: for each node the bytes of each owner, devices and hugepages, from what map.c read of
+ * zones and containers. numa.c.
+ */
+void info_numa(const struct info_host *h, json_t *facts);
+
 /** @name map.c, picture.c, page.c: what is where in a program's IOVA spaces */
 /**@{*/
 /** The command `map`. @return exit status */
 int info_map(const struct info_host *h, const char *pid, json_t *facts);
+/** Ask a program by its telemetry. @return false: it does not tell of spaces, or stopped doing so */
+bool info_map_read(const struct info_host *h, int fd, json_t *facts);
 /** Print the facts of `map` as lines with bars. */
 void info_picture(FILE *out, const json_t *facts, bool colours);
 /** Write them as a web page that needs no other file. @return exit status */
 int info_page_save(const struct info_host *h, const char *path, const json_t *facts);
 /**@}*/
+
+/**
+ * Write a page that asks for its facts, as long as it is open. The nonce, a word, permits its script
+ * and style. page.c.
+ */
+int info_page_live(FILE *out, const char *nonce);
+
+/** @name programs.c: the programs that are served */
+/**@{*/
+/** Sockets of programs, kept open. Single-threaded. */
+struct info_programs;
+/**
+ * Find programs. @param pids  those that are served; none: all that there are
+ * @return NULL: out of memory
+ */
+struct info_programs *info_programs_new(const struct info_host *h, int n_pids, char *const *pids);
+void info_programs_free(struct info_programs *p);
+/**
+ * What all programs tell: `programs`, an array, `time` and `reads`. They are asked at most once a
+ * second, whoever calls.
+ * @return a JSON object, owned by p until the next call
+ */
+const json_t *info_programs_state(struct info_programs *p);
+/**@}*/
+
+/** Print the state as metrics in the text format 0.0.4 of Prometheus. metrics.c. */
+void info_metrics(FILE *out, const json_t *state);
+
+/** The command `serve`: until SIGINT or SIGTERM. serve.c. @return exit status */
+int info_serve(const struct info_host *h, const struct info_options *o, int n_pids, char **pids);
 
 /** The command `why`. @return exit status */
 int info_why(

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * The command `map`: what is where in the IOVA spaces of a DPDK program, by its telemetry.
+ * The command `map`: what is where in the IOVA spaces of a DPDK program, by its telemetry. Called
+ * by options.c, and by programs.c for each program that is served.
  * Implements part of info.h.
  */
 
@@ -14,6 +15,8 @@
 
 /** Pages of an answer that are read: the space may grow while it is read. */
 #define PAGES_MAX 10000
+/** Zones that are read. */
+#define ZONES_MAX 20000
 
 /** Append the parts of one answer. @return where to go on; NULL: that was the end */
 static const char *
@@ -63,14 +66,53 @@ static bool
 containers_read(int fd, json_t *array)
 {
 	bool told = info_telemetry_containers(fd, array);
+	char question[INFO_NAME_MAX];
+	const char *name;
 	json_t *one;
 	size_t i;
 
-	json_array_foreach(array, i, one)
-		told = parts_read(fd, json_string_value(json_object_get(one, "name")),
-			       info_put_array(one, "parts")) &&
-			told;
+	json_array_foreach(array, i, one) {
+		name = json_string_value(json_object_get(one, "name"));
+		told = name != NULL && parts_read(fd, name, info_put_array(one, "parts")) && told;
+		snprintf(question, sizeof(question), "/dmamap/counters,%s", name);
+		info_put_answer(one, "counters", info_telemetry_ask(fd, question));
+	}
 	return told;
+}
+
+/** Read all zones, 40 in an answer. */
+static void
+zones_read(int fd, json_t *zones)
+{
+	char question[INFO_NAME_MAX], number[16];
+	json_t *answer, *zone;
+	size_t before;
+
+	do {
+		before = json_array_size(zones);
+		snprintf(question, sizeof(question), "/dmamap/zones,%zu", before);
+		answer = info_telemetry_ask(fd, question);
+		for (;;) {
+			snprintf(number, sizeof(number), "%zu", json_array_size(zones));
+			zone = json_object_get(answer, number);
+			if (!json_is_object(zone))
+				break;
+			json_array_append(zones, zone);
+		}
+		json_decref(answer);
+	} while (json_array_size(zones) > before && json_array_size(zones) < ZONES_MAX);
+}
+
+bool
+info_map_read(const struct info_host *h, int fd, json_t *facts)
+{
+	if (!containers_read(fd, info_put_array(facts, "containers")))
+		return false;
+	zones_read(fd, info_put_array(facts, "zones"));
+	info_put_answer(facts, "memory", info_telemetry_ask(fd, "/dmamap/memory"));
+	info_put_answer(facts, "faults", info_telemetry_ask(fd, "/dmamap/faults"));
+	info_numa(h, facts);
+	return true;
 }
 
 int
@@ -92,11 +134,7 @@ info_map(const struct info_host *h, const char *pid, json_t *facts)
 	info_line(h, name, sizeof(name), "/proc/%s/comm", pid);
 	info_put_int(facts, "pid", strtoull(pid, NULL, 10));
 	info_put(facts, "name", "%s", name);
-	told = containers_read(fd, info_put_array(facts, "containers"));
-	if (told) {
-		json_object_set_new(facts, "memory", info_telemetry_ask(fd, "/dmamap/memory"));
-		json_object_set_new(facts, "faults", info_telemetry_ask(fd, "/dmamap/faults"));
-	}
+	told = info_map_read(h, fd, facts);
 	close(fd);
 	if (told)
 		return INFO_OK;

@@ -14,6 +14,8 @@
 
 /** Seconds between two pictures. */
 #define WATCH_DEFAULT 2
+/** TCP port of serve. */
+#define DEFAULT_PORT 9477
 #define DEFAULT_LENGTH (UINT64_C(2) << 20)
 
 static const char usage[] =
@@ -22,6 +24,7 @@ static const char usage[] =
 	"       gantry-info [--json] group NUMBER\n"
 	"       gantry-info [--json] process PID\n"
 	"       gantry-info [--json | --html=FILE] [--watch[=SECONDS]] map PID\n"
+	"       gantry-info [--port=NUMBER] serve [PID...]\n"
 	"       gantry-info [OPTION...] why BDF\n"
 	"\n"
 	"Tells what this machine, a PCI device, an IOMMU group or a running process has of VFIO,\n"
@@ -33,6 +36,9 @@ static const char usage[] =
 	"Options of map, which draws the IOVA spaces of a DPDK program:\n"
 	"  --html=FILE      write a web page instead of lines\n"
 	"  --watch[=SECONDS]  draw again and again (default: every 2 seconds)\n"
+	"\n"
+	"Option of serve, which shows the same and metrics, as a web server for this machine:\n"
+	"  --port=NUMBER    TCP port on 127.0.0.1 (default: 9477; 0: any)\n"
 	"\n"
 	"Options of why, which say what the program needs:\n"
 	"  --backend=auto|type1|iommufd|noiommu  kernel interface (auto: iommufd, else type1)\n"
@@ -136,8 +142,19 @@ map_option(const struct info_host *h, int c, const char *text, struct info_optio
 	return 0;
 }
 
+static int
+serve_option(const struct info_host *h, const char *text, struct info_options *o)
+{
+	uint64_t number;
+
+	if (!number_parse(text, false, &number) || number > UINT16_MAX)
+		return bad_value(h, "port", text, "not a number of a port, 0 to 65535");
+	o->port = (uint16_t)number;
+	return 0;
+}
+
 /** What an option is for. */
-enum option_of { OF_ALL, OF_WHY, OF_MAP };
+enum option_of { OF_ALL, OF_WHY, OF_MAP, OF_SERVE };
 
 /** @return 0, with optind at the command; a status; -1: done (--help, --version). */
 static int
@@ -154,6 +171,7 @@ options_parse(const struct info_host *h, int argc, char **argv, struct info_opti
 		{"length", required_argument, NULL, 'l'},
 		{"maps", required_argument, NULL, 'm'},
 		{"no-huge", no_argument, NULL, 'n'},
+		{"port", required_argument, NULL, 'p'},
 		{"version", no_argument, NULL, 'V'},
 		{"watch", optional_argument, NULL, 'w'},
 		{NULL, 0, NULL, 0},
@@ -175,6 +193,9 @@ options_parse(const struct info_host *h, int argc, char **argv, struct info_opti
 		} else if (c == 'H' || c == 'w') {
 			*of = OF_MAP;
 			rc = map_option(h, c, optarg, o);
+		} else if (c == 'p') {
+			*of = OF_SERVE;
+			rc = serve_option(h, optarg, o);
 		} else {
 			*of = OF_WHY;
 			rc = why_option(h, c, optarg, o);
@@ -206,7 +227,7 @@ command_run(const struct info_host *h, const struct info_options *o, int argc, c
 			break;
 	if (i == sizeof(commands) / sizeof(commands[0]))
 		return info_fail(h, INFO_USAGE,
-			"%s: unknown command: there are device, group, map, process and why",
+			"%s: unknown command: there are device, group, map, process, serve and why",
 			argv[0]);
 	if (argc != 2)
 		return info_fail(
@@ -256,8 +277,9 @@ command_once(const struct info_host *h, const struct info_options *o, int argc, 
 int
 info_run(const struct info_host *h, int argc, char **argv)
 {
-	static const char *const commands[] = {[OF_WHY] = "why", [OF_MAP] = "map"};
-	struct info_options o = {.length = DEFAULT_LENGTH, .maps = 1};
+	static const char *const commands[] = {
+		[OF_WHY] = "why", [OF_MAP] = "map", [OF_SERVE] = "serve"};
+	struct info_options o = {.length = DEFAULT_LENGTH, .maps = 1, .port = DEFAULT_PORT};
 	enum option_of of = OF_ALL;
 	int rc = options_parse(h, argc, argv, &o, &of);
 
@@ -268,9 +290,12 @@ info_run(const struct info_host *h, int argc, char **argv)
 			h, INFO_USAGE, "--iova and --length: the range ends beyond 64 bits");
 	if (of != OF_ALL && (optind == argc || strcmp(argv[optind], commands[of]) != 0))
 		return info_fail(
-			h, INFO_USAGE, "options other than --json are for why or map: see --help");
+			h, INFO_USAGE, "options other than --json are for why, map or serve: see --help");
 	if (o.json && o.html != NULL)
 		return info_fail(h, INFO_USAGE, "--json or --html, not both");
+	if (optind < argc && strcmp(argv[optind], "serve") == 0)
+		return o.json ? info_fail(h, INFO_USAGE, "serve: it has no --json: ask for /state.json")
+			      : info_serve(h, &o, argc - optind - 1, argv + optind + 1);
 	do {
 		rc = command_once(h, &o, argc - optind, argv + optind);
 	} while (rc == INFO_OK && o.watch > 0 && sleep(o.watch) == 0);

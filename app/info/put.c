@@ -42,6 +42,13 @@ info_put_int(json_t *object, const char *key, uint64_t number)
 }
 
 void
+info_put_answer(json_t *object, const char *key, json_t *answer)
+{
+	if (answer != NULL)
+		json_object_set_new(object, key, answer);
+}
+
+void
 info_put_bool(json_t *object, const char *key, bool value)
 {
 	json_object_set_new(object, key, json_boolean(value));

@@ -1038,6 +1038,11 @@ static const char *const space_answers[] = {"", "{\"version\":\"x\",\"pid\":4242
 	"/dmamap/space,default,0x201000",
 	"{\"/dmamap/space\":{\"0\":{\"start\":\"0x201000\",\"last\":\"0xffffffffffffffff\","
 	"\"kind\":\"free\"}}}",
+	"/dmamap/zones,0",
+	"{\"/dmamap/zones\":{\"0\":{\"owner\":\"me\",\"nodes\":{\"0\":2097152,\"1\":4194304}},"
+	"\"1\":{\"owner\":\"you\",\"nodes\":{\"1\":4096}},\"total\":3}}",
+	"/dmamap/zones,2",
+	"{\"/dmamap/zones\":{\"2\":{\"owner\":\"you\",\"nodes\":{\"1\":61440}},\"total\":3}}",
 	"/dmamap/memory", "{\"/dmamap/memory\":{\"zone_bytes\":2097152}}", NULL};
 
 /** Write the page of process 4242. @return exit status */
@@ -1070,7 +1075,11 @@ a_space_is_drawn(void)
 	thread = server_start(&s, "/var/run/dpdk/b/dpdk_telemetry.v2", SOCK_SEQPACKET);
 	TEST_ASSERT_EQUAL(RUN("map", "4242"), INFO_OK, "%s", errors);
 	ASSERT_HAS("process 4242 (dpdk-app)\n", "container default: type1, domains: 1, faults: 3\n",
-		"  device " NIC ": domain 0, group 7, node 1\n",
+		"  domain 0\n    " NIC ": group 7, node 1\n",
+		"node 0\n  ################                 2 MiB me\n"
+		"  hugepages of 2 MiB: 4 of 4 free\n"
+		"node 1\n  ################################ 4 MiB me\n"
+		"  #                                64 KiB you\n  device " NIC "\n",
 		"  0x0000000000000000 xxxxxx                           reserved     4 KiB, of gantry\n",
 		"  0x0000000000001000 ###########                      zone         2 MiB, a</script>b, "
 		"of me, 2 mappings, pages of 2 MiB, node 1\n",
@@ -1183,12 +1192,12 @@ bad_input_is_one_line(void)
 		{{"process", "99"}, INFO_FAILED, "99: no such process"},
 		{{"map", "0"}, INFO_USAGE, "0: not a process ID"},
 		{{"map", "99"}, INFO_FAILED, "99: no such process"},
-		{{"--html=x", "process", "99"}, INFO_USAGE, "are for why or map"},
+		{{"--html=x", "process", "99"}, INFO_USAGE, "are for why, map or serve"},
 		{{"--html=", "map", "99"}, INFO_USAGE, "--html=: not a file name"},
 		{{"--watch=0", "map", "99"}, INFO_USAGE, "--watch=0: not a number of seconds"},
 		{{"--watch=x", "map", "99"}, INFO_USAGE, "--watch=x: not a number of seconds"},
 		{{"--watch", "map", "99"}, INFO_FAILED, "99: no such process"},
-		{{"--iova=0x1000", "map", "99"}, INFO_USAGE, "are for why or map"},
+		{{"--iova=0x1000", "map", "99"}, INFO_USAGE, "are for why, map or serve"},
 		{{"--nothing"}, INFO_USAGE, "--nothing: unknown option"},
 		{{"--iova"}, INFO_USAGE, "--iova: lacks its value"},
 		{{"--iova=1", "why", NIC}, INFO_USAGE, "--iova=1: not a multiple of 4096"},
