@@ -382,19 +382,21 @@ def dashboard_names(build):
         check(all(used <= labels[name] | {'le'} for name in names), f'{expression}: no label {used}')
 
 
+def documented(build):
+    """the document names each metric, and no other"""
+    with open(TREE + '/doc/monitoring.md', encoding='utf-8') as file:
+        document = set(re.findall(r'\bgantry_\w+', file.read()))
+    with served(build) as (_, server):
+        there = set(re.findall('^# TYPE (\\S+) ', server.ask('/metrics')[2], re.M))
+    check(document == there, f'only in one of both: {document ^ there}')
+
+
 BACKGROUNDS = {'light': 'rgb(255, 255, 255)', 'dark': 'rgb(13, 17, 23)'}
 COUNT = 'document.querySelectorAll("rect").length'
 VIEW = 'document.querySelector("svg").getAttribute("viewBox").split(" ").map(Number)'
 
 
-def picture_save(browser, folder, name):
-    if folder is None:
-        return
-    with open(f'{folder}/{name}.png', 'wb') as file:
-        file.write(base64.b64decode(browser.picture()))
-
-
-def page_in_a_browser(build, folder=None):
+def page_in_a_browser(build):
     """the page shows in light and dark what the program has, and follows it"""
     with contextlib.ExitStack() as stack:
         mapper, server = stack.enter_context(served(build, 'zone nic0 2048', 'zone nic1 4096', f'zone {ODD_OWNER} 64',
@@ -414,7 +416,6 @@ def page_in_a_browser(build, folder=None):
                 check(word in text, f'{word} is not in {text}')
             fill = browser.run('getComputedStyle(document.querySelector("rect[data-kind=zone]")).fill')
             check(fill == {'light': 'rgb(26, 127, 55)', 'dark': 'rgb(63, 185, 80)'}[scheme], f'{scheme}: {fill}')
-            picture_save(browser, folder, f'serve-{scheme}')
         zoom_stays(browser, mapper, parts)
         mapper.process.kill()
         wait_for('the end', lambda: browser.run('document.querySelector("section").dataset.state') == 'gone')
@@ -423,6 +424,17 @@ def page_in_a_browser(build, folder=None):
         # A browser logs that itself.
         server.end()
         wait_for('the end of the server', lambda: 'does not answer' in browser.run('document.body.innerText'))
+
+
+def pictures_save(build, folder):
+    """Puts pictures of the page into a folder, for the documents."""
+    with served(build, 'zone rx 4096', 'zone tx 2048', 'zone rings 128', 'map 512', 'refuse', 'fill 6') as (mapper, server), \
+            Browser() as browser:
+        for scheme in BACKGROUNDS:
+            browser.open(server.url, scheme)
+            wait_for('the picture', lambda: server.program(mapper.pid) and browser.run(COUNT) > 6)
+            with open(f'{folder}/serve-{scheme}.png', 'wb') as file:
+                file.write(base64.b64decode(browser.picture()))
 
 
 def zoom_stays(browser, mapper, parts):
@@ -444,7 +456,7 @@ def zoom_stays(browser, mapper, parts):
     check(browser.run('document.querySelector("details").open'), 'the list is closed')
 
 
-def saved_page(build, folder=None):
+def saved_page(build):
     """a page in a file shows the same"""
     with contextlib.ExitStack() as stack:
         mapper = stack.enter_context(ending(Mapper(build)))
@@ -464,23 +476,25 @@ def saved_page(build, folder=None):
 
 
 CASES = (wrong_command_lines, http_is_strict, loopback_only, idle_connections, metrics_are_read, many_clients,
-         programs_end, stopped_program, signals_end_it, terminal, dashboard_names, page_in_a_browser, saved_page)
+         programs_end, stopped_program, signals_end_it, terminal, dashboard_names, documented, page_in_a_browser, saved_page)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('build')
-    parser.add_argument('--pictures', help='folder in which pictures of the page are put')
+    parser.add_argument('--pictures', help='put pictures of the page into this folder, and test nothing')
     parser.add_argument('--case', default='', help='only cases whose name has this text')
     options = parser.parse_args()
+    if options.pictures:
+        pictures_save(os.path.abspath(options.build), options.pictures)
+        return 0
     counts = {'passed': 0, 'failed': 0, 'skipped': 0}
     for case in CASES:
         name = f'info serve: {case.__doc__}'
         if options.case not in name:
             continue
-        more = (options.pictures,) if case is page_in_a_browser else ()
         try:
-            case(os.path.abspath(options.build), *more)
+            case(os.path.abspath(options.build))
             result, text = 'passed', f'ok      {name}'
         except Skip as reason:
             result, text = 'skipped', f'skip    {name}: {reason}'
