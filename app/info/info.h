@@ -272,7 +272,7 @@ void info_numa(const struct info_host *h, json_t *facts);
 /**@{*/
 /** The command `map`. @return exit status */
 int info_map(const struct info_host *h, const char *pid, json_t *facts);
-/** Ask a program by its telemetry. @return false: it does not tell of spaces, or stopped doing so */
+/** Ask a program by its telemetry. @return false: it tells of no spaces, or stopped doing so */
 bool info_map_read(const struct info_host *h, int fd, json_t *facts);
 /** Print the facts of `map` as lines with bars. */
 void info_picture(FILE *out, const json_t *facts, bool colours);
@@ -281,8 +281,8 @@ int info_page_save(const struct info_host *h, const char *path, const json_t *fa
 /**@}*/
 
 /**
- * Write a page that asks for its facts, as long as it is open. The nonce, a word, permits its script
- * and style. page.c.
+ * Write a page that asks for its facts, as long as it is open. The nonce, a word, permits its
+ * script and style. page.c.
  */
 int info_page_live(FILE *out, const char *nonce);
 

@@ -74,7 +74,8 @@ containers_read(int fd, json_t *array)
 	json_array_foreach(array, i, one) {
 		name = json_string_value(json_object_get(one, "name"));
 		told = name != NULL && parts_read(fd, name, info_put_array(one, "parts")) && told;
-		snprintf(question, sizeof(question), "/dmamap/counters,%s", name);
+		snprintf(question, sizeof(question), "/dmamap/counters,%s",
+			name != NULL ? name : "");
 		info_put_answer(one, "counters", info_telemetry_ask(fd, question));
 	}
 	return told;

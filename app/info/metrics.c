@@ -81,8 +81,7 @@ sample(const struct metrics *m, const char *const *labels, uint64_t value)
 
 /** Print a number of an object, unless it has none. */
 static void
-sample_of(const struct metrics *m, const json_t *object, const char *key,
-	const char *const *labels)
+sample_of(const struct metrics *m, const json_t *object, const char *key, const char *const *labels)
 {
 	const json_t *value = json_object_get(object, key);
 
@@ -143,8 +142,7 @@ container_devices(const struct metrics *m, const char *key)
 static void
 container_refused(const struct metrics *m, const char *key)
 {
-	json_t *refused =
-		json_object_get(json_object_get(m->container, "counters"), "refused");
+	json_t *refused = json_object_get(json_object_get(m->container, "counters"), "refused");
 	const char *call, *reason;
 	json_t *reasons, *n;
 
@@ -170,8 +168,7 @@ histogram_print(const struct metrics *m, const char *call, const json_t *h, doub
 		fprintf(m->out, "%" PRIu64 "\n", sum);
 	}
 	sample_begin(m, "_sum", LABELS("call", call));
-	fprintf(m->out, "%.9f\n",
-		(double)json_integer_value(json_object_get(h, "sum_ns")) / 1e9);
+	fprintf(m->out, "%.9f\n", (double)json_integer_value(json_object_get(h, "sum_ns")) / 1e9);
 	sample_begin(m, "_count", LABELS("call", call));
 	fprintf(m->out, "%" PRIu64 "\n", sum);
 }
@@ -245,8 +242,8 @@ state_hugepages(const struct metrics *m, const json_t *state, const char *key)
 	json_array_foreach(json_object_get(state, "hugepages"), i, one) {
 		snprintf(size, sizeof(size), "%" JSON_INTEGER_FORMAT,
 			json_integer_value(json_object_get(one, "page_size_bytes")));
-		sample_of(m, one, key,
-			LABELS("node", text_of(one, "node"), "page_size_bytes", size));
+		sample_of(
+			m, one, key, LABELS("node", text_of(one, "node"), "page_size_bytes", size));
 	}
 }
 

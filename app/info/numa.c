@@ -74,13 +74,12 @@ devices_add(json_t *numa, const json_t *containers)
 
 	json_array_foreach(containers, i, container)
 		json_object_foreach(json_object_get(container, "attached"), key, device) {
-			const json_int_t node =
-				json_integer_value(json_object_get(device, "node"));
+			const json_int_t node = json_integer_value(json_object_get(device, "node"));
 
 			snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, node);
 			name = json_string_value(json_object_get(device, "name"));
-			info_add(json_object_get(node_of(numa, node < 0 ? "unknown" : number),
-					 "devices"),
+			info_add(json_object_get(
+					 node_of(numa, node < 0 ? "unknown" : number), "devices"),
 				name != NULL ? name : "");
 		}
 }

@@ -289,13 +289,14 @@ info_run(const struct info_host *h, int argc, char **argv)
 		return info_fail(
 			h, INFO_USAGE, "--iova and --length: the range ends beyond 64 bits");
 	if (of != OF_ALL && (optind == argc || strcmp(argv[optind], commands[of]) != 0))
-		return info_fail(
-			h, INFO_USAGE, "options other than --json are for why, map or serve: see --help");
+		return info_fail(h, INFO_USAGE,
+			"options other than --json are for why, map or serve: see --help");
 	if (o.json && o.html != NULL)
 		return info_fail(h, INFO_USAGE, "--json or --html, not both");
 	if (optind < argc && strcmp(argv[optind], "serve") == 0)
-		return o.json ? info_fail(h, INFO_USAGE, "serve: it has no --json: ask for /state.json")
-			      : info_serve(h, &o, argc - optind - 1, argv + optind + 1);
+		return o.json
+			? info_fail(h, INFO_USAGE, "serve: it has no --json: ask for /state.json")
+			: info_serve(h, &o, argc - optind - 1, argv + optind + 1);
 	do {
 		rc = command_once(h, &o, argc - optind, argv + optind);
 	} while (rc == INFO_OK && o.watch > 0 && sleep(o.watch) == 0);

@@ -131,7 +131,8 @@ domains_print(FILE *out, json_t *devices)
 	for (;; domain = next) {
 		next = INT64_MAX;
 		json_object_foreach(devices, key, device)
-			if (number_of(device, "domain") > domain && number_of(device, "domain") < next)
+			if (number_of(device, "domain") > domain &&
+				number_of(device, "domain") < next)
 				next = number_of(device, "domain");
 		if (next == INT64_MAX)
 			return;
@@ -159,7 +160,8 @@ node_print(FILE *out, const json_t *node, json_int_t most, bool colours)
 	fprintf(out, "node %s\n", text_of(node, "node"));
 	json_array_foreach(json_object_get(node, "owners"), i, one) {
 		fprintf(out, "  %s", colours ? "\033[32m" : "");
-		cells_print(out, '#', (unsigned int)(1 + number_of(one, "bytes") * (BAR_MAX - 1) / most));
+		cells_print(out, '#',
+			(unsigned int)(1 + number_of(one, "bytes") * (BAR_MAX - 1) / most));
 		fprintf(out, "%s ", colours ? "\033[0m" : "");
 		size_print(out, (uint64_t)number_of(one, "bytes"));
 		fprintf(out, " %s\n", text_of(one, "owner"));
@@ -169,8 +171,8 @@ node_print(FILE *out, const json_t *node, json_int_t most, bool colours)
 	json_array_foreach(json_object_get(node, "hugepages"), i, one)
 		if (number_of(one, "total") > 0)
 			fprintf(out,
-				"  hugepages of %s: %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
-				" free\n",
+				"  hugepages of %s: %" JSON_INTEGER_FORMAT
+				" of %" JSON_INTEGER_FORMAT " free\n",
 				info_size((uint64_t)number_of(one, "page_size_bytes")),
 				number_of(one, "free"), number_of(one, "total"));
 }

@@ -24,7 +24,7 @@
 /** Milliseconds. */
 #define FRESH_MS 1000
 #define RETRY_MS 5000
-#define GONE_KEPT_MS (10 * 60 * 1000)
+#define GONE_SHOWN_MS (10 * 60 * 1000)
 
 struct program {
 	char path[PATH_MAX]; /**< of its socket */
@@ -198,8 +198,7 @@ facts_begin(const struct info_programs *all, const struct program *p)
 static void
 program_is_silent(struct info_programs *all, struct program *p, uint64_t now)
 {
-	const bool ended =
-		socket_has_ended(p->fd) || !info_exists(all->host, "/proc/%s", p->pid);
+	const bool ended = socket_has_ended(p->fd) || !info_exists(all->host, "/proc/%s", p->pid);
 
 	program_close(p);
 	p->state = ended ? "gone" : "silent";
@@ -276,7 +275,7 @@ info_programs_state(struct info_programs *all)
 	for (i = 0; i < all->n; i++)
 		program_refresh(all, &all->of[i], now);
 	for (i = all->n; i-- > 0;)
-		if ((all->of[i].gone != 0 && now - all->of[i].gone > GONE_KEPT_MS) ||
+		if ((all->of[i].gone != 0 && now - all->of[i].gone > GONE_SHOWN_MS) ||
 			(all->of[i].pid[0] == '\0' && access(all->of[i].path, F_OK) < 0))
 			program_drop(all, i);
 	state_make(all);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * The command `serve`: a web page, JSON and metrics of running programs, by HTTP. Implements part of
- * info.h.
+ * The command `serve`: a web page, JSON and metrics of running programs, by HTTP. Implements part
+ * of info.h.
  *
  * Invariants: it listens on 127.0.0.1 only, answers GET and HEAD only, and only to those that call
  * it by a name of this machine, so that no web site can read it by a name of its own (DNS
@@ -137,8 +137,8 @@ metrics_send(struct MHD_Connection *connection, const json_t *state)
 		free(text);
 		return MHD_NO;
 	}
-	return text_send(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", "",
-		text);
+	return text_send(
+		connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", "", text);
 }
 
 static enum MHD_Result
@@ -148,8 +148,8 @@ answer(void *arg, struct MHD_Connection *connection, const char *url, const char
 	static char begun;
 	struct info_programs *programs = arg;
 
-	if (!host_is_local(MHD_lookup_connection_value(
-		    connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST)))
+	if (!host_is_local(
+		    MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST)))
 		return refuse(connection, MHD_HTTP_FORBIDDEN,
 			"The Host header must be 127.0.0.1 or localhost.\n");
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)

@@ -116,7 +116,7 @@ class Server:
     def metrics(self):
         """Returns the metrics by name, as the parser of Prometheus' library read them."""
         try:
-            from prometheus_client.parser import text_string_to_metric_families  # pylint: disable=import-outside-toplevel
+            from prometheus_client.parser import text_string_to_metric_families
         except ImportError as no_parser:
             raise Skip('there is no python3-prometheus-client') from no_parser
         status, headers, text = self.ask('/metrics')
@@ -428,8 +428,8 @@ def page_in_a_browser(build):
 
 def pictures_save(build, folder):
     """Puts pictures of the page into a folder, for the documents."""
-    with served(build, 'zone rx 4096', 'zone tx 2048', 'zone rings 128', 'map 512', 'refuse', 'fill 6') as (mapper, server), \
-            Browser() as browser:
+    commands = ('zone rx 4096', 'zone tx 2048', 'zone rings 128', 'map 512', 'refuse', 'fill 6')
+    with served(build, *commands) as (mapper, server), Browser() as browser:
         for scheme in BACKGROUNDS:
             browser.open(server.url, scheme)
             wait_for('the picture', lambda: server.program(mapper.pid) and browser.run(COUNT) > 6)
@@ -476,7 +476,8 @@ def saved_page(build):
 
 
 CASES = (wrong_command_lines, http_is_strict, loopback_only, idle_connections, metrics_are_read, many_clients,
-         programs_end, stopped_program, signals_end_it, terminal, dashboard_names, documented, page_in_a_browser, saved_page)
+         programs_end, stopped_program, signals_end_it, terminal, dashboard_names, documented, page_in_a_browser,
+         saved_page)
 
 
 def main():

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * A DPDK program that holds memory on the mock kernel and does what its standard input says, line by
- * line. e2e/test_info_serve.py looks at it with gantry-info. It takes the arguments of the EAL.
+ * A DPDK program that holds memory on the mock kernel and does what its standard input says, line
+ * by line. e2e/test_info_serve.py looks at it with gantry-info. It takes the arguments of the EAL.
  *
  *   zone OWNER KIB    allocate a zone; the owner may hold any character but a blank
  *   map KIB           map memory
