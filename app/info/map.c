@@ -66,19 +66,30 @@ static bool
 containers_read(int fd, json_t *array)
 {
 	bool told = info_telemetry_containers(fd, array);
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(array, i, one)
+		told = parts_read(fd, json_string_value(json_object_get(one, "name")),
+			       info_put_array(one, "parts")) &&
+			told;
+	return told;
+}
+
+static void
+counters_read(int fd, json_t *containers)
+{
 	char question[INFO_NAME_MAX];
 	const char *name;
 	json_t *one;
 	size_t i;
 
-	json_array_foreach(array, i, one) {
+	json_array_foreach(containers, i, one) {
 		name = json_string_value(json_object_get(one, "name"));
-		told = name != NULL && parts_read(fd, name, info_put_array(one, "parts")) && told;
 		snprintf(question, sizeof(question), "/dmamap/counters,%s",
 			name != NULL ? name : "");
 		info_put_answer(one, "counters", info_telemetry_ask(fd, question));
 	}
-	return told;
 }
 
 /** Read all zones, 40 in an answer. */
@@ -107,8 +118,11 @@ zones_read(int fd, json_t *zones)
 bool
 info_map_read(const struct info_host *h, int fd, json_t *facts)
 {
-	if (!containers_read(fd, info_put_array(facts, "containers")))
+	json_t *containers = info_put_array(facts, "containers");
+
+	if (!containers_read(fd, containers))
 		return false;
+	counters_read(fd, containers);
 	zones_read(fd, info_put_array(facts, "zones"));
 	info_put_answer(facts, "memory", info_telemetry_ask(fd, "/dmamap/memory"));
 	info_put_answer(facts, "faults", info_telemetry_ask(fd, "/dmamap/faults"));
