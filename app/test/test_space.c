@@ -12,6 +12,8 @@
 
 #include <rte_common.h>
 
+#include <dm_container.h>
+
 #include "machine.h"
 #include "test.h"
 
@@ -232,6 +234,65 @@ a_walk_begins_and_ends_where_it_is_told(void)
 	return TEST_SUCCESS;
 }
 
+/** A page of three parts. */
+struct page {
+	unsigned int n;
+	uint64_t next; /**< 0: that was the end */
+};
+
+static int
+collect_page(const struct dmamap_space *part, void *arg)
+{
+	struct page *page = arg;
+
+	if (page->n++ < 3)
+		return collect(part, &found);
+	page->next = part->range.start;
+	return 1;
+}
+
+static int
+pages_are_the_whole(void)
+{
+	static struct found whole;
+	struct dmamap_device *nic = machine_attach("nic0");
+	struct dmamap_range anywhere = {0, UINT64_MAX};
+	const struct dmamap_zone_conf conf = {.len = 3 * KB4, .page_size = KB4, .name = "rings"};
+	struct page page = {.next = 0};
+	dmamap_iova_t reserved;
+	struct dmamap_zone *zone;
+	unsigned int i;
+
+	TEST_ASSERT_NOT_NULL(nic, "attach");
+	TEST_ASSERT_SUCCESS(dmamap_zone_alloc(c, &conf, &zone), "zone");
+	TEST_ASSERT_SUCCESS(dmamap_iova_reserve(c, MB2, 0, anywhere, &reserved), "reserve");
+	TEST_ASSERT_SUCCESS(map_at(reserved + KB4, 300 * KB4, KB4, DMAMAP_RW), "map");
+	/* Neighbours of more than a batch, and mappings apart. */
+	for (i = 0; i < 200; i++)
+		TEST_ASSERT_SUCCESS(
+			map_at(BASE + (i < 150 ? i : 2 * i) * KB4, i * KB4, KB4, DMAMAP_RW), "map");
+	TEST_ASSERT(walk(), "%u parts", found.n);
+	whole = found;
+	memset(&found, 0, sizeof(found));
+	do {
+		page.n = 0;
+		i = found.n;
+		TEST_ASSERT(dm_space_walk_some(c, page.next, 4, collect_page, &page) >= 0, "page");
+		TEST_ASSERT(page.n == 4 || found.part[found.n - 1].range.last == UINT64_MAX,
+			"a page of %u parts", page.n);
+	} while (page.n == 4 && found.n > i);
+	TEST_ASSERT(found.n == whole.n && !found.gap, "%u and %u parts", found.n, whole.n);
+	for (i = 0; i < found.n; i++)
+		TEST_ASSERT(found.part[i].range.start == whole.part[i].range.start &&
+				found.part[i].range.last == whole.part[i].range.last &&
+				found.part[i].kind == whole.part[i].kind &&
+				found.part[i].n == whole.part[i].n,
+			"part %u: 0x%lx, 0x%lx", i, found.part[i].range.start,
+			whole.part[i].range.start);
+	TEST_ASSERT_SUCCESS(dmamap_zone_free(zone), "free");
+	return dmamap_container_detach(nic);
+}
+
 static bool ends;
 
 static void *
@@ -278,6 +339,7 @@ static const struct test_case cases[] = {
 	{"equal neighbours are one part", equal_neighbours_are_one_part},
 	{"quarantine is found", quarantine_is_found},
 	{"a walk begins and ends where it is told", a_walk_begins_and_ends_where_it_is_told},
+	{"pages are the whole", pages_are_the_whole},
 	{"a walk beside maps has no gap", a_walk_beside_maps_has_no_gap},
 };
 

@@ -843,4 +843,12 @@ void dm_registry_remove(struct dmamap_container *c);
 int dm_containers_walk(int (*fn)(struct dmamap_container *c, void *arg), void *arg);
 /**@}*/
 
+/**
+ * dmamap_space_walk() of a page: ends after `parts` parts at the earliest. Takes the time of that
+ * many parts, not of all, so that a walk page by page takes no longer than one of the whole. A part
+ * that begins before `from` is counted from there on. space.c.
+ */
+int dm_space_walk_some(const struct dmamap_container *c, dmamap_iova_t from, size_t parts,
+	int (*fn)(const struct dmamap_space *part, void *arg), void *arg);
+
 #endif /* DM_CONTAINER_H */

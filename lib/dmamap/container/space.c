@@ -235,12 +235,16 @@ layer_over(struct layer *bottom, struct layer *top)
 	return out;
 }
 
-/** Copy everything. @return the parts from the lowest to the highest */
+/**
+ * Copy mappings from an address on, up to about so many parts, and everything else.
+ * @param last  out: the parts that begin up to there are whole
+ * @return the parts from the lowest to the highest
+ */
 static struct layer
-space_collect(const struct dmamap_container *c)
+space_collect(const struct dmamap_container *c, uint64_t from, size_t parts, uint64_t *last)
 {
 	struct layer all = {0}, reserved = {0}, reservations = {0}, quarantine = {0}, mapped = {0};
-	uint64_t at = 0;
+	uint64_t at = from;
 	bool more;
 	size_t i;
 
@@ -251,13 +255,16 @@ space_collect(const struct dmamap_container *c)
 	for (i = 0; i < c->quarantined.n; i++)
 		layer_add_range(&quarantine, DMAMAP_SPACE_QUARANTINE, c->quarantined.r[i]);
 	twalk_r(c->reservations, collect_one_reservation, &reservations);
-	do {
+	for (;;) {
 		more = collect_batch(&mapped, c, &at);
 		dm_book_unlock(c);
-		if (more)
-			dm_book_lock(c);
-	} while (more);
+		if (!more || mapped.n > parts)
+			break;
+		dm_book_lock(c);
+	}
 	dm_topo_unlock(c);
+	/* The next mapping may continue the last part. */
+	*last = more ? mapped.v[mapped.n - 1].range.start - 1 : UINT64_MAX;
 	layer_tidy(&reserved);
 	layer_tidy(&reservations);
 	all = layer_over(&all, &reserved);
@@ -266,20 +273,15 @@ space_collect(const struct dmamap_container *c)
 	return layer_over(&all, &mapped);
 }
 
-int
-dmamap_space_walk(const struct dmamap_container *c, dmamap_iova_t from,
+/** Call a function for the parts that begin in a range of addresses. Frees the layer. */
+static int
+layer_walk(struct layer all, uint64_t from, uint64_t last,
 	int (*fn)(const struct dmamap_space *part, void *arg), void *arg)
 {
-	struct layer all;
-	int rc = 0;
+	int rc = all.lost ? -ENOMEM : 0;
 	size_t i;
 
-	if (c == NULL || fn == NULL)
-		return -EINVAL;
-	all = space_collect(c);
-	if (all.lost)
-		rc = -ENOMEM;
-	for (i = 0; i < all.n && rc == 0; i++) {
+	for (i = 0; i < all.n && rc == 0 && all.v[i].range.start <= last; i++) {
 		if (all.v[i].range.last < from)
 			continue;
 		all.v[i].range.start = DM_MAX(all.v[i].range.start, from);
@@ -287,4 +289,25 @@ dmamap_space_walk(const struct dmamap_container *c, dmamap_iova_t from,
 	}
 	layer_free(&all);
 	return rc;
+}
+
+int
+dm_space_walk_some(const struct dmamap_container *c, dmamap_iova_t from, size_t parts,
+	int (*fn)(const struct dmamap_space *part, void *arg), void *arg)
+{
+	uint64_t last;
+	const struct layer some = space_collect(c, from, parts, &last);
+
+	return layer_walk(some, from, last, fn, arg);
+}
+
+int
+dmamap_space_walk(const struct dmamap_container *c, dmamap_iova_t from,
+	int (*fn)(const struct dmamap_space *part, void *arg), void *arg)
+{
+	uint64_t last;
+
+	if (c == NULL || fn == NULL)
+		return -EINVAL;
+	return layer_walk(space_collect(c, 0, SIZE_MAX, &last), from, UINT64_MAX, fn, arg);
 }

@@ -526,7 +526,7 @@ tel_space(const char *cmd, const char *params, struct rte_tel_data *d)
 	if (c == NULL)
 		return -ENOENT;
 	rte_tel_data_start_dict(d);
-	rc = dmamap_space_walk(c, strtoull(comma + 1, NULL, 0), tel_add_part, &q);
+	rc = dm_space_walk_some(c, strtoull(comma + 1, NULL, 0), PARTS_SHOWN + 1, tel_add_part, &q);
 	dmamap_container_put(c);
 	return rc < 0 ? rc : 0;
 }
