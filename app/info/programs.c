@@ -23,6 +23,9 @@
 #define PROGRAMS_MAX 64
 /** Milliseconds. */
 #define FRESH_MS 1000
+#define FRESH_MOST_MS 5000
+/** Part of the time that programs are asked in, at most. */
+#define DUTY 10
 #define RETRY_MS 5000
 #define GONE_SHOWN_MS (10 * 60 * 1000)
 
@@ -42,7 +45,7 @@ struct info_programs {
 	int n_pids;
 	struct program of[PROGRAMS_MAX];
 	unsigned int n;
-	uint64_t read_at; /**< 0: never */
+	uint64_t fresh_until; /**< what was read is fresh; 0: nothing was */
 	uint64_t reads;
 	json_t *state;
 };
@@ -266,9 +269,10 @@ const json_t *
 info_programs_state(struct info_programs *all)
 {
 	const uint64_t now = now_ms();
+	uint64_t took;
 	unsigned int i;
 
-	if (all->read_at != 0 && now - all->read_at < FRESH_MS)
+	if (now < all->fresh_until)
 		return all->state;
 	all->reads++;
 	sockets_find(all, now);
@@ -279,8 +283,12 @@ info_programs_state(struct info_programs *all)
 			(all->of[i].pid[0] == '\0' && access(all->of[i].path, F_OK) < 0))
 			program_drop(all, i);
 	state_make(all);
-	/* A program that does not answer takes seconds: what was read is fresh from now on. */
-	all->read_at = now_ms();
+	/* A program that does not answer takes seconds, and so do very many mappings. */
+	took = now_ms() - now;
+	all->fresh_until = now + took +
+		(took * DUTY < FRESH_MS                       ? FRESH_MS
+				: took * DUTY > FRESH_MOST_MS ? FRESH_MOST_MS
+							      : took * DUTY);
 	return all->state;
 }
 

@@ -454,6 +454,7 @@ def zoom_stays(browser, mapper, parts):
     check(browser.run(at).split()[0] <= before.split()[2] and before.split()[0] <= browser.run(at).split()[2],
           f'another place: {before}, {browser.run(at)}')
     check(browser.run('document.querySelector("details").open'), 'the list is closed')
+    check(browser.run('document.querySelectorAll("details tr").length') == browser.run(COUNT) + 1, 'rows of the list')
 
 
 def saved_page(build):
