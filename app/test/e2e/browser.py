@@ -19,7 +19,7 @@ GIVE_UP = 30
 # No network but this machine's, and nothing in the background.
 OPTIONS = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-extensions',
            '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run',
-           '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1', '--window-size=1200,1300',
+           '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1', '--window-size=1200,1300', '--hide-scrollbars',
            '--remote-debugging-pipe']
 
 
