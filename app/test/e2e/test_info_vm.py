@@ -330,6 +330,11 @@ def dpdk_program():
         zones = [part for part in parts if part['kind'] == 'zone']
         check('e1000e rings' in [zone['name'] for zone in zones], f'{zones}')
         check(any(part['kind'] == 'reserved' and NIC in part['owner'] for part in parts), f'no MSI window: {parts}')
+        check(any(NIC in node['devices'] for node in facts['numa']), f'{facts["numa"]}')
+        check(any(owner['owner'] == NIC for node in facts['numa'] for owner in node['owners']), f'{facts["numa"]}')
+        counters = facts['containers'][0]['counters']['times']
+        check(sum(counters['kernel_map']['buckets']) == facts['containers'][0]['map_calls'] > 0, f'{counters}')
+        check(0 < counters['kernel_attach']['sum_ns'] <= counters['attach']['sum_ns'], f'{counters}')
         program.send_signal(signal.SIGINT)
         program.wait(LIMIT)
 
