@@ -22,7 +22,7 @@ info_fail(const struct info_host *h, int status, const char *fmt, ...)
 {
 	va_list ap;
 
-	fputs("gantry-info: ", h->err);
+	fprintf(h->err, "%s: ", h->program != NULL ? h->program : "gantry-info");
 	va_start(ap, fmt);
 	vfprintf(h->err, fmt, ap);
 	va_end(ap);

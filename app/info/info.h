@@ -38,6 +38,7 @@ struct info_host {
 	const char *root; /**< prefix of /sys, /proc, /dev, /lib and /etc; "": this machine */
 	const struct dmamap_kernel *kernel; /**< VFIO's system calls; NULL: Linux's */
 	FILE *out, *err;
+	const char *program; /**< name in front of errors; NULL: gantry-info */
 };
 
 /** Options of the user. All zeroes but length and maps: the defaults. */
@@ -257,6 +258,17 @@ int info_telemetry_open(const struct info_process *p);
 json_t *info_telemetry_ask(int fd, const char *question);
 /** Append the facts of each container. @return false: the program does not use libdmamap */
 bool info_telemetry_containers(int fd, json_t *array);
+/**@}*/
+
+/** Ask the status socket of gantry-run. status.c. @return the answer; NULL: it has none */
+json_t *info_status(const struct info_process *p);
+
+/** @name spaces.c: what is where in the IOVA spaces of a process */
+/**@{*/
+/** Append the facts of each container, with `parts`. @return false: the program does not tell */
+bool info_telemetry_spaces(int fd, json_t *array);
+/** The same, of whatever answers: telemetry, the status socket. @return false: neither tells */
+bool info_spaces(const struct info_process *p, json_t *array);
 /**@}*/
 
 /** The command `process`. @return exit status */

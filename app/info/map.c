@@ -13,68 +13,8 @@
 
 #include "info.h"
 
-/** Pages of an answer that are read: the space may grow while it is read. */
-#define PAGES_MAX 10000
 /** Zones that are read. */
 #define ZONES_MAX 20000
-
-/** Append the parts of one answer. @return where to go on; NULL: that was the end */
-static const char *
-parts_append(json_t *answer, json_t *parts, char next[32])
-{
-	const json_t *at = json_object_get(answer, "next");
-	char number[16];
-	json_t *part;
-	size_t i;
-
-	for (i = 0;; i++) {
-		snprintf(number, sizeof(number), "%zu", i);
-		part = json_object_get(answer, number);
-		if (part == NULL)
-			break;
-		json_array_append(parts, part);
-	}
-	if (i == 0 || !json_is_string(at))
-		return NULL;
-	snprintf(next, 32, "%s", json_string_value(at));
-	return next;
-}
-
-/** @return whether the program tells of spaces */
-static bool
-parts_read(int fd, const char *container, json_t *parts)
-{
-	char question[INFO_NAME_MAX], next[32] = "0";
-	const char *more = next;
-	unsigned int pages;
-	json_t *answer;
-
-	for (pages = 0; more != NULL && pages < PAGES_MAX; pages++) {
-		snprintf(question, sizeof(question), "/dmamap/space,%s,%s", container, next);
-		answer = info_telemetry_ask(fd, question);
-		if (!json_is_object(answer)) {
-			json_decref(answer);
-			return false;
-		}
-		more = parts_append(answer, parts, next);
-		json_decref(answer);
-	}
-	return true;
-}
-
-static bool
-containers_read(int fd, json_t *array)
-{
-	bool told = info_telemetry_containers(fd, array);
-	json_t *one;
-	size_t i;
-
-	json_array_foreach(array, i, one)
-		told = parts_read(fd, json_string_value(json_object_get(one, "name")),
-			       info_put_array(one, "parts")) &&
-			told;
-	return told;
-}
 
 static void
 counters_read(int fd, json_t *containers)
@@ -120,7 +60,7 @@ info_map_read(const struct info_host *h, int fd, json_t *facts)
 {
 	json_t *containers = info_put_array(facts, "containers");
 
-	if (!containers_read(fd, containers))
+	if (!info_telemetry_spaces(fd, containers))
 		return false;
 	counters_read(fd, containers);
 	zones_read(fd, info_put_array(facts, "zones"));

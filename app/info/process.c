@@ -3,15 +3,11 @@
  *
  * A running process: limits and VFIO's files from /proc; its containers from the telemetry of a
  * DPDK program, or its status socket under gantry-run --status. Implements part of info.h.
- *
- * Invariant: a socket is read only if the user of the process owns it, since anybody may create one
- * in /tmp.
  */
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "info.h"
@@ -25,45 +21,18 @@ telemetry_put(int fd, json_t *facts)
 	json_object_set_new(facts, "owners", info_telemetry_ask(fd, "/dmamap/owners"));
 }
 
-/* gantry-run --status */
-
+/** @return whether there is a status socket */
 static bool
-status_read(const struct info_process *p, const char *dir, json_t *facts)
+status_put(const struct info_process *p, json_t *facts)
 {
-	char path[PATH_MAX], *text = malloc(INFO_ANSWER_MAX);
-	json_t *answer = NULL;
-	size_t len = 0;
-	ssize_t got;
-	int fd;
+	json_t *answer = info_status(p);
 
-	fd = info_connect(
-		p, info_path(p->host, path, "%s/gantry-vfio.%s", dir, p->pid), SOCK_STREAM);
-	if (fd >= 0 && text != NULL)
-		while (len < INFO_ANSWER_MAX &&
-			(got = recv(fd, text + len, INFO_ANSWER_MAX - len, 0)) > 0)
-			len += (size_t)got;
-	if (fd >= 0)
-		close(fd);
-	if (len > 0)
-		answer = info_answer(text, len);
-	free(text);
-	if (answer != NULL)
-		json_object_set_new(facts, "gantry_run", answer);
-	return answer != NULL;
-}
-
-static bool
-status_find(const struct info_process *p, json_t *facts)
-{
-	char user[64];
-	const char *const dirs[] = {user, getenv("XDG_RUNTIME_DIR"), "/run/gantry", "/tmp"};
-	bool found = false;
-	unsigned int i;
-
-	snprintf(user, sizeof(user), "/run/user/%u", p->uid);
-	for (i = 0; i < sizeof(dirs) / sizeof(dirs[0]) && !found; i++)
-		found = dirs[i] != NULL && status_read(p, dirs[i], facts);
-	return found;
+	if (answer == NULL)
+		return false;
+	/* One line for each part would hide the rest. */
+	json_object_del(answer, "spaces");
+	json_object_set_new(facts, "gantry_run", answer);
+	return true;
 }
 
 /* /proc */
@@ -158,7 +127,7 @@ info_process(const struct info_host *h, const char *pid, json_t *facts)
 		telemetry_put(fd, info_put_object(facts, "dpdk"));
 		close(fd);
 	}
-	told = status_find(&p, facts) || told;
+	told = status_put(&p, facts) || told;
 	if (!told)
 		info_put(facts, "containers",
 			"unknown: neither a DPDK program with telemetry nor under"

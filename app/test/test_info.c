@@ -1144,6 +1144,46 @@ a_program_under_gantry_run_is_asked(void)
 	return TEST_SUCCESS;
 }
 
+/** Spaces as gantry-trace reads them, of a DPDK program under gantry-run. */
+static int
+spaces_of_each_answer_are_read(void)
+{
+	static const char *const status[] = {"",
+		"{\"program\":\"testpmd\",\"spaces\":[{\"name\":\"dmamap0\",\"domains\":1,"
+		"\"parts\":[{\"start\":\"0x0\"}]}]}\n",
+		NULL};
+	static const char *const without[] = {"", "{\"version\":\"x\",\"pid\":4242}",
+		"/dmamap/containers", "{\"/dmamap/containers\":null}", NULL};
+	struct server first = {.answers = status}, second = {.answers = without};
+	struct info_process p = {.host = &host, .pid = "4242", .uid = getuid()};
+	pthread_t threads[2];
+	json_t *spaces = json_array(), *parts;
+
+	put_process();
+	TEST_ASSERT(!info_spaces(&p, spaces), "neither answers");
+	threads[0] = server_start(&first, "/run/gantry/gantry-vfio.4242", SOCK_STREAM);
+	TEST_ASSERT_EQUAL(RUN("process", "4242"), INFO_OK, "%s", errors);
+	ASSERT_HAS("program: testpmd\n");
+	TEST_ASSERT_NULL(strstr(text, "dmamap0"), "they are not for a person: %s", text);
+	/* Telemetry of DPDK without libdmamap leaves what the status tells. */
+	threads[1] = server_start(&second, "/var/run/dpdk/b/dpdk_telemetry.v2", SOCK_SEQPACKET);
+	TEST_ASSERT(info_spaces(&p, spaces), "the status socket");
+	server_stop(&second, threads[1]);
+	parts = json_object_get(json_array_get(spaces, 0), "parts");
+	TEST_ASSERT(json_array_size(spaces) == 1 && json_array_size(parts) == 1, "%zu, %zu",
+		json_array_size(spaces), json_array_size(parts));
+	/* And with it, both are told. */
+	second.answers = space_answers;
+	threads[1] = server_start(&second, "/var/run/dpdk/c/dpdk_telemetry.v2", SOCK_SEQPACKET);
+	json_array_clear(spaces);
+	TEST_ASSERT(info_spaces(&p, spaces), "both");
+	server_stop(&second, threads[1]);
+	server_stop(&first, threads[0]);
+	TEST_ASSERT_EQUAL(json_array_size(spaces), 2, "%zu", json_array_size(spaces));
+	json_decref(spaces);
+	return TEST_SUCCESS;
+}
+
 static int
 a_socket_of_another_user_is_not_read(void)
 {
@@ -1285,6 +1325,7 @@ static const struct test_case cases[] = {
 	{"a space is drawn", a_space_is_drawn},
 	{"a program without spaces says so", a_program_without_spaces_says_so},
 	{"a program under gantry-run is asked", a_program_under_gantry_run_is_asked},
+	{"spaces of each answer are read", spaces_of_each_answer_are_read},
 	{"a socket of another user is not read", a_socket_of_another_user_is_not_read},
 	{"bad input is one line", bad_input_is_one_line},
 	{"help and version", help_and_version},
