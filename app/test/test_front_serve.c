@@ -125,12 +125,15 @@ map_twice(void)
 static int
 test_tells(void)
 {
-	static const char *const has[] = {"{\"program\":\"",
+	static const char *const has[] = {"{\"program\":\"", "\"spaces\":[{\"name\":\"",
+		"\"backend\":\"type1\",\"domains\":1,\"parts\":[{\"start\":\"0x0\",\"last\":\"0x",
+		",\"kind\":\"mapping\",\"mappings\":1}",
 		"\"backend\":\"type1\",\"isolate\":false,"
 		"\"coalesce\":\"off\",\"stats\":{\"containers\":1,\"groups\":1,\"devices\":"
 		"0,\"domains\":1,"
 		"\"maps\":1,\"entries\":1,\"map_calls\":2,\"unmap_calls\":0,",
-		"\"refusals\":1},\"refusals\":[{"
+		"\"refusals\":1},\"spaces\":[{",
+		"],\"refusals\":[{"
 		"\"number\":1,\"call\":\"VFIO_IOMMU_MAP_DMA\",\"error\":\"EEXIST\",\"why\":"
 		"\""};
 	char path[128];

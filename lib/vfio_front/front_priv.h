@@ -6,7 +6,7 @@
  *
  * Layers: each file calls only files before it in this list: front_log.c, front_user.c, front_fd.c,
  * front_json.c, front_broker.c, front_below.c, front_group.c, front_maps.c, front_container.c,
- * front.c, front_serve.c.
+ * front.c, front_spaces.c, front_serve.c.
  *
  * Locks, in the order in which they are taken:
  * - `op` of a container: serialises calls on it; held across kernel calls.
@@ -365,5 +365,9 @@ int front_container_device_end(struct front_container *c, struct front_group *g,
 /** Account for the close of a device's last descriptor. */
 void front_container_device_closed(struct front_container *c, struct front_group *g);
 /**@}*/
+
+struct front_json;
+/** Add "spaces": the containers with what is where. Any thread, under no lock. front_spaces.c */
+void front_spaces_add(struct front_json *json);
 
 #endif /* FRONT_PRIV_H */

@@ -118,6 +118,7 @@ status_send(struct serve *s, int fd)
 	front_json_bool(&json, "isolate", front_conf.isolate);
 	front_json_text(&json, "coalesce", coalesce_name(front_conf.coalesce));
 	status_add_stats(&json);
+	front_spaces_add(&json);
 	status_add_refusals(&json, s->latest);
 	front_json_close(&json, '}');
 	front_json_end(&json);
