@@ -6,7 +6,6 @@
  * Implements part of info.h.
  */
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
