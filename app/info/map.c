@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The Gantry authors
  *
- * The command `map`: what is where in the IOVA spaces of a DPDK program, by its telemetry. Called
- * by options.c, and by programs.c for each program that is served.
- * Implements part of info.h.
+ * The command `map`: what is where in the IOVA spaces of a DPDK program, by its telemetry, or of
+ * a program under gantry-run, by its status socket. Called by options.c, and by programs.c for each
+ * program that is served. Implements part of info.h.
  */
 
 #include <stdlib.h>
@@ -69,6 +69,19 @@ info_map_read(const struct info_host *h, int fd, json_t *facts)
 	return true;
 }
 
+/** Read the spaces of a program under gantry-run. @return whether it tells of them */
+static bool
+status_map_read(const struct info_process *p, json_t *facts)
+{
+	json_t *status = info_status(p), *spaces = json_object_get(status, "spaces");
+	const bool told = json_is_array(spaces);
+
+	if (told)
+		json_object_set(facts, "containers", spaces);
+	json_decref(status);
+	return told;
+}
+
 int
 info_map(const struct info_host *h, const char *pid, json_t *facts)
 {
@@ -80,19 +93,21 @@ info_map(const struct info_host *h, const char *pid, json_t *facts)
 	if (rc != INFO_OK)
 		return rc;
 	fd = info_telemetry_open(&p);
-	if (fd < 0)
-		return info_fail(h, INFO_FAILED,
-			"%s: no telemetry: it is no DPDK program, runs with --no-telemetry, or belongs to"
-			" another user",
-			pid);
 	info_line(h, name, sizeof(name), "/proc/%s/comm", pid);
 	info_put_int(facts, "pid", strtoull(pid, NULL, 10));
 	info_put(facts, "name", "%s", name);
-	told = info_map_read(h, fd, facts);
-	close(fd);
-	if (told)
+	told = fd >= 0 && info_map_read(h, fd, facts);
+	if (fd >= 0)
+		close(fd);
+	if (told || status_map_read(&p, facts))
 		return INFO_OK;
 	json_object_clear(facts);
+	if (fd < 0)
+		return info_fail(h, INFO_FAILED,
+			"%s: no telemetry, no status socket: it is no DPDK program, runs with"
+			" --no-telemetry, was not started by gantry-run --status, or belongs to"
+			" another user",
+			pid);
 	return info_fail(h, INFO_FAILED,
 		"%s: it does not use libdmamap, or an older one that does not tell what is where",
 		pid);

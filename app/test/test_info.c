@@ -1144,6 +1144,27 @@ a_program_under_gantry_run_is_asked(void)
 	return TEST_SUCCESS;
 }
 
+static int
+a_program_under_gantry_run_has_a_map(void)
+{
+	static const char *const answers[] = {"",
+		"{\"program\":\"qemu\",\"spaces\":[{\"name\":\"dmamap0\",\"backend\":\"type1\","
+		"\"domains\":2,\"parts\":[{\"start\":\"0x0\",\"last\":\"0xfedfffff\","
+		"\"kind\":\"free\"},{\"start\":\"0xfee00000\",\"last\":\"0xfeefffff\","
+		"\"kind\":\"reserved\",\"name\":\"MSI\"},{\"start\":\"0xfef00000\","
+		"\"last\":\"0xffffffffffffffff\",\"kind\":\"outside\"}]}]}\n",
+		NULL};
+	struct server s = {.answers = answers};
+	pthread_t thread;
+
+	put_process();
+	thread = server_start(&s, "/run/gantry/gantry-vfio.4242", SOCK_STREAM);
+	TEST_ASSERT_EQUAL(RUN("map", "4242"), INFO_OK, "%s", errors);
+	server_stop(&s, thread);
+	ASSERT_HAS("container dmamap0: type1, domains: 2", "0x00000000fee00000 ");
+	return TEST_SUCCESS;
+}
+
 /** Spaces as gantry-trace reads them, of a DPDK program under gantry-run. */
 static int
 spaces_of_each_answer_are_read(void)
@@ -1325,6 +1346,7 @@ static const struct test_case cases[] = {
 	{"a space is drawn", a_space_is_drawn},
 	{"a program without spaces says so", a_program_without_spaces_says_so},
 	{"a program under gantry-run is asked", a_program_under_gantry_run_is_asked},
+	{"a program under gantry-run has a map", a_program_under_gantry_run_has_a_map},
 	{"spaces of each answer are read", spaces_of_each_answer_are_read},
 	{"a socket of another user is not read", a_socket_of_another_user_is_not_read},
 	{"bad input is one line", bad_input_is_one_line},
