@@ -123,7 +123,7 @@ pair_find(const struct compare *cmp, bool common, size_t *domain, size_t *side)
 static void
 domains_assign(struct compare *cmp)
 {
-	size_t d, s;
+	size_t d = 0, s = 0;
 	int common;
 
 	for (d = 0; d < cmp->truth->n; d++)
