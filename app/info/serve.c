@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <microhttpd.h>
 
@@ -177,17 +179,39 @@ answer(void *arg, struct MHD_Connection *connection, const char *url, const char
 	return refuse(connection, MHD_HTTP_NOT_FOUND, "There are /, /state.json and /metrics.\n");
 }
 
-static struct MHD_Daemon *
-daemon_start(uint16_t port, struct info_programs *programs)
+/** Listen on 127.0.0.1. libmicrohttpd could, too, but does not keep errno. @return -1: see errno */
+static int
+listen_on(uint16_t port)
 {
 	const struct sockaddr_in at = {.sin_family = AF_INET,
 		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, err;
 
-	return MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD, port, NULL, NULL, answer, programs,
-		MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)&at, MHD_OPTION_CONNECTION_LIMIT,
+	if (fd < 0)
+		return -1;
+	/* Connections of a server that has just ended do not keep the port. */
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, SOMAXCONN) == 0)
+		return fd;
+	err = errno;
+	close(fd);
+	errno = err;
+	return -1;
+}
+
+/** @param fd  listens; taken over. @return NULL: it failed */
+static struct MHD_Daemon *
+daemon_start(int fd, struct info_programs *programs)
+{
+	struct MHD_Daemon *daemon = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD, 0, NULL, NULL,
+		answer, programs, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
 		CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_MAX,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, REQUEST_MAX, MHD_OPTION_END);
+
+	if (daemon == NULL)
+		close(fd);
+	return daemon;
 }
 
 /** Check that each process that was named answers. @return exit status */
@@ -221,16 +245,21 @@ static int
 serve(const struct info_host *h, uint16_t port, struct info_programs *programs,
 	const sigset_t *signals)
 {
-	struct MHD_Daemon *daemon = daemon_start(port, programs);
-	const union MHD_DaemonInfo *bound;
-	int number;
+	struct sockaddr_in at = {.sin_port = htons(port)};
+	socklen_t len = sizeof(at);
+	struct MHD_Daemon *daemon;
+	int number, fd = listen_on(port);
 
-	if (daemon == NULL)
+	if (fd < 0)
 		return info_fail(h, INFO_FAILED,
 			"127.0.0.1:%u: cannot listen: %s: choose another port with --port", port,
 			strerror(errno));
-	bound = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
-	fprintf(h->out, "http://127.0.0.1:%u/\n", bound != NULL ? bound->port : port);
+	getsockname(fd, (struct sockaddr *)&at, &len);
+	daemon = daemon_start(fd, programs);
+	if (daemon == NULL)
+		return info_fail(h, INFO_FAILED, "127.0.0.1:%u: the server does not start",
+			ntohs(at.sin_port));
+	fprintf(h->out, "http://127.0.0.1:%u/\n", ntohs(at.sin_port));
 	fflush(h->out);
 	sigwait(signals, &number);
 	MHD_stop_daemon(daemon);
