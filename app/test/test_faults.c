@@ -92,6 +92,37 @@ unmap_by_thread(void *arg)
 }
 
 static int
+a_detach_is_remembered(void)
+{
+	struct dmamap_fault f = {0};
+	char byte = 0;
+
+	TEST_ASSERT_SUCCESS(dmamap_container_detach(nic), "detach");
+	nic = NULL;
+	usleep(20000);
+	TEST_ASSERT_EQUAL(
+		vfio_mock_dma_write(mock, "nic0", 0x10000000, &byte, 1), -EFAULT, "not blocked");
+	TEST_ASSERT_SUCCESS(
+		dmamap_fault_explain(
+			"nic0", (struct dmamap_range){0x10000000, 0x10000000}, DMAMAP_WRITE, &f),
+		"explain");
+	TEST_ASSERT_EQUAL(f.kind, DMAMAP_FAULT_DETACHED, "%d: %s", f.kind, f.text);
+	TEST_ASSERT(f.ago_ns > 0 && f.thread != 0, "%lu, %u", f.ago_ns, f.thread);
+	TEST_ASSERT(strcmp(f.container, dmamap_container_name(c)) == 0, "%s", f.container);
+	TEST_ASSERT(
+		says(&f, ": the device was detached ") && says(&f, " ms ago by thread "), "text");
+	/* One that never was, and one that is back. */
+	TEST_ASSERT_EQUAL(
+		dmamap_fault_explain("nic7", (struct dmamap_range){0, 0}, DMAMAP_WRITE, &f),
+		-ENODEV, "another one");
+	nic = machine_attach("nic0");
+	TEST_ASSERT_NOT_NULL(nic, "attach");
+	f = explain(0x10000000, DMAMAP_WRITE);
+	TEST_ASSERT_EQUAL(f.kind, DMAMAP_FAULT_UNKNOWN, "%d: %s", f.kind, f.text);
+	return TEST_SUCCESS;
+}
+
+static int
 an_unmap_is_remembered(void)
 {
 	dmamap_iova_t iova;
@@ -636,6 +667,7 @@ faults_come_while_others_work(void)
 
 static const struct test_case cases[] = {
 	{"an unmap is remembered", an_unmap_is_remembered},
+	{"a detach is remembered", a_detach_is_remembered},
 	{"zones are remembered by name", zones_are_remembered_by_name},
 	{"registrations are remembered", registrations_are_remembered},
 	{"what is there now is told", what_is_there_now_is_told},

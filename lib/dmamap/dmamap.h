@@ -1073,13 +1073,14 @@ enum dmamap_fault_kind {
 	DMAMAP_FAULT_QUARANTINED, /**< an unmap failed there before */
 	DMAMAP_FAULT_RESERVED, /**< a reserved range or reservation, or no domain translates it */
 	DMAMAP_FAULT_BESIDE, /**< in no mapping, but within 64 KiB of one: an overrun */
+	DMAMAP_FAULT_DETACHED, /**< the device left the container within the last minute */
 };
 
 /** A fault. Strings end with a zero. */
 struct dmamap_fault {
 	enum dmamap_fault_kind kind; /**< what is known of the address */
 	char device[DMAMAP_NAME_MAX]; /**< the device, as dmamap_device_name() */
-	char container[DMAMAP_NAME_MAX]; /**< the container that it is attached to */
+	char container[DMAMAP_NAME_MAX]; /**< the container that it is, or was, attached to */
 	struct dmamap_range iovas; /**< the address lies in here; VT-d tells the page only */
 	uint32_t access; /**< DMAMAP_READ or DMAMAP_WRITE by the device; 0: the kernel does not tell
 			  */
@@ -1088,9 +1089,9 @@ struct dmamap_fault {
 				       or the owner of a reserved range; UNKNOWN: "" */
 	struct dmamap_range range; /**< the IOVAs of that object */
 	uint64_t distance; /**< BESIDE: bytes from the object's nearest byte */
-	uint64_t ago_ns; /**< PAST: since the unmap; the clock's tick is some milliseconds */
-	uint32_t thread; /**< PAST: the thread that unmapped, as gettid(2) */
-	char thread_name[16]; /**< PAST: its name; "": not known any more */
+	uint64_t ago_ns; /**< PAST, DETACHED: since then; the clock's tick is some milliseconds */
+	uint32_t thread; /**< PAST, DETACHED: the thread that did it, as gettid(2) */
+	char thread_name[16]; /**< PAST, DETACHED: its name; "": not known any more */
 	uint64_t count; /**< faults of the device since the last report, this one included */
 	char detail[128]; /**< for the first listener that knows more: "rx queue 0, descriptor 12"
 			   */

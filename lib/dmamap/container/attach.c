@@ -18,6 +18,7 @@
 
 #include "dm_backend.h"
 #include "dm_given.h"
+#include "dm_history.h"
 #include "dm_kernel.h"
 #include "dm_util.h"
 
@@ -571,6 +572,7 @@ void
 dm_detach_locked(struct dmamap_container *c, struct dmamap_device *d)
 {
 	dm_trace_detach(c->name, d->name);
+	dm_history_detach(c->name, d->name);
 	device_leave(c, d);
 	if (d->mask_bits < 64)
 		dm_refresh_mask(c);

@@ -14,7 +14,7 @@
  * Explain a fault and count it for its container.
  * @param fault  in: iovas, access, reason, count; out: the rest, without text and detail.
  * @param dev    a device's name; without a segment, any segment fits.
- * @return 0; -ENODEV: no such device is attached.
+ * @return 0; -ENODEV: no such device is attached, or was within the last minute.
  */
 int dm_fault_resolve(const char *dev, struct dmamap_fault *fault);
 /** Compose fault->text from the other fields. */

@@ -8,7 +8,9 @@
  * and threads are in tables of the process, of which the latest are kept. Adjacent unmaps of one
  * thread in one moment share an entry.
  *
- * Written by unmap.c and merge.c, read by fault.c.
+ * Detaches are remembered too, for all containers together, as a container may not outlive them.
+ *
+ * Written by unmap.c, merge.c and attach.c, read by fault.c.
  */
 
 #ifndef DM_HISTORY_H
@@ -43,6 +45,17 @@ struct dm_past_by dm_history_now(void);
 void dm_history_add(struct dmamap_container *c, const struct dm_mapping *m, struct dm_past_by by);
 /** Add what `from` remembers. Bookkeeping of both is held. */
 void dm_history_merge(struct dmamap_container *into, const struct dmamap_container *from);
+/** Remember that a device leaves a container. Any thread; does not fail. */
+void dm_history_detach(const char *container, const char *device);
+/**
+ * The latest detach of a device within the last minute.
+ * @param by    a device's name; without a segment, any segment fits.
+ * @param name  out: its whole name. @param container  out: the container that it left.
+ * @param past  out: ago, tid and thread.
+ * @return false: none is known; of the latest 64 detaches
+ */
+bool dm_history_find_detach(const char *by, char name[DMAMAP_NAME_MAX],
+	char container[DMAMAP_NAME_MAX], struct dm_past_info *past);
 /** The latest unmap of any of these IOVAs. Bookkeeping is held. @return false: none is known */
 bool dm_history_find(
 	const struct dmamap_container *c, struct dmamap_range r, struct dm_past_info *past);

@@ -192,13 +192,30 @@ resolve_in(struct dmamap_container *c, void *arg)
 	return found;
 }
 
+/** @return whether the device has just left a container */
+static bool
+explain_by_detach(const char *dev, struct dmamap_fault *f)
+{
+	struct dm_past_info past;
+
+	if (!dm_history_find_detach(dev, f->device, f->container, &past))
+		return false;
+	f->kind = DMAMAP_FAULT_DETACHED;
+	f->ago_ns = past.ago;
+	f->thread = past.tid;
+	memcpy(f->thread_name, past.thread, sizeof(f->thread_name));
+	return true;
+}
+
 int
 dm_fault_resolve(const char *dev, struct dmamap_fault *fault)
 {
 	struct resolve r = {dev, fault};
 	int rc = dm_containers_walk(resolve_in, &r);
 
-	return rc < 0 ? rc : rc == 0 ? -ENODEV : 0;
+	if (rc != 0)
+		return DM_MIN(rc, 0);
+	return explain_by_detach(dev, fault) ? 0 : -ENODEV;
 }
 
 /** Append to the text of a fault; what does not fit is left out. */
@@ -212,12 +229,12 @@ static void DM_PRINTF_LIKE(2, 3) tell(struct dmamap_fault *f, const char *fmt, .
 	va_end(ap);
 }
 
+/** Tell when it was, and by whom. */
 static void
-tell_past(struct dmamap_fault *f)
+tell_when(struct dmamap_fault *f)
 {
 	const uint64_t ms = f->ago_ns / 1000000;
 
-	tell(f, "it was %s " DM_RANGE_FMT ", unmapped ", f->name, DM_RANGE_ARG(f->range));
 	if (ms < 10000)
 		tell(f, "%" PRIu64 " ms ago", ms);
 	else
@@ -226,7 +243,6 @@ tell_past(struct dmamap_fault *f)
 		tell(f, " by thread %s (%u)", f->thread_name, f->thread);
 	else
 		tell(f, " by thread %u", f->thread);
-	tell(f, ": the device must not use memory after its unmap");
 }
 
 static void
@@ -236,7 +252,14 @@ tell_owner(struct dmamap_fault *f)
 
 	switch (f->kind) {
 	case DMAMAP_FAULT_PAST:
-		tell_past(f);
+		tell(f, "it was %s " DM_RANGE_FMT ", unmapped ", f->name, DM_RANGE_ARG(f->range));
+		tell_when(f);
+		tell(f, ": the device must not use memory after its unmap");
+		break;
+	case DMAMAP_FAULT_DETACHED:
+		tell(f, "the device was detached ");
+		tell_when(f);
+		tell(f, ": stop it before, or another program has it now");
 		break;
 	case DMAMAP_FAULT_DENIED:
 		tell(f, "it is %s " DM_RANGE_FMT ", which is not mapped for %s: map it so", f->name,

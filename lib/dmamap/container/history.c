@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "dm_history.h"
+#include "dm_sysfs_dev.h"
 
 /** Names that are kept: of zones, and of threads. */
 #define NAMES_MAX 256u
@@ -33,6 +34,18 @@ struct dm_history {
 	uint64_t n; /**< entries so far; entry i is in slot i % DM_HISTORY_MAX */
 	struct dm_past past[DM_HISTORY_MAX];
 };
+
+/** Detaches that are kept. */
+#define DETACHES_MAX 64u
+/** Afterwards the device is somebody else's business. */
+#define DETACH_NS (60 * UINT64_C(1000000000))
+
+/* Under `names_lock`, as the following. */
+static struct {
+	struct dm_past_by by;
+	char device[DMAMAP_NAME_MAX], container[DMAMAP_NAME_MAX];
+} detaches[DETACHES_MAX];
+static unsigned int n_detaches;
 
 /* Under `names_lock`. Zone number i is in slot i % NAMES_MAX, and so are threads in their order. */
 static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -145,12 +158,24 @@ dm_history_merge(struct dmamap_container *into, const struct dmamap_container *f
 		history_push(into->history, &h->past[i % DM_HISTORY_MAX]);
 }
 
+/** Fill in the name of a thread, if it is still known. Under `names_lock`. */
+static void
+thread_name(uint32_t tid, char name[16])
+{
+	unsigned int i;
+
+	/* From the latest on: the kernel gives numbers of threads again. */
+	for (i = 0; i < DM_MIN(n_threads, NAMES_MAX); i++)
+		if (threads[(n_threads - 1 - i) % NAMES_MAX].tid == tid) {
+			memcpy(name, threads[(n_threads - 1 - i) % NAMES_MAX].name, 16);
+			break;
+		}
+}
+
 /** Fill in names, as far as they are still known. */
 static void
 past_name(const struct dm_past *past, struct dm_past_info *info)
 {
-	unsigned int i;
-
 	snprintf(info->name, sizeof(info->name), "%s",
 		past->name == PAST_MAPPING                ? "mapping"
 			: past->name == PAST_REGISTRATION ? "registration"
@@ -159,14 +184,47 @@ past_name(const struct dm_past *past, struct dm_past_info *info)
 	if (past->name >= NAME_FIRST && zone_last - past->name < NAMES_MAX)
 		snprintf(info->name, sizeof(info->name), "zone %.50s",
 			zone_names[past->name % NAMES_MAX]);
-	/* From the latest on: the kernel gives numbers of threads again. */
-	for (i = 0; i < DM_MIN(n_threads, NAMES_MAX); i++)
-		if (threads[(n_threads - 1 - i) % NAMES_MAX].tid == past->tid) {
-			memcpy(info->thread, threads[(n_threads - 1 - i) % NAMES_MAX].name,
-				sizeof(info->thread));
-			break;
-		}
+	thread_name(past->tid, info->thread);
 	pthread_mutex_unlock(&names_lock);
+}
+
+void
+dm_history_detach(const char *container, const char *device)
+{
+	const struct dm_past_by by = dm_history_now();
+	unsigned int i;
+
+	pthread_mutex_lock(&names_lock);
+	i = n_detaches++ % DETACHES_MAX;
+	detaches[i].by = by;
+	dm_strlcpy(detaches[i].device, device, DMAMAP_NAME_MAX);
+	dm_strlcpy(detaches[i].container, container, DMAMAP_NAME_MAX);
+	pthread_mutex_unlock(&names_lock);
+}
+
+bool
+dm_history_find_detach(const char *by, char name[DMAMAP_NAME_MAX], char container[DMAMAP_NAME_MAX],
+	struct dm_past_info *past)
+{
+	const uint64_t now = clock_now();
+	unsigned int i, at;
+	bool found = false;
+
+	*past = (struct dm_past_info){0};
+	pthread_mutex_lock(&names_lock);
+	for (i = 0; i < DM_MIN(n_detaches, DETACHES_MAX) && !found; i++) {
+		at = (n_detaches - 1 - i) % DETACHES_MAX;
+		past->ago = now > detaches[at].by.when ? now - detaches[at].by.when : 0;
+		if (past->ago > DETACH_NS || !dm_sysfs_names_dev(by, detaches[at].device))
+			continue;
+		past->tid = detaches[at].by.tid;
+		thread_name(past->tid, past->thread);
+		dm_strlcpy(name, detaches[at].device, DMAMAP_NAME_MAX);
+		dm_strlcpy(container, detaches[at].container, DMAMAP_NAME_MAX);
+		found = true;
+	}
+	pthread_mutex_unlock(&names_lock);
+	return found;
 }
 
 bool
