@@ -34,6 +34,8 @@ struct follow {
 	struct ring_buffer *events;
 	pid_t pid;
 	int start; /**< pipe to the command, which waits for its end; -1: a process */
+	struct timespec until; /**< with --seconds: the end */
+	bool draining; /**< nothing comes any more: print what has come */
 };
 
 static volatile sig_atomic_t stopped;
@@ -42,6 +44,19 @@ static void
 stop(int sig)
 {
 	stopped = 1;
+}
+
+/** @return whether a signal or --seconds ends the following */
+static bool
+is_over(const struct follow *f)
+{
+	struct timespec now;
+
+	if (stopped || f->o->seconds == 0)
+		return stopped;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec > f->until.tv_sec ||
+		(now.tv_sec == f->until.tv_sec && now.tv_nsec >= f->until.tv_nsec);
 }
 
 /* Loading */
@@ -105,7 +120,8 @@ event_print(void *arg, void *data, size_t size)
 		fprintf(f->h->out, "%s\n", text);
 	}
 	fflush(f->h->out);
-	return 0;
+	/* A reader of the ring stays there as long as events come, unless it is sent away. */
+	return !f->draining && is_over(f) ? -EINTR : 0;
 }
 
 static int
@@ -134,10 +150,16 @@ follow_load(struct follow *f)
 }
 
 static void
-follow_unload(struct follow *f)
+follow_detach(struct follow *f)
 {
 	while (f->n_links > 0)
 		bpf_link__destroy(f->links[--f->n_links]);
+}
+
+static void
+follow_unload(struct follow *f)
+{
+	follow_detach(f);
 	ring_buffer__free(f->events);
 	bpf_object__close(f->object);
 }
@@ -228,7 +250,6 @@ static int
 follow_run(struct follow *f)
 {
 	const struct sigaction on = {.sa_handler = stop}, off = {.sa_handler = SIG_DFL};
-	struct timespec now, until;
 	int status = 0;
 	bool ended;
 
@@ -237,15 +258,14 @@ follow_run(struct follow *f)
 	sigaction(SIGTERM, &on, NULL);
 	if (f->start >= 0 && write(f->start, "", 1) != 1)
 		return info_fail(f->h, TRACE_CANNOT, "%s: it has not started", f->o->command[0]);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += f->o->seconds;
+	clock_gettime(CLOCK_MONOTONIC, &f->until);
+	f->until.tv_sec += f->o->seconds;
 	do {
 		ended = has_ended(f, &status);
 		ring_buffer__poll(f->events, ended ? 0 : POLL_MS);
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (!ended && !stopped &&
-		(f->o->seconds == 0 || now.tv_sec < until.tv_sec ||
-			(now.tv_sec == until.tv_sec && now.tv_nsec < until.tv_nsec)));
+	} while (!ended && !is_over(f));
+	follow_detach(f);
+	f->draining = true;
 	ring_buffer__consume(f->events);
 	end_print(f);
 	sigaction(SIGINT, &off, NULL);
