@@ -263,6 +263,14 @@ class Pod:
         del self.processes[name]
         return os.waitstatus_to_exitcode(status)
 
+    def wait(self, name):
+        """Waits until a container ends by itself. Returns its exit status."""
+        end = time.monotonic() + LIMIT
+        while (status := self.status(name)) is None:
+            check(time.monotonic() < end, f'{name} does not end within {LIMIT} s')
+            time.sleep(0.1)
+        return status
+
     def stop(self, name):
         """As a kubelet: SIGTERM to the container's first process. Returns its exit status."""
         os.kill(self.inner(name), signal.SIGTERM)
@@ -326,7 +334,7 @@ def names_decide_nothing():
         container = it.spec['containers'][0]
         container['command'] = ['/bin/sh', '-c', f'ls /dev/vfio; cat /dev/kmsg; cat /dev/vfio/{group_of(NICS[1])}']
         it.run()
-        wait_for('it ends', lambda: it.status('l2fwd') is not None)
+        it.wait('l2fwd')
         check(it.log('l2fwd').split('\n')[:3] == [*sorted([group_of(NICS[0]), 'nic']), 'vfio'], it.log('l2fwd'))
         check(it.log('l2fwd').count('No such file') == 2, 'it has more nodes')
 
@@ -335,18 +343,16 @@ def small_limit():
     """The reason and the remedy are in the log."""
     with pod('l2fwd', SMALL_MEMLOCK) as it:
         it.run()
-        status = []
-        wait_for('it ends', lambda: status.append(it.status('l2fwd')) or status[-1] is not None)
-        check(status[-1] == 1 and 'RLIMIT_MEMLOCK is 64 KiB' in it.log('l2fwd'), f'status {status[-1]}')
+        status = it.wait('l2fwd')
+        check(status == 1 and 'RLIMIT_MEMLOCK is 64 KiB' in it.log('l2fwd'), f'status {status}')
 
 
 def no_device():
     with pod('l2fwd', LARGE_MEMLOCK) as it:
         it.environment = lambda container: {'PATH': os.environ['PATH'], 'GANTRY_PLUGINS': '/'}
         it.run()
-        status = []
-        wait_for('it ends', lambda: status.append(it.status('l2fwd')) or status[-1] is not None)
-        check(status[-1] == 2 and 'the device plugin gives no device' in it.log('l2fwd'), f'status {status[-1]}')
+        status = it.wait('l2fwd')
+        check(status == 2 and 'the device plugin gives no device' in it.log('l2fwd'), f'status {status}')
 
 
 def with_a_broker():
